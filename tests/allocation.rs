@@ -315,7 +315,7 @@ fn timed(run: impl FnOnce()) -> f64 {
 }
 
 #[test]
-fn no_message_costs_more_than_a_small_multiple_of_itself() {
+fn no_message_allocates_more_than_a_small_multiple_of_its_size() {
     let mut findings: Vec<Cow<'static, str>> = Vec::new();
     for Case { name, text, look, memory_max } in
         [packets(), requests(), written_by_php(), others(), checked()].into_iter().flatten()

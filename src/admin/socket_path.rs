@@ -84,7 +84,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_folder_with_a_long_path_has_a_socket_for_its_owner_alone() {
+    fn a_folder_with_a_long_path_has_a_private_socket() {
         let root = std::env::temp_dir().join(format!("tagcast-socket-{}", std::process::id()));
         let folder = root.join("a".repeat(200));
         fs::create_dir_all(&folder).unwrap();

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_another_scheme_and_two_secrets_are_told_apart() {
+    fn missing_foreign_and_double_credentials_are_distinguished() {
         assert_eq!(code("shop", &[]), "missing_credentials");
         assert_eq!(code("shop", &[("authorization", "Basic czE6czE=")]), "missing_credentials");
         let both = [("authorization", "Bearer s1"), ("x-api-key", "s1")];

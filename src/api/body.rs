@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_stands_still_or_takes_half_a_minute_is_given_up() {
+    async fn a_stalled_or_slow_body_is_refused_at_its_deadline() {
         let second = Duration::from_secs(1);
         let mut pace = BodyPace::start();
         let start = Instant::now();

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_window_lets_in_no_request_whose_nonce_is_forgotten() {
+    fn a_longer_window_accepts_no_request_with_a_forgotten_nonce() {
         let mut nonces = Nonces::new(0);
         let longer = SignatureWindow { past: 3_600, ..WINDOW };
         nonces.lengthen(WINDOW, longer, NOW);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nonce_is_accepted_once_for_each_application_until_its_request_is_too_old() {
+    fn a_nonce_is_accepted_once_per_application_within_its_time_window() {
         let mut nonces = Nonces::new(0);
         let nonce = Nonce::new("shop", "5f0c3b1e9a7d4c62");
         assert_ne!(nonce, Nonce::new("other", "5f0c3b1e9a7d4c62"));

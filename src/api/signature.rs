@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_headers_are_refused_and_none_is_not_a_signature() {
+    fn malformed_headers_are_refused_and_missing_ones_mean_unsigned() {
         assert_eq!(SignedHeaders::read(&HeaderMap::new()).unwrap(), None);
         let (_, _, values) = VECTORS[0];
         for (at, wrong) in [

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_violation_is_told_with_its_place() {
+    fn the_first_violation_is_reported_with_its_place() {
         for (message, expected) in [
             (r#"{"price":5,"note":"ok"}"#, ""),
             (

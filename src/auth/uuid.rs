@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_out_is_recognised_under_the_same_key_only() {
+    fn an_issued_uuid_is_recognised_only_with_the_same_key() {
         let text = signer(1, UuidForm::Signed).text(UUID);
         assert_eq!(text.len(), 101);
         assert!(text.starts_with("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11."));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forged_one_is_nobodys() {
+    fn a_forged_uuid_is_rejected() {
         let signer = signer(1, UuidForm::Signed);
         let text = signer.text(UUID);
         let other = text.replacen('a', "b", 1);

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_server_is_reported_with_its_words() {
+    fn an_error_of_the_server_is_reported_with_its_text() {
         for (text, told) in [
             ("HTTP/1.1 404 Not Found\r\n\r\n", "404 Not Found"),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "no Content-Length"),

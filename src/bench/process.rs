@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_costs_something() {
+    fn the_cpu_time_of_this_process_is_measured() {
         let tree = Tree::of(std::process::id());
         assert!(tree.cpu() > Duration::ZERO);
         assert!(tree.resident() > 100_000);

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_is_found_again_wherever_it_stands() {
+    fn a_stamp_is_found_at_any_position() {
         let stamp = Stamp { stream: 7, number: 0xABCDEF };
         let text = stamp.message(128);
         assert_eq!(text.len(), 128);

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_of_a_worker_that_is_gone_are_taken_off_one_by_one() {
+    fn clients_of_a_dead_worker_are_uncounted_one_by_one() {
         let mut connections =
             ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 3 });
         let web = client("192.0.2.1", AddressLimit::ByAddress);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_counts_as_one_address_and_everyone_counts_in_all() {
+    fn an_ipv6_network_counts_as_one_address_and_in_the_total() {
         let mut connections =
             ConnectionLimits::new(MaxConnections { max_clients: 3, max_per_ip: 1 });
         connections.join(place(1), &client("2001:db8:0:1::1", AddressLimit::ByAddress));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_about_which_a_backend_is_asked_counts_once() {
+    fn a_client_that_awaits_its_backend_counts_once() {
         let mut connections =
             ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 2 });
         let web = client("192.0.2.1", AddressLimit::ByAddress);

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn one_wish_is_under_way_and_the_last_one_follows() {
+    fn one_alias_request_is_pending_and_the_last_one_follows() {
         let (mut aliases, slot) = (AliasRequests::default(), Slot(1));
         assert_eq!(aliases.request(slot, claim("a")), Some(&claim("a")));
         assert_eq!(aliases.request(slot, claim("b")), None);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_broker_is_asked_the_last_wish_alone() {
+    fn a_new_broker_gets_only_the_last_alias_request() {
         let (mut aliases, slot) = (AliasRequests::default(), Slot(1));
         aliases.request(slot, claim("a"));
         aliases.request(slot, claim("b"));

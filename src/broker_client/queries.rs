@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_reaches_who_asked_and_nobody_that_came_later() {
+    fn an_answer_reaches_the_client_that_queried_and_not_its_successor() {
         let mut questions = PresenceQueries::default();
         let (first, second) = (ask(&mut questions, 1).unwrap(), ask(&mut questions, 2).unwrap());
         assert!(questions.answered(Slot(2), first).is_none());

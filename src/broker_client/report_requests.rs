@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_reaches_the_client_that_asked_and_none_that_came_later() {
+    fn a_count_reaches_the_publisher_and_not_its_successor() {
         let mut counted = ReportRequests::default();
         for (number, slot) in [(1, 7), (3, 8), (4, 7), (9, 7)] {
             counted.ask(Number(number), asker(slot));

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_asks_once_and_what_comes_later_asks_again() {
+    fn a_turn_sends_one_query_and_later_requests_send_another() {
         let mut syncs = Syncs::default();
         assert_eq!(syncs.ask(), None, "nothing waits for an answer");
         assert_eq!((syncs.want(), syncs.want()), (1, 1));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_broker_is_asked_the_last_question_and_those_of_the_time_without_one() {
+    fn a_new_broker_gets_the_last_query_and_those_of_the_outage() {
         let mut syncs = Syncs::default();
         assert_eq!(syncs.ask_again(), None);
         syncs.want();

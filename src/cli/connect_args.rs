@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_is_named_twice_is_told() {
+    fn a_repeated_tag_is_reported() {
         let named =
             |all: &[&str]| tags(&all.iter().map(|text| tag(text).unwrap()).collect::<Vec<_>>());
         assert_eq!(named(&["a=1", "b=1"]).unwrap().len(), 2);

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_with_status_and_reason() {
+    fn a_refusal_is_reported_with_status_and_reason() {
         assert_eq!(refused(401, r#"{"error":"wrong key"}"#), "HTTP 401 Unauthorized: wrong key");
         assert_eq!(
             refused(429, "429 Too Many Requests: 8 connections from your address\n"),
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_can_tell_again_from_never() {
+    fn exit_codes_distinguish_temporary_from_permanent_failures() {
         let close = |code: u16, reason: &'static str| {
             kind_of_close(Some(&CloseFrame { code: code.into(), reason: reason.into() }))
         };

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn names_fit_to_the_letter_and_a_wildcard_stands_for_one_label() {
+    fn names_match_exactly_and_a_wildcard_matches_one_label() {
         assert!(named("example.org", "EXAMPLE.org") && named("*.example.org", "a.example.org"));
         assert!(
             !named("*.example.org", "a.b.example.org") && !named("*.example.org", "example.org")
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_is_no_host() {
+    fn a_common_name_is_not_a_host_name() {
         assert!(is_host("example.org") && is_host("localhost") && is_host("10.0.0.1"));
         assert!(!is_host("My company") && !is_host("tagcast") && !is_host(""));
     }

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_becomes_a_text() {
+    fn invalid_json_becomes_a_text() {
         let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
         assert_eq!(lines(&deep), (deep.clone(), deep));
         assert_eq!(lines(r#""\ud800""#), (r#""\ud800""#.into(), r#""\ud800""#.into()));

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_the_network_alone_is_left_to_it() {
+    fn network_errors_are_not_explained_as_tls_failures() {
         let of = |kind: ErrorKind| TlsFailure::of(&kind.into(), "a");
         assert!(of(ErrorKind::ConnectionRefused).is_none());
         assert!(of(ErrorKind::WouldBlock).is_none());

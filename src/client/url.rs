@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_a_server_is_told() {
+    fn an_invalid_server_url_is_reported() {
         for (text, why) in [
             ("127.0.0.1:8094", "neither ws:// nor wss://"),
             ("http://127.0.0.1/", "neither ws:// nor wss://"),

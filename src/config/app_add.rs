@@ -258,7 +258,7 @@ mod tests {
     const ENTRY: &str = "- key: \"x\"\n  secret: \"s\"\n  authorizeOpen: true\n";
 
     #[test]
-    fn an_entry_stands_behind_the_last_one_and_is_indented_like_the_first() {
+    fn a_new_entry_follows_the_last_one_and_is_indented_like_the_first() {
         let list = "# top\napplications: # all\n- key: a\n  secret: b\n  authorizeOpen: true\n";
         assert_eq!(with_entry(list, &new("x")).unwrap(), format!("{list}{ENTRY}"));
         let unended = list.trim_end();

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_can_read_or_write_is_odd() {
+    fn files_that_others_can_read_or_write_are_reported() {
         let folder = folder("modes");
         let file = folder.join("auth.yml");
         fs::write(&file, "").unwrap();

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_says_whether_it_is_tls_and_which_port_is_meant() {
+    fn the_scheme_decides_about_tls_and_the_default_port() {
         for (text, port, encryption) in [
             ("wss://localhost", 443, Encryption::Tls),
             ("SSL://localhost:1", 1, Encryption::Tls),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_says_why() {
+    fn an_invalid_address_is_refused_with_the_reason() {
         for (text, words) in [
             ("localhost", "no port"),
             ("[::1]", "no port"),

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_key_finds_its_nearest_and_rubbish_finds_none() {
+    fn a_misspelt_key_has_a_suggestion_and_an_arbitrary_one_has_not() {
         assert_eq!(nearest("maxMesage").map(|key| key.name), Some("maxMessage"));
         assert_eq!(nearest("readygap").map(|key| key.section), Some("phpws"));
         assert_eq!(nearest("zzzzzzzz"), None);

@@ -52,7 +52,7 @@ fn findings(name: &str, text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn defaults_hold_where_there_is_no_file() {
+fn defaults_apply_without_a_file() {
     let folder = Folder::new("none", &[]);
     let loaded = folder.load().unwrap();
     assert_eq!(loaded.ini, None);
@@ -104,7 +104,7 @@ fn values_are_read_in_their_units() {
 }
 
 #[test]
-fn each_old_way_has_its_key_and_its_words() {
+fn each_compatibility_option_has_its_key_and_values() {
     assert!(config("new ways", "").phpws.options.switches.is_empty());
     let on = |lines: &str| config("old ways", &format!("[phpws]\n{lines}")).phpws.options.switches;
     for (line, switch) in [
@@ -224,7 +224,7 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
 }
 
 #[test]
-fn a_variable_that_is_not_known_is_warned_about_and_one_of_a_container_is_not() {
+fn unknown_variables_are_warned_about_and_those_of_containers_not() {
     let folder = Folder::new("variables", &[(INI, "workers = 2\n")]);
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let variables = vec![
@@ -277,7 +277,7 @@ fn a_secret_from_the_environment_is_not_shown_in_a_finding() {
 }
 
 #[test]
-fn the_key_of_the_uuids_is_no_flag() {
+fn the_key_of_the_uuids_is_not_a_flag() {
     let folder = Folder::new("flag", &[]);
     let flags = vec![("uuidKey".to_owned(), "b".repeat(64))];
     let text = load(&ConfigSources { flags, ..folder.source() }).unwrap_err().to_string();

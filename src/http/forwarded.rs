@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_not_believed() {
+    fn an_untrusted_proxy_is_ignored() {
         let header = "X-Forwarded-For: 127.0.0.1\r\n";
         assert_eq!(effective("127.0.0.5", header, &[]), "127.0.0.5");
         assert_eq!(effective("127.0.0.5", header, &["127.0.0.6"]), "127.0.0.5");
     }
 
     #[test]
-    fn the_last_entry_that_is_no_proxy_counts() {
+    fn the_last_entry_that_is_not_a_proxy_counts() {
         let header = "X-Forwarded-For: 127.0.0.1, 192.0.2.7\r\nX-Forwarded-For: 10.0.0.2\r\n";
         assert_eq!(effective("10.0.0.1", header, &["10.0.0.0/8"]), "192.0.2.7");
         assert_eq!(effective("10.0.0.1", header, &["10.0.0.1"]), "10.0.0.2");
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_brackets_are_left_off_and_what_is_no_address_is_refused() {
+    fn ports_and_brackets_are_removed_and_invalid_addresses_refused() {
         let trusted = ["10.0.0.1"];
         let of = |entry: &str| {
             effective("10.0.0.1", &format!("X-Forwarded-For: 192.0.2.9, {entry}\r\n"), &trusted)
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_front_of_the_address_that_counts_may_be_any_bytes() {
+    fn bytes_before_the_address_that_counts_are_ignored() {
         let of = |line: &[u8]| of_bytes("10.0.0.1", line, &["10.0.0.1"]).map(|ip| ip.to_string());
         let found = Ok("192.0.2.9".to_owned());
         assert_eq!(of(b"X-Forwarded-For: \xFF, 192.0.2.9\r\n"), found);

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn protocols_are_told_by_their_first_bytes() {
+    fn protocols_are_recognised_by_their_first_bytes() {
         for (bytes, known) in [
             (&b"\x16\x03\x01\x02\0\x01"[..], Some(OtherProtocol::Tls)),
             (b"\x16", Some(OtherProtocol::Tls)),

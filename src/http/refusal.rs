@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_would_be_right() {
+    fn a_refusal_names_what_is_allowed() {
         let version = text(&Refusal::new(RefusalStatus::UpgradeRequired, "x"));
         assert!(version.contains("\r\nSec-WebSocket-Version: 13\r\n"));
         assert!(

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_grows_and_shrinks_past_the_list_keeps_everyone() {
+    fn a_row_keeps_all_clients_when_its_form_changes() {
         let all: Vec<ConnectionRef> =
             (0..100).map(|n| place(n % 3, u32::from(n) * 7_000)).collect();
         let mut row = row(all.iter().rev().copied());
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_twice_is_in_it_once_and_who_is_absent_can_be_removed() {
+    fn adding_twice_and_removing_an_absent_client_are_harmless() {
         for size in [3, 100] {
             let mut row = row((0..size).map(|slot| place(1, slot)));
             row.insert(place(1, 2));

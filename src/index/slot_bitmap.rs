@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_out_of_line_costs_no_memory() {
+    fn a_distant_slot_allocates_no_memory() {
         let mut own = slots(0..10_000);
         own.insert(Slot(u32::MAX));
         assert!(!is_dense(&own));
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_list_may_have_is_found_where_a_sample_sees_none() {
+    fn list_overflow_is_detected_where_a_sample_misses_it() {
         let crowd = 2 * BLOCK_SLOTS..4 * BLOCK_SLOTS;
         let [mut one, mut other] = [slots(crowd.clone()), slots(crowd.clone())];
         (0..100_000).step_by(1_000).for_each(|slot| one.insert(Slot(slot)));

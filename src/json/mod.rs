@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_are_picked_as_they_were_written_and_the_last_of_a_name_holds() {
+    fn members_are_returned_as_written_and_the_last_of_a_name_wins() {
         let of = |text| match pick(text, ["a", "é"]) {
             Ok(JsonShape::Object(members)) => Some((members.named, members.other)),
             _ => None,

@@ -375,7 +375,7 @@ mod tests {
     use serde::de::IgnoredAny;
 
     #[test]
-    fn names_are_compared_as_what_they_say() {
+    fn member_names_are_compared_after_decoding() {
         let is = |raw: &str, name: &str| {
             let mut is = None;
             let read = |it: MemberName<'_>, _: &str| {
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_values_are_counted_wherever_they_stand() {
+    fn names_and_values_are_counted_at_any_depth() {
         for (text, count) in
             [("1", 1), ("[]", 1), ("[1,[2,\"a\"]]", 5), (r#"{"a":{"b":[{}]},"c":0}"#, 8), ("[", 0)]
         {

@@ -106,7 +106,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn escapes_are_what_json_says_they_are() {
+    fn escapes_are_decoded_as_json_defines_them() {
         let raw = r#""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00 a""#;
         assert_eq!(text(raw), "\"\\/\u{8}\u{c}\n\r\t\u{e9}\u{1f600} a");
         assert!(matches!(text("\"plain é\""), Cow::Borrowed("plain é")));
@@ -129,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_says_what_any_reader_says(said in "(?s).{0,20}") {
+        fn decoding_agrees_with_another_json_reader(said in "(?s).{0,20}") {
             let mut raw = Vec::new();
             write_text(&said, &mut raw);
             let mut pushed = String::new();

@@ -108,7 +108,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_pieces_are_what_stands_there() {
+    fn tokens_are_the_bytes_of_the_text() {
         let tokens: Vec<_> = Tokens::of(" {\"a\\\"}\" : [1.5e3,true ,\"é\"]}\n").collect();
         let expected = [
             JsonToken::Open(b'{'),

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_same_file_may_be_referred_to() {
+    fn references_within_the_same_file_are_resolved() {
         for schema in [
             r##"{"$id":"https://a.example","properties":{"a":{"$ref":"#/$defs/x~1y"}},"$defs":{"x/y":{"type":"string"}}}"##,
             r##"{"allOf":[{"type":"object"},{"$ref":"#/allOf/0"}]}"##,
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn no_schema_goes_round_and_none_grows_without_a_bound() {
+    fn cyclic_and_unbounded_schemas_are_refused() {
         for round in [
             r##"{"$ref":"#"}"##,
             r##"{"anyOf":[{"properties":{"a":{"$ref":"#"}}},{"properties":{"a":{"$ref":"#"}}}]}"##,

@@ -110,7 +110,7 @@ const OBJECTS: [Row; 9] = [
 ];
 
 #[test]
-fn every_keyword_says_what_json_schema_says() {
+fn every_keyword_means_what_json_schema_defines() {
     for (schema, fits, misfits) in VALUES.iter().chain(&LISTS).chain(&OBJECTS) {
         for message in *fits {
             assert_eq!(told(schema, message), "", "{schema} {message}");
@@ -124,7 +124,7 @@ fn every_keyword_says_what_json_schema_says() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn errors_are_reported_with_their_place() {
     for (schema, message, expected) in [
         (
             r#"{"items":{"required":["a"]}}"#,
@@ -214,7 +214,7 @@ fn what_would_take_too_long_is_denied() {
 }
 
 #[test]
-fn a_schema_that_cannot_be_afforded_or_is_not_understood_is_refused_with_its_place() {
+fn costly_and_unknown_schemas_are_refused_with_the_place() {
     let many = vec![r#"{"pattern":"^(a{100}){5}$"}"#; 100].join(",");
     let deep = "{\"not\":".repeat(100) + "true" + &"}".repeat(100);
     let values: Vec<String> = (0..2000).map(|it| format!("[{it}]")).collect();

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tag_is_said_in_gomoobs_words() {
+    fn an_invalid_tag_is_reported_in_gomoobs_words() {
         let not_an_array = "The 'tags' URL parameter is not a JSON array !";
         for text in ["abcde", "null", "5", "\"s\"", "", "true", "{} x", "{\"a\""] {
             assert_eq!(of_opening(text).unwrap_err(), not_an_array, "{text}");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_text_and_no_number_can_hold_is_told_for_the_tag() {
+    fn half_pairs_in_tags_are_replaced_and_a_huge_number_is_reported() {
         let cut = of_opening(r#"{"a\ud83d":"\udc00x"}"#).unwrap();
         assert_eq!(pairs(&cut), [("a\u{fffd}", "\u{fffd}x")]);
         let why = of_opening(r#"{"p":1e400}"#).unwrap_err();

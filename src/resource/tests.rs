@@ -67,7 +67,7 @@ fn code(effects: &Effects) -> Option<CloseCode> {
 }
 
 #[test]
-fn a_broadcast_goes_to_everyone_but_its_sender_as_it_came() {
+fn a_broadcast_goes_unchanged_to_all_clients_but_its_sender() {
     let text = r#"{ "opcode":"broadcast" , "message":"x" }"#;
     let effects = phpws(text);
     let [Effect::Publish { address, form, payload, .. }] = effects.as_slice() else {
@@ -78,7 +78,7 @@ fn a_broadcast_goes_to_everyone_but_its_sender_as_it_came() {
 }
 
 #[test]
-fn feedback_to_a_forged_uuid_addresses_nobody() {
+fn feedback_to_a_forged_uuid_reaches_no_client() {
     let genuine = open_server().signer.text(ClientUuid([5; 16]));
     let effects = phpws(&format!(r#"{{"opcode":"feedback","uuid":"{genuine}"}}"#));
     assert!(matches!(effects.as_slice(), [Effect::Publish { .. }]));
@@ -100,7 +100,7 @@ fn feedback_to_a_forged_uuid_addresses_nobody() {
 }
 
 #[test]
-fn what_is_no_json_closes_with_1007_and_quit_with_1000() {
+fn invalid_json_closes_with_1007_and_quit_with_1000() {
     for text in ["", "not json"] {
         assert_eq!(code(&phpws(text)), Some(CloseCode::DATA), "{text}");
     }
@@ -150,7 +150,7 @@ fn a_request_publishes_its_message_to_its_tags() {
 }
 
 #[test]
-fn tags_set_in_a_call_are_seen_in_it_and_told_once() {
+fn tags_set_in_a_call_are_visible_in_it_and_reported_once() {
     struct Tagger;
 
     impl ResourceHooks for Tagger {

@@ -61,7 +61,7 @@ fn chunks_are_bounded_by_count_and_by_bytes() {
 }
 
 #[test]
-fn binary_is_text_to_phpws_and_binary_to_everyone_else() {
+fn binary_is_text_to_phpws_and_binary_to_other_protocols() {
     let mut phpws = session(Protocol::Phpws);
     let heard = phpws.on_message(Message::Binary(b"x"), &rules());
     assert_eq!(heard.then, NextStep::Text(Cow::Borrowed("x")));
@@ -76,7 +76,7 @@ fn binary_is_text_to_phpws_and_binary_to_everyone_else() {
 }
 
 #[test]
-fn acknowledgements_say_what_a_resource_has_set() {
+fn acknowledgements_contain_what_a_resource_has_set() {
     let mut session = session(Protocol::Phpws);
     assert_eq!(session.acknowledge(None).unwrap(), r#"{"opcode":"next","fyi":""}"#);
     session.words = Some(Box::new(AckExtras { fyi: "busy".to_owned(), ..AckExtras::default() }));
@@ -84,7 +84,7 @@ fn acknowledgements_say_what_a_resource_has_set() {
 }
 
 #[test]
-fn the_acknowledgement_of_a_registration_says_what_was_registered_before() {
+fn an_acknowledged_registration_names_the_previous_one() {
     let mut session = session(Protocol::Phpws);
     assert_eq!(
         session.acknowledge_registration().unwrap(),

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_put_together_cut_and_mended() {
+    fn lines_are_joined_truncated_and_made_valid() {
         let mut lines = LineSplitter::default();
         let mut seen = Vec::new();
         let long = "x".repeat(LINE_BYTES_MAX);

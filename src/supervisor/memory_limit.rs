@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_limit_of_a_group_and_those_around_it_holds() {
+    fn the_smallest_limit_of_a_group_and_its_parents_applies() {
         let root = std::env::temp_dir().join(format!("tagcast-cgroup-{}", std::process::id()));
         let write = |path: &str, text: &str| {
             let path = root.join(path);

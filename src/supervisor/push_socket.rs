@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stands_there_with_its_mode_as_long_as_it_lives() {
+    fn the_socket_file_exists_with_its_mode_while_it_is_open() {
         let place = SocketPath::new("mode");
         let socket = place.bind().unwrap();
         assert_eq!(fs::metadata(&place.0).unwrap().permissions().mode() & 0o777, 0o620);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_was_left_behind_gives_way_and_one_in_use_does_not() {
+    fn a_stale_socket_is_replaced_and_one_in_use_is_not() {
         let place = SocketPath::new("stale");
         drop(UnixDatagram::bind(&place.0).unwrap());
         place.probe().unwrap();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_socket_listens_and_only_a_dead_one_gives_way() {
+    fn a_stream_socket_listens_and_only_a_stale_one_is_replaced() {
         let place = SocketPath::new("stream");
         drop(UnixListener::bind(&place.0).unwrap());
         let socket = SocketFile::bind(&place.0, 0o600, SocketType::STREAM).unwrap();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_socket_is_never_removed() {
+    fn a_file_that_is_not_a_socket_is_never_removed() {
         let place = SocketPath::new("file");
         fs::write(&place.0, "precious").unwrap();
         let error = place.bind().unwrap_err().to_string();

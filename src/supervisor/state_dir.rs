@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_server_is_refused_until_the_first_is_gone() {
+    fn a_second_server_is_refused_until_the_first_has_exited() {
         let folder = Folder::new("lock");
         let first = StateDir::open(&folder.0).unwrap();
         assert_eq!(mode(&folder.0), 0o700);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_says_what_opening_would_say_and_makes_nothing() {
+    fn a_dry_run_reports_the_same_errors_and_creates_nothing() {
         let folder = Folder::new("probe");
         let root = folder.0.parent().unwrap().to_owned();
         fs::create_dir_all(&root).unwrap();

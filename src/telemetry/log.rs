@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_nobody_reads_loses_lines_and_waits_for_nobody() {
+    fn an_unread_pipe_loses_lines_and_blocks_no_writer() {
         let (mut reader, writer) = io::pipe().unwrap();
         let pipe = Pipe::over(writer.into()).unwrap();
         let line = format!("{}\n", "x".repeat(1000));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn held_lines_leave_together_or_in_front_of_a_warning_and_lost_ones_are_counted() {
+    fn held_lines_are_written_before_a_warning_and_lost_ones_counted() {
         let (mut reader, writer) = io::pipe().unwrap();
         rustix::io::ioctl_fionbio(&reader, true).unwrap();
         let pipe = Pipe::over(writer.into()).unwrap();

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_takes_nothing_keeps_nobody_waiting() {
+    fn a_destination_that_accepts_nothing_blocks_no_writer() {
         let (mut reader, writer) = io::pipe().unwrap();
         let blocked = LogDestination::start("blocked", writer).unwrap();
         let sink = Sink(Arc::from([blocked]));

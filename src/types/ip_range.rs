@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range_is_none() {
+    fn an_invalid_range_is_refused() {
         for text in ["", "x", "10.0.0.0/33", "10.0.0.0/", "::/129", "10.0.0/8", "10.0.0.1:80"] {
             assert_eq!(IpRange::parse(text), None, "{text}");
         }

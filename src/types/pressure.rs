@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stages_begin_where_the_limits_say_and_end_a_little_below() {
+    fn stages_start_at_their_limits_and_end_a_little_below() {
         let stages = |from: Pressure, used: &[u64]| {
             let mut stage = from;
             let mut all = Vec::new();

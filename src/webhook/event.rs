@@ -207,7 +207,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn an_event_says_who_its_client_is() {
+    fn an_event_identifies_its_client() {
         let headers =
             [("Host", "h"), ("X-A", "1"), ("x-a", "\"2\""), ("Cookie", "a=b"), ("cookie", "c=d")];
         let query = "key=k&secret=s&%73ecret=t&secret[]=u&x=y";

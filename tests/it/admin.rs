@@ -67,7 +67,7 @@ fn a_process_that_does_not_answer_is_shown_without_counts() {
 }
 
 #[test]
-fn without_a_server_there_is_a_word_and_a_code_of_its_own() {
+fn without_a_server_the_error_has_its_own_text_and_code() {
     let folder = Folder::new();
     for command in ["status", "reload", "drain", "restart-workers"] {
         let finished = run_to_end(&folder, &[command]);
@@ -77,7 +77,7 @@ fn without_a_server_there_is_a_word_and_a_code_of_its_own() {
 }
 
 #[test]
-fn the_socket_is_its_owners_alone_and_rubbish_on_it_hurts_nobody() {
+fn the_socket_is_private_to_its_owner_and_survives_garbage() {
     let server = Server::start();
     let path = server.folder.path("state/control.sock");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -135,7 +135,7 @@ fn the_command_drain_waits_for_the_end() {
 }
 
 #[test]
-fn workers_are_restarted_while_nobody_who_connects_is_refused() {
+fn a_rolling_restart_refuses_no_connection() {
     let server = Setup::new().ini("drainTime = 1s").start();
     let before = server.workers(2);
     let mut old: Vec<Raw> = (0..20).map(|_| server.open(&Open::web())).collect();

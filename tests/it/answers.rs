@@ -33,7 +33,7 @@ fn reasons(source: &str, call: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_reason_of_a_close_or_a_refusal_stands_in_the_page() {
+fn every_reason_of_a_close_or_a_refusal_is_on_the_page() {
     let page = std::fs::read_to_string("docs/errors.md").unwrap();
     let (mut all, mut found) = (Vec::new(), 0);
     sources(Path::new("src"), &mut all);
@@ -55,7 +55,7 @@ fn every_reason_of_a_close_or_a_refusal_stands_in_the_page() {
 
 /// RFC 9110 names each status by its code and phrase. The statuses of refusals are in one function.
 #[test]
-fn every_status_of_a_refusal_stands_in_the_page() {
+fn every_status_of_a_refusal_is_on_the_page() {
     let page = std::fs::read_to_string("docs/errors.md").unwrap();
     let source = std::fs::read_to_string("src/http/refusal.rs").unwrap();
     let status = Regex::new(r#"=> "([0-9]{3}) [A-Z]"#).unwrap();

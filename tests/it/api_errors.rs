@@ -58,7 +58,7 @@ fn a_body_is_strict_json_and_an_error_names_the_place() {
 }
 
 #[test]
-fn a_message_goes_on_byte_for_byte() {
+fn a_message_is_forwarded_byte_for_byte() {
     let server = setup().start();
     let mut clients = Clients::open(&server);
     for body in [r#"{"to":"all","message":1.0e0}"#, r#"{"message": {"a" : [ ] } ,"to":"all"}"#] {

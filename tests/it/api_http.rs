@@ -161,7 +161,7 @@ fn an_expected_100_comes_after_the_credentials_were_checked() {
 }
 
 #[test]
-fn a_body_that_stands_still_is_given_up() {
+fn a_stalled_body_is_refused_at_its_deadline() {
     let server = setup().start();
     let mut client = Raw::connect(server.port);
     let length = [SHOP, ("Content-Type", "application/json"), ("Content-Length", "1000000")];
@@ -195,7 +195,7 @@ fn heads_that_come_byte_by_byte_are_cut_off_and_bystanders_are_served() {
 }
 
 #[test]
-fn methods_are_named_and_no_other_origin_is_let_in() {
+fn methods_are_listed_and_other_origins_are_refused() {
     let server = setup().start();
     let preflight = [("Origin", "http://evil.example"), ("Access-Control-Request-Method", "POST")];
     let answer = server.call("OPTIONS", PUBLISH, &preflight);
@@ -261,7 +261,7 @@ fn an_open_server_has_one_application_and_no_name_of_another_host() {
 }
 
 #[test]
-fn addresses_of_its_own_serve_it_alone() {
+fn addresses_of_its_own_serve_only_the_api() {
     let ini = "apiAddress = http://127.0.0.1:0, unix:api.sock\napiSocketMode = 0600";
     let server = setup().ini(ini).start();
     server.call("GET", "/v1/info", &[]).is_error(404, "not_found");
@@ -388,7 +388,7 @@ fn a_kept_connection_inside_tls_does_not_hold_up_a_restart_of_the_workers() {
 }
 
 #[test]
-fn a_client_inside_tls_that_reads_no_answer_is_closed_and_costs_nothing() {
+fn a_tls_client_that_reads_no_answer_is_closed_and_frees_everything() {
     let server = server_with_tls("");
     let mut client = Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
     assert_eq!(client.request(head("GET", "/v1/info", &[])).status(), 200);

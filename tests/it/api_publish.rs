@@ -210,7 +210,7 @@ fn a_message_fits_the_schema_of_its_application() {
 }
 
 #[test]
-fn publications_of_one_connection_arrive_in_order_whatever_becomes_of_the_broker() {
+fn one_connection_keeps_its_order_when_the_broker_is_killed() {
     let server = setup().start();
     let mut clients = Clients::open(&server);
     let mut client = Raw::connect(server.port);
@@ -233,7 +233,7 @@ fn publications_of_one_connection_arrive_in_order_whatever_becomes_of_the_broker
 }
 
 #[test]
-fn a_broker_that_stands_still_for_a_moment_is_waited_for() {
+fn requests_wait_for_a_broker_that_pauses_briefly() {
     let server = setup().start();
     let mut clients = Clients::open(&server);
     let broker = server.broker();
@@ -247,7 +247,7 @@ fn a_broker_that_stands_still_for_a_moment_is_waited_for() {
 }
 
 #[test]
-fn what_does_not_fit_into_the_window_is_refused_and_not_delivered() {
+fn a_publication_beyond_the_window_is_refused_and_not_delivered() {
     // More than one broker is stopped: each successor would be, too.
     let server = setup().ini("apiTimeout = 300ms\nmaxMessage = 5M").start();
     let mut clients = Clients::open(&server);

@@ -48,7 +48,7 @@ fn the_list_shows_what_each_application_may_and_no_secret() {
 }
 
 #[test]
-fn an_application_is_removed_with_its_lines_alone() {
+fn only_the_lines_of_a_removed_application_are_deleted() {
     let folder = folder();
     done(&folder, &["app", "remove", "shop"]);
     let left = text(&folder);
@@ -61,7 +61,7 @@ fn an_application_is_removed_with_its_lines_alone() {
 }
 
 #[test]
-fn the_application_without_a_key_is_not_removed_by_the_way() {
+fn the_application_without_a_key_is_not_removed_by_accident() {
     let folder = folder();
     let said = done(&folder, &["app", "add", "guests", "--anonymous"]);
     assert!(

@@ -44,7 +44,7 @@ fn a_file_that_is_named_must_be_there() {
 }
 
 #[test]
-fn all_faults_of_both_files_are_said_at_once_and_no_secret_is() {
+fn all_errors_of_both_files_are_reported_at_once_without_secrets() {
     expect_findings(
         "adress = ws://127.0.0.1:0\nworkers = none\nmaxPerIP = -1\nallowedIP = here\n",
         Some(
@@ -65,7 +65,7 @@ fn all_faults_of_both_files_are_said_at_once_and_no_secret_is() {
 }
 
 #[test]
-fn case_120_what_is_no_file_of_applications_is_said_in_gomoobs_words() {
+fn case_120_an_invalid_auth_file_is_reported_in_gomoobs_words() {
     let no_list = "No 'applications' key found in provided configuration file !";
     let invalid = "Invalid configuration provided in configuration file !";
     expect_findings(INI, Some("apps: []\n"), &[no_list]);
@@ -125,7 +125,7 @@ fn what_is_not_understood_of_an_application_is_refused() {
 }
 
 #[test]
-fn with_secrets_that_everybody_knows_nobody_else_is_let_near() {
+fn well_known_secrets_are_refused_beyond_this_machine() {
     let ini = "adress = ws://127.0.0.1:0, ws://0.0.0.0:0\n";
     let words = "the secret of the application `demo` is the public secret of the example";
     expect_findings(ini, Some(SHIPPED), &[words]);
@@ -180,7 +180,7 @@ fn an_application_goes_into_the_file_that_the_configuration_names() {
 }
 
 #[test]
-fn adding_an_application_keeps_every_other_byte_and_prints_its_secret_once() {
+fn adding_an_application_keeps_other_bytes_and_prints_its_secret() {
     let folder = folder(INI, Some(SHIPPED));
     let add = |name: &str| run_to_end(&folder, &["app", "add", name, "--client-publish"]);
     let Finished { code, text } = add("shop");

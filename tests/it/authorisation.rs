@@ -66,7 +66,7 @@ fn case_112_an_opening_needs_a_key_and_for_some_applications_the_secret() {
 }
 
 #[test]
-fn who_shows_no_key_counts_as_the_anonymous_application() {
+fn clients_without_a_key_use_the_anonymous_application() {
     let with = |anonymous: &str| {
         Setup::new().auth(&format!("anonymous: {anonymous}\n{APPLICATIONS}")).start()
     };
@@ -81,7 +81,7 @@ fn who_shows_no_key_counts_as_the_anonymous_application() {
 }
 
 #[test]
-fn everybody_may_open_where_the_operator_wants_it_and_still_not_publish() {
+fn open_access_admits_all_clients_but_allows_no_publishing() {
     let server = Setup::new().ini("authorizeOpen = all").auth(APPLICATIONS).start();
     let mut witness = witness(&server);
     for query in ["", "key=closed", "key=unknown&secret=x"] {
@@ -94,7 +94,7 @@ fn everybody_may_open_where_the_operator_wants_it_and_still_not_publish() {
 }
 
 #[test]
-fn a_page_is_told_that_it_may_not_publish_and_stays() {
+fn a_page_without_the_right_to_publish_is_denied_and_stays() {
     let server = server();
     let (mut page, mut witness) = (server.open(&at("/web", "key=open")), witness(&server));
     for packet in [
@@ -134,7 +134,7 @@ fn a_script_that_may_not_publish_is_closed() {
 }
 
 #[test]
-fn wrong_credentials_are_denied_also_where_the_client_might_publish_without_any() {
+fn wrong_credentials_are_denied_even_where_none_are_needed() {
     let server = server();
     let (mut page, mut witness) = (witness(&server), witness(&server));
     page.text(r#"{"opcode":"broadcast","key":"chat","secret":"open-secret"}"#);
@@ -184,7 +184,7 @@ fn key_and_secret_on_a_packet_let_it_pass_and_are_not_passed_on() {
 }
 
 #[test]
-fn the_secret_on_opening_gives_the_right_and_wrong_ones_later_take_it_for_that_message() {
+fn a_wrong_secret_denies_its_message_though_the_opening_had_one() {
     let server = server();
     let mut witness = witness(&server);
     let mut page = server.open(&at("/web", "key=open&secret=open-secret"));
@@ -200,7 +200,7 @@ fn the_secret_on_opening_gives_the_right_and_wrong_ones_later_take_it_for_that_m
 }
 
 #[test]
-fn case_110_and_111_a_request_of_gomoob_shows_key_and_secret_or_ends_its_connection() {
+fn case_110_and_111_a_request_without_key_and_secret_is_closed() {
     let server = server();
     let mut witness = witness(&server);
     for metadata in [
@@ -229,7 +229,7 @@ fn case_110_and_111_a_request_of_gomoob_shows_key_and_secret_or_ends_its_connect
 }
 
 #[test]
-fn a_refusal_may_come_behind_the_101_as_gomoobs_did() {
+fn a_refusal_may_follow_the_upgrade_as_gomoobs_did() {
     let server = Setup::new().ini("refuse = afterUpgrade").auth(APPLICATIONS).start();
     for open in [at("/", "key=closed&secret=x"), Open::web(), Open::php()] {
         let mut client = open.upgrade(server.port);
@@ -240,7 +240,7 @@ fn a_refusal_may_come_behind_the_101_as_gomoobs_did() {
 
 /// If such a key counted as missing, the client would be admitted as a client without a key.
 #[test]
-fn a_key_that_cannot_be_read_is_not_taken_for_none() {
+fn an_unreadable_key_does_not_count_as_missing() {
     let server = Setup::new().auth(&format!("anonymous: open{APPLICATIONS}")).start();
     server.open(&Open::web());
     for unreadable in ["key=%ff", "key[]=open", "key%5Ba%5D=open", "key=open&key=op%fe", "key="] {

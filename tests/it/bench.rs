@@ -38,7 +38,7 @@ fn expect_clean((code, report): &(Option<i32>, Value)) {
 }
 
 #[test]
-fn every_scenario_measures_a_server_of_its_own_in_both_dialects_and_in_tls() {
+fn every_scenario_runs_in_both_dialects_and_in_tls() {
     for dialect in ["phpws", "gomoob"] {
         for scenario in [
             &["fanout", "--clients", "20", "--in-flight", "4", "--publishers", "2"][..],
@@ -64,7 +64,7 @@ fn idle_connections_and_openings_are_weighed() {
 }
 
 #[test]
-fn floors_stand_beside_a_server_and_by_themselves() {
+fn floors_are_measured_with_a_server_and_alone() {
     let small = ["--clients", "10", "--in-flight", "2"];
     let (code, compared) = bench(&[&["fanout", "--floor"], &small[..], SHORT].concat());
     assert_eq!(code, Some(0), "{compared}");
@@ -96,7 +96,7 @@ fn a_server_that_runs_already_is_measured_with_key_and_secret() {
 }
 
 #[test]
-fn nobody_there_and_a_plan_that_does_not_hold_together_are_told() {
+fn a_missing_server_and_a_contradictory_plan_are_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);

@@ -3,7 +3,7 @@
 use crate::bench::bench;
 
 #[test]
-fn clients_of_a_killed_worker_come_back_and_the_others_stay() {
+fn clients_of_a_killed_worker_reconnect_and_the_others_stay() {
     let (code, report) = bench(&["reconnect", "--clients", "60", "--workers", "2"]);
     assert_eq!(code, Some(0), "{report}");
     let lost = report["lost"].as_u64().unwrap();

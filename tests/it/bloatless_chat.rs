@@ -45,7 +45,7 @@ fn a_line_reaches_all_of_the_chat_with_a_name_that_stays() {
 
 /// Case 137: PHP converts a number to text.
 #[test]
-fn numbers_are_said_as_they_are_written() {
+fn numbers_are_repeated_as_they_were_written() {
     let server = server("chat");
     let mut client = Open::at("/chat").upgrade(server.port);
     for (data, line) in [("5", "5"), ("\"0\"", "0"), ("0", "0"), ("true", "1")] {
@@ -55,7 +55,7 @@ fn numbers_are_said_as_they_are_written() {
 
 /// Case 136.
 #[test]
-fn what_is_no_echo_with_data_is_ignored() {
+fn messages_that_are_not_an_echo_with_data_are_ignored() {
     let server = server("chat");
     let mut client = Open::at("/chat").upgrade(server.port);
     for text in [
@@ -77,7 +77,7 @@ fn what_is_no_echo_with_data_is_ignored() {
 }
 
 #[test]
-fn who_may_only_listen_is_told_so_and_reaches_nobody() {
+fn a_client_without_the_right_to_publish_is_denied() {
     let auth = "applications:\n  - {key: a, secret: a-secret-of-this-test-alone, \
                 authorizeOpen: true, clientPublish: false}\nanonymous: a\n";
     let ini = "[bloatless]\napplications = chat";
@@ -93,7 +93,7 @@ fn who_may_only_listen_is_told_so_and_reaches_nobody() {
 }
 
 #[test]
-fn other_dialects_and_the_chat_hear_each_other() {
+fn other_dialects_and_the_chat_reach_each_other() {
     let server = server("chat");
     let mut chat = Open::at("/chat?tags={\"a\":\"b\"}").upgrade(server.port);
     let mut page = Open::web().ready(server.port);

@@ -40,7 +40,7 @@ fn legacy_answers_are_a_status_line_and_no_more() {
 
 /// Case 133.
 #[test]
-fn versions_8_and_13_are_spoken_and_others_are_answered_426() {
+fn versions_8_and_13_are_accepted_and_others_get_426() {
     let server = server("");
     let chat = || Open::at("/chat");
     chat().header("Sec-WebSocket-Version", "8").upgrade(server.port).expect_silence();
@@ -122,7 +122,7 @@ fn a_close_is_answered_with_its_code() {
 
 /// Case 142, the original's answer.
 #[test]
-fn a_close_is_answered_normally_whatever_it_says() {
+fn a_close_is_answered_normally_whatever_its_code() {
     let server = server("closeText = normal");
     for close in [frames::close(1001, ""), frames::masked(0x88, ""), frames::close(1000, "bye")] {
         let mut client = Open::at("/chat").upgrade(server.port);
@@ -135,7 +135,7 @@ fn a_close_is_answered_normally_whatever_it_says() {
 
 /// Case 143.
 #[test]
-fn faults_are_told_in_the_words_of_the_original() {
+fn faults_are_reported_in_the_words_of_the_original() {
     let server = server("");
     let fault = |frame: Vec<u8>, code: u16, text: &[u8]| {
         let mut client = Open::at("/chat").upgrade(server.port);
@@ -160,7 +160,7 @@ fn a_message_may_come_in_pieces() {
 
 /// Case 147.
 #[test]
-fn no_subprotocol_is_agreed_that_nobody_asked_for() {
+fn no_subprotocol_is_agreed_that_was_not_offered() {
     let ask = |server: &Server| {
         let open = Open::at("/chat").header("Sec-WebSocket-Protocol", "foo, bar");
         let head = open.ask(server.port).expect_upgrade();

@@ -7,7 +7,7 @@ const NORMAL_CLOSURE: &[u8] = b"\x88\x10\x03\xe8normal closure";
 
 /// Case 145.
 #[test]
-fn who_comes_when_all_is_full_is_told_by_http() {
+fn clients_above_the_limit_are_refused_by_http() {
     for (limit, status) in [("maxClients = 2", 503), ("maxPerIP = 2", 429)] {
         let server = Setup::new().workers(2).ini(limit).ini(CHAT).start();
         let _first = Open::at("/chat").upgrade(server.port);
@@ -18,7 +18,7 @@ fn who_comes_when_all_is_full_is_told_by_http() {
 
 /// Case 145, the original's answer.
 #[test]
-fn legacy_answers_to_who_comes_when_all_is_full_are_a_close_frame() {
+fn legacy_clients_above_the_limit_get_a_close_frame() {
     for limit in ["maxClients = 2", "maxPerIP = 2"] {
         let ini = format!("{limit}\n{CHAT}answers = legacy");
         let server = Setup::new().workers(2).ini(&ini).start();

@@ -52,7 +52,7 @@ fn a_pushed_line_reaches_the_whole_chat_once() {
 
 /// Case 141: each of these crashes the original.
 #[test]
-fn what_is_wrong_is_logged_and_harms_nobody() {
+fn invalid_messages_are_logged_and_close_no_client() {
     let server = server();
     let mut client = Open::at("/chat").upgrade(server.port);
     let too_large = line(&"x".repeat(65_536));
@@ -126,7 +126,7 @@ fn expect_after(client: &mut Raw) {
 /// While the broker is stopped, the window of the leader fills (rule L4). Pushed messages then wait in the
 /// kernel, and finally in the script.
 #[test]
-fn what_is_pushed_waits_for_a_broker_that_stands_still() {
+fn pushed_messages_wait_for_a_stopped_broker() {
     const COUNT: usize = 300;
     const BEFORE_ALL_IS_FULL: usize = 150;
     // The whole window arrives at once when the broker continues.
@@ -154,7 +154,7 @@ fn what_is_pushed_waits_for_a_broker_that_stands_still() {
 }
 
 #[test]
-fn the_tenant_is_that_of_who_shows_no_key() {
+fn the_tenant_is_that_of_the_anonymous_application() {
     let auth = "applications:\n  - {key: a, secret: a-secret-of-this-test-alone, tenant: x, \
                 authorizeOpen: true}\n  - {key: b, secret: b-secret-of-this-test-alone, \
                 authorizeOpen: true}\nanonymous: a\n";
@@ -167,7 +167,7 @@ fn the_tenant_is_that_of_who_shows_no_key() {
 }
 
 #[test]
-fn the_socket_has_its_mode_and_goes_with_the_server() {
+fn the_socket_has_its_mode_and_is_removed_with_the_server() {
     let server = server();
     let there = std::fs::metadata(socket_of(&server)).unwrap();
     assert!(there.file_type().is_socket());
@@ -178,7 +178,7 @@ fn the_socket_has_its_mode_and_goes_with_the_server() {
 }
 
 #[test]
-fn what_is_no_socket_stays_and_the_server_does_not_start() {
+fn a_file_that_is_not_a_socket_stays_and_prevents_the_start() {
     let folder = Folder::new();
     folder.write("websock.ini", &format!("[websocketserver]\nadress = ws://127.0.0.1:0\n{INI}"));
     folder.write("push.sock", "precious");
@@ -193,7 +193,7 @@ fn what_is_no_socket_stays_and_the_server_does_not_start() {
 }
 
 #[test]
-fn a_socket_that_was_left_behind_gives_way() {
+fn a_stale_socket_is_replaced() {
     let folder = Folder::new();
     drop(UnixDatagram::bind(folder.root().join("push.sock")).unwrap());
     let ini = format!("[websocketserver]\nadress = ws://127.0.0.1:0\nworkers = 1\n{INI}");

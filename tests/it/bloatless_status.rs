@@ -41,7 +41,7 @@ fn server_info(count: usize, clients: &str) -> String {
 
 /// Case 138.
 #[test]
-fn status_tells_who_is_there_then_who_comes_and_goes() {
+fn status_lists_clients_and_then_their_changes() {
     let server = server("");
     let mut status = Open::at("/status").upgrade(server.port);
     let own = address(&status);
@@ -72,7 +72,7 @@ fn status_tells_who_is_there_then_who_comes_and_goes() {
 
 /// Case 138.
 #[test]
-fn a_second_status_client_hears_of_the_others_first() {
+fn a_second_status_client_gets_the_others_first() {
     let server = server("");
     let mut first = Open::at("/status").upgrade(server.port);
     first.expect_text(&server_info(0, "[]"));
@@ -116,7 +116,7 @@ anonymous: a
 ";
 
 #[test]
-fn status_is_for_who_may_publish_and_for_one_space() {
+fn status_needs_the_right_to_publish_and_covers_one_tenant() {
     let ini = "[bloatless]\napplications = chat, status";
     let server = Setup::new().workers(2).ini(ini).auth(AUTH).start();
     Open::at("/status").ask(server.port).expect_refusal(401);
@@ -149,7 +149,7 @@ fn a_reload_that_takes_the_right_to_publish_ends_status_and_not_the_chat() {
 }
 
 #[test]
-fn a_reload_binds_and_unbinds_applications_and_keeps_who_is_connected() {
+fn a_reload_binds_and_unbinds_applications_and_keeps_clients() {
     let server = Setup::new().workers(1).ini("[bloatless]\napplications = chat").start();
     let mut chat = Open::at("/chat").upgrade(server.port);
     chat.expect_silence();

@@ -10,7 +10,7 @@ fn server() -> Server {
 }
 
 #[test]
-fn a_text_reaches_all_of_the_same_resource_and_nobody_else() {
+fn a_text_reaches_the_clients_of_its_resource_only() {
     let server = server();
     let (mut one, mut other) =
         server.upgrade_apart(&Open::at("/room"), &Open::at("/room?tags={\"a\":\"b\"}"));
@@ -28,7 +28,7 @@ fn a_text_reaches_all_of_the_same_resource_and_nobody_else() {
 }
 
 #[test]
-fn other_dialects_wrap_what_is_no_json() {
+fn other_dialects_wrap_invalid_json() {
     let server = server();
     let mut room = Open::at("/room?tags={\"a\":\"b\"}").upgrade(server.port);
     let mut page = Open::web().ready(server.port);
@@ -61,7 +61,7 @@ fn a_known_subprotocol_is_agreed_and_an_unknown_one_is_not() {
 }
 
 #[test]
-fn a_tag_of_the_server_cannot_be_asked_for() {
+fn a_tag_of_the_server_cannot_be_requested() {
     let server = server();
     let mut client = Open::tags(r#"{"@resource":"/room"}"#).upgrade(server.port);
     client.expect_closed(1008);

@@ -86,7 +86,7 @@ fn listen(listener: usize, client: &mut Raw, due: (usize, usize), progress: &Pro
 }
 
 #[test]
-fn every_client_gets_each_publication_once_and_in_order_while_the_broker_is_killed_three_times() {
+fn three_killed_brokers_lose_and_repeat_no_publication() {
     let server = Server::start();
     let (one, other) = server.open_apart(&Open::web(), &Open::web());
     let sides = [server.worker_of(&one), server.worker_of(&other)];
@@ -143,7 +143,7 @@ impl Drop for Away<'_> {
 }
 
 #[test]
-fn a_client_that_connects_while_the_broker_is_away_gets_in() {
+fn a_client_may_connect_while_the_broker_is_down() {
     let server = Server::start();
     let mut publisher = server.open(&Open::web());
     let away = Away::broker_of(&server);
@@ -157,7 +157,7 @@ fn a_client_that_connects_while_the_broker_is_away_gets_in() {
 }
 
 #[test]
-fn what_is_published_while_the_broker_is_away_is_acknowledged_at_once_and_delivered_later() {
+fn publications_during_an_outage_are_acknowledged_and_delivered() {
     let server = Server::start();
     let (mut publisher, mut receiver) = server.open_apart(&Open::web(), &Open::web());
     let mut named = server.open(&Open::php().ident("script"));
@@ -182,7 +182,7 @@ fn what_is_published_while_the_broker_is_away_is_acknowledged_at_once_and_delive
 
 /// The new broker must not give the ident or the place of a closed client to another client.
 #[test]
-fn a_client_that_leaves_while_the_broker_is_away_is_gone_for_its_successor() {
+fn a_client_that_leaves_during_an_outage_is_unknown_to_the_new_broker() {
     let server = Server::start();
     let mut first = server.open(&Open::web().ident("role"));
     let mut heir = server.open(&Open::web().ident("role"));

@@ -151,7 +151,7 @@ fn wait_for(heard: &AtomicUsize, count: usize) {
 }
 
 #[test]
-fn killed_aborted_and_crashed_brokers_lose_nothing_and_double_nothing_at_full_speed() {
+fn dying_brokers_lose_and_repeat_nothing_at_full_speed() {
     let server = Server::start();
     let workers = server.workers(2);
     Plan::of(&server).carry_out(|heard, all| {
@@ -169,7 +169,7 @@ fn killed_aborted_and_crashed_brokers_lose_nothing_and_double_nothing_at_full_sp
 /// One worker reads nothing while the broker dies, so the other worker gets some publications twice. It must
 /// deliver each of them only once.
 #[test]
-fn what_one_worker_had_got_and_the_other_not_comes_to_both_once() {
+fn a_publication_that_only_one_worker_got_reaches_both_once() {
     let server = Server::start();
     let (mut publisher, mut near) = (server.open(&Open::web()), server.open(&Open::web()));
     let here = server.worker_of(&publisher);
@@ -197,7 +197,7 @@ fn what_one_worker_had_got_and_the_other_not_comes_to_both_once() {
 }
 
 #[test]
-fn a_broker_that_is_stopped_under_load_is_replaced_and_nothing_is_lost_or_doubled() {
+fn a_stopped_broker_is_replaced_without_loss_or_repetition() {
     let server = Server::start();
     let workers = server.workers(2);
     Plan::of(&server).carry_out(|heard, all| {
@@ -210,7 +210,7 @@ fn a_broker_that_is_stopped_under_load_is_replaced_and_nothing_is_lost_or_double
 
 /// Five deaths are free. After that the restart is delayed, and only messages that need the broker wait.
 #[test]
-fn a_broker_that_keeps_dying_is_brought_back_with_pauses_and_loses_nothing() {
+fn a_crash_loop_of_the_broker_is_slowed_and_loses_nothing() {
     let server = Server::start();
     let workers = server.workers(2);
     Plan::of(&server).carry_out(|heard, all| {

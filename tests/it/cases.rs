@@ -44,7 +44,7 @@ fn numbers(text: &str) -> Vec<u32> {
 }
 
 #[test]
-fn every_case_has_its_tests_where_the_table_says() {
+fn every_case_has_its_tests_in_the_named_file() {
     let table = std::fs::read_to_string("docs/cases.md").unwrap();
     let mut listed = BTreeSet::new();
     for row in table.lines().filter(|line| line.starts_with("| ")) {

@@ -42,7 +42,7 @@ fn anna_and_berta(server: &Server) -> (Raw, Raw) {
 }
 
 #[test]
-fn what_is_said_in_a_room_is_heard_in_this_room() {
+fn a_message_reaches_the_clients_of_its_room_only() {
     let server = chat();
     let (mut anna, mut berta) = anna_and_berta(&server);
     let mut elsewhere = enter(&server, "Carl", "kitchen");
@@ -55,7 +55,7 @@ fn what_is_said_in_a_room_is_heard_in_this_room() {
 }
 
 #[test]
-fn nicknames_change_and_everyone_is_told_who_is_here() {
+fn a_new_nickname_updates_the_list_of_every_client() {
     let server = chat();
     let (mut anna, mut berta) = anna_and_berta(&server);
     berta.text("/nick Bea");
@@ -73,7 +73,7 @@ fn nicknames_change_and_everyone_is_told_who_is_here() {
 }
 
 #[test]
-fn who_leaves_is_missed_at_once_also_without_a_goodbye() {
+fn a_lost_client_leaves_the_list_at_once() {
     let server = chat();
     let (mut anna, berta) = anna_and_berta(&server);
     drop(berta);
@@ -116,7 +116,7 @@ fn a_change_of_room_outlives_the_broker() {
 }
 
 #[test]
-fn php_scripts_speak_to_the_chat_in_their_own_way() {
+fn php_scripts_reach_the_chat_in_their_own_protocol() {
     let server = chat();
     let mut anna = enter(&server, "Anna", "lobby");
     let mut script = Open::php().target("/chat?nick=Script").ready(server.port);

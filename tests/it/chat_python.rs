@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::chat::{Backend, free_port};
 
-pub fn two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_connection() {
+pub fn two_pages_chat_and_a_restart_of_the_backend_closes_no_connection() {
     let port = free_port();
     let server = crate::chat::server(&format!("http://127.0.0.1:{port}/chat"));
     let start = |port: u16| {
@@ -15,5 +15,5 @@ pub fn two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_c
             port,
         )
     };
-    crate::chat::two_talk_and_a_third_is_refused(start, (&server, port));
+    crate::chat::two_chat_and_a_third_is_refused(start, (&server, port));
 }

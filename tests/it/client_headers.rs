@@ -73,7 +73,7 @@ fn no_header_that_a_client_chooses_opens_a_bound_path() {
 
 /// Anyone may connect to the proxy, and the proxy connects from this machine.
 #[test]
-fn a_script_that_comes_through_a_proxy_needs_a_session_unless_the_proxy_is_trusted() {
+fn a_script_through_an_untrusted_proxy_needs_a_session() {
     let sessions = sessions();
     let forwarded = |name: &str, value: &str| Open::php().header(name, value);
     let untrusting = server(&sessions, "");

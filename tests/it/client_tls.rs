@@ -59,7 +59,7 @@ fn a_certificate_that_signed_itself_is_trusted_when_it_is_named() {
 }
 
 #[test]
-fn a_certificate_for_another_name_is_not_trusted_and_its_names_are_said() {
+fn a_certificate_for_another_name_is_refused_with_its_names() {
     for names in [&["example.org"][..], &[]] {
         let (certificate, key) = authority("example.org", names);
         let server = server_with(&certificate, &key);
@@ -86,7 +86,7 @@ fn a_certificate_of_an_authority_that_is_named_is_trusted() {
 }
 
 #[test]
-fn a_certificate_that_nothing_vouches_for_is_told_with_what_helps() {
+fn an_untrusted_certificate_is_reported_with_the_option_to_use() {
     let (certificate, key) = authority("localhost", &["127.0.0.1"]);
     let server = server_with(&certificate, &key);
     let (other, _) = authority("another", &[]);
@@ -101,7 +101,7 @@ fn a_certificate_that_nothing_vouches_for_is_told_with_what_helps() {
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_told_also_when_it_is_named() {
+fn an_expired_certificate_is_reported_even_if_it_is_pinned() {
     let folder = Folder::new();
     crate::harness::tls::certificate_between(&folder, 2020, 2021);
     let (certificate, key) = (folder.path("cert.pem"), folder.path("key.pem"));
@@ -135,7 +135,7 @@ fn expired_server(certificate: &std::path::Path, key: &std::path::Path) -> Strin
 }
 
 #[test]
-fn what_is_no_tls_server_is_told() {
+fn a_server_without_tls_is_reported() {
     let folder = Folder::new();
     let publish = |answer: &'static [u8]| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -155,7 +155,7 @@ fn what_is_no_tls_server_is_told() {
 }
 
 #[test]
-fn a_plain_url_of_a_tls_port_is_told() {
+fn a_plain_url_of_a_tls_port_is_reported() {
     let (certificate, key) = authority("localhost", &["127.0.0.1"]);
     let server = server_with(&certificate, &key);
     let url = format!("ws://127.0.0.1:{}/", server.port);

@@ -97,7 +97,7 @@ fn gomoob(stream: impl Read + Write) -> (String, Value) {
 }
 
 #[test]
-fn a_publication_to_tags_is_gomoobs_request_and_waits_for_the_answered_close() {
+fn a_publication_to_tags_waits_for_the_answered_close() {
     let guest = OneGuest::new(gomoob);
     expect_end(&run(&guest.url(), "publish --tag language=FR --tag n=12 bonjour"), 0, "");
     let (target, request) = guest.served();
@@ -107,7 +107,7 @@ fn a_publication_to_tags_is_gomoobs_request_and_waits_for_the_answered_close() {
 }
 
 #[test]
-fn key_and_secret_stand_in_the_query_and_in_the_request() {
+fn key_and_secret_are_in_the_query_and_in_the_request() {
     let guest = OneGuest::new(gomoob);
     expect_end(&run(&guest.url(), "publish --tag a=b --key my/key --json {\"x\":1}"), 0, "");
     let (target, request) = guest.served();
@@ -136,7 +136,7 @@ fn any_other_close_is_the_refusal() {
 }
 
 #[test]
-fn a_path_that_speaks_the_other_dialect_is_told() {
+fn a_path_with_the_other_dialect_is_reported() {
     let guest = OneGuest::new(|stream| {
         let (mut socket, ..) = accept(stream);
         socket.send(Message::text(r#"{"opcode":"ready","uuid":"x"}"#)).unwrap();
@@ -179,7 +179,7 @@ fn phpws_packets_carry_key_and_secret() {
 }
 
 #[test]
-fn a_refusal_behind_the_acknowledgement_is_heard() {
+fn a_refusal_after_the_acknowledgement_is_reported() {
     let guest = phpws(Some(r#"{"opcode":"error","error":"you may not publish"}"#));
     expect_end(
         &run(&guest.url(), "publish --all x"),
@@ -190,7 +190,7 @@ fn a_refusal_behind_the_acknowledgement_is_heard() {
 }
 
 #[test]
-fn a_refusal_by_http_is_told_with_its_reason() {
+fn a_refusal_by_http_is_reported_with_its_reason() {
     for (answer, exit, told) in [
         ("401 Unauthorized|{\"error\":\"wrong key\"}", 77, "HTTP 401 Unauthorized: wrong key"),
         ("403 Forbidden|{\"error\":\"wrong origin\"}", 77, "HTTP 403 Forbidden: wrong origin"),
@@ -282,7 +282,7 @@ fn a_subscriber_ends_after_the_wanted_count() {
 }
 
 #[test]
-fn the_end_by_the_server_is_told_with_code_and_reason() {
+fn a_close_by_the_server_is_reported_with_code_and_reason() {
     let guest = sends(&[], Some((1001, "going away")));
     let finished = run(&guest.url(), "subscribe");
     expect_end(&finished, 69, "the server ended the connection: Close 1001, going away");
@@ -290,7 +290,7 @@ fn the_end_by_the_server_is_told_with_code_and_reason() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_subscriber_quietly() {
+fn a_closed_output_ends_the_subscriber_quietly() {
     let guest = OneGuest::new(|stream| {
         let (mut socket, ..) = accept(stream);
         while socket.send(Message::text("\"again\"")).is_ok() {}
@@ -336,7 +336,7 @@ fn inside_tls(
 }
 
 #[test]
-fn a_subscriber_inside_tls_prints_pongs_and_says_goodbye() {
+fn a_subscriber_inside_tls_prints_pongs_and_closes() {
     let (pem, config) = certificate("localhost");
     let folder = Folder::new();
     folder.write("ca.pem", &pem);

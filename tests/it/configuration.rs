@@ -203,7 +203,7 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
 }
 
 #[test]
-fn an_open_server_says_so() {
+fn a_server_with_open_access_logs_it() {
     let server = Server::start();
     eventually("a line that says that everything is allowed", || {
         server.output().to_lowercase().contains("open").then_some(())
@@ -282,7 +282,7 @@ fn a_wrong_variable_and_a_wrong_flag_are_findings_too() {
 }
 
 #[test]
-fn variables_that_kubernetes_and_docker_make_do_not_keep_the_server_from_starting() {
+fn variables_of_kubernetes_and_docker_are_ignored() {
     let folder = Folder::new();
     folder.write("websock.ini", "adress = ws://127.0.0.1:0\nworkers = 1\n");
     let variables = [

@@ -49,7 +49,7 @@ fn described() -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_key_has_a_sentence_that_says_what_it_does() {
+fn every_key_has_a_sentence_in_the_table() {
     let mut described = described();
     for key in KEYS {
         let at = described.iter().position(|it| *it == (key.section.into(), key.name.into()));

@@ -13,7 +13,7 @@ fn descriptors(server: &Server) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn when_everybody_has_gone_nothing_is_left() {
+fn counters_balance_when_all_clients_have_left() {
     let server = Setup::new().ini("[resource /echo]\nkind = echo").start();
     // Waits until all links are established and have their descriptors.
     Watch::over(&server);

@@ -7,7 +7,7 @@ const INI: &str = "[resource /room]\nkind = broadcast\n[bloatless]\napplications
 const CUT: &str = r#""cut \ud83d""#;
 
 #[test]
-fn half_of_a_pair_arrives_as_the_replacement_character_where_a_text_is_bare() {
+fn half_a_surrogate_pair_becomes_the_replacement_character() {
     let server = Setup::new().workers(1).ini(INI).start();
     let mut room = Open::at("/room").upgrade(server.port);
     let mut echo = Open::at("/echo").upgrade(server.port);
@@ -32,7 +32,7 @@ fn half_of_a_pair_arrives_as_the_replacement_character_where_a_text_is_bare() {
 }
 
 #[test]
-fn what_names_nobody_is_no_reason_to_close() {
+fn a_value_that_names_no_client_closes_no_connection() {
     let server = Setup::new().workers(1).ini(INI).start();
     let mut page = server.open(&Open::web());
     for packet in [
@@ -59,7 +59,7 @@ fn what_names_nobody_is_no_reason_to_close() {
 }
 
 #[test]
-fn what_goes_on_as_php_writes_it_names_the_number() {
+fn a_reencoded_number_is_named_in_the_error() {
     let ini = "[phpws]\nphpReencode = on\n[gomoob]\nmessages = typed";
     let server = Setup::new().workers(1).ini(ini).start();
     let mut page = server.open(&Open::web());

@@ -50,7 +50,7 @@ fn clients_of_echo_take_nothing() {
 }
 
 #[test]
-fn p1_one_publisher_is_heard_in_order_in_both_dialects() {
+fn p1_messages_of_one_publisher_arrive_in_order_in_both_dialects() {
     let server = Server::start();
     let (mut page, mut other) = server.open_apart(&Open::web(), &Open::web());
     let mut gomoob = Open::tags("{}").upgrade(server.port);

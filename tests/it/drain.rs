@@ -97,7 +97,7 @@ fn stories(listening: Listening<'_>) -> Vec<Story> {
 }
 
 #[test]
-fn clients_that_publish_after_the_death_of_the_broker_in_a_drain_are_heard() {
+fn publications_after_a_broker_death_in_a_drain_are_delivered() {
     let server = Setup::new().ini("drainTime = 5s").start();
     let clients = clients_of(&server);
     let writers: Vec<_> = clients.iter().map(Raw::writer).collect();
@@ -122,7 +122,7 @@ fn clients_that_publish_after_the_death_of_the_broker_in_a_drain_are_heard() {
 
 /// Without the wait, the first client would be closed before the new broker knows any client.
 #[test]
-fn what_was_acknowledged_while_the_broker_hung_at_the_signal_is_heard() {
+fn a_drain_delivers_what_was_acknowledged_during_a_hang() {
     let server = Setup::new().ini("drainTime = 5s").start();
     let mut clients = clients_of(&server);
     send_signal(server.broker(), Signal::STOP);
@@ -171,13 +171,13 @@ fn dies_under_load(deaths: &[Duration]) {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_when_the_broker_dies_in_a_drain_under_load() {
+fn a_broker_death_in_a_drain_loses_nothing_acknowledged() {
     dies_under_load(&[Duration::ZERO]);
     dies_under_load(&[Duration::from_millis(500)]);
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_when_the_broker_dies_late_or_often_in_a_drain_under_load() {
+fn late_and_repeated_broker_deaths_in_a_drain_lose_nothing() {
     dies_under_load(&[Duration::from_millis(1300)]);
     dies_under_load(&[200, 600, 1000, 1400].map(Duration::from_millis));
 }

@@ -53,7 +53,7 @@ fn case_122_an_application_is_chosen_by_its_subprotocol_which_is_agreed() {
 }
 
 #[test]
-fn case_123_bar_answers_unless_it_is_to_be_silent_as_it_was() {
+fn case_123_bar_answers_unless_configured_to_be_silent() {
     echoes(&mut open(&server(""), &offering("Bar"), Some("Bar")));
     let silent = server("barSilent = on");
     let mut bar = open(&silent, &offering("Bar"), Some("Bar"));
@@ -139,7 +139,7 @@ fn case_127_frames_are_those_of_rfc_6455() {
 }
 
 #[test]
-fn case_128_version_8_with_its_own_origin_is_spoken_and_version_7_is_not() {
+fn case_128_version_8_with_its_own_origin_works_and_version_7_does_not() {
     let server = server("");
     let of_2011 = |version: &str| {
         page()
@@ -181,7 +181,7 @@ fn the_handshake_may_have_the_lines_that_it_had() {
 }
 
 #[test]
-fn case_150_nventis_clients_hear_themselves_on_any_path_without_an_origin() {
+fn case_150_nventis_clients_get_their_echo_on_any_path() {
     let anywhere = server("");
     let bound = Setup::new().ini("[resource /]\nkind = echo\n[resource /ws]\nkind = echo").start();
     for (server, path) in [(&anywhere, "/"), (&anywhere, "/x/y"), (&bound, "/"), (&bound, "/ws")] {
@@ -199,7 +199,7 @@ fn case_150_nventis_clients_hear_themselves_on_any_path_without_an_origin() {
 }
 
 #[test]
-fn a_name_of_the_file_wins_and_names_can_be_others_or_none() {
+fn configured_names_win_and_may_be_replaced_or_absent() {
     let ini = "[echo]\napplications = Foo, Chat\n[resource Foo]\nkind = broadcast";
     let server = Setup::new().ini(ini).start();
     let (mut one, mut other) =
@@ -214,7 +214,7 @@ fn a_name_of_the_file_wins_and_names_can_be_others_or_none() {
 }
 
 #[test]
-fn a_reload_changes_the_names_for_who_comes_and_not_for_who_is_there() {
+fn a_reload_changes_the_names_for_new_connections_only() {
     let server = Server::start();
     let mut foo = open(&server, &offering("Foo"), Some("Foo"));
     let head = "[websocketserver]\nadress = ws://127.0.0.1:0\nworkers = 2\n";

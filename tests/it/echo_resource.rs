@@ -25,7 +25,7 @@ fn text_and_binary_come_back_with_their_type() {
 }
 
 #[test]
-fn it_greets_nobody_and_acknowledges_nothing() {
+fn it_sends_no_greeting_and_no_acknowledgement() {
     let server = server();
     let mut client = open().upgrade(server.port);
     client.expect_silence();

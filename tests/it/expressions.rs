@@ -96,7 +96,7 @@ fn own(pairs: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn a_publication_reaches_the_clients_of_both_workers_that_its_expression_matches() {
+fn a_publication_reaches_all_matching_clients_of_both_workers() {
     let backend = obedient();
     let server = start(&backend, "");
     let mut members: Vec<Member> = [
@@ -200,7 +200,7 @@ fn backend_forgets(backend: &Backend, mut left: Member) {
 
 /// Case A173 over a socket.
 #[test]
-fn a_prefix_that_would_scan_too_many_values_reaches_no_client_and_is_reported() {
+fn a_prefix_with_too_many_values_is_reported_and_not_delivered() {
     let backend = obedient();
     let ini = format!(
         "exprScanMax = 3\n[resource /chat]\nkind = http\nurl = {}\napplication = chat",

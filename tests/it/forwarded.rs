@@ -14,7 +14,7 @@ fn passed_on(server: &Server, open: &Open, entries: &str) -> Raw {
 }
 
 #[test]
-fn a_script_is_judged_by_the_last_address_whatever_stands_in_front_of_it() {
+fn the_last_forwarded_address_decides_about_a_script() {
     let server = Setup::new().ini("trustedProxies = 127.0.0.1").start();
     for entries in ["203.0.113.7", "\u{ff}, 203.0.113.7", "127.0.0.1\u{ff},, 203.0.113.7"] {
         let mut script = passed_on(&server, &Open::php(), entries);
@@ -30,7 +30,7 @@ fn a_script_is_judged_by_the_last_address_whatever_stands_in_front_of_it() {
 }
 
 #[test]
-fn an_entry_that_counts_and_is_no_address_lets_nobody_in() {
+fn an_invalid_forwarded_address_is_refused() {
     let server = Setup::new().ini("trustedProxies = 127.0.0.1, 10.0.0.0/8").start();
     for entries in ["\u{ff}", "203.0.113.7, \u{ff}", "unknown", "", "1.2.3", "\u{ff}, 10.0.0.1"] {
         passed_on(&server, &Open::php(), entries).expect_refusal(400);
@@ -41,7 +41,7 @@ fn an_entry_that_counts_and_is_no_address_lets_nobody_in() {
 }
 
 #[test]
-fn neither_the_gate_of_sessions_nor_the_limit_of_an_address_is_passed() {
+fn forwarding_bypasses_neither_sessions_nor_address_limits() {
     let sessions = Folder::new();
     let folder = sessions.root().display();
     let gate = format!("[jsauth]\nrequire = true\nssp = {folder}\nkey = allow\n");

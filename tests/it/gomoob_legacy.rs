@@ -12,7 +12,7 @@ fn group<const N: usize>(server: &Server, tags: [&str; N]) -> [Raw; N] {
 }
 
 #[test]
-fn case_100_and_101_a_tag_that_nobody_carries_does_not_count() {
+fn case_100_and_101_an_unknown_tag_is_ignored() {
     let server = server("tagMatch = legacy");
     let mut clients = group(
         &server,
@@ -32,7 +32,7 @@ fn case_100_and_101_a_tag_that_nobody_carries_does_not_count() {
 }
 
 #[test]
-fn case_102_an_empty_intersection_begins_anew_in_the_order_of_the_members() {
+fn case_102_an_empty_intersection_starts_again_in_member_order() {
     let server = server("tagMatch = legacy");
     let mut clients = group(&server, [r#"{"a":1}"#, r#"{"b":2}"#, r#"{"c":3}"#]);
     for (tags, expected) in [

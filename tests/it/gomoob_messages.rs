@@ -27,7 +27,7 @@ fn refused(server: &Server, witness: &mut Raw, message: &str, why: &str) {
 }
 
 #[test]
-fn case_107_in_mode_any_a_message_goes_on_as_it_came() {
+fn case_107_in_mode_any_a_message_is_forwarded_unchanged() {
     let server = server("messages = any");
     let mut client = client(&server);
     for message in [r#"{"type":"X"}"#, "5", "null", r#"[1, {"a":{}}]"#, r#""é/""#] {
@@ -66,7 +66,7 @@ fn case_107_and_108_in_mode_typed_a_message_is_rebuilt() {
 }
 
 #[test]
-fn case_108_what_the_parser_does_not_take_closes_its_sender_alone() {
+fn case_108_a_parser_error_closes_only_its_sender() {
     let server = server("messages = typed");
     let mut witness = client(&server);
     for (message, why) in [

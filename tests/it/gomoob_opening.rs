@@ -82,7 +82,7 @@ fn tags_may_come_one_by_one() {
 }
 
 #[test]
-fn case_96_bad_tags_end_the_connection_and_say_why() {
+fn case_96_invalid_tags_close_the_connection_with_a_reason() {
     let server = Server::start();
     let not_an_array = "The 'tags' URL parameter is not a JSON array !";
     let no_value = "The 'p' tag is not an integer or a string !";
@@ -111,7 +111,7 @@ fn case_96_bad_tags_end_the_connection_and_say_why() {
 }
 
 #[test]
-fn case_97_no_tags_are_no_tags() {
+fn case_97_an_opening_without_tags_has_none() {
     let server = Server::start();
     for query in ["?tags={}", "?tags=[]", "?key=a&secret=b"] {
         let mut client = Open::at(&format!("/{query}")).upgrade(server.port);
@@ -141,7 +141,7 @@ fn tags_have_bounds() {
 }
 
 #[test]
-fn case_117_what_is_no_handshake_is_refused() {
+fn case_117_an_invalid_handshake_is_refused() {
     let server = Server::start();
     let open = Open::tags("{}");
     let draft = open.clone().without("Origin").header("Sec-WebSocket-Version", "8");

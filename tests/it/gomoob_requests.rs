@@ -15,7 +15,7 @@ fn group<const N: usize>(server: &Server, tags: [&str; N]) -> [Raw; N] {
 }
 
 #[test]
-fn case_98_to_101_everyone_who_carries_all_tags_gets_it_the_sender_too() {
+fn case_98_to_101_all_clients_with_the_tags_get_it_and_its_sender() {
     let server = Server::start();
     let mut clients = group(
         &server,
@@ -39,7 +39,7 @@ fn case_98_to_101_everyone_who_carries_all_tags_gets_it_the_sender_too() {
 }
 
 #[test]
-fn case_102_nobody_matches_by_halves() {
+fn case_102_a_partial_match_reaches_no_client() {
     let server = Server::start();
     let mut clients = group(&server, [r#"{"a":1}"#, r#"{"b":2}"#, r#"{"c":3}"#]);
     for tags in [r#"{"a":"1","b":"2","c":"3"}"#, r#"{"b":"2","c":"3","a":"1"}"#] {
@@ -57,7 +57,7 @@ fn case_103_an_integer_and_its_text_are_one_value() {
 }
 
 #[test]
-fn case_104_105_and_107_the_message_goes_on_as_it_was_written() {
+fn case_104_105_and_107_the_message_is_forwarded_unchanged() {
     let server = Server::start();
     let mut clients = group(&server, ["{}", "{}"]);
     for message in [
@@ -77,7 +77,7 @@ fn case_104_105_and_107_the_message_goes_on_as_it_was_written() {
 }
 
 #[test]
-fn case_106_and_109_what_is_no_request_ends_its_sender_and_reaches_nobody() {
+fn case_106_and_109_an_invalid_request_closes_its_sender() {
     let server = Server::start();
     let mut witness = Open::tags("{}").upgrade(server.port);
     let not_decoded = "Failed to decode the provided JSON string !";

@@ -15,7 +15,7 @@ fn shows(text: &str) -> String {
     format!("document.getElementById('news').textContent.includes('{text}')")
 }
 
-pub fn a_page_hears_what_is_published_to_its_language_only() {
+pub fn a_page_gets_only_publications_in_its_language() {
     let server = Server::start();
     let browser = Browser::start();
     let file = format!("file://{}/examples/groups.html", env!("CARGO_MANIFEST_DIR"));

@@ -92,7 +92,7 @@ fn exists(span: &str, help: &str, members: &str) -> bool {
 }
 
 #[test]
-fn whatever_the_table_of_a_guide_names_is_there() {
+fn everything_that_the_table_of_a_guide_names_exists() {
     let folder = Folder::new();
     let help = [&["--help"][..], &["serve", "--help"]]
         .map(|arguments| run_to_end(&folder, arguments).text)

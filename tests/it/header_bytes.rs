@@ -36,7 +36,7 @@ fn a_session_is_found_after_a_cookie_in_latin1() {
 }
 
 #[test]
-fn a_backend_hears_all_that_is_text_of_a_header() {
+fn a_backend_gets_every_header_that_is_text() {
     let backend = silent();
     let server = start(&backend, "");
     let open = Open::at("/chat")

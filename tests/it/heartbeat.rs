@@ -34,7 +34,7 @@ fn a_hung_worker_is_replaced_and_takes_only_its_own_connections_with_it() {
 }
 
 #[test]
-fn a_hung_broker_is_replaced_and_what_was_published_meanwhile_comes_once_and_in_order() {
+fn publications_during_a_hang_of_the_broker_arrive_once_in_order() {
     let server = Server::start();
     let (mut publisher, mut receiver) = server.open_apart(&Open::web(), &Open::web());
     let workers = server.workers(2);
@@ -61,7 +61,7 @@ fn a_hung_broker_is_replaced_and_what_was_published_meanwhile_comes_once_and_in_
 /// A sleeping laptop, a debugger, a machine that swaps: time in which the supervisor did not run does not
 /// count against any child.
 #[test]
-fn stopping_the_whole_tree_for_five_seconds_throws_nobody_out_and_kills_no_child() {
+fn a_server_stopped_for_five_seconds_closes_and_kills_nothing() {
     let server = Server::start();
     let mut bystander = Bystander::beside(&server);
     let mut php = server.open(&Open::php());

@@ -125,7 +125,7 @@ fn case_119_gomoobs_requests_come_over_draft_76() {
 }
 
 #[test]
-fn phpws_speaks_over_both_drafts_and_reaches_everyone() {
+fn phpws_over_both_drafts_reaches_all_clients() {
     let server = legacy("pingInterval = 300ms");
     let requests = [hixie::draft_76("/web", ""), hixie::draft_75("/php", "")];
     for (request, digest) in requests.into_iter().zip([16, 0]) {
@@ -170,7 +170,7 @@ fn read_past_pings(client: &mut Raw, text: &str) {
 }
 
 #[test]
-fn drafts_are_spoken_inside_tls_and_say_so() {
+fn drafts_inside_tls_answer_with_a_wss_location() {
     let folder = Folder::new();
     certificate_in(&folder);
     let ini = "adress = wss://127.0.0.1:0\nworkers = 2\ncertFile = cert.pem\npkFile = key.pem\n\
@@ -194,7 +194,7 @@ fn drafts_are_spoken_inside_tls_and_say_so() {
 }
 
 #[test]
-fn origins_and_unknown_paths_are_judged_as_for_everyone() {
+fn origins_and_unknown_paths_are_checked_as_for_rfc_6455() {
     let server = legacy("allowedOrigins = http://ok.example");
     let mut client = Raw::connect(server.port);
     let request = String::from_utf8(hixie::draft_76("/web", "")).unwrap();
@@ -207,7 +207,7 @@ fn origins_and_unknown_paths_are_judged_as_for_everyone() {
 }
 
 #[test]
-fn without_legacy_nothing_of_it_is_spoken() {
+fn without_legacy_older_protocols_are_refused() {
     let server = Server::start();
     for request in [hixie::draft_76("/web", ""), hixie::draft_75("/web", "")] {
         let mut client = Raw::connect(server.port);

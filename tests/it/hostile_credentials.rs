@@ -27,7 +27,7 @@ fn bystander(server: &Server) -> Bystander {
 /// A broker that does not answer admits no client, so a client that is refused meanwhile was refused without
 /// the broker.
 #[test]
-fn fault_6_and_27_strangers_are_refused_before_anybody_is_asked() {
+fn fault_6_and_27_wrong_origins_are_refused_before_the_backend_is_asked() {
     let server = Setup::new().ini("allowedOrigins = http://ok.example").auth(AUTH).start();
     let foreign = |origin: &str| {
         let open = Open::web().target("/web?key=shop").header("Origin", origin);
@@ -53,7 +53,7 @@ fn fault_6_and_27_strangers_are_refused_before_anybody_is_asked() {
 
 /// A token of a megabyte is refused by the limit on the head.
 #[test]
-fn fault_27_tokens_that_are_missing_wrong_or_huge_are_refused_before_the_101() {
+fn fault_27_missing_wrong_and_huge_tokens_are_refused() {
     let server = server();
     beside(&server, bystander, |bystander| {
         let before = resident_of_workers(&server);
@@ -84,7 +84,7 @@ fn fault_27_tokens_that_are_missing_wrong_or_huge_are_refused_before_the_101() {
 }
 
 #[test]
-fn fault_27_ten_thousand_guesses_open_nothing_publish_nothing_and_are_not_logged() {
+fn fault_27_ten_thousand_guesses_are_denied_and_not_logged() {
     const GUESSES: usize = 5_000;
     let server = server();
     beside(&server, bystander, |bystander| {

@@ -79,7 +79,7 @@ fn send_until_stuck(writer: &mut impl Write, bytes: &[u8]) -> usize {
 }
 
 #[test]
-fn fault_5_a_second_request_is_no_frame() {
+fn fault_5_a_second_request_is_not_a_frame() {
     let server = Server::start();
     beside_a_bystander(&server, |_| {
         let mut client = server.open(&Open::web());

@@ -92,7 +92,7 @@ fn fault_29_a_hostile_auth_file_is_refused_with_place_and_reason() {
 
 /// A file of a gigabyte is read only as far as is needed to see that it is too large.
 #[test]
-fn fault_29_what_is_no_file_of_that_size_is_not_read() {
+fn fault_29_devices_and_oversized_files_are_not_read() {
     let folder = Folder::new();
     folder.write("websock.ini", &ini("").0);
     let huge = File::create(folder.path("auth.yml")).unwrap();
@@ -190,7 +190,7 @@ fn fault_30_limits_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn fault_30_bytes_that_are_no_text_of_that_kind_are_refused() {
+fn fault_30_bytes_that_are_not_text_are_refused() {
     let cases: [(&[u8], &str); 4] = [
         (b"adress = ws://127.0.0.1:0\nlogfile = \xff\xfe\n", "not UTF-8"),
         (b"a\0d\0r\0e\0s\0s\0", "websock.ini:1:"),

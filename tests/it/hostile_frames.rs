@@ -59,7 +59,7 @@ fn frames_against_the_protocol() -> Vec<(Vec<u8>, &'static str)> {
 }
 
 #[test]
-fn fault_9_frames_against_the_protocol_are_closed_1002_with_the_rule_by_name() {
+fn fault_9_protocol_violations_are_closed_1002_with_the_rule() {
     let server = Server::start();
     beside_a_bystander(&server, |bystander| {
         for (bytes, name) in frames_against_the_protocol() {
@@ -155,7 +155,7 @@ fn fault_12_dust_is_closed_1009_at_the_limit_on_pieces() {
 /// A server that scanned a message from its start for each frame would need three times as long for the
 /// second half as for the first half.
 #[test]
-fn fault_12_as_much_dust_as_is_allowed_costs_the_same_for_each_piece() {
+fn fault_12_small_pieces_within_the_limit_cost_the_same_each() {
     let server = Setup::new().ini("maxMessage = 2M").start();
     beside_a_bystander(&server, |bystander| {
         let mut client = server.open(&Open::web());

@@ -68,7 +68,7 @@ fn is_answered(client: &Raw) -> bool {
 
 /// A worker handles 1,024 handshakes at a time. Further clients wait until these are finished.
 #[test]
-fn fault_1_with_all_places_for_handshakes_taken_newcomers_still_get_in() {
+fn fault_1_slow_handshakes_do_not_block_new_connections() {
     let server = Setup::new().ini("handshakeTimeout = 1s").start();
     beside_a_bystander(&server, |bystander| {
         let begin = b"GET /web HTTP/1.1\r\nX: ";
@@ -88,7 +88,7 @@ fn fault_1_with_all_places_for_handshakes_taken_newcomers_still_get_in() {
 }
 
 #[test]
-fn fault_1_a_peer_that_says_nothing_at_all_ends_at_the_deadline_too() {
+fn fault_1_a_silent_peer_is_closed_at_the_deadline() {
     let server = Setup::new().ini("handshakeTimeout = 1s").start();
     beside_a_bystander(&server, |_| {
         let begin = Instant::now();
@@ -125,7 +125,7 @@ fn fault_2_a_head_without_end_is_refused_at_its_limit() {
 
 /// Cookies of single sign-on are long.
 #[test]
-fn a_head_may_be_as_long_as_max_head_says() {
+fn a_head_may_be_as_long_as_max_head() {
     let cookie = |bytes: usize| Open::web().header("Cookie", &"c".repeat(bytes));
     let server = Server::start();
     server.open(&cookie(15_000));
@@ -186,7 +186,7 @@ fn fault_2_a_head_without_end_in_single_bytes_is_refused_at_its_limit() {
 /// A server that scanned a head from its start for each byte would need eight times as long for the last
 /// kilobyte as for the first. The cost of a read of one byte is the same for both.
 #[test]
-fn fault_2_a_byte_at_the_end_of_a_long_head_costs_what_one_at_its_start_costs() {
+fn fault_2_every_byte_of_a_long_head_costs_the_same() {
     const PEERS: usize = 60;
     const BYTES: usize = 1000;
     let server = Setup::new().ini("handshakeTimeout = 60s").start();
@@ -249,7 +249,7 @@ fn fault_3_a_wrong_upgrade_is_refused() {
 }
 
 #[test]
-fn fault_3_a_refusal_says_what_would_be_right() {
+fn fault_3_a_refusal_names_what_is_allowed() {
     let server = Server::start();
     let answer = |open: &Open| open.ask(server.port).read_head();
     let version = answer(&Open::web().header("Sec-WebSocket-Version", "12"));
@@ -294,7 +294,7 @@ fn fault_4_tricks_with_headers_are_refused() {
 
 /// Input for which the parser of another server needed quadratic time.
 #[test]
-fn fault_4_many_blanks_and_many_extensions_cost_nothing() {
+fn fault_4_many_blanks_and_many_extensions_are_cheap() {
     let server = Server::start();
     beside_a_bystander(&server, |bystander| {
         let cost_of = |value: &str| {

@@ -134,7 +134,7 @@ fn a_text_that_dribbles_has_a_deadline() {
 }
 
 #[test]
-fn what_is_no_frame_of_theirs_ends_them_and_reaches_nobody() {
+fn an_invalid_legacy_frame_closes_its_client_and_is_not_delivered() {
     let server = serving("");
     beside_a_bystander(&server, |bystander| {
         for bytes in [&b"\x81\x02hi"[..], b"\x80\x02hi", b"\xff\x05hello", b"\x01x\xff", b"GET / "]
@@ -154,7 +154,7 @@ fn what_is_no_frame_of_theirs_ends_them_and_reaches_nobody() {
 }
 
 #[test]
-fn an_old_client_that_reads_nothing_is_thrown_out_and_nobody_waits_for_it() {
+fn a_legacy_client_that_does_not_read_is_closed_and_delays_no_other() {
     let server = serving("");
     beside_a_bystander(&server, |bystander| {
         let _deaf = browser(&server);

@@ -76,7 +76,7 @@ impl Drop for Strace {
 
 /// Results that the kernel may return although there is space and data. EAGAIN from a send is not one of
 /// them, because links are watched edge-triggered; it occurs for real with readers that have a small window.
-pub fn fault_18_calls_that_are_refused_now_and_then_lose_nothing() {
+pub fn fault_18_system_calls_that_fail_now_and_then_lose_nothing() {
     // No pings interfere.
     let server = Setup::new().ini("pingInterval = 0").start();
     beside_a_bystander(&server, |bystander| {
@@ -107,7 +107,7 @@ fn impatient() -> Server {
 }
 
 #[test]
-fn a_message_in_pieces_or_chunks_that_does_not_grow_is_closed_1008_whatever_comes_in_between() {
+fn an_incomplete_message_that_does_not_grow_is_closed_1008() {
     let server = impatient();
     beside_a_bystander(&server, |bystander| {
         let mut pieces = server.open(&Open::web());

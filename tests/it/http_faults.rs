@@ -8,7 +8,7 @@ use crate::harness::{Folder, Open, Setup, frames};
 use serde_json::json;
 
 #[test]
-fn faults_of_the_backend_are_told_to_the_client_and_the_event_is_not_repeated() {
+fn backend_errors_reach_the_client_and_the_event_is_not_repeated() {
     let huge = || {
         let mut answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n".to_vec();
         answer.resize(3_000_000, b' ');
@@ -47,7 +47,7 @@ fn faults_of_the_backend_are_told_to_the_client_and_the_event_is_not_repeated() 
 }
 
 #[test]
-fn a_connection_that_was_kept_and_has_ended_costs_no_event() {
+fn a_closed_idle_connection_to_the_backend_loses_no_event() {
     let backend = Backend::start(|event| {
         let text = event["text"].as_str().unwrap_or_default();
         Act::AnswerAndEnd(json!({ "command": "reply", "text": text }).to_string())
@@ -84,7 +84,7 @@ fn a_backend_that_comes_back_within_the_deadline_gets_every_event_once() {
 }
 
 #[test]
-fn a_dead_backend_is_left_alone_and_asked_again_after_a_while() {
+fn a_dead_backend_opens_the_circuit_breaker_and_is_retried() {
     let backend = Backend::start(|_| Act::Answer(503, String::new()));
     let server = setup(&backend, "events = message").workers(1).start();
     let mut client = chat(&server);
@@ -103,7 +103,7 @@ fn a_dead_backend_is_left_alone_and_asked_again_after_a_while() {
 }
 
 #[test]
-fn who_opens_while_the_backend_is_down_is_refused_or_let_in_as_the_file_says() {
+fn while_the_backend_is_down_when_down_decides_about_openings() {
     let backend = Backend::start(|_| Act::Answer(500, String::new()));
     let server = start(&backend, "");
     Open::at("/chat").ask(server.port).expect_refusal(503);
@@ -187,7 +187,7 @@ fn a_backend_inside_tls_is_trusted_by_its_certificate_only() {
 }
 
 #[test]
-fn a_client_of_another_space_is_not_let_in() {
+fn a_client_of_another_tenant_is_refused() {
     let backend = silent();
     let server = start(&backend, "");
     Open::at("/chat?key=shop").ask(server.port).expect_refusal(401);
@@ -233,7 +233,7 @@ fn the_death_of_the_broker_or_a_worker_ends_no_conversation_of_others() {
 }
 
 #[test]
-fn an_orderly_end_waits_for_events_under_way() {
+fn a_drain_waits_for_pending_events() {
     let backend = Backend::start(|event| {
         if event["event"] == "message" {
             std::thread::sleep(Duration::from_millis(700));
@@ -255,7 +255,7 @@ fn an_orderly_end_waits_for_events_under_way() {
 }
 
 #[test]
-fn a_reload_changes_the_secret_and_keeps_who_is_connected() {
+fn a_reload_changes_the_secret_and_keeps_connections() {
     let backend = Backend::start(echo);
     let server = start(&backend, "");
     let mut client = chat(&server);
@@ -271,7 +271,7 @@ fn a_reload_changes_the_secret_and_keeps_who_is_connected() {
 }
 
 #[test]
-fn a_client_that_its_backend_let_in_and_that_went_before_is_closed_for_the_backend() {
+fn a_client_that_leaves_while_authorized_is_closed_for_the_backend() {
     let backend = Backend::start(|event| {
         if event["event"] == "open" {
             std::thread::sleep(Duration::from_millis(300));

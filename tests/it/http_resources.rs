@@ -10,7 +10,7 @@ use crate::harness::{Open, Setup, frames};
 use serde_json::{Value, json};
 
 #[test]
-fn a_backend_hears_the_life_of_a_connection_signed_and_in_order() {
+fn a_backend_gets_signed_events_of_a_connection_in_order() {
     let backend = silent();
     let server = start(&backend, "");
     let open = Open::at(&format!("/chat?key=chat&secret={SECRET}&x=y")).header("X-Thing", "1");
@@ -48,7 +48,7 @@ fn hears_of_one_client(backend: &Backend) {
 }
 
 #[test]
-fn an_open_that_is_accepted_has_its_tags_and_its_user_from_the_first_moment() {
+fn an_accepted_opening_has_its_tags_and_user_at_once() {
     let backend = Backend::start(|event| match event["event"].as_str().unwrap() {
         "open" => Act::Say(
             r#"[{"command":"accept","user":{"id":7},"tags":{"room":"1"}},
@@ -67,7 +67,7 @@ fn an_open_that_is_accepted_has_its_tags_and_its_user_from_the_first_moment() {
 }
 
 #[test]
-fn an_open_that_is_refused_gets_403_with_the_reason_and_nobody_hears_of_it() {
+fn a_refused_opening_gets_403_with_the_reason() {
     let backend = Backend::start(|event| match event["query"].as_str().unwrap() {
         "how=command" => Act::Say(r#"{"command":"refuse","reason":"the room is full"}"#),
         "how=status" => Act::Answer(403, "no JSON".to_owned()),
@@ -87,7 +87,7 @@ fn an_open_that_is_refused_gets_403_with_the_reason_and_nobody_hears_of_it() {
 }
 
 #[test]
-fn with_refuse_after_upgrade_a_refusal_is_a_close_that_says_why() {
+fn with_refuse_after_upgrade_a_refusal_is_a_close_with_a_reason() {
     let backend =
         Backend::start(|_| Act::Say(r#"{"command":"refuse","reason":"the room is full"}"#));
     let ini = format!(
@@ -131,7 +131,7 @@ fn commands_reach_whom_they_name() {
 }
 
 #[test]
-fn tags_fyi_who_and_close_do_what_they_say() {
+fn the_commands_tags_fyi_presence_and_close_work() {
     let backend = Backend::start(|event| {
         match (event["event"].as_str(), event["text"].as_str()) {
         (Some("message"), Some("tag")) => Act::Say(
@@ -181,7 +181,7 @@ fn a_thousand_events_of_one_connection_arrive_one_at_a_time_and_in_order() {
 }
 
 #[test]
-fn the_end_of_a_connection_is_told_when_its_message_was_answered() {
+fn the_close_event_follows_the_answer_to_the_last_message() {
     let is_answered = Arc::new(AtomicBool::new(false));
     let script = Arc::clone(&is_answered);
     let backend = Backend::start(move |event| match event["event"].as_str() {
@@ -204,7 +204,7 @@ fn the_end_of_a_connection_is_told_when_its_message_was_answered() {
 }
 
 #[test]
-fn one_client_that_waits_for_its_backend_makes_nobody_else_wait() {
+fn a_client_that_waits_for_its_backend_delays_no_other() {
     let backend = Backend::start(|event| match event["text"].as_str() {
         Some("hang") => Act::Hang,
         _ => echo(event),
@@ -223,7 +223,7 @@ fn one_client_that_waits_for_its_backend_makes_nobody_else_wait() {
 }
 
 #[test]
-fn whoever_waits_for_its_backend_is_not_taken_for_silent() {
+fn a_client_that_waits_for_its_backend_does_not_count_as_silent() {
     let backend = Backend::start(|event| match event["text"].as_str() {
         Some("slow") => {
             std::thread::sleep(Duration::from_millis(1500));
@@ -252,7 +252,7 @@ fn whoever_waits_for_its_backend_is_not_taken_for_silent() {
 }
 
 #[test]
-fn an_answer_with_one_wrong_command_does_nothing_and_is_told_once() {
+fn an_answer_with_an_invalid_command_is_ignored_and_reported_once() {
     let backend = Backend::start(|event| match event["text"].as_str() {
         Some("right") => Act::Say(r#"{"command":"reply","text":"right"}"#),
         Some("parse") => {

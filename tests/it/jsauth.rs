@@ -45,7 +45,7 @@ fn is_refused(server: &Server, open: &Open) {
 }
 
 #[test]
-fn cases_71_and_72_a_page_needs_a_session_whose_entry_says_yes() {
+fn cases_71_and_72_a_page_needs_a_session_with_a_true_entry() {
     let sessions = sessions(&[
         ("ok1", "allowconnect|b:1;"),
         ("ok2", "user|s:3:\"bob\";allowconnect|b:1;n|i:5;"),
@@ -69,7 +69,7 @@ fn cases_71_and_72_a_page_needs_a_session_whose_entry_says_yes() {
 }
 
 #[test]
-fn case_73_what_php_takes_for_true_lets_in_and_strict_asks_for_true_itself() {
+fn case_73_truthy_values_admit_a_client_unless_strict() {
     let values = [("int", "i:1;"), ("str", "s:3:\"yes\";"), ("strno", "s:2:\"no\";")];
     let written = values.map(|(name, value)| (name, format!("allowconnect|{value}")));
     let mut all: Vec<(&str, &str)> =
@@ -156,7 +156,7 @@ fn case_76_an_id_never_leads_out_of_the_folder_and_no_link_is_followed() {
 }
 
 #[test]
-fn no_dialect_and_no_path_walks_around_the_gate() {
+fn no_dialect_and_no_path_bypasses_the_session_check() {
     let sessions = sessions(&[("ok1", "allowconnect|b:1;")]);
     let server = server(&sessions, ("unknownPath = echo\n[resource /echo]\nkind = echo", ""));
     let gomoob_php = Open::at("/").without("Origin").header("User-Agent", "websocket-client-php");
@@ -176,7 +176,7 @@ fn no_dialect_and_no_path_walks_around_the_gate() {
 }
 
 #[test]
-fn who_proves_an_application_on_open_needs_no_cookie() {
+fn an_opening_with_credentials_needs_no_cookie() {
     let auth = "applications:\n  - key: shop\n    secret: shop-secret-1\n    authorizeOpen: true\n";
     let sessions = sessions(&[("ok1", "allowconnect|b:1;")]);
     let server = Setup::new().ini(&jsauth(&sessions)).auth(auth).start();
@@ -190,7 +190,7 @@ fn who_proves_an_application_on_open_needs_no_cookie() {
 }
 
 #[test]
-fn a_refusal_may_come_behind_the_101_as_it_did() {
+fn a_refusal_may_follow_the_upgrade() {
     let sessions = sessions(&[]);
     let server = server(&sessions, ("refuse = afterUpgrade", ""));
     let mut client = Open::web().upgrade(server.port);
@@ -199,7 +199,7 @@ fn a_refusal_may_come_behind_the_101_as_it_did() {
 }
 
 #[test]
-fn a_reload_switches_the_gate_and_whoever_is_in_stays() {
+fn a_reload_switches_the_session_check_and_keeps_connections() {
     let sessions = sessions(&[("ok1", "allowconnect|b:1;")]);
     let server = Setup::new().start();
     let mut open = server.open(&Open::web());

@@ -74,17 +74,17 @@ fn stops_in_order(signal: Signal) {
 }
 
 #[test]
-fn sigterm_closes_everybody_with_1001_and_exits_0() {
+fn sigterm_closes_all_clients_with_1001_and_exits_0() {
     stops_in_order(Signal::TERM);
 }
 
 #[test]
-fn sigint_closes_everybody_with_1001_and_exits_0() {
+fn sigint_closes_all_clients_with_1001_and_exits_0() {
     stops_in_order(Signal::INT);
 }
 
 #[test]
-fn peers_that_do_not_answer_hold_up_nobody_beyond_the_drain_time() {
+fn unresponsive_peers_do_not_extend_the_drain_time() {
     let server = Setup::new().ini("drainTime = 3s").start();
     let mut clients: Vec<_> = (0..4).map(|_| server.open(&Open::web())).collect();
     let mut half_open = Raw::connect(server.port);
@@ -103,7 +103,7 @@ fn peers_that_do_not_answer_hold_up_nobody_beyond_the_drain_time() {
 
 /// Messages that were acknowledged before the signal are delivered before the Close.
 #[test]
-fn what_is_under_way_is_delivered_before_the_goodbye() {
+fn pending_messages_are_delivered_before_the_close() {
     let server = Server::start();
     let (mut publisher, mut receiver) = server.open_apart(&Open::web(), &Open::web());
     let packet = feedback_to(&receiver.uuid, "just in time");
@@ -153,7 +153,7 @@ fn a_killed_worker_is_replaced_and_its_successor_serves() {
 }
 
 #[test]
-fn a_killed_broker_is_replaced_and_nobody_notices() {
+fn a_killed_broker_is_replaced_and_no_client_is_closed() {
     let server = Server::start();
     let mut bystander = Bystander::beside(&server);
     let workers = server.workers(2);
@@ -181,7 +181,7 @@ fn a_killed_supervisor_leaves_no_process() {
 }
 
 #[test]
-fn a_second_server_in_the_same_folder_is_refused_and_the_first_goes_on() {
+fn a_second_server_in_the_same_folder_is_refused() {
     let server = Server::start();
     let mut bystander = Bystander::beside(&server);
     let finished = run_to_end(&server.folder, &["serve", "-i", "websock.ini"]);
@@ -191,7 +191,7 @@ fn a_second_server_in_the_same_folder_is_refused_and_the_first_goes_on() {
 }
 
 #[test]
-fn a_second_server_on_the_same_port_is_refused_and_the_first_goes_on() {
+fn a_second_server_on_the_same_port_is_refused() {
     let server = Server::start();
     let mut bystander = Bystander::beside(&server);
     let folder = Folder::new();

@@ -55,7 +55,7 @@ fn case_61_an_address_has_so_many_web_clients_over_all_workers() {
 }
 
 #[test]
-fn case_62_probes_that_are_turned_away_make_no_room() {
+fn case_62_refused_probes_make_no_room() {
     let server = Setup::new().ini("maxPerIP = 1").start();
     let _one = server.open(&Open::web());
     for _ in 0..3 {
@@ -82,7 +82,7 @@ fn case_63_there_are_so_many_clients_in_all() {
 }
 
 #[test]
-fn a_new_broker_throws_nobody_out_and_counts_everybody() {
+fn a_new_broker_closes_no_client_and_counts_all_of_them() {
     let server = Setup::new().ini("maxClients = 4\nmaxPerIP = 4").start();
     let mut clients: Vec<Raw> = (0..4).map(|_| server.open(&Open::web())).collect();
     let dead = server.kill_broker();
@@ -96,7 +96,7 @@ fn a_new_broker_throws_nobody_out_and_counts_everybody() {
 }
 
 #[test]
-fn a_new_broker_counts_by_address_and_makes_room_when_somebody_leaves() {
+fn a_new_broker_counts_by_address_and_frees_the_place_of_a_leaver() {
     let server = Setup::new().ini("maxPerIP = 3").start();
     let mut clients: Vec<Raw> = (0..3).map(|_| server.open(&Open::web())).collect();
     let dead = server.kill_broker();
@@ -122,7 +122,7 @@ fn a_dead_worker_leaves_room_for_others() {
 }
 
 #[test]
-fn case_64_and_65_scripts_come_from_this_machine_only_and_pages_from_anywhere() {
+fn case_64_and_65_only_scripts_must_be_local() {
     let server = Server::start();
     let mut script = open_from("127.0.0.5", &server, &Open::php());
     script.expect_closed(1008);
@@ -142,7 +142,7 @@ fn a_list_of_addresses_replaces_the_rule() {
 }
 
 #[test]
-fn case_66_who_forwards_is_believed_only_when_trusted() {
+fn case_66_a_forwarded_address_counts_only_from_a_trusted_proxy() {
     let forwarded = |from: &str| Open::php().header("X-Forwarded-For", from);
     let server = Server::start();
     open_from("127.0.0.5", &server, &forwarded("127.0.0.1")).expect_closed(1008);
@@ -154,7 +154,7 @@ fn case_66_who_forwards_is_believed_only_when_trusted() {
 }
 
 #[test]
-fn the_forwarded_address_is_what_is_counted_and_said() {
+fn the_forwarded_address_is_counted_and_reported() {
     let server = Setup::new().ini("maxPerIP = 1\ntrustedProxies = 127.0.0.1").start();
     let from = |address: &str| Open::web().header("X-Forwarded-For", address);
     let _one = server.open(&from("192.0.2.1"));
@@ -269,7 +269,7 @@ fn case_69_scripts_with_a_name_are_kept_alive_when_that_is_wanted() {
 
 /// If the machine itself paused for an interval, the round proves nothing and is repeated.
 #[test]
-fn case_69_a_script_that_is_spoken_with_is_not_pinged() {
+fn case_69_a_script_that_gets_messages_is_not_pinged() {
     const INTERVAL: Duration = Duration::from_millis(400);
     let server = Setup::new().ini("pingInterval = 0\n[phpws]\nphpKeepalive = 400ms").start();
     for _ in 0..20 {

@@ -65,7 +65,7 @@ fn default_of(text: &str) -> Option<u128> {
 }
 
 #[test]
-fn every_limit_stands_in_the_page_with_its_number() {
+fn every_limit_is_on_the_page_with_its_value() {
     let page = std::fs::read_to_string("docs/limits.md").unwrap();
     let mut constants = constants();
     assert!(constants.len() > 80, "{} constants: the search has lost them", constants.len());

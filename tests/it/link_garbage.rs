@@ -147,7 +147,7 @@ fn garbage(source: WorkerIncarnation) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn what_no_worker_says_ends_its_link_and_no_other() {
+fn an_invalid_worker_message_ends_its_link_and_no_other() {
     let mut broker = broker();
     let good = source(0, 1);
     let (end, mut ours) = link();
@@ -190,7 +190,7 @@ fn config(folder: &Folder) -> Config {
 }
 
 #[test]
-fn what_no_broker_says_ends_the_link_and_the_worker_greets_the_next_one() {
+fn an_invalid_broker_message_ends_the_link_and_the_next_one_works() {
     let folder = Folder::new();
     let prepared = Bootstrap::from_config(config(&folder)).unwrap();
     let me = source(0, 3);

@@ -176,7 +176,7 @@ fn successor(workers: &mut [&mut Worker]) -> Router {
 }
 
 #[test]
-fn after_a_lost_acknowledgement_the_repeat_is_delivered_to_nobody_twice() {
+fn a_repeat_after_a_lost_acknowledgement_is_not_delivered_twice() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     one.publish(&Address::everyone(), "a");
     upward(&mut one, &mut router);
@@ -196,7 +196,7 @@ fn after_a_lost_acknowledgement_the_repeat_is_delivered_to_nobody_twice() {
 }
 
 #[test]
-fn a_count_that_was_asked_for_comes_once_from_the_broker_that_acknowledges() {
+fn a_requested_count_comes_once_from_the_acknowledging_broker() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     let everyone = Address::everyone();
     let asker = ReportRequester { slot: Slot(0), naming: RecipientForm::of(&everyone) };
@@ -217,7 +217,7 @@ fn a_count_that_was_asked_for_comes_once_from_the_broker_that_acknowledges() {
 }
 
 #[test]
-fn what_only_one_worker_had_received_reaches_the_other_one_from_the_successor() {
+fn the_new_broker_sends_what_only_one_worker_had_received() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     one.publish(&Address::everyone(), "a");
     one.publish(&Address::everyone(), "b");
@@ -272,7 +272,7 @@ fn a_single_delivery_is_not_repeated_to_a_second_client_of_the_same_name() {
 }
 
 #[test]
-fn a_slot_is_free_only_after_the_broker_has_said_so() {
+fn a_slot_is_reused_only_after_the_broker_has_freed_it() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     two.publish(&Address::everyone(), "under way");
     upward(&mut two, &mut router);
@@ -301,7 +301,7 @@ fn an_announcement_acknowledges_all_leaves() {
 }
 
 #[test]
-fn a_client_that_joins_while_the_broker_is_away_is_taken_in_by_the_successor() {
+fn a_client_that_joins_during_an_outage_is_joined_by_the_new_broker() {
     let (mut one, mut two, router) = two_workers_with_a_client_each();
     drop(router);
     one.uplink.on_unlinked();
@@ -315,7 +315,7 @@ fn a_client_that_joins_while_the_broker_is_away_is_taken_in_by_the_successor() {
 }
 
 #[test]
-fn a_join_that_was_not_answered_is_asked_again() {
+fn an_unanswered_join_is_repeated() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     one.uplink.join(Slot(1), client(3));
     upward(&mut one, &mut router);
@@ -363,7 +363,7 @@ fn l6_tags_that_changed_hold_for_the_next_broker_also() {
 }
 
 #[test]
-fn l8_who_is_one_too_many_is_refused_and_its_slot_is_free_at_once() {
+fn l8_a_client_above_the_limit_is_refused_and_frees_its_slot() {
     let mut router = Router::awaiting([]);
     router.limit(MaxConnections { max_clients: 2, max_per_ip: 0 });
     let mut one = Worker::new(1);
@@ -381,7 +381,7 @@ fn l8_who_is_one_too_many_is_refused_and_its_slot_is_free_at_once() {
 }
 
 #[test]
-fn who_is_connected_is_answered_by_the_next_broker_when_the_first_one_dies() {
+fn a_presence_query_is_answered_by_the_new_broker() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     two.uplink.retag(Slot(0), room("1"));
     turn(&mut [&mut one, &mut two], &mut router);

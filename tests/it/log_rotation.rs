@@ -88,7 +88,7 @@ fn only_the_wanted_number_of_old_files_is_kept() {
 }
 
 #[test]
-fn a_file_that_cannot_be_put_aside_is_told_once_and_takes_all_lines() {
+fn a_file_that_cannot_be_rotated_is_reported_once_and_keeps_growing() {
     let server = server("text", 1);
     // No file can replace a folder, whichever user runs the test.
     std::fs::create_dir_all(server.folder.path("server.log.1")).unwrap();

@@ -37,7 +37,7 @@ fn limit_descriptors(pid: u32, count: u32) {
     assert!(Command::new("prlimit").args(arguments).status().unwrap().success());
 }
 
-pub fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_there_are_some() {
+pub fn without_descriptors_connections_wait_until_there_are_some() {
     let server = Setup::new().workers(1).start();
     let worker = server.workers(1)[0];
     let mut pair = Pair::on(server.port);
@@ -65,7 +65,7 @@ pub fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_th
 
 /// Both workers are full when the broker dies. Each of them needs one more descriptor for a moment.
 #[test]
-fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
+fn a_broker_death_at_the_connection_limit_closes_no_connection() {
     let folder = Folder::new();
     folder.write("websock.ini", "adress = ws://127.0.0.1:0\nworkers = 2\n");
     let binary = binary();
@@ -104,7 +104,7 @@ fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
 }
 
 /// Each temporary error of `accept`, twelve times in a row.
-pub fn accepting_that_fails_for_a_while_goes_on_alone() {
+pub fn accepting_resumes_after_failures() {
     for error in ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"] {
         let server = Setup::new().workers(1).start();
         let worker = server.workers(1)[0];
@@ -230,7 +230,7 @@ fn a_closed_console_ends_nothing() {
 
 /// No process waits for the console, and the log file has every line.
 #[test]
-fn a_console_that_nobody_reads_holds_up_nobody() {
+fn an_unread_console_delays_no_client() {
     let folder = Folder::new();
     let fifo = folder.path("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -262,7 +262,7 @@ fn a_log_file_that_is_removed_ends_nothing() {
 
 /// The log is on a disk of 64 KiB in a mount namespace of the server's own.
 #[test]
-fn a_full_disk_ends_nothing_and_the_lost_lines_are_counted_when_there_is_room() {
+fn a_full_disk_stops_nothing_and_lost_lines_are_counted() {
     let folder = Folder::new();
     folder.write(
         "websock.ini",
@@ -298,7 +298,7 @@ fn a_full_disk_ends_nothing_and_the_lost_lines_are_counted_when_there_is_room() 
 
 /// `ulimit -f`: its signal (SIGXFSZ) must not kill the supervisor or a child.
 #[test]
-fn a_limit_on_the_size_of_files_ends_nothing_and_the_lost_lines_are_counted() {
+fn a_file_size_limit_stops_nothing_and_lost_lines_are_counted() {
     let folder = Folder::new();
     folder.write(
         "websock.ini",

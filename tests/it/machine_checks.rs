@@ -150,7 +150,7 @@ fn a_push_socket_that_cannot_be_made_is_found() {
 }
 
 #[test]
-fn all_that_does_not_fit_is_said_at_once_and_a_look_makes_nothing() {
+fn check_reports_all_errors_at_once_and_creates_nothing() {
     let bad = folder("logfile = no/x.log\nuuidKeyFile = no/uuid.key");
     bad.write("state", "a file");
     let Finished { code, text } = run_to_end(&bad, &["check"]);

@@ -53,7 +53,7 @@ impl Systemd {
 }
 
 #[test]
-fn systemd_hears_of_the_start_of_each_reload_and_of_the_end() {
+fn systemd_is_notified_of_start_reloads_and_stop() {
     let systemd = Systemd::listen();
     let server = systemd.start(Setup::new().ini("drainTime = 3s"));
     systemd.hear_ready();
@@ -76,7 +76,7 @@ fn systemd_hears_of_the_start_of_each_reload_and_of_the_end() {
 
 /// Otherwise systemd would mistake a server that is stopping for one that is ready again.
 #[test]
-fn a_reload_that_is_overtaken_by_the_end_says_nothing_more() {
+fn a_reload_during_shutdown_is_not_reported_as_done() {
     let systemd = Systemd::listen();
     let server = systemd.start(Setup::new().ini("drainTime = 3s"));
     systemd.hear_ready();
@@ -105,7 +105,7 @@ fn a_reload_that_is_overtaken_by_the_end_says_nothing_more() {
 }
 
 #[test]
-fn the_watchdog_hears_again_and_again_that_the_supervisor_lives() {
+fn the_watchdog_is_notified_repeatedly() {
     let systemd = Systemd::listen();
     let server = systemd.start(Setup::new().variable("WATCHDOG_USEC", "200000"));
     let mut heard = Vec::new();

@@ -43,7 +43,7 @@ fn a_key_that_nothing_can_be_made_of_is_refused_there_too() {
 }
 
 #[test]
-fn elsewhere_the_key_is_sixteen_bytes_and_there_is_no_body() {
+fn other_paths_need_a_key_of_sixteen_bytes_and_no_body() {
     let backend = silent();
     let more = "[resource /all]\nkind = broadcast\n[resource /strict]\nkind = echo";
     let server = start(&backend, more);
@@ -58,7 +58,7 @@ fn elsewhere_the_key_is_sixteen_bytes_and_there_is_no_body() {
 }
 
 #[test]
-fn the_first_frame_of_a_script_may_stand_behind_its_head_with_a_length() {
+fn the_first_frame_of_a_script_may_be_the_body_of_its_head() {
     let server = Server::start();
     let mut page = server.open(&Open::web());
     for (path, length) in [("/php", "0"), ("/php", "57"), ("/", "5"), ("/web", "1000000")] {
@@ -76,7 +76,7 @@ fn the_first_frame_of_a_script_may_stand_behind_its_head_with_a_length() {
 }
 
 #[test]
-fn a_body_whose_end_two_readers_may_see_at_two_places_is_refused_everywhere() {
+fn a_body_with_an_ambiguous_end_is_refused_everywhere() {
     let server = Setup::new().ini("[resource /all]\nkind = broadcast").start();
     for path in ["/", "/web", "/php", "/all", "/?tags={}", "/nowhere"] {
         for (name, value) in [

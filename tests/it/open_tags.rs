@@ -24,7 +24,7 @@ fn refused(server: &Server, open: &Open) {
 }
 
 #[test]
-fn a_stranger_claims_no_tag_where_nothing_decides_about_it() {
+fn an_unauthorised_client_gets_no_tag_where_no_rule_decides() {
     let server = server("[gomoob]\nopenTags = off");
     for path in ["/", "/web", "/php", "/some/chat"] {
         refused(&server, &Open::at(&format!("{path}{ANNA}")));
@@ -47,7 +47,7 @@ fn a_stranger_claims_no_tag_where_nothing_decides_about_it() {
 }
 
 #[test]
-fn a_path_that_is_bound_goes_on_taking_tags_and_so_does_everything_by_default() {
+fn bound_paths_accept_tags_and_so_do_all_paths_by_default() {
     let server = server("[gomoob]\nopenTags = off\n[resource /room]\nkind = gomoob");
     Open::at(&format!("/room{ANNA}"))
         .upgrade(server.port)
@@ -58,7 +58,7 @@ fn a_path_that_is_bound_goes_on_taking_tags_and_so_does_everything_by_default() 
 }
 
 #[test]
-fn a_reload_closes_the_door_for_who_comes_later() {
+fn a_reload_refuses_tags_of_new_connections_only() {
     let server = server("");
     let mut early = Open::at(&format!("/{ANNA}")).upgrade(server.port);
     let ini = std::fs::read_to_string(server.folder.path("websock.ini")).unwrap();

@@ -13,7 +13,7 @@ fn audience(server: &Server, publisher: &Raw) -> Vec<Raw> {
 }
 
 #[test]
-fn five_hundred_pipelined_broadcasts_are_complete_and_in_order_at_every_other_client() {
+fn pipelined_broadcasts_arrive_complete_and_in_order() {
     let server = Server::start();
     let mut publisher = server.open(&Open::web());
     let mut receivers = audience(&server, &publisher);
@@ -34,7 +34,7 @@ fn five_hundred_pipelined_broadcasts_are_complete_and_in_order_at_every_other_cl
 }
 
 #[test]
-fn five_hundred_pipelined_broadcasts_of_a_php_client_are_complete_and_in_order() {
+fn pipelined_broadcasts_of_a_php_client_arrive_complete_and_in_order() {
     let server = Server::start();
     let mut publisher = server.open(&Open::php());
     let mut receivers = audience(&server, &publisher);
@@ -100,8 +100,7 @@ fn broadcasts_and_feedbacks_in_one_segment_each_reach_their_own() {
 /// A fan-out to this many clients is written in slices. A publication to a single client overtakes it, except
 /// for the broadcasts to that client.
 #[test]
-fn one_of_seven_hundred_hears_broadcasts_and_feedbacks_in_their_order_and_the_others_all_broadcasts()
- {
+fn broadcasts_and_feedbacks_keep_their_order_at_one_of_700_clients() {
     let server = Setup::new().workers(1).start();
     let mut publisher = server.open(&Open::web());
     let mut receivers: Vec<_> = (0..700).map(|_| server.open(&Open::web())).collect();
@@ -129,7 +128,7 @@ fn one_of_seven_hundred_hears_broadcasts_and_feedbacks_in_their_order_and_the_ot
 
 /// Broadcasts exclude their sender, so consecutive sets of recipients differ.
 #[test]
-fn four_publishers_at_once_each_keep_their_order_at_everybody() {
+fn each_of_four_publishers_keeps_its_order_at_every_client() {
     let server = Server::start();
     let mut clients = audience(&server, &server.open(&Open::web()));
     let count = 200;

@@ -140,7 +140,7 @@ fn null_passes_only_where_it_is_listed() {
 }
 
 #[test]
-fn a_refusal_may_come_behind_the_101_as_it_did() {
+fn a_refusal_may_follow_the_upgrade() {
     let ini = "allowedOrigins = http://ok.example\nrefuse = afterUpgrade";
     let server = Setup::new().ini(ini).start();
     let mut client: Raw = from("http://evil.example").upgrade(server.port);

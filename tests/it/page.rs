@@ -92,7 +92,7 @@ applications:
     authorizeOpen: true
 ";
 
-pub fn what_the_server_refuses_is_said_in_words() {
+pub fn refusals_of_the_server_are_explained_on_the_page() {
     let server = Setup::new().auth(APPLICATIONS).start();
     let browser = Browser::start();
     let url = format!("http://127.0.0.1:{}/", server.port);
@@ -144,7 +144,7 @@ pub fn the_command_for_a_group_is_one_command_whatever_its_tags_hold() {
     escape.wait_for(&format!("{of_group}.startsWith('# ')"));
 }
 
-pub fn pages_inside_tls_hear_each_other() {
+pub fn pages_inside_tls_reach_each_other() {
     let folder = Folder::new();
     crate::harness::tls::certificate_in(&folder);
     let ini = "adress = wss://127.0.0.1:0\nworkers = 2\ncertFile = cert.pem\npkFile = key.pem\n";
@@ -168,7 +168,7 @@ fn sample(page: &mut Page, id: &str) -> String {
     page.value("document.getElementById('code').textContent").as_str().unwrap().to_owned()
 }
 
-pub fn the_line_of_the_page_works_as_pasted_and_its_message_arrives_next_to_it() {
+pub fn the_command_on_the_page_works_as_pasted() {
     let server = Server::start();
     let browser = Browser::start();
     let mut page = browser.open(&format!("http://127.0.0.1:{}/", server.port));
@@ -272,7 +272,7 @@ pub fn tabs_are_chosen_by_keys_too() {
     assert_eq!(page.value(panel), "tab-cli");
 }
 
-pub fn what_looks_like_a_greeting_changes_no_line_of_the_page() {
+pub fn a_message_that_looks_like_a_greeting_changes_nothing_on_the_page() {
     let server = Setup::new().ini("[phpws]\nbroadcastWithoutOpcode = on").start();
     let browser = Browser::start();
     let mut page = browser.open(&format!("http://127.0.0.1:{}/", server.port));

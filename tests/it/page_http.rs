@@ -25,7 +25,7 @@ fn program_in(page: &str) -> String {
 }
 
 #[test]
-fn no_other_site_frames_the_page_and_nothing_but_its_own_script_runs_in_it() {
+fn the_page_allows_no_frames_and_only_its_own_script() {
     let server = Server::start();
     let (status, head, page) = get(&server, "/", &[]);
     assert_eq!(status, 200);
@@ -65,7 +65,7 @@ fn the_page_names_the_program_as_it_was_started_at_its_own_machine_only() {
 }
 
 #[test]
-fn a_program_that_was_started_by_a_relative_path_is_named_by_its_whole_one() {
+fn a_program_started_by_a_relative_path_has_its_full_path() {
     let folder = crate::harness::Folder::new();
     std::os::unix::fs::symlink(std::path::absolute(binary()).unwrap(), folder.path("my tagcast"))
         .unwrap();

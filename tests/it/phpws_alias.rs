@@ -30,7 +30,7 @@ fn say(from: &mut Raw, next: &str, name: &str, to: &mut Raw, message: &str) {
 }
 
 #[test]
-fn case_32_each_later_acknowledgement_says_what_was_registered() {
+fn case_32_later_acknowledgements_contain_the_registration() {
     let server = Server::start();
     let mut client = server.open(&Open::at("/"));
     client.text(r#"{"opcode":"nothing"}"#);
@@ -51,7 +51,7 @@ fn case_32_each_later_acknowledgement_says_what_was_registered() {
 }
 
 #[test]
-fn case_32_what_is_no_name_registers_nothing() {
+fn case_32_an_invalid_name_registers_nothing() {
     let server = Server::start();
     let mut client = server.open(&Open::at("/"));
     let long = "x".repeat(256);
@@ -164,7 +164,7 @@ fn case_34_without_aliases_the_opcode_means_nothing() {
 }
 
 #[test]
-fn nobody_gets_the_uuid_of_somebody_else() {
+fn no_client_gets_the_uuid_of_another() {
     for ini in ["", "[phpws]\nuuid = plain"] {
         let server = Setup::new().ini(ini).start();
         // If the older client had this alias, the feedback would reach it.
@@ -195,7 +195,7 @@ fn a_uuid_that_a_page_has_made_is_an_alias() {
 }
 
 #[test]
-fn an_ident_beside_an_alias_is_found_too_and_the_older_one_wins() {
+fn of_an_alias_and_an_ident_in_one_address_the_older_client_wins() {
     let server = Server::start();
     let (mut first, mut second) = server.open_apart(&Open::web().ident("name"), &Open::web());
     registered(&mut second, "u1", &mut first);
@@ -227,7 +227,7 @@ fn an_alias_outlives_the_broker() {
 
 /// Rule L6: a request that the old broker never answered is sent to the new one.
 #[test]
-fn of_many_wishes_the_last_is_granted_by_a_broker_that_was_slow_or_by_its_successor() {
+fn the_last_requested_alias_is_granted_even_by_a_new_broker() {
     for signal in [Signal::CONT, Signal::KILL] {
         let server = Server::start();
         let (mut a, mut b) = server.open_apart(&Open::at("/"), &Open::web());

@@ -67,7 +67,7 @@ fn case_49_a_second_buffer_on_discards_what_was_collected() {
 }
 
 #[test]
-fn case_49_chunks_that_are_no_json_together_close_1007() {
+fn case_49_chunks_that_form_invalid_json_close_1007() {
     let server = Server::start();
     let mut client = server.open(&Open::web());
     acknowledged(&mut client, &["bufferON", "not ", "json"]);
@@ -275,7 +275,7 @@ fn case_59_the_limit_can_be_set() {
 
 /// The kernel's buffers hold a megabyte or two for a client that does not read. The rest waits in the server.
 #[test]
-fn case_60_a_slow_receiver_gets_a_5_mb_broadcast_later_and_a_fast_one_at_once() {
+fn case_60_a_slow_receiver_gets_a_5_mb_broadcast_and_delays_none() {
     let server = Server::start();
     let (mut publisher, mut slow) = server.open_apart(&Open::web(), &Open::web());
     let mut fast = server.open_on(server.worker_of(&slow), &Open::web());
@@ -324,7 +324,7 @@ fn case_70_a_peer_that_does_not_answer_a_close_is_left() {
 
 /// PHP clients of 2024 to 2026 send every message except the first as a single continuation frame.
 #[test]
-fn a_lone_final_continuation_is_a_message_of_a_php_client_and_a_breach_of_a_web_client() {
+fn a_lone_final_continuation_is_accepted_from_php_clients_only() {
     let server = Server::start();
     let mut php = server.open(&Open::php());
     for _ in 0..2 {

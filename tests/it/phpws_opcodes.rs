@@ -83,7 +83,7 @@ fn case_23_quit_is_acknowledged_then_closed_1000() {
 }
 
 #[test]
-fn case_24_a_text_that_is_no_json_is_acknowledged_then_closed_1007() {
+fn case_24_invalid_json_is_acknowledged_then_closed_1007() {
     let server = Server::start();
     for text in ["not json", "{", r#"{"opcode":"echo"} x"#, "{'opcode':'echo'}", " ", "NaN"] {
         let mut client = server.open(&Open::web());
@@ -95,7 +95,7 @@ fn case_24_a_text_that_is_no_json_is_acknowledged_then_closed_1007() {
 
 /// The publisher of the witness is on the same worker, because the output of one worker stays in order.
 #[test]
-fn case_25_invalid_utf_8_is_acknowledged_then_closed_1007_and_reaches_nobody() {
+fn case_25_invalid_utf_8_is_acknowledged_then_closed_1007() {
     let server = Server::start();
     let (mut bad, mut witness) = server.open_apart(&Open::web(), &Open::web());
     let mut publisher = server.open_on(server.worker_of(&bad), &Open::web());
@@ -107,7 +107,7 @@ fn case_25_invalid_utf_8_is_acknowledged_then_closed_1007_and_reaches_nobody() {
 
 /// Because of case 55 a binary message is read as a packet, so the dialect finds the invalid bytes.
 #[test]
-fn case_25_invalid_utf_8_in_a_binary_message_is_acknowledged_then_closed_1007() {
+fn case_25_invalid_utf_8_in_a_binary_message_is_closed_1007() {
     let server = Server::start();
     let (mut bad, mut witness) = server.open_apart(&Open::web(), &Open::web());
     let mut publisher = server.open_on(server.worker_of(&bad), &Open::web());
@@ -138,7 +138,7 @@ fn case_27_opcodes_are_compared_to_the_letter() {
 }
 
 #[test]
-fn case_28_the_opcode_jsonerror_closes_nobody() {
+fn case_28_the_opcode_jsonerror_closes_no_client() {
     let server = Server::start();
     only_next(&mut server.open(&Open::web()), r#"{"opcode":"jsonerror"}"#);
 }
@@ -154,7 +154,7 @@ fn case_29_white_space_around_a_packet_is_accepted_and_kept() {
 }
 
 #[test]
-fn case_31_two_texts_in_one_segment_have_two_acknowledgements_and_two_effects_in_order() {
+fn case_31_two_texts_in_one_segment_have_two_acknowledgements() {
     let server = Server::start();
     let packets = [echo("one"), echo("two")];
     for open in [Open::web(), Open::php()] {

@@ -80,7 +80,7 @@ fn case_3_the_uuid_can_be_plain() {
 }
 
 #[test]
-fn case_4_an_unknown_path_is_told_so_after_the_upgrade() {
+fn case_4_an_unknown_path_is_refused_after_the_upgrade() {
     let server = Server::start();
     let mut client = Open::at("/nope").upgrade(server.port);
     expect_unknown_path(&mut client);
@@ -112,7 +112,7 @@ fn case_7_the_origin_may_be_missing_or_empty() {
 }
 
 #[test]
-fn case_8_another_version_is_answered_by_the_one_we_speak() {
+fn case_8_another_version_is_answered_by_the_supported_one() {
     let server = Server::start();
     for version in ["8", "12", "0", "130"] {
         let open = Open::web().header("Sec-WebSocket-Version", version);
@@ -235,7 +235,7 @@ fn case_17_blanks_around_a_value_do_not_count() {
 
 /// PHP clients read at most 1024 bytes, and one of them compares header names case-sensitively.
 #[test]
-fn case_152_the_answer_is_short_and_spelled_as_everybody_spells_it() {
+fn case_152_the_answer_has_few_headers_in_the_usual_spelling() {
     let server = Setup::new().ini("[resource /echo]\nkind = echo").start();
     let opens = [Open::at("/"), Open::web(), Open::php(), Open::at("/echo"), Open::at("/nope")];
     for open in opens {
@@ -251,7 +251,7 @@ fn case_152_the_answer_is_short_and_spelled_as_everybody_spells_it() {
 /// RFC 6455 §4.2.2: only offered subprotocols and extensions may be agreed, and the server supports no
 /// extension.
 #[test]
-fn case_152_nothing_is_agreed_that_we_do_not_speak() {
+fn case_152_unsupported_extensions_and_subprotocols_are_not_agreed() {
     let server = Server::start();
     let open = Open::web()
         .header("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")

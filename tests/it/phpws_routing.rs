@@ -102,7 +102,7 @@ fn case_37_a_client_elsewhere_without_a_user_agent_gets_broadcasts() {
 }
 
 #[test]
-fn case_38_feedback_reaches_the_client_with_that_uuid_and_nobody_else() {
+fn case_38_feedback_reaches_only_the_client_with_that_uuid() {
     let server = Server::start();
     let Cast { mut a, mut b, mut w, mut p } = Cast::on(&server);
     let packet =
@@ -123,7 +123,7 @@ fn case_38_the_sender_may_be_the_target() {
 }
 
 #[test]
-fn case_39_feedback_to_nobody_is_acknowledged() {
+fn case_39_feedback_without_a_recipient_is_acknowledged() {
     let server = Server::start();
     let Cast { mut a, mut b, .. } = Cast::on(&server);
     let forged = forged(&b.uuid);
@@ -177,7 +177,7 @@ fn case_40_of_several_with_one_ident_the_oldest_gets_it_and_then_the_next() {
 }
 
 #[test]
-fn case_40_a_client_that_is_just_gone_leaves_its_ident_to_the_next() {
+fn case_40_a_departed_client_leaves_its_ident_to_the_next() {
     let server = Server::start();
     let (first, mut second, mut publisher) = named_receivers(&server);
     drop(first);
@@ -229,7 +229,7 @@ fn case_43_a_client_may_send_to_its_own_ident() {
 }
 
 #[test]
-fn case_44_true_is_no_uuid_and_no_ident() {
+fn case_44_true_is_neither_a_uuid_nor_an_ident() {
     let server = Server::start();
     let (mut named, mut other, mut publisher) = named_receivers(&server);
     let mut truth = server.open(&Open::web().ident("true"));

@@ -39,7 +39,7 @@ fn case_20_with_the_acknowledgement_after_it_an_echo_comes_first() {
 }
 
 #[test]
-fn case_22_with_php_reencode_echo_and_feedback_have_the_bytes_of_the_original() {
+fn case_22_php_reencode_gives_the_bytes_of_the_original() {
     let server = server("phpReencode = on");
     let (mut a, mut b) = server.open_apart(&Open::web(), &Open::web());
     for (text, written) in [
@@ -74,7 +74,7 @@ fn case_22_with_php_reencode_echo_and_feedback_have_the_bytes_of_the_original() 
 }
 
 #[test]
-fn case_23_24_and_54_with_abrupt_close_a_connection_ends_without_a_close_frame() {
+fn case_23_24_and_54_abrupt_close_sends_no_close_frame() {
     let server = server("abruptClose = on");
     for open in [Open::web(), Open::php()] {
         for text in [r#"{"opcode":"quit"}"#, "not json", ""] {
@@ -101,7 +101,7 @@ fn abrupt_close_concerns_no_other_dialect() {
 
 /// Data that was sent before the end arrives in full, even if it had to wait.
 #[test]
-fn abrupt_close_comes_behind_what_was_said() {
+fn abrupt_close_follows_pending_messages() {
     let server = server("abruptClose = on");
     let mut client = server.open(&Open::web());
     let large = echo(&"x".repeat(2 << 20));
@@ -114,7 +114,7 @@ fn abrupt_close_comes_behind_what_was_said() {
 }
 
 #[test]
-fn abrupt_close_and_the_acknowledgement_after_it_are_the_way_of_2026() {
+fn abrupt_close_with_acknowledgement_is_the_behaviour_of_2026() {
     let server = server("abruptClose = on\nackOrder = after");
     for text in [r#"{"opcode":"quit"}"#, "not json"] {
         let mut client = server.open(&Open::web());
@@ -133,7 +133,7 @@ fn case_28_with_close_on_json_error_that_opcode_ends_the_connection() {
 }
 
 #[test]
-fn case_37_with_broadcast_to_old_scripts_those_get_broadcasts_one_by_one() {
+fn case_37_broadcast_to_old_scripts_sends_them_one_by_one() {
     let old_script = Open::at("/php").without("User-Agent");
     for (ini, hears) in [("", false), ("broadcastToOldScripts = on", true)] {
         let server = server(ini);
@@ -208,7 +208,7 @@ fn case_44_and_45_with_loose_compare_names_are_equal_as_in_php() {
 }
 
 #[test]
-fn case_51_with_chunk_overflow_drop_chunks_are_lost_and_the_rest_is_no_json() {
+fn case_51_chunk_overflow_drop_loses_chunks_and_breaks_the_json() {
     let server = server("chunkOverflow = drop\nmaxChunks = 100");
     let mut client = server.open(&Open::web());
     client.text("bufferON");
@@ -227,7 +227,7 @@ fn case_51_with_chunk_overflow_drop_chunks_are_lost_and_the_rest_is_no_json() {
 }
 
 #[test]
-fn case_52_with_fragments_refused_a_first_piece_is_no_json() {
+fn case_52_with_fragments_refused_a_first_piece_is_invalid_json() {
     let server = server("fragments = refuse");
     let mut client = server.open(&Open::web());
     client.text(echo("whole"));
@@ -282,7 +282,7 @@ fn case_57_with_lenient_frames_reserved_bits_and_opcodes_are_ignored() {
 }
 
 #[test]
-fn case_60_with_drop_slow_a_receiver_is_closed_as_soon_as_its_socket_is_full() {
+fn case_60_drop_slow_closes_a_receiver_with_a_full_socket() {
     let server = server("dropSlow = on");
     let (mut a, mut slow) = server.open_apart(&Open::web(), &Open::web());
     let large = broadcast(&"x".repeat(5_000_000));

@@ -15,7 +15,7 @@ fn answer(mut client: Raw) -> String {
 }
 
 #[test]
-fn case_4_with_abrupt_close_an_unknown_path_gets_its_word_and_no_close_frame() {
+fn case_4_abrupt_close_on_an_unknown_path_sends_no_close_frame() {
     let server = server("[phpws]\nabruptClose = on");
     for open in [Open::at("/nope"), Open::php().target("/nope")] {
         let mut client = open.upgrade(server.port);
@@ -81,7 +81,7 @@ fn case_13_with_http_errors_legacy_a_head_that_is_too_long_gets_no_answer() {
 }
 
 #[test]
-fn case_61_and_63_with_legacy_typos_limits_are_told_in_the_words_of_2021() {
+fn case_61_and_63_legacy_typos_refuse_in_the_words_of_2021() {
     let per_ip = server("maxPerIP = 1\n[phpws]\nlegacyTypos = on");
     let _first = per_ip.open(&Open::web());
     let mut second = Open::web().upgrade(per_ip.port);
@@ -95,7 +95,7 @@ fn case_61_and_63_with_legacy_typos_limits_are_told_in_the_words_of_2021() {
 }
 
 #[test]
-fn case_64_with_abrupt_close_a_script_from_elsewhere_is_cut_off_without_a_word() {
+fn case_64_abrupt_close_drops_a_remote_script_without_an_answer() {
     let server = server("[phpws]\nabruptClose = on");
     let mut client = Open::php().upgrade_over(Raw::connect_from("127.0.0.5", server.port));
     client.expect_end();

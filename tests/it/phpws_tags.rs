@@ -15,7 +15,7 @@ fn notes(server: &Server) -> usize {
 }
 
 #[test]
-fn by_default_everybody_gets_the_packet_and_the_log_says_so_once_for_each_connection() {
+fn by_default_tags_are_ignored_with_one_warning_per_connection() {
     let server = Setup::new().start();
     let mut english = server.open(&tagged("EN"));
     let (mut one, mut other) = server.open_apart(&Open::web(), &Open::web());
@@ -37,7 +37,7 @@ fn by_default_everybody_gets_the_packet_and_the_log_says_so_once_for_each_connec
 }
 
 #[test]
-fn with_select_only_those_who_carry_all_the_tags_get_it_and_never_the_sender() {
+fn select_reaches_clients_with_all_tags_except_the_sender() {
     let server = Setup::new().ini("[phpws]\nbroadcastTags = select").start();
     let mut french = server.open(&tagged("FR"));
     let mut english = server.open(&tagged("EN"));

@@ -29,7 +29,7 @@ fn an_offer_of_another_protocol_is_not_taken() {
 }
 
 #[test]
-fn load_balancers_hear_that_somebody_is_there() {
+fn health_checks_of_load_balancers_are_answered() {
     let server = Server::start();
     for lines in [
         "OPTIONS / HTTP/1.0",

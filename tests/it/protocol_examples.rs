@@ -21,7 +21,7 @@ fn examples() -> Vec<String> {
 }
 
 #[test]
-fn every_example_is_what_the_server_says_or_understands() {
+fn every_example_is_sent_or_accepted_by_the_server() {
     let all = examples();
     let [
         close,

@@ -26,7 +26,7 @@ pub fn nginx_ends_tls_and_passes_websockets_on() {
     proxy.serves_the_page();
     proxy.carries_messages();
     proxy.tells_addresses();
-    proxy.lets_no_script_in_by_a_foreign_byte();
+    proxy.refuses_scripts_with_foreign_bytes();
     proxy.passes_the_end_on(&server);
 }
 
@@ -200,7 +200,7 @@ impl Proxy {
     }
 
     /// The proxy appends the address of its client to the addresses that the client claims.
-    fn lets_no_script_in_by_a_foreign_byte(&self) {
+    fn refuses_scripts_with_foreign_bytes(&self) {
         for claim in [&b"\xFF"[..], b"127.0.0.1\xFF", b"127.0.0.1, \xFF"] {
             let request = Open::php().header("X-Forwarded-For", "CLAIM").request();
             let (before, after) = request.split_once("CLAIM").unwrap();

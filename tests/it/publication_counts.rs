@@ -34,7 +34,7 @@ fn granted(server: &Server, token: &str) -> Option<String> {
 }
 
 #[test]
-fn a_publication_says_how_many_clients_it_reached() {
+fn a_publication_reports_how_many_clients_it_reached() {
     let server = Server::start();
     let _pages: Vec<_> = (0..5).map(|_| server.open(&Open::web())).collect();
     let _french = Open::tags(r#"{"language":"FR"}"#).upgrade(server.port);
@@ -52,7 +52,7 @@ fn a_publication_says_how_many_clients_it_reached() {
 }
 
 #[test]
-fn a_page_that_has_gone_is_told_from_a_forged_uuid() {
+fn a_closed_page_and_a_forged_uuid_are_distinguished() {
     let server = Server::start();
     let mut page = server.open(&Open::web());
     let uuid = page.uuid.clone();
@@ -72,7 +72,7 @@ fn a_page_that_has_gone_is_told_from_a_forged_uuid() {
 }
 
 #[test]
-fn a_forged_uuid_is_told_too_where_there_are_no_aliases() {
+fn a_forged_uuid_is_reported_even_without_aliases() {
     let server = Setup::new().ini("[phpws]\naliases = off").start();
     let uuid = server.open(&Open::web()).uuid;
     let finished = server.publish(&["--to-uuid", &uuid[..99], "x"]);
@@ -90,7 +90,7 @@ fn an_alias_is_a_name_as_good_as_a_uuid() {
 }
 
 #[test]
-fn counts_tell_of_no_other_tenant() {
+fn counts_include_no_client_of_another_tenant() {
     let server = Setup::new().auth(APPLICATIONS).start();
     let _pages: Vec<_> = (0..3).map(|_| server.open(&Open::web())).collect();
     let mut stranger = server.open(&Open::at("/web?key=other"));
@@ -113,7 +113,7 @@ fn counts_tell_of_no_other_tenant() {
 }
 
 #[test]
-fn no_count_is_told_without_a_secret() {
+fn no_count_is_sent_without_a_secret() {
     let server = Setup::new().auth(APPLICATIONS).start();
     let _page = server.open(&Open::web());
     let finished = server.publish(&["--all", "x"]);

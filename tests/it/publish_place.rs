@@ -30,7 +30,7 @@ fn folder_of(server: &Server, address: &str) -> Folder {
 }
 
 #[test]
-fn the_ini_of_the_folder_says_which_server_is_meant() {
+fn the_configuration_of_the_folder_selects_the_server() {
     let server = Server::start();
     let _page = server.open(&Open::web());
     for address in
@@ -56,7 +56,7 @@ fn the_ini_of_the_folder_says_which_server_is_meant() {
 }
 
 #[test]
-fn a_port_that_the_system_chose_is_asked_of_the_server() {
+fn a_port_chosen_by_the_system_is_queried_from_the_server() {
     let server = Server::start();
     let _page = server.open(&Open::web());
     expect(&run_to_end(&server.folder, &["publish", "--all", "hi"]), 0, "reached 1 client");

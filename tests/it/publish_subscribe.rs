@@ -50,7 +50,7 @@ fn a_publication_reaches_whom_it_names() {
 }
 
 #[test]
-fn key_and_secret_may_be_given_and_are_not_printed() {
+fn key_and_secret_are_accepted_and_not_printed() {
     let server = Server::start();
     let mut page = server.open(&Open::web());
     expect_code(&publish(&server, &["--all", "--key", "demo", "by variable"]), 0, "");
@@ -68,7 +68,7 @@ fn key_and_secret_may_be_given_and_are_not_printed() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_is_told_before_anything_is_sent() {
+fn an_unreadable_secret_is_reported_before_anything_is_sent() {
     let server = Server::start();
     let refused = |file: &str, text: &str| {
         let arguments = ["--all", "--key", "demo", "--secret-file", file, "x"];

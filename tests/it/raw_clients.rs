@@ -83,7 +83,7 @@ fn case_82_a_value_in_two_segments_is_one_message() {
 }
 
 #[test]
-fn case_82_legacy_half_a_value_is_no_json() {
+fn case_82_legacy_half_a_value_is_invalid_json() {
     let server = serving("[phpws]\nrawMessages = reads");
     let mut client = ready(&server);
     client.send(r#"{"opcode":"no"#);
@@ -112,7 +112,7 @@ fn case_83_two_values_in_one_segment_get_two_answers_apart() {
 }
 
 #[test]
-fn case_83_legacy_two_values_in_one_segment_are_no_json() {
+fn case_83_legacy_two_values_in_one_segment_are_invalid_json() {
     let server = serving("[phpws]\nrawMessages = reads");
     let mut client = ready(&server);
     client.send(r#"{"opcode":"nope"}"#);
@@ -122,7 +122,7 @@ fn case_83_legacy_two_values_in_one_segment_are_no_json() {
 }
 
 #[test]
-fn case_84_an_unknown_path_is_told_so_without_a_frame() {
+fn case_84_an_unknown_path_is_reported_without_a_frame() {
     let server = serving("[resource /echo]\nkind = echo");
     // A path of another dialect is unknown to such a client too.
     for path in ["/nope", "/echo"] {
@@ -135,7 +135,7 @@ fn case_84_an_unknown_path_is_told_so_without_a_frame() {
 }
 
 #[test]
-fn case_85_what_is_no_json_ends_it_after_a_pause() {
+fn case_85_invalid_json_closes_after_a_pause() {
     let server = serving("");
     for text in ["hello", "{\"half\":", "\u{e9}"] {
         let mut client = ready(&server);
@@ -186,7 +186,7 @@ fn raw_clients_are_served_inside_tls() {
 }
 
 #[test]
-fn raw_clients_come_from_where_scripts_may_come_from_and_only_where_they_are_served() {
+fn raw_clients_need_the_address_of_a_script_and_a_raw_path() {
     let server = serving("");
     let mut client = Raw::connect_from("127.0.0.5", server.port);
     client.send(GREETING);
@@ -200,7 +200,7 @@ fn raw_clients_come_from_where_scripts_may_come_from_and_only_where_they_are_ser
 }
 
 #[test]
-fn raw_clients_are_refused_in_their_own_way() {
+fn raw_clients_are_refused_in_their_own_form() {
     let server = serving("maxClients = 1");
     let mut first = ready(&server);
     let full = r#"{"opcode":"close","error":"Too many connections"}"#;
@@ -242,7 +242,7 @@ fn case_15_the_malformed_handshake_of_2021_is_understood() {
 }
 
 #[test]
-fn case_15_only_scripts_that_may_come_are_read_in_that_way() {
+fn case_15_only_allowed_scripts_get_a_repaired_head() {
     let server = Server::start();
     let mut client = Raw::connect_from("127.0.0.5", server.port);
     client.send(MALFORMED);

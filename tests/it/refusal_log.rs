@@ -27,7 +27,7 @@ fn line_with(server: &Server, words: &[&str]) -> String {
 }
 
 #[test]
-fn a_refused_opening_is_one_line_with_who_asked_for_what() {
+fn a_refused_opening_is_one_line_with_address_and_path() {
     let ini = "trustedProxies = 127.0.0.7\nallowedOrigins = http://ok.example";
     let server = Setup::new().ini(ini).auth(AUTH).start();
     let target = "/web?key=shop&secret=gue55ed-secret&token=t0ken";
@@ -251,7 +251,7 @@ fn a_flood_of_failed_tls_handshakes_does_not_flood_the_log() {
 }
 
 #[test]
-fn the_end_of_a_client_whose_subprotocols_are_not_served_says_so() {
+fn the_end_of_a_client_with_unknown_subprotocols_has_a_hint() {
     const HINT: &str = "it offered subprotocols, but none is served on this path";
     let server = Server::start();
     let offering = Open::web().header("Sec-WebSocket-Protocol", "soap, wamp");

@@ -34,7 +34,7 @@ fn reload(server: &Server) -> String {
 }
 
 #[test]
-fn who_opened_with_an_application_that_is_removed_is_closed_and_nobody_else() {
+fn removing_an_application_closes_only_its_clients() {
     let server = Setup::new().auth(&auth(THIRD)).start();
     let (mut web, mut other) = server.open_apart(&Open::web(), &Open::web());
     let third = Open::at("/web?key=third");
@@ -56,7 +56,7 @@ fn who_opened_with_an_application_that_is_removed_is_closed_and_nobody_else() {
 }
 
 #[test]
-fn a_new_secret_ends_who_showed_the_old_one_and_no_one_who_showed_none() {
+fn a_new_secret_closes_only_clients_that_used_the_old_one() {
     let server = Setup::new().auth(&auth(THIRD)).start();
     let mut proven = server.open(&Open::at("/web?key=third&secret=third-secret-1"));
     let mut by_key = server.open(&Open::at("/web?key=third"));
@@ -72,7 +72,7 @@ fn a_new_secret_ends_who_showed_the_old_one_and_no_one_who_showed_none() {
 }
 
 #[test]
-fn a_right_that_is_taken_is_gone_with_the_next_message() {
+fn a_revoked_right_applies_to_the_next_message() {
     let server = Setup::new().auth(&auth(THIRD)).start();
     let (mut talker, mut hearer) =
         server.open_apart(&Open::at("/web?key=third"), &Open::at("/web?key=third"));
@@ -90,7 +90,7 @@ fn a_right_that_is_taken_is_gone_with_the_next_message() {
 }
 
 #[test]
-fn a_broken_file_changes_nothing_and_whoever_asked_hears_every_finding() {
+fn an_invalid_file_changes_nothing_and_all_errors_are_returned() {
     let server = Setup::new().auth(&auth("")).start();
     let mut client = server.open(&Open::web());
     ini(&server, "maxMessage = 10K\nnonsense = 1\npingInterval = fast");
@@ -108,7 +108,7 @@ fn a_broken_file_changes_nothing_and_whoever_asked_hears_every_finding() {
 }
 
 #[test]
-fn what_only_a_restart_can_change_is_said_and_stays() {
+fn changes_that_need_a_restart_are_reported_and_not_applied() {
     let server = Setup::new().start();
     let mut client = server.open(&Open::web());
     ini(&server, "maxMessage = 10K\nlogFormat = json");
@@ -133,7 +133,7 @@ fn what_only_a_restart_can_change_is_said_and_stays() {
 
 /// The server keeps its addresses, so it must refuse applications with which it may not listen there.
 #[test]
-fn a_server_for_strangers_takes_no_secret_that_everybody_knows() {
+fn a_public_server_accepts_no_well_known_secret() {
     let folder = Folder::new();
     let own =
         "applications:\n  - key: own\n    secret: nobody-knows-this-1\n    authorizeOpen: true\n";
@@ -217,7 +217,7 @@ fn a_worker_that_is_replaced_begins_with_the_last_good_configuration() {
 }
 
 #[test]
-fn limits_of_all_workers_are_reloaded_and_put_nobody_out() {
+fn limits_of_all_workers_are_reloaded_and_close_no_client() {
     let server = Setup::new().start();
     let mut here: Vec<Raw> = (0..3).map(|_| server.open(&Open::web())).collect();
     ini(&server, "maxClients = 3");
@@ -245,7 +245,7 @@ fn a_reload_while_the_server_ends_is_denied() {
 }
 
 #[test]
-fn an_application_that_moves_to_another_tenant_takes_nobody_along() {
+fn an_application_that_changes_its_tenant_moves_no_client() {
     let server = Setup::new().auth(&auth(THIRD)).start();
     let mut third = server.open(&Open::at("/web?key=third"));
     let mut shop = server.open(&Open::web());
@@ -277,7 +277,7 @@ fn a_keepalive_that_is_switched_off_is_silent_from_then_on() {
 }
 
 #[test]
-fn older_protocols_are_switched_for_newcomers_only() {
+fn older_protocols_are_switched_for_new_connections_only() {
     let server = Setup::new().ini("legacy = on\nrawClients = on").start();
     let script = || {
         let mut script = Raw::connect(server.port);

@@ -93,7 +93,7 @@ fn a_reply_after_a_command_waits_until_the_broker_has_carried_that_out() {
 
 /// The Close may refer to earlier effects too, and so may the next reply; both wait.
 #[test]
-fn whatever_is_said_later_waits_too_in_its_order() {
+fn later_replies_wait_too_in_order() {
     let backend = obedient();
     let server = start(&backend, "");
     let mut client = Open::at("/chat").upgrade(server.port);
@@ -109,7 +109,7 @@ fn whatever_is_said_later_waits_too_in_its_order() {
 }
 
 #[test]
-fn whoever_has_read_the_reply_reaches_the_new_tag_and_not_the_old_one() {
+fn after_the_reply_a_publication_reaches_the_new_tag_only() {
     let backend = obedient();
     let server = start(&backend, "");
     let (mut client, mut publisher) =
@@ -170,7 +170,7 @@ fn the_answer_to_the_opcode_uuid_waits_until_the_alias_is_granted() {
 
 /// A broker dies while replies wait for it. The new broker releases them.
 #[test]
-fn what_waits_is_said_when_the_successor_of_a_dead_broker_knows_it() {
+fn deferred_replies_are_sent_after_the_new_broker_knows() {
     let backend = obedient();
     let server = start(&backend, "");
     let (mut client, mut publisher) =
@@ -198,7 +198,7 @@ impl Resource for Mover {
 }
 
 #[test]
-fn a_resource_of_a_program_says_what_it_has_done_when_it_is_done() {
+fn a_custom_resource_replies_after_its_effects() {
     let folder = Folder::new();
     let flags = [("address", "ws://127.0.0.1:0"), ("workers", "2"), ("console", "off")];
     let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();

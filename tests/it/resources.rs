@@ -165,7 +165,7 @@ fn bare() -> Protocol {
 }
 
 #[test]
-fn case_30_acknowledgements_say_what_the_resource_has_set_for_this_client() {
+fn case_30_acknowledgements_contain_what_the_resource_has_set() {
     let own = Own::start(phpws);
     let mut client = Open::at("/own").ready(own.port());
     let mut other = Open::at("/own").ready(own.port());
@@ -180,7 +180,7 @@ fn case_30_acknowledgements_say_what_the_resource_has_set_for_this_client() {
 }
 
 #[test]
-fn it_is_told_of_open_close_and_faults_in_this_order() {
+fn a_resource_gets_open_close_and_errors_in_order() {
     let own = Own::start(bare);
     let mut client = Open::at("/own?who=Anna%20B&greet=hi").upgrade(own.port());
     client.expect_text("hi");
@@ -218,7 +218,7 @@ fn a_panic_ends_its_connection_and_nothing_else() {
 }
 
 #[test]
-fn a_resource_that_never_returns_costs_its_worker_and_the_next_one_serves() {
+fn a_resource_that_never_returns_kills_only_its_worker() {
     let own = Own::start(bare);
     let mut client = Open::at("/own").upgrade(own.port());
     client.text("hang");
@@ -262,7 +262,7 @@ fn it_replies_publishes_tags_and_closes() {
 }
 
 #[test]
-fn headers_choose_how_it_is_spoken_to_and_never_who_serves() {
+fn headers_choose_the_protocol_and_never_the_resource() {
     let own = Own::start(bare);
     let mut page = Open::at("/own").header("Client-Type", "web").ready(own.port());
     page.text("x");
@@ -275,7 +275,7 @@ fn headers_choose_how_it_is_spoken_to_and_never_who_serves() {
 }
 
 #[test]
-fn a_tick_can_ask_who_is_there_and_tell_everybody() {
+fn a_tick_can_query_presence_and_broadcast() {
     let kind = Tag::new("@kind", "probe").unwrap();
     let own = Own::start_ticking(|| Protocol::Plain, || (), Some(kind));
     let mut client = Open::at("/own").upgrade(own.port());
@@ -293,7 +293,7 @@ fn a_tick_can_ask_who_is_there_and_tell_everybody() {
 }
 
 #[test]
-fn an_opening_tells_headers_and_the_address_of_its_client() {
+fn an_opening_has_the_headers_and_address_of_its_client() {
     let own = Own::start(|| Protocol::Plain);
     let target = "/own?who=asks&greet=hi";
     let mut client = Open::at(target).header("Cookie", "a=b").upgrade(own.port());

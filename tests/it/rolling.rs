@@ -50,7 +50,7 @@ fn a_restart_closes_each_client_once() {
 
 /// All clients can connect even if the new worker dies during the restart.
 #[test]
-fn newcomers_are_served_though_the_new_worker_dies_in_the_middle_of_a_restart() {
+fn a_restart_serves_new_connections_though_the_new_worker_dies() {
     let server = Setup::new().workers(2).ini("drainTime = 2s").start();
     let old = server.workers(2);
     let _clients: Vec<Raw> = (0..10).map(|_| server.open(&Open::web())).collect();

@@ -34,7 +34,7 @@ fn error(why: &str) -> String {
 }
 
 #[test]
-fn a_packet_that_does_not_fit_is_denied_with_the_place_and_reaches_nobody() {
+fn a_packet_against_the_schema_is_denied_with_the_place() {
     let (server, _schemas) = server("");
     let (mut web, mut other) = server.open_apart(&Open::web(), &Open::web());
     for (message, why) in [
@@ -66,7 +66,7 @@ fn a_packet_that_does_not_fit_is_denied_with_the_place_and_reaches_nobody() {
 }
 
 #[test]
-fn feedback_is_checked_whoever_it_is_for_and_a_script_is_closed() {
+fn feedback_is_checked_for_every_recipient_and_closes_a_script() {
     let (server, _schemas) = server("");
     let mut other = server.open(&Open::web());
     let mut script = server.open(&Open::php());
@@ -80,7 +80,7 @@ fn feedback_is_checked_whoever_it_is_for_and_a_script_is_closed() {
 }
 
 #[test]
-fn a_gomoob_request_that_does_not_fit_closes_its_sender_alone() {
+fn a_gomoob_request_against_the_schema_closes_only_its_sender() {
     let (server, _schemas) = server("");
     let mut all = Open::tags("{}").upgrade(server.port);
     let mut bad = Open::tags("{}").upgrade(server.port);
@@ -105,7 +105,7 @@ fn a_raw_text_is_checked_as_the_json_string_that_others_get() {
 }
 
 #[test]
-fn credentials_on_a_message_bring_their_own_schema_or_none() {
+fn credentials_on_a_message_select_its_schema() {
     let (server, _schemas) = server("");
     let mut web = server.open(&Open::web());
     let mut desk = server.open(&Open::at("/web?key=desk"));
@@ -142,7 +142,7 @@ fn what_the_command_publishes_is_checked_too() {
 }
 
 #[test]
-fn a_reload_takes_another_schema_for_the_next_message_and_keeps_the_connections() {
+fn a_reload_applies_a_new_schema_to_the_next_message() {
     let (server, schemas) = server("");
     let mut web = server.open(&Open::web());
     web.text(packet(BAD));
@@ -200,7 +200,7 @@ fn a_schema_that_cannot_be_used_is_a_finding_with_its_place() {
 }
 
 #[test]
-fn a_message_as_deep_as_a_client_likes_and_a_hard_pattern_stop_nobody() {
+fn deep_messages_and_costly_patterns_delay_no_client() {
     let schemas = Folder::new();
     let file = schemas.write("shop.json", r#"{"type":"string","pattern":"^(a+)+$"}"#);
     let server = Setup::new().auth(&auth(&file.display().to_string())).start();

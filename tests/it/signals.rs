@@ -28,7 +28,7 @@ fn ctrl_c_for_every_process_is_an_orderly_end() {
 }
 
 #[test]
-fn sigint_to_a_child_alone_does_nothing() {
+fn sigint_to_a_single_child_is_ignored() {
     let server = Server::start();
     let mut client = server.open(&Open::web());
     for (pid, _) in server.children() {
@@ -44,7 +44,7 @@ fn sigint_to_a_child_alone_does_nothing() {
 }
 
 #[test]
-fn a_signal_that_is_passed_on_twice_ends_nobody_at_once() {
+fn a_repeated_signal_does_not_skip_the_drain() {
     for again in [Signal::INT, Signal::TERM] {
         let server = Setup::new().ini("drainTime = 2s").start();
         let mut clients: Vec<Raw> = (0..6).map(|_| server.open(&Open::web())).collect();

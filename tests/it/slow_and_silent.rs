@@ -7,7 +7,7 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 const PING: &[u8] = br#"{"opcode":"PING"}"#;
 
 #[test]
-fn a_reader_that_stops_is_closed_as_slow_and_its_neighbours_hear_everything() {
+fn a_stopped_reader_is_closed_as_slow_and_the_others_miss_nothing() {
     let server = Setup::new().ini("maxMessage = 64K\noutboxLimit = 128K\n").start();
     let (mut publisher, mut witness) = server.open_apart(&Open::web(), &Open::web());
     let mut stopped = server.open(&Open::web());
@@ -25,7 +25,7 @@ fn a_reader_that_stops_is_closed_as_slow_and_its_neighbours_hear_everything() {
 
 /// Fewer bytes than the outbox holds, but no byte was read for ten seconds.
 #[test]
-fn a_client_that_takes_no_byte_for_ten_seconds_is_closed_though_its_outbox_has_room() {
+fn a_client_that_reads_nothing_for_ten_seconds_is_closed() {
     let server = Setup::new().ini("pingInterval = 0\n").start();
     let mut stopped = Raw::connect(server.port);
     // The receive buffer is small, because the kernel would otherwise hold more on the same machine.
@@ -47,7 +47,7 @@ fn a_client_that_takes_no_byte_for_ten_seconds_is_closed_though_its_outbox_has_r
 }
 
 #[test]
-fn a_client_that_answers_no_ping_is_closed_1001_and_one_that_answers_stays() {
+fn an_unanswered_ping_is_closed_1001_and_an_answered_one_is_not() {
     let server = Setup::new().ini("pingInterval = 300ms\n").start();
     let mut silent = server.open(&Open::web());
     let mut php = server.open(&Open::php());

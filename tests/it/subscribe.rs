@@ -26,7 +26,7 @@ fn publish(server: &Server, arguments: &[&str]) {
 }
 
 #[test]
-fn a_publication_to_tags_is_printed_by_who_carries_all_of_them() {
+fn a_subscriber_with_all_tags_prints_a_publication_to_them() {
     let server = Server::start();
     let french = subscribe(&server, &["--tag", "language=FR"]);
     let lyon = subscribe(&server, &["--tag", "language=FR", "--tag", "town=Lyon"]);
@@ -65,7 +65,7 @@ fn each_message_is_one_line_that_no_terminal_obeys() {
 }
 
 #[test]
-fn a_subscriber_without_tags_gets_what_goes_to_everyone() {
+fn a_subscriber_without_tags_gets_broadcasts() {
     let server = Server::start();
     let all = subscribe(&server, &["--count", "1"]);
     publish(&server, &["--tag", "a=b", "not for it"]);
@@ -77,7 +77,7 @@ fn a_subscriber_without_tags_gets_what_goes_to_everyone() {
 }
 
 #[test]
-fn the_end_of_the_server_is_told_and_ends_with_69() {
+fn the_end_of_the_server_is_reported_with_exit_code_69() {
     let server = Server::start();
     let running = subscribe(&server, &["--tag", "a=b"]);
     server.term();

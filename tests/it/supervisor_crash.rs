@@ -18,7 +18,7 @@ fn expect_nothing_left(folder: &Path) {
 }
 
 #[test]
-fn a_supervisor_that_is_killed_under_load_leaves_no_process_and_no_connection() {
+fn a_supervisor_killed_under_load_leaves_no_process_or_connection() {
     [Signal::KILL, Signal::ABORT].into_iter().for_each(ends_under_load);
 }
 
@@ -43,7 +43,7 @@ fn ends_under_load(signal: Signal) {
 
 /// Children that were just started, or are about to be replaced, notice it too.
 #[test]
-fn a_supervisor_that_is_killed_at_any_moment_of_its_start_leaves_no_process() {
+fn a_supervisor_killed_at_any_moment_of_its_start_leaves_no_process() {
     for moment in moments() {
         let folder = prepared();
         let running = Running::start(&folder, &["serve", "-i", "websock.ini"]);
@@ -54,7 +54,7 @@ fn a_supervisor_that_is_killed_at_any_moment_of_its_start_leaves_no_process() {
 }
 
 #[test]
-fn a_server_that_is_told_to_end_at_any_moment_of_its_start_ends_and_leaves_no_process() {
+fn a_signal_at_any_moment_of_the_start_leaves_no_process() {
     for moment in moments() {
         let folder = prepared();
         let running = Running::start(&folder, &["serve", "-i", "websock.ini"]);
@@ -113,7 +113,7 @@ fn a_signal_to_end_while_children_die_ends_all_the_same() {
 }
 
 #[test]
-fn a_supervisor_that_hangs_is_missed_by_nobody_and_goes_on_where_it_stopped() {
+fn a_stopped_supervisor_closes_no_client_and_continues() {
     let server = Server::start();
     let (mut here, mut there) = server.open_apart(&Open::web(), &Open::web());
     let (doomed, safe) = (server.worker_of(&here), server.worker_of(&there));

@@ -46,7 +46,7 @@ fn expect_deaf(publisher: &mut Raw, strangers: &mut [Raw]) {
 }
 
 #[test]
-fn p4_a_client_reaches_nobody_of_another_tenant() {
+fn p4_a_client_reaches_no_client_of_another_tenant() {
     let server = server();
     let mut a = page(&server, "a");
     let named = |key: &str| server.open(&Open::at(&format!("/web?key={key}")).ident("berta"));

@@ -36,7 +36,7 @@ fn open(server: &Server, open: &Open) -> Raw {
 }
 
 #[test]
-fn case_87_tls_12_and_13_are_spoken_without_a_client_certificate() {
+fn case_87_tls_12_and_13_work_without_a_client_certificate() {
     for (scheme, more) in [("wss", ""), ("ssl", "[develop]\ndevelopsystem = false\n")] {
         let server = server_with(scheme, more);
         for version in ALL_VERSIONS {
@@ -50,7 +50,7 @@ fn case_87_tls_12_and_13_are_spoken_without_a_client_certificate() {
 }
 
 #[test]
-fn case_88_without_a_certificate_the_server_does_not_start_unless_a_proxy_speaks_tls() {
+fn case_88_the_server_needs_a_certificate_or_a_proxy_for_tls() {
     let folder = Folder::new();
     folder.write("websock.ini", "adress = wss://127.0.0.1:0\n");
     let finished = run_to_end(&folder, &["serve", "-i", "websock.ini"]);
@@ -66,7 +66,7 @@ fn case_88_without_a_certificate_the_server_does_not_start_unless_a_proxy_speaks
 }
 
 #[test]
-fn case_89_who_speaks_plain_text_is_told_and_dropped() {
+fn case_89_plain_text_on_a_tls_port_is_answered_and_dropped() {
     let server = server();
     let mut plain = Open::web().ask(server.port);
     plain.expect_refusal(400);
@@ -74,7 +74,7 @@ fn case_89_who_speaks_plain_text_is_told_and_dropped() {
 }
 
 #[test]
-fn case_89_a_handshake_that_stalls_is_dropped_and_one_that_is_none_too() {
+fn case_89_stalled_and_invalid_handshakes_are_dropped() {
     let server = server_with("wss", "tlsHandshakeTimeout = 1s\nhandshakeTimeout = 60s\n");
     let silent = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
     let mut begun = Raw::connect(server.port);
@@ -124,7 +124,7 @@ fn a_slow_reader_gets_all_of_a_long_backlog() {
 }
 
 #[test]
-fn a_reader_that_never_reads_is_closed_and_its_neighbours_hear_everything() {
+fn a_client_that_never_reads_is_closed_and_the_others_miss_nothing() {
     let server = server_with("wss", "outboxLimit = 6M\npingInterval = 0\n");
     let (mut publisher, _slow) = (open(&server, &Open::web()), open(&server, &Open::web()));
     let mut neighbour = open(&server, &Open::web());
@@ -139,7 +139,7 @@ fn a_reader_that_never_reads_is_closed_and_its_neighbours_hear_everything() {
 }
 
 #[test]
-fn the_death_of_the_broker_ends_no_connection_and_the_end_of_the_server_is_said() {
+fn a_broker_death_closes_no_tls_client_and_shutdown_sends_a_close() {
     let server = server();
     let (mut one, mut other) = (open(&server, &Open::web()), open(&server, &Open::web()));
     let dead = server.kill_broker();
@@ -167,7 +167,7 @@ fn the_page_is_served_inside_tls_too() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_told_before_the_start() {
+fn an_unusable_certificate_is_reported_before_the_start() {
     let finding = |folder: &Folder, words: &[&str]| {
         folder.write("websock.ini", &ini("wss", ""));
         for command in ["check", "serve"] {

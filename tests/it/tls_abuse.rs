@@ -109,7 +109,7 @@ fn fault_8_old_versions_are_refused_by_an_alert_that_names_the_version() {
 }
 
 #[test]
-fn fault_8_what_is_no_handshake_is_answered_by_an_alert() {
+fn fault_8_invalid_handshakes_are_answered_by_an_alert() {
     let server = server();
     let unexpected = alert([3, 3], AlertDescription::UnexpectedMessage);
     let undecodable = alert([3, 3], AlertDescription::DecodeError);
@@ -147,7 +147,7 @@ fn first_flight(client: &Arc<ClientConfig>) -> Vec<u8> {
 }
 
 #[test]
-fn fault_8_a_hello_that_is_cut_at_any_byte_costs_nobody_anything() {
+fn fault_8_a_truncated_hello_delays_no_client() {
     let server = server();
     let client = client_of(&server.folder, ALL_VERSIONS);
     let hello = first_flight(&client);
@@ -198,7 +198,7 @@ fn reset_on_drop(socket: &TcpStream) {
 }
 
 #[test]
-fn fault_8_a_handshake_that_is_left_or_spoiled_half_way_costs_nobody_anything() {
+fn fault_8_an_abandoned_or_corrupt_handshake_delays_no_client() {
     let server = server();
     for version in ALL_VERSIONS {
         let client = client_of(&server.folder, &[version]);
@@ -234,7 +234,7 @@ fn fault_8_a_handshake_that_is_left_or_spoiled_half_way_costs_nobody_anything() 
 }
 
 #[test]
-fn fault_8_who_speaks_plain_text_gets_an_answer_that_can_be_read() {
+fn fault_8_plain_text_gets_a_readable_answer() {
     let server = server();
     let upgrade = Open::web().request();
     beside_tls(&server, |bystander| {

@@ -25,7 +25,7 @@ fn open(server: &Server) -> Raw {
 }
 
 #[test]
-fn a_renewed_certificate_is_taken_over_under_load_and_nobody_is_dropped() {
+fn a_renewed_certificate_is_loaded_without_closing_a_client() {
     let server = server();
     let mut publisher = open(&server);
     let mut receivers: Vec<Raw> = (0..10).map(|_| open(&server)).collect();

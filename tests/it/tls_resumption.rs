@@ -31,7 +31,7 @@ fn come(client: &Arc<ClientConfig>, server: &Server) -> Raw {
 }
 
 #[test]
-fn who_comes_back_is_known_to_every_worker() {
+fn every_worker_resumes_the_session_of_a_returning_client() {
     let server = server();
     for version in ALL_VERSIONS {
         let client = client_of(&server.folder, &[version]);

@@ -37,7 +37,7 @@ fn expect(folder: &Folder, code: i32, words: &str) -> String {
 }
 
 #[test]
-fn a_weak_secret_is_refused_where_others_reach_the_server_and_warned_about_elsewhere() {
+fn a_weak_secret_is_refused_on_public_servers_and_warned_about() {
     for (secret, why) in [
         ("a", "has fewer than 16 bytes"),
         ("123456789012345", "has fewer than 16 bytes"),

@@ -71,7 +71,7 @@ fn openings_count_by_address_before_the_backend_is_asked() {
 /// A client that disconnects or is refused while its backend is asked frees its place. So does the death of
 /// the broker.
 #[test]
-fn a_place_by_address_is_given_back_however_the_opening_ends() {
+fn a_place_by_address_is_freed_however_the_opening_ends() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let backend = Backend::start(move |event| {
@@ -118,7 +118,7 @@ fn a_place_by_address_is_given_back_however_the_opening_ends() {
 }
 
 #[test]
-fn what_waited_in_our_own_queue_is_no_failure_of_the_backend() {
+fn a_timeout_in_our_own_queue_is_not_a_failure_of_the_backend() {
     let backend = slow(Duration::from_millis(150));
     let server = start(&backend, "maxConcurrent = 1\ndeadline = 1s");
     let mut early = is_let_in("127.0.0.9", &server);

@@ -66,7 +66,7 @@ fn end(pid: u32, signal: Signal) {
 }
 
 #[test]
-fn a_worker_that_ends_under_load_takes_only_its_own_connections_in_every_way() {
+fn a_worker_that_dies_under_load_loses_only_its_own_connections() {
     for signal in [Signal::KILL, Signal::ABORT, Signal::STOP] {
         let server = Server::start();
         let (mut publisher, mut doomed) = server.open_apart(&Open::web(), &Open::web());
@@ -93,7 +93,7 @@ fn a_worker_that_ends_under_load_takes_only_its_own_connections_in_every_way() {
 
 /// A page that reconnects reaches the other worker at once, and gets every publication after its `ready`.
 #[test]
-fn a_series_of_deaths_under_load_costs_the_others_nothing() {
+fn a_series_of_deaths_under_load_affects_no_other_worker() {
     let server = Server::start();
     let (mut publisher, mut witness) = server.open_apart(&Open::web(), &Open::web());
     let (safe, mut ending) = (server.worker_of(&publisher), server.worker_of(&witness));
@@ -117,7 +117,7 @@ fn a_series_of_deaths_under_load_costs_the_others_nothing() {
 }
 
 #[test]
-fn a_worker_and_the_broker_that_die_in_the_same_moment_cost_the_others_nothing() {
+fn a_worker_and_broker_dying_together_do_not_affect_other_workers() {
     let server = Server::start();
     for _ in 0..3 {
         let (mut publisher, doomed) = server.open_apart(&Open::web(), &Open::web());
@@ -144,7 +144,7 @@ fn a_worker_and_the_broker_that_die_in_the_same_moment_cost_the_others_nothing()
 }
 
 #[test]
-fn a_worker_that_keeps_dying_waits_and_an_error_says_so_while_the_rest_serves() {
+fn a_crash_loop_is_logged_and_slowed_while_other_workers_serve() {
     let server = Server::start();
     let first = server.open(&Open::web());
     let safe = server.worker_of(&first);
@@ -176,7 +176,7 @@ fn a_worker_that_keeps_dying_waits_and_an_error_says_so_while_the_rest_serves() 
 
 /// Fault 24: half of a few hundred clients lose their worker at once and reconnect at once.
 #[test]
-fn everybody_returns_when_one_worker_of_two_is_killed_under_a_crowd() {
+fn all_clients_reconnect_when_one_of_two_workers_is_killed() {
     const CROWD: usize = 300;
     let server = Setup::new().start();
     let mut crowd: Vec<_> = (0..CROWD).map(|_| server.open(&Open::web())).collect();

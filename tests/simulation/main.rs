@@ -93,7 +93,7 @@ fn search(first: u64, seeds: u64, how: How) -> Option<(u64, String)> {
 }
 
 #[test]
-fn whatever_dies_or_breaks_every_client_hears_what_it_must_and_nothing_else() {
+fn every_client_gets_exactly_its_deliveries_whatever_dies() {
     let (first, seeds) = (setting("TAGCAST_SIM_FROM", 0), setting("TAGCAST_SIM_SEEDS", 1000));
     if seeds == 1 {
         let (trace, outcome) = run(first, AS_IT_IS, Some(Vec::new()));
@@ -109,14 +109,14 @@ fn whatever_dies_or_breaks_every_client_hears_what_it_must_and_nothing_else() {
 }
 
 #[test]
-fn a_kernel_that_forgets_what_the_dead_wrote_is_found_out() {
+fn a_kernel_that_loses_the_bytes_of_the_dead_is_detected() {
     let found = search(0, 200, (Kernel::Forgets, Shutdown::Kept));
     let (seed, fault) = found.unwrap_or_default();
     assert!(fault.contains("(P3)"), "seed {seed}: {fault}");
 }
 
 #[test]
-fn an_ending_that_replaces_no_broker_and_acknowledges_at_once_is_found_out() {
+fn a_shutdown_that_acknowledges_without_a_broker_is_detected() {
     let found = search(0, 200, (Kernel::Keeps, Shutdown::WithoutBroker));
     let (seed, fault) = found.unwrap_or_default();
     assert!(fault.contains("acknowledged and is lost (P3)"), "seed {seed}: {fault}");

@@ -6,6 +6,7 @@
 
 mod shape;
 mod spoken;
+mod test_names;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;

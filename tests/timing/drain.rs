@@ -26,7 +26,7 @@ fn a_drain_closes_one_after_the_other_over_the_drain_time() {
 }
 
 #[test]
-fn newcomers_do_not_wait_for_the_successor_of_a_killed_worker() {
+fn new_connections_do_not_wait_for_the_successor_of_a_killed_worker() {
     let _quiet = crate::harness::among_idle();
     let server = Server::start();
     send_signal(server.workers(2)[0], Signal::KILL);
@@ -36,7 +36,7 @@ fn newcomers_do_not_wait_for_the_successor_of_a_killed_worker() {
 }
 
 #[test]
-fn the_processes_of_a_killed_supervisor_are_gone_within_the_time_for_orphans() {
+fn children_of_a_killed_supervisor_exit_within_the_orphan_time() {
     let _quiet = crate::harness::among_idle();
     let server = Server::start();
     let (mut one, mut other) = server.open_apart(&Open::web(), &Open::web());

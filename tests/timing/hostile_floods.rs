@@ -42,7 +42,7 @@ fn come_and_go(server: &Server, number: u32) {
 }
 
 #[test]
-fn fault_7_a_flood_of_connections_of_which_most_are_dropped_at_once_costs_no_descriptor() {
+fn fault_7_a_flood_of_dropped_connections_leaks_no_descriptor() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
     beside_a_bystander(&server, |bystander| {
@@ -57,7 +57,7 @@ fn fault_7_a_flood_of_connections_of_which_most_are_dropped_at_once_costs_no_des
 }
 
 #[test]
-fn fault_7_who_is_over_a_limit_is_turned_away_and_takes_nobodys_place() {
+fn fault_7_a_connection_over_a_limit_is_refused_and_frees_its_place() {
     let _quiet = crate::harness::alone();
     let server = Setup::new().ini("maxPerIP = 40\nmaxClients = 200").start();
     beside_a_bystander(&server, |bystander| {
@@ -92,7 +92,7 @@ fn fault_7_who_is_over_a_limit_is_turned_away_and_takes_nobodys_place() {
 /// Publishes forty thousand deliveries to the clients that have the tag. The bystander does not
 /// have it.
 #[test]
-fn fault_20_a_hot_tag_delays_nobody_and_reaches_everybody() {
+fn fault_20_a_hot_tag_delays_no_client_and_reaches_all() {
     let _quiet = crate::harness::alone();
     const SUBSCRIBERS: usize = 400;
     const MESSAGES: usize = 100;
@@ -123,7 +123,7 @@ fn fault_20_a_hot_tag_delays_nobody_and_reaches_everybody() {
 /// Counts the messages of the storm that are answered during one message of the bystander. The
 /// count is the latency of the bystander.
 #[test]
-fn fault_21_a_storm_of_one_publisher_delays_the_others_by_a_part_of_it_only() {
+fn fault_21_a_storm_of_one_publisher_barely_delays_the_others() {
     let _quiet = crate::harness::alone();
     const STORM: u32 = 20_000;
     let server = Server::start();
@@ -158,7 +158,7 @@ fn fault_21_a_storm_of_one_publisher_delays_the_others_by_a_part_of_it_only() {
 
 /// Tags come and go while other clients publish to them.
 #[test]
-fn fault_23_churn_under_publications_leaves_nothing_behind() {
+fn fault_23_churn_under_publications_leaks_nothing() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
     beside_a_bystander(&server, |bystander| {

@@ -100,7 +100,7 @@ fn highest(server: &Server) -> u64 {
 }
 
 #[test]
-fn nobody_is_accepted_above_85_percent_and_everybody_once_there_is_room() {
+fn above_85_percent_no_client_is_accepted_until_there_is_room() {
     let _quiet = crate::harness::alone();
     let server = server_with_room(1024 * MIB);
     let mut inside = server.open(&Open::web());

@@ -200,7 +200,7 @@ fn messages_that_wait_for_a_stopped_broker() {
 
 /// Memory stays below the stage that closes clients and above the stage that stops accepting.
 #[test]
-fn holders_who_stay_just_below_the_stage_of_closing_keep_nobody_out_for_long() {
+fn clients_just_below_the_closing_stage_block_others_only_briefly() {
     let _quiet = crate::harness::alone();
     let server = server();
     let used = || server.status().memory.unwrap().used_bytes;

@@ -89,7 +89,7 @@ fn keep_up_while(server: &Server, what: impl FnOnce()) {
 }
 
 #[test]
-fn a_broker_that_stood_still_costs_no_receiver_that_keeps_up_its_connection() {
+fn a_broker_that_paused_closes_no_receiver_that_keeps_up() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
     let broker = server.broker();
@@ -102,7 +102,7 @@ fn a_broker_that_stood_still_costs_no_receiver_that_keeps_up_its_connection() {
 }
 
 #[test]
-fn a_broker_that_hangs_and_is_replaced_costs_none_either() {
+fn a_broker_that_hangs_and_is_replaced_closes_no_receiver() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
     let broker = server.broker();
@@ -113,7 +113,7 @@ fn a_broker_that_hangs_and_is_replaced_costs_none_either() {
 }
 
 #[test]
-fn a_worker_that_stood_still_costs_none_either() {
+fn a_worker_that_paused_closes_no_receiver() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
     let worker = server.workers(2)[0];
@@ -127,7 +127,7 @@ fn a_worker_that_stood_still_costs_none_either() {
 
 /// Pacing waits for a slow client for at most a second. Then it is closed as usual.
 #[test]
-fn who_does_not_read_is_closed_as_slow_though_the_backlog_is_our_own() {
+fn a_client_that_does_not_read_our_backlog_is_closed_as_slow() {
     let _quiet = crate::harness::alone();
     let server = Setup::new().ini("pingInterval = 0\n").start();
     let broker = server.broker();

@@ -28,7 +28,7 @@ fn answer_pings(client: &mut Raw) -> String {
 /// After the silent client is closed, its ident goes to the next client that has it, and its place
 /// among all clients is free.
 #[test]
-fn a_silent_client_is_gone_from_the_index() {
+fn a_silent_client_is_removed_from_the_index() {
     let _quiet = crate::harness::among_idle();
     let server = Setup::new().ini("pingInterval = 300ms\nmaxClients = 4\n").start();
     let mut silent = server.open(&Open::web().ident("role"));
@@ -97,7 +97,7 @@ fn gomoobs_php_client_gets_no_pings_and_stays() {
 /// Ping intervals during which the server is stopped do not count as unanswered. Afterwards the
 /// server sends a ping first and does not close anyone.
 #[test]
-fn stopping_the_whole_tree_for_many_intervals_closes_nobody_who_answers() {
+fn a_server_stopped_for_many_intervals_closes_no_responsive_client() {
     let _quiet = crate::harness::among_idle();
     const CLIENTS: usize = 40;
     let server = Setup::new().ini("pingInterval = 500ms\n").start();

@@ -28,7 +28,7 @@ fn processes(server: &Server) -> Vec<(u32, String)> {
 }
 
 #[test]
-fn memory_stays_within_its_bound_while_one_client_reads_nothing_and_90_mb_pass_by() {
+fn memory_stays_bounded_while_a_client_does_not_read_90_mb() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
     let (mut publisher, mut witness) = server.open_apart(&Open::web(), &Open::web());
@@ -106,7 +106,7 @@ fn a_slow_client_that_reads_again_finds_a_close_with_code_and_reason() {
 
 /// Many slow clients on both workers at once. Each of them is closed on its own.
 #[test]
-fn twenty_readers_that_stop_are_closed_one_by_one_and_twenty_others_hear_everything() {
+fn twenty_stopped_readers_are_closed_and_twenty_others_miss_nothing() {
     let _quiet = crate::harness::alone();
     let server = Setup::new().ini("maxMessage = 64K\noutboxLimit = 128K\n").start();
     let mut publisher = server.open(&Open::php());

@@ -12,7 +12,7 @@ fn impatient() -> Server {
 }
 
 #[test]
-fn a_slow_upload_in_one_frame_in_pieces_or_in_chunks_is_heard() {
+fn a_slow_upload_in_one_frame_in_pieces_or_in_chunks_is_delivered() {
     let _quiet = crate::harness::among_idle();
     let server = impatient();
     beside_a_bystander(&server, |bystander| {

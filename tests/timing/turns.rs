@@ -91,7 +91,7 @@ fn costly_messages_at_once(message: &[u8], clients: usize) -> Result<(), String>
 }
 
 #[test]
-fn fault_43_costly_messages_that_are_completed_at_once_are_served_one_in_a_turn() {
+fn fault_43_costly_messages_are_served_one_per_turn() {
     let _quiet = crate::harness::alone();
     in_one_of_a_few(|| costly_messages_at_once(&costly(60_000), 20));
 }
@@ -153,7 +153,7 @@ fn crowd_of_small_messages(clients: usize, messages: usize) -> Result<(), String
 }
 
 #[test]
-fn fault_43_a_crowd_that_never_pauses_is_served_in_turns_and_after_who_says_little() {
+fn fault_43_busy_clients_take_turns_and_quiet_ones_go_first() {
     let _quiet = crate::harness::alone();
     in_one_of_a_few(|| crowd_of_small_messages(100, 600));
 }
@@ -215,7 +215,7 @@ fn costs_the_same(what: &str, indexes: [&Index; 2], ask: impl Fn(&Index)) {
 }
 
 #[test]
-fn fault_44_a_publication_and_a_question_cost_no_walk_over_all_clients() {
+fn fault_44_publications_and_queries_do_not_visit_all_clients() {
     let _quiet = crate::harness::alone();
     let (few, many) = (crowded(1000), crowded(30_000));
     let named = |options: &[MatchOptions], named: NamedClient| {

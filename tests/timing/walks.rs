@@ -64,7 +64,7 @@ const CROWD: usize = 700;
 const MESSAGES: usize = 300;
 
 #[test]
-fn fault_45_a_reload_finds_its_time_among_more_sockets_than_one_wait_reports() {
+fn fault_45_a_reload_runs_though_very_many_sockets_are_ready() {
     let _quiet = crate::harness::alone();
     let server = Setup::new().workers(1).auth(&format!("{AUTH}{}", publishing(THIRD))).start();
     let worker = server.workers(1)[0];

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_has_its_time_a_request_none_and_then_the_connection_may_be_idle() {
+    async fn heads_and_idle_connections_have_deadlines_and_requests_none() {
         let activity = Activity::new(3 * SECOND, 10 * SECOND);
         activity.on_bytes();
         assert_eq!(whole_seconds(waits(&activity).await), Some(3));

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_one_that_has_waited_longest_makes_room_and_one_with_a_request_does_not() {
+    async fn the_longest_idle_connection_makes_room_and_a_busy_one_does_not() {
         let registry = ConnectionRegistry::default();
         let second = Duration::from_secs(1);
         let add = || {

@@ -80,7 +80,7 @@ fn an_opening_needs_a_key_and_for_some_applications_the_secret() {
 }
 
 #[test]
-fn who_shows_nothing_counts_as_the_anonymous_application() {
+fn clients_without_credentials_use_the_anonymous_application() {
     let anonymous = access(Some(2), AuthorizeOpen::Application);
     assert_eq!(open(&anonymous, None), Ok(grant("c", Right::Publish)));
     let locked = access(Some(1), AuthorizeOpen::Application);
@@ -88,7 +88,7 @@ fn who_shows_nothing_counts_as_the_anonymous_application() {
 }
 
 #[test]
-fn where_everybody_may_open_nobody_gets_into_a_tenant_by_its_key() {
+fn with_open_access_a_key_alone_does_not_join_its_tenant() {
     let all = access(None, AuthorizeOpen::All);
     assert_eq!(open(&all, None), Ok(grant("", Right::Listen)));
     assert_eq!(open(&all, Some(&shown("closed", None))), Ok(grant("", Right::Listen)));
@@ -156,7 +156,7 @@ fn a_grant_lasts_as_long_as_what_it_rests_on() {
 }
 
 #[test]
-fn who_came_when_the_server_was_open_counts_as_who_shows_nothing() {
+fn clients_admitted_under_open_access_count_as_anonymous() {
     let open_to_all = Permissions::everything();
     let grant = open_to_all.open(None).unwrap();
     let renew = |access: Permissions| {
@@ -226,7 +226,7 @@ fn a_message_has_to_fit_the_schema_of_what_it_is_published_by() {
 }
 
 #[test]
-fn digests_let_in_what_the_secrets_let_in() {
+fn digests_accept_the_same_credentials_as_the_secrets() {
     let mut known = applications(None);
     let whole = Permissions::new(Some(&known), AuthorizeOpen::Application);
     for application in &mut known.list {

@@ -88,7 +88,7 @@ fn what_is_wrong_ends_the_session_and_what_was_before_counts() {
 }
 
 #[test]
-fn the_last_entry_of_a_name_holds_and_names_are_compared_to_the_letter() {
+fn the_last_entry_of_a_name_wins_and_names_are_case_sensitive() {
     assert_eq!(of("allow|b:0;allow|b:1;"), Some(Flag::True));
     assert_eq!(of("allow|b:1;allow|b:0;"), Some(Flag::Falsy));
     assert_eq!(of("Allow|b:1;allow |b:1;"), None);
@@ -98,7 +98,7 @@ fn the_last_entry_of_a_name_holds_and_names_are_compared_to_the_letter() {
 }
 
 #[test]
-fn a_reference_says_what_the_value_says_that_it_names() {
+fn a_reference_has_the_value_that_it_refers_to() {
     // Value numbers: 1 is the string, 2 the array, 3 its member, 4 null.
     let session = "t|s:1:\"x\";a|a:1:{i:0;b:1;}n|N;";
     for (number, expected) in
@@ -127,13 +127,13 @@ fn a_session_is_as_deep_as_it_may_be_and_not_deeper() {
 }
 
 #[test]
-fn a_count_that_promises_more_than_there_is_costs_nothing() {
+fn a_count_beyond_the_data_allocates_nothing() {
     assert_eq!(of("x|a:18446744073709551615:{}allow|b:1;"), None);
     assert_eq!(of("x|S:18446744073709551615:\"\";allow|b:1;"), None);
 }
 
 #[test]
-fn strict_is_true_alone() {
+fn strict_accepts_only_true() {
     let yes = |truth| [Flag::True, Flag::Truthy, Flag::Falsy].map(|flag| flag.is_yes(truth));
     assert_eq!(yes(Truth::Php), [true, true, false]);
     assert_eq!(yes(Truth::Strict), [true, false, false]);
@@ -177,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn a_session_that_is_cut_says_what_it_said_before_the_cut(
+    fn a_truncated_session_keeps_the_values_before_the_cut(
         (before, _) in value(), (text, expected) in value(), cut in any::<prop::sample::Index>()
     ) {
         let session = format!("x|{before}allow|{text}");

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_target_is_told_with_those_there_are() {
+    fn an_unknown_target_is_reported_with_the_known_ones() {
         let shares = Shares::halves().unwrap();
         let error = measure(&["T99".to_owned()], 1, &shares).unwrap_err().to_string();
         assert!(error.contains("T99") && error.contains("T12"), "{error}");

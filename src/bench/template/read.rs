@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_reported_with_file_line_key_and_what_would_be_right() {
+    fn every_error_names_file_line_key_and_what_is_allowed() {
         for (wrong, right, told) in [
             ("path = /ws", "path = ws", "x.ini:4: path: `ws` is not a path; begin it with /"),
             ("path = /ws", "pfad = /ws", "x.ini:4: pfad: is not a key of [open]; use path"),

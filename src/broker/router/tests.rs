@@ -108,7 +108,7 @@ fn an_acknowledgement_waits_for_the_links_of_all_other_workers() {
 }
 
 #[test]
-fn a_count_comes_with_the_acknowledgement_of_what_was_counted_and_of_nothing_else() {
+fn a_count_comes_only_with_the_acknowledgement_of_its_publication() {
     let mut router = router(2);
     join(&mut router, 0, 0, 1);
     join(&mut router, 1, 0, 2);
@@ -186,7 +186,7 @@ fn a_set_is_named_again_in_each_turn_and_after_each_join() {
 }
 
 #[test]
-fn a_successor_resolves_nothing_before_everyone_has_announced_or_is_dead() {
+fn a_new_broker_resolves_nothing_before_all_workers_announced_or_died() {
     let mut router = Router::awaiting([source(0), source(1), source(2)]);
     greet(&mut router, 0);
     let (slot, number) = (Slot(4), JoinNumber(9));
@@ -240,7 +240,7 @@ fn a_repeat_of_a_single_delivery_reaches_no_second_client() {
 }
 
 #[test]
-fn a_slot_is_given_back_only_by_the_broker_and_a_tenant_reaches_no_other() {
+fn only_the_broker_frees_a_slot_and_tenants_are_isolated() {
     let mut router = router(1);
     join(&mut router, 0, 0, 1);
     let stranger = Client { tenant: Tenant("other".into()), ..client(2) };
@@ -315,7 +315,7 @@ fn remove_one(router: &mut Router) -> bool {
 }
 
 #[test]
-fn clients_of_a_dead_worker_are_removed_one_by_one_and_count_no_more_from_the_first_moment() {
+fn clients_of_a_dead_worker_stop_counting_before_they_are_removed() {
     let mut router = after_a_death();
     assert_eq!((router.clients(), router.counts().clients), (1, 1));
     assert!(router.has_departed() && !router.is_free(WorkerId(0)));
@@ -332,7 +332,7 @@ fn clients_of_a_dead_worker_are_removed_one_by_one_and_count_no_more_from_the_fi
 }
 
 #[test]
-fn an_ident_whose_first_client_is_gone_reaches_the_next_one_and_keeps_the_order() {
+fn an_ident_passes_to_the_next_client_in_order_when_the_first_leaves() {
     let mut router = after_a_death();
     let name = Address::first(None, Ident::new("name").ok());
     say(&mut router, 2, publish(1, name));
@@ -346,7 +346,7 @@ fn an_ident_whose_first_client_is_gone_reaches_the_next_one_and_keeps_the_order(
 }
 
 #[test]
-fn no_one_is_refused_because_of_clients_that_are_gone() {
+fn departed_clients_do_not_count_against_the_limit() {
     let mut router = router(2);
     let limits = MaxConnections { max_clients: 2, max_per_ip: 2 };
     router.limit(limits);

@@ -46,7 +46,7 @@ fn heard(fanout: &mut Fanout, slot: u32) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn neighbours_for_the_same_clients_are_joined_and_each_sender_is_left_out_of_its_own() {
+fn consecutive_publications_are_joined_and_skip_their_own_senders() {
     let mut fanout = Fanout::default();
     fanout.take_sets(ToWorker::Batch).unwrap();
     fanout.take_sets(named(0, &[1, 2, 3])).unwrap();
@@ -58,7 +58,7 @@ fn neighbours_for_the_same_clients_are_joined_and_each_sender_is_left_out_of_its
 }
 
 #[test]
-fn who_is_served_out_of_turn_hears_all_of_it_once_and_in_order() {
+fn a_client_served_out_of_turn_gets_everything_once_and_in_order() {
     let mut fanout = Fanout::default();
     fanout.take_sets(ToWorker::Batch).unwrap();
     fanout.take_sets(named(0, &[1, 2, 3])).unwrap();
@@ -136,7 +136,7 @@ fn one_client_does_not_wait_for_the_rest_of_a_fan_out() {
 }
 
 #[test]
-fn a_slot_is_given_away_when_nothing_that_waits_names_it() {
+fn a_slot_is_freed_when_no_waiting_delivery_names_it() {
     let mut fanout = Fanout::default();
     fanout.retire(Slot(9));
     assert_eq!(fanout.next_retired(), Some(Slot(9)), "nothing waits");
@@ -152,7 +152,7 @@ fn a_slot_is_given_away_when_nothing_that_waits_names_it() {
 }
 
 #[test]
-fn publications_to_one_client_take_no_more_than_the_budget_and_leave_the_order() {
+fn publications_to_one_client_stay_within_the_budget_and_in_order() {
     let mut fanout = Fanout::default();
     fanout.take_sets(named(0, &[1, 2, 3, 4])).unwrap();
     fanout.deliver(set(0, None), content("1")).unwrap();
@@ -196,7 +196,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn however_it_is_sliced_every_client_hears_what_it_is_named_for_in_order(steps in steps()) {
+    fn every_client_gets_its_deliveries_in_order_however_they_are_sliced(steps in steps()) {
         let mut fanout = Fanout::default();
         for (name, slots) in (0..).zip(SETS) {
             fanout.take_sets(named(name, slots)).unwrap();

@@ -87,7 +87,7 @@ mod tests {
                         true\n  - {key: \u{e9}, secret: three, authorizeOpen: true}\n# end\n";
 
     #[test]
-    fn an_application_goes_with_its_lines_and_nothing_else_does() {
+    fn removing_an_application_removes_only_its_lines() {
         let one = without(TEXT, 0).unwrap();
         assert!(one.starts_with("# top\napplications: # all\n\n  # the second\n  -\n"), "{one}");
         let two = without(TEXT, 1).unwrap();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn anonymous_stands_above_the_list_and_only_once() {
+    fn anonymous_is_above_the_list_and_only_once() {
         let text = with_anonymous(TEXT, "a").unwrap();
         assert!(text.starts_with("# top\nanonymous: \"a\"\napplications: # all\n"), "{text}");
         assert_eq!(with_anonymous(&text, "b"), None);

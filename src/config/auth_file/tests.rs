@@ -29,7 +29,7 @@ fn gomoobs_file_is_read_as_it_is() {
 }
 
 #[test]
-fn our_members_are_read_and_numbers_are_odd() {
+fn members_of_ours_are_read_and_numbers_are_warned_about() {
     let text = "anonymous: 7\nversion: 2\napplications:\n  - {key: 7, secret: 8, authorizeOpen: true, \
                 clientPublish: true, tenant: shop}\n";
     let read = read(text);
@@ -49,7 +49,7 @@ fn our_members_are_read_and_numbers_are_odd() {
 }
 
 #[test]
-fn case_120_everything_that_is_wrong_is_said_at_once() {
+fn case_120_all_errors_are_reported_at_once() {
     let text = "applications:\n  - key: a\n    authorizeOpen: no\n  - secret: hunter2\n    \
                 authorizeOpen: \"false\"\n    tenant: ''\n  - 5\n  - key: a\n    secret: [hunter2]\n    \
                 authorizeOpen: true\n    clientPublish: 1\nanonymous: b\n";
@@ -85,7 +85,7 @@ fn a_key_that_is_there_twice_names_both() {
 }
 
 #[test]
-fn case_120_what_is_no_such_file_is_said_in_gomoobs_words() {
+fn case_120_an_invalid_file_is_reported_in_gomoobs_words() {
     let no_list = "No 'applications' key found in provided configuration file !";
     for (text, words) in [
         ("", "Invalid configuration provided in configuration file !"),
@@ -141,7 +141,7 @@ fn no_finding_repeats_a_secret() {
 }
 
 #[test]
-fn however_many_oddities_there_are_no_error_gets_lost() {
+fn many_warnings_hide_no_error() {
     let mut text: String = (0..200).map(|n| format!("odd{n}: 1\n")).collect();
     text.push_str("applications:\n- {key: a, authorizeOpen: true}\n");
     let odd = read(&text);
@@ -156,7 +156,7 @@ fn however_many_oddities_there_are_no_error_gets_lost() {
 }
 
 #[test]
-fn a_number_of_one_spelling_is_taken_as_it_is_written_and_any_other_is_refused() {
+fn an_ambiguous_number_is_refused_and_others_are_kept_as_written() {
     let text = "anonymous: 16\napplications:\n- {key: 16, secret: -12, authorizeOpen: true}\n";
     let applications = read(text).applications.unwrap();
     assert_eq!((applications.list[0].key.as_str(), applications.anonymous), ("16", Some(0)));
@@ -288,7 +288,7 @@ fn constructs_of_yaml_that_readers_carry_out_differently_are_refused() {
 }
 
 #[test]
-fn a_text_without_quotes_that_some_reader_takes_for_something_else_is_refused() {
+fn an_unquoted_text_that_yaml_readers_disagree_about_is_refused() {
     for value in ["yes", "No", "on", "off", "n", "0755", "1_000", "1e3", "12:30", "2026-11-28"] {
         for member in ["key", "secret", "tenant", "schema"] {
             let others = ["key", "secret"].into_iter().filter(|other| *other != member);

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_looked_at_and_what_is_no_certificate_is_told() {
+    fn dates_are_checked_and_an_invalid_certificate_is_reported() {
         let (file, key) = pair("dates");
         let what = |path: &Path, now| chain(path, now).err().unwrap().what;
         let (early, late) = (UNIX_EPOCH, UNIX_EPOCH + Duration::from_secs(100_000_000_000));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_version_a_request_and_a_certificate_without_names_are_told() {
+    fn old_versions_requests_and_missing_names_are_reported() {
         let Some(folder) = made("old", "-newkey rsa:2048") else { return };
         let bare = chain(&folder.join("cert.pem"), SystemTime::now()).unwrap();
         assert!(bare.odd[0].what.contains("subjectAltName"), "{:?}", bare.odd);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_cannot_be_read_is_told_by_its_kind() {
+    fn an_unreadable_key_is_reported_by_its_kind() {
         let (file, good) = pair("kinds");
         let chain = chain(&file.0, now()).unwrap();
         let what = |text: &str| {

@@ -72,7 +72,7 @@ fn counts_are_whole_numbers() {
 }
 
 #[test]
-fn switches_take_the_words_of_all_generations() {
+fn switches_accept_the_values_of_all_versions() {
     for text in ["on", "TRUE", "Yes", "1"] {
         assert_eq!(switch(text), Ok(true), "{text}");
     }

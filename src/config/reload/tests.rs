@@ -28,7 +28,7 @@ fn application(key: &str, secret: &str) -> Application {
 }
 
 #[test]
-fn what_is_written_otherwise_and_means_the_same_is_a_change_of_words_only() {
+fn an_equivalent_spelling_changes_no_setting() {
     let former = loaded(&[("maxMessage", "1M")]);
     let reload = former.reload(loaded(&[("maxMessage", "1048576")])).unwrap();
     assert_eq!(reload.loaded.config.limits, former.config.limits);
@@ -36,13 +36,13 @@ fn what_is_written_otherwise_and_means_the_same_is_a_change_of_words_only() {
 }
 
 #[test]
-fn a_default_that_is_written_out_is_no_change() {
+fn an_explicit_default_is_not_a_change() {
     let former = loaded(&[]);
     assert_eq!(said(&former, loaded(&[("pingInterval", "20s")])), Vec::<String>::new());
 }
 
 #[test]
-fn what_needs_a_restart_stays_and_is_said_each_time() {
+fn a_change_that_needs_a_restart_is_reported_at_each_reload() {
     let former = loaded(&[("workers", "2"), ("phpws.uuid", "signed")]);
     let fresh = || loaded(&[("workers", "3"), ("phpws.uuid", "plain"), ("pingInterval", "5s")]);
     let reload = former.reload(fresh()).unwrap();

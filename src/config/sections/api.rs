@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_address_says_what_is_right() {
+    fn an_invalid_address_is_refused_with_a_valid_form() {
         for (text, words) in [
             ("ws://h:1", "unknown scheme"),
             ("https://h:1", "https"),

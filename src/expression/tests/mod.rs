@@ -102,7 +102,7 @@ fn what_the_grammar_does_not_have_is_refused_at_its_byte() {
 }
 
 #[test]
-fn a_message_says_what_would_be_right_and_repeats_little() {
+fn error_texts_name_the_valid_form_and_repeat_little_input() {
     for (text, message) in [
         ("role=admin region=eu", "expected & or | or the end at byte 11: role=admin ‸region=eu"),
         (
@@ -246,7 +246,7 @@ fn a_parameter_is_json_where_it_begins_like_an_object() {
 }
 
 #[test]
-fn the_canonical_form_has_one_way_to_write_each_expression() {
+fn the_canonical_form_of_an_expression_is_unique() {
     for (text, canonical) in [
         ("!(!a=1 & !a=1)", "a=1"),
         ("a=1&(b=1&c=1|c=1&b=1)", "a=1&b=1&c=1"),

@@ -90,7 +90,7 @@ fn each_fault_of_a_handshake_is_named() {
 }
 
 #[test]
-fn of_several_faults_the_first_in_the_old_order_is_told() {
+fn of_several_faults_the_first_in_the_old_order_is_reported() {
     let all = changed("Version: 13", "Version: 8").replace("GET", "PUT");
     assert_eq!(outcome(&all), BAD_VERSION.to_string());
     assert_eq!(outcome(&all.replace("Upgrade: websocket\r\n", "")), NO_UPGRADE.to_string());
@@ -115,7 +115,7 @@ fn plain_requests_are_for_pages() {
 }
 
 #[test]
-fn an_origin_is_trimmed_and_an_empty_one_is_none() {
+fn an_origin_is_trimmed_and_an_empty_one_counts_as_missing() {
     let origin = |value: &str| {
         let request = changed("Origin: http://h:8094", &format!("Origin:{value}"));
         with(&request, |upgrade| upgrade.origin.clone().map(Cow::into_owned))
@@ -126,7 +126,7 @@ fn an_origin_is_trimmed_and_an_empty_one_is_none() {
 }
 
 #[test]
-fn an_origin_that_is_no_text_is_not_taken_for_none() {
+fn an_origin_that_is_not_text_does_not_count_as_missing() {
     let bytes = changed("http://h:8094\r\nUser", "?\r\nUser").replace('?', "\u{E9}");
     let latin1: Vec<u8> = bytes.chars().map(|character| character as u8).collect();
     let head = parse(&latin1).unwrap();
@@ -135,7 +135,7 @@ fn an_origin_that_is_no_text_is_not_taken_for_none() {
 }
 
 #[test]
-fn scripts_are_told_from_everyone_else() {
+fn scripts_are_distinguished_from_other_clients() {
     let class = |from: &str, to: &str| class_of(&changed(from, to));
     let agent = "User-Agent: Mozilla/5.0\r\n";
     assert_eq!(class(agent, "client-type: PHP\r\n"), ClientClass::Php);
@@ -164,7 +164,7 @@ fn lists_run_over_several_lines() {
 }
 
 #[test]
-fn gomoobs_clients_may_speak_the_last_draft_and_hear_which_versions_there_are() {
+fn gomoob_clients_may_use_the_last_draft_and_learn_the_versions() {
     let check = |version: &str| {
         let request = changed("Sec-WebSocket-Version: 13", version);
         with(&request, |upgrade| {

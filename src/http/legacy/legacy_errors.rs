@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn several_faults_are_told_in_one_answer() {
+    fn several_faults_are_reported_in_one_answer() {
         let request = format!("POST /web HTTP/1.1\r\n{HEADERS}");
         assert_eq!(answer(&request, Year::Of2026).as_deref(), Some(BAD_METHOD));
         let request = request.replace("Version: 13", "Version: 8");

@@ -79,7 +79,7 @@ mod tests {
         Origin: \r\n     \r\n        Sec-WebSocket-Version: 13\r\n";
 
     #[test]
-    fn it_is_read_as_it_was_meant_once_its_last_line_is_there() {
+    fn a_malformed_head_is_repaired_once_its_last_line_is_there() {
         let meant = "GET /php HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Key: k\r\nOrigin:\r\nSec-WebSocket-Version: 13\r\n\r\n";
         let whole = RepairedHead::Whole { head: meant.into(), length: SENT.len() };
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn other_heads_are_left_alone_and_endless_ones_refused() {
+    fn other_heads_are_unchanged_and_endless_ones_refused() {
         for other in [
             "GET /php HTTP/1.1\r\nHost: h\r\n\r\n",
             "GET /web HTTP/1.1\r\n\r\n        Host: h\r\n",

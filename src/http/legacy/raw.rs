@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn others_and_endless_lines_are_told_apart() {
+    fn other_protocols_and_endless_lines_are_distinguished() {
         for other in ["GET / HTTP/1.1\r\n", "php processes\n", "PHP process\n", "\n"] {
             assert_eq!(raw_greeting(other.as_bytes()), Ok(RawGreeting::Other), "{other:?}");
         }

@@ -89,7 +89,7 @@ fn assert_empty(index: &Index) {
 }
 
 #[test]
-fn a_query_reaches_those_who_carry_every_tag_of_it() {
+fn a_query_reaches_clients_that_have_all_of_its_tags() {
     let index = index(&[web(1, "room=1 lang=de"), web(2, "room=1 lang=en"), web(3, "lang=de")]);
     assert_eq!(reached(&index, &query("room=1")), [place(0, 0), place(0, 1)]);
     assert_eq!(reached(&index, &query("lang=de room=1")), [place(0, 0)]);
@@ -98,7 +98,7 @@ fn a_query_reaches_those_who_carry_every_tag_of_it() {
 }
 
 #[test]
-fn an_empty_query_reaches_everyone_also_those_without_tags() {
+fn an_empty_query_reaches_all_clients_even_without_tags() {
     let index = index(&[web(1, "room=1"), web(2, "")]);
     assert_eq!(reached(&index, &Address::everyone()), [place(0, 0), place(0, 1)]);
 }
@@ -135,7 +135,7 @@ fn nothing_crosses_between_tenants() {
 }
 
 #[test]
-fn the_first_with_an_ident_is_the_one_that_joined_first_and_the_next_takes_over() {
+fn an_ident_means_its_oldest_client_and_then_the_next() {
     let mut index = Index::default();
     let order = [(5, 30), (1, 10), (3, 20)];
     for (slot, number) in order {
@@ -164,7 +164,7 @@ fn uuid_or_ident_reach_one_client_and_the_older_of_two() {
 }
 
 #[test]
-fn the_excepted_client_is_named_but_not_removed_and_only_where_it_is_meant() {
+fn the_excluded_client_is_reported_only_where_it_was_addressed() {
     let index = index(&[web(1, "room=1"), web(2, "room=2"), php(3, "script")]);
     let but = |number, query: TagQuery| Address {
         except: Some(uuid(number)),
@@ -180,7 +180,7 @@ fn the_excepted_client_is_named_but_not_removed_and_only_where_it_is_meant() {
 }
 
 #[test]
-fn nobody_comes_in_the_place_of_an_excepted_first() {
+fn no_other_client_replaces_an_excluded_first_one() {
     let index = index(&[named(1, "own"), named(2, "own")]);
     let address = |but| Address { except: Some(uuid(but)), ..by_ident("own") };
     let none = index.resolve(&Tenant::shared(), &address(1));
@@ -202,7 +202,7 @@ fn a_taken_place_and_a_known_uuid_are_refused_and_change_nothing() {
 }
 
 #[test]
-fn who_left_is_gone_and_its_place_and_uuid_are_free() {
+fn a_removed_client_frees_its_slot_and_uuid() {
     let mut index = index(&[web(1, "room=1"), php(2, "script"), echo(3, "own")]);
     assert_eq!(index.leave(place(0, 9)), None);
     assert_eq!(index.leave(place(0, 0)), Some(JoinNumber(100)));
@@ -231,7 +231,7 @@ fn other_tags_take_the_place_of_the_old_ones() {
 }
 
 #[test]
-fn a_worker_that_is_gone_takes_its_own_clients_with_it_and_no_others() {
+fn removing_a_worker_removes_only_its_own_clients() {
     let mut index = Index::default();
     for number in 0..600_u32 {
         let mut client = named(0, "own");
@@ -263,7 +263,7 @@ fn any_slot_can_be_used() {
 }
 
 #[test]
-fn who_carries_a_tag_says_what_another_one_says() {
+fn the_values_of_a_tag_are_those_of_the_matching_clients() {
     let mut index = index(&[
         web(1, "room=1 nick=anna"),
         web(2, "room=1 nick=berta"),
@@ -297,7 +297,7 @@ fn called(index: &Index, text: &str) -> Option<Slot> {
 
 /// The later grant wins, whichever worker announces first.
 #[test]
-fn of_two_who_announce_an_alias_the_later_grant_has_it() {
+fn of_two_clients_that_announce_an_alias_the_later_grant_wins() {
     for order in [[(0, 5), (1, 7)], [(1, 7), (0, 5)]] {
         let mut index = index(&[web(1, ""), web(2, "")]);
         for (slot, grant) in order {

@@ -366,7 +366,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn the_index_says_what_a_list_of_all_clients_says(
+    fn the_index_agrees_with_a_plain_list_of_clients(
         steps in vec(any_step(), 1..60),
         addresses in vec((any_tenant(), any_address()), 12),
     ) {

@@ -245,14 +245,14 @@ fn through_the_wire<M: WireMessage>(messages: &[M], piece: usize) -> Result<Vec<
 
 proptest! {
     #[test]
-    fn what_a_worker_says_arrives_whatever_the_pieces(
+    fn messages_of_a_worker_arrive_however_they_are_split(
         messages in prop::collection::vec(to_broker(), 0..8), piece in 1_usize..300,
     ) {
         prop_assert_eq!(through_the_wire(&messages, piece).unwrap(), messages);
     }
 
     #[test]
-    fn what_the_broker_says_arrives_whatever_the_pieces(
+    fn messages_of_the_broker_arrive_however_they_are_split(
         messages in prop::collection::vec(to_worker(), 0..8), piece in 1_usize..300,
     ) {
         prop_assert_eq!(through_the_wire(&messages, piece).unwrap(), messages);
@@ -269,7 +269,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_cut_short_is_no_message(message in to_broker(), cut in any::<prop::sample::Index>()) {
+    fn a_truncated_message_is_invalid(message in to_broker(), cut in any::<prop::sample::Index>()) {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         let cut = 4 + cut.index(bytes.len() - 4);
@@ -280,7 +280,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn a_publication_says_the_same_whether_or_not_it_is_copied(
+    fn a_publication_is_the_same_whether_or_not_it_is_copied(
         number in any::<u64>(), tenant in tenant(), address in address(), content in content(),
     ) {
         let publication = Publication { tenant, address, content };
@@ -303,7 +303,7 @@ proptest! {
     }
 
     #[test]
-    fn a_delivery_says_the_same_whether_or_not_it_is_copied(message in to_worker()) {
+    fn a_delivery_is_the_same_whether_or_not_it_is_copied(message in to_worker()) {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         match (FromBroker::decode(&bytes[4..]), message) {
@@ -324,7 +324,7 @@ fn a_length_above_the_limit_is_refused_at_once() {
 }
 
 #[test]
-fn what_came_before_a_length_above_the_limit_counts_although_both_came_at_once() {
+fn messages_before_an_oversized_length_in_the_same_read_count() {
     let mut bytes = Vec::new();
     let left = ToWorker::Left { slot: Slot(3) };
     left.encode(&mut bytes);
@@ -336,7 +336,7 @@ fn what_came_before_a_length_above_the_limit_counts_although_both_came_at_once()
 }
 
 #[test]
-fn the_short_way_to_write_a_publication_says_the_same() {
+fn the_short_encoding_of_a_publication_is_equivalent() {
     let publication = Publication {
         tenant: Tenant::shared(),
         address: Address::everyone_but(ClientUuid([7; 16])),

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_ring_and_reading_them_all_silences() {
+    fn the_waker_fires_on_bytes_and_reading_them_all_clears_it() {
         let (mut one, mut other) = memory_pair().unwrap();
         let mut into = [0; 4];
         assert!(!rings(&other) && would_block(other.read(&mut into)));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_goes_is_read_to_its_last_byte_and_not_written_to() {
+    fn a_closed_end_is_read_to_its_last_byte_and_not_written() {
         let (mut one, mut other) = memory_pair().unwrap();
         give(&mut one, b"last words").unwrap();
         drop(one);

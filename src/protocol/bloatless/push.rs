@@ -65,7 +65,7 @@ mod tests {
 
     /// Case 141.
     #[test]
-    fn what_is_wrong_is_told_without_a_word_of_it() {
+    fn errors_are_reported_without_the_content_of_the_message() {
         for text in [
             "not json",
             "",

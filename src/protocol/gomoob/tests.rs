@@ -11,7 +11,7 @@ fn why(text: &str) -> String {
 }
 
 #[test]
-fn a_message_is_any_json_and_is_found_where_it_stands() {
+fn a_message_is_any_json_and_keeps_its_bytes() {
     for message in [r#""é/ \"q\"""#, r#""""#, "null", "5", r#"{"type":"X"}"#, "[1, 2]", "1.0"] {
         let text =
             format!(r#" {{"message": {message} ,"tags":{{"b":12,"a":"x"}},"metadata":{{}}}}"#);
@@ -27,7 +27,7 @@ fn a_message_is_any_json_and_is_found_where_it_stands() {
 }
 
 #[test]
-fn what_is_no_request_is_said_in_gomoobs_words() {
+fn an_invalid_request_is_reported_in_gomoobs_words() {
     for (text, words) in [
         ("hello", "Failed to decode the provided JSON string !"),
         ("", "Failed to decode the provided JSON string !"),
@@ -56,7 +56,7 @@ fn what_is_no_request_is_said_in_gomoobs_words() {
 }
 
 #[test]
-fn metadata_may_prove_who_speaks() {
+fn metadata_may_contain_credentials() {
     let proof = |metadata: &'static str| {
         let text = format!(r#"{{"message":1,"metadata":{metadata}}}"#);
         let credentials = parse(&text).unwrap().credentials;

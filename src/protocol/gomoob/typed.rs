@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_parser_does_not_take_is_refused_in_its_words() {
+    fn input_that_the_parser_refuses_gets_its_words() {
         for (message, why) in [
             (r#"{"metadata":{}}"#, "Invalid 'message' property ! No 'type' property found !"),
             (r#"{"type":"MY","x":1}"#, "Invalid 'message' property ! Unexpected property 'x' !"),

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn of_repeated_names_the_last_value_stands_at_the_first_place_at_any_depth() {
+    fn of_repeated_names_the_last_value_takes_the_first_place() {
         for (text, written) in [
             (r#"{"a":1,"a":2,"a":3}"#, r#"{"a":3}"#),
             (

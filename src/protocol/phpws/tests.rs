@@ -13,7 +13,7 @@ fn feedback(uuid: Option<&'static str>, ident: Option<&'static str>) -> PhpwsCom
 }
 
 #[test]
-fn opcodes_are_told_apart_exactly() {
+fn opcodes_are_compared_exactly() {
     for (text, command) in [
         (r#"{ "opcode":"broadcast" , "message":"hé/llo" }"#, PhpwsCommand::Broadcast),
         (r#"{"opcode":"echo"}"#, PhpwsCommand::Echo),
@@ -33,7 +33,7 @@ fn opcodes_are_told_apart_exactly() {
 }
 
 #[test]
-fn json_that_is_no_packet_asks_for_nothing() {
+fn json_that_is_not_a_packet_has_no_opcode() {
     for text in
         [r#"{"message":"x"}"#, "{}", "[]", "[1]", "5", "-1", "1.5", r#""str""#, "null", "true"]
     {
@@ -42,7 +42,7 @@ fn json_that_is_no_packet_asks_for_nothing() {
 }
 
 #[test]
-fn what_is_no_json_is_said_to_be_none() {
+fn invalid_json_is_reported_as_such() {
     for text in ["", " ", "not json", "bufferON ", "{", r#"{"a":1}}"#, r#"{"a":1,}"#, "[1,]", "01"]
     {
         assert_eq!(command_of(text), Err(NotJson), "{text}");
@@ -64,7 +64,7 @@ fn feedback_names_clients_by_text_and_idents_by_decimal_text_too() {
 }
 
 #[test]
-fn a_bare_message_is_wrapped_and_a_packet_goes_on_as_it_came() {
+fn a_bare_message_is_wrapped_and_a_packet_is_forwarded_unchanged() {
     let content =
         |form, text: &'static str| Content { form, payload: Bytes::from_static(text.as_bytes()) };
     let packet = content(PayloadForm::Packet, r#"{ "opcode":"broadcast"}"#);
@@ -99,20 +99,20 @@ fn key_and_secret_prove_something_together_and_are_never_forwarded() {
 }
 
 #[test]
-fn a_key_alone_is_a_word_of_the_application() {
+fn a_key_without_a_secret_belongs_to_the_application() {
     let packet = parse(r#"{"opcode":"broadcast","key":"F5"}"#).unwrap();
     assert_eq!((packet.credentials, packet.has_secret), (None, false));
 }
 
 #[test]
-fn what_the_server_says_is_json_whatever_it_says() {
+fn messages_of_the_server_are_json_whatever_they_contain() {
     assert_eq!(next_with("busy", None), r#"{"opcode":"next","fyi":"busy"}"#);
     assert_eq!(next_with("", None), NEXT);
     assert_eq!(error("a\"b"), r#"{"opcode":"error","error":"a\"b"}"#);
 }
 
 #[test]
-fn what_no_text_and_no_number_can_hold_is_no_reason_to_close() {
+fn unrepresentable_values_close_no_connection() {
     for (text, command) in [
         (r#"{"opcode":"feedback","uuid":"u\ud83d","ident":1e400}"#, feedback(Some("u\u{fffd}"), None)),
         (r#"{"opcode":"echo","n\udc00":-1e999}"#, PhpwsCommand::Echo),

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_told_once_and_the_oldest_give_way() {
+    fn an_event_is_sent_once_and_the_oldest_are_dropped() {
         let mut updates = StatusUpdates::new().unwrap();
         let peer = "127.0.0.1:1".parse().unwrap();
         let first = updates.keep(Tenant::shared(), ConnectionNews::Connected(peer));

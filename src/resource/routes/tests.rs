@@ -53,7 +53,7 @@ fn paths_are_compared_to_the_letter_and_the_file_wins() {
 }
 
 #[test]
-fn a_header_changes_how_an_own_resource_is_spoken_to_but_not_who_serves() {
+fn a_header_changes_the_protocol_of_a_resource_but_not_the_resource() {
     let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Closed);
     paths.bind("/chat", Binding::Beyond(ResourceId::beyond(0)));
     let of = |asked| paths.choose(&target("/chat", asked)).unwrap();
@@ -84,7 +84,7 @@ fn the_first_known_subprotocol_chooses_then_the_name_in_the_query() {
 }
 
 #[test]
-fn old_scripts_are_taken_as_they_are_where_their_servers_served() {
+fn old_scripts_are_served_on_the_paths_of_their_servers() {
     let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Closed);
     paths.bind("/strict", Binding::Kind(BuiltinKind::Echo));
     paths.bind("/old", Binding::Kind(BuiltinKind::Phpws));
@@ -101,7 +101,7 @@ fn old_scripts_are_taken_as_they_are_where_their_servers_served() {
 }
 
 #[test]
-fn as_one_name_what_is_offered_is_given_back_whole() {
+fn as_one_name_the_offered_subprotocols_are_returned_whole() {
     let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Closed).taking(Offers::OneName);
     paths.bind("Foo", Binding::Kind(BuiltinKind::Echo));
     let of = |path, offered: Option<&'static str>| {

@@ -153,7 +153,7 @@ mod tests {
     const HANGS: u32 = LIVENESS_UNANSWERED_MAX + 1;
 
     #[test]
-    fn who_answers_is_asked_again_and_again() {
+    fn a_child_that_answers_is_probed_again() {
         let (mut liveness, mut now) = start();
         for _ in 0..100 {
             assert_eq!(ticks((&mut liveness, &mut now), (1, IN_TIME)), [LivenessVerdict::Ask(ONE)]);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_answer_hangs_within_three_seconds_and_this_is_said_once() {
+    fn a_silent_child_is_reported_once_within_three_seconds() {
         let (mut liveness, mut now) = start();
         liveness.record_answer(ONE);
         let silent_since = now;
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn who_begins_has_longer() {
+    fn a_starting_child_has_more_time() {
         let (mut liveness, mut now) = start();
         let found = ticks((&mut liveness, &mut now), (FIRST_LIVENESS_UNANSWERED_MAX, IN_TIME));
         assert_eq!(found, [LivenessVerdict::Ask(ONE)]);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_held_against_nobody_and_gives_the_whole_time_again() {
+    fn a_pause_of_the_supervisor_restarts_the_deadline() {
         let (mut liveness, mut now) = start();
         liveness.record_answer(ONE);
         ticks((&mut liveness, &mut now), (HANGS - 1, IN_TIME));

@@ -58,7 +58,7 @@ fn the_newest_old_file_is_number_one_and_no_more_are_kept_than_wanted() {
 }
 
 #[test]
-fn with_no_old_files_the_file_is_begun_anew() {
+fn without_old_files_the_file_starts_again() {
     let folder = Folder::new();
     fs::write(folder.0.join("x.log.1"), "of an earlier life").unwrap();
     let mut log = folder.log(8, 0);
@@ -78,7 +78,7 @@ fn size_zero_means_never() {
 }
 
 #[test]
-fn a_larger_file_is_put_aside_at_the_first_line() {
+fn a_file_above_the_limit_is_rotated_at_the_first_line() {
     let folder = Folder::new();
     fs::write(folder.0.join("x.log"), "of an earlier life, cut").unwrap();
     let mut log = folder.log(8, 5);
@@ -97,7 +97,7 @@ fn a_line_that_came_in_pieces_is_in_one_file() {
 }
 
 #[test]
-fn what_cannot_be_put_aside_grows_on_and_is_tried_again() {
+fn a_file_that_cannot_be_rotated_grows_and_is_tried_again() {
     let folder = Folder::new();
     let in_the_way = folder.0.join("x.log.1");
     fs::create_dir_all(&in_the_way).unwrap();
@@ -123,7 +123,7 @@ fn tries_that_fail_push_no_old_file_out() {
 }
 
 #[test]
-fn a_file_that_somebody_moved_away_is_made_again() {
+fn a_log_file_that_was_moved_away_is_created_again() {
     let folder = Folder::new();
     let mut log = folder.log(8, 2);
     write(&mut log, &["one\n", "two\n"]);
@@ -134,7 +134,7 @@ fn a_file_that_somebody_moved_away_is_made_again() {
 }
 
 #[test]
-fn behind_a_link_the_file_is_put_aside_and_the_link_stays() {
+fn through_a_symbolic_link_the_file_is_rotated_and_the_link_stays() {
     let folder = Folder::new();
     let real = folder.0.join("real");
     std::os::unix::fs::symlink(&real, folder.0.join("x.log")).unwrap();
@@ -148,7 +148,7 @@ fn behind_a_link_the_file_is_put_aside_and_the_link_stays() {
 }
 
 #[test]
-fn what_is_no_file_is_never_put_aside() {
+fn only_regular_files_are_rotated() {
     let settings = LogFile { path: "/dev/null".into(), bytes_max: 8, old_files: 2 };
     let mut log = RotatingFile::open(&settings).unwrap();
     write(&mut log, &["line\n"; 100]);

@@ -103,7 +103,7 @@ fn every_command_is_read() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_what_would_be_right() {
+fn errors_name_what_is_allowed() {
     for (text, words) in [
         ("<html>", "neither empty nor a JSON list or object"),
         ("[1]", "command 1: "),

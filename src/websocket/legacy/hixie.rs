@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_original_hears_one_message_a_read() {
+    fn the_original_accepts_one_message_per_read() {
         let (texts, end) = read(&[b"\0one\xff\0lost\xff", b"\0two\xff"], HixieForm::Original);
         assert_eq!((texts, end), (vec!["one".to_owned(), "two".to_owned()], Ok(false)));
     }

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_the_end_are_said_in_the_older_form_and_nothing_else() {
+    fn only_texts_and_the_close_are_written_in_the_older_form() {
         let (x, y) = ([b'x'; 200], [b'y'; 70_000]);
         let hixie = LegacyFraming::Hixie(HixieReader::new(HixieForm::Draft));
         let expected = [b"\0\xc3\xa9\xff\0b\xff\0", &x[..], b"\xff\0", &y, b"\xff\xff\0"].concat();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_no_frame() {
+    fn arbitrary_bytes_are_not_a_frame() {
         let raw = LegacyFraming::Raw(RawReader::new(RawEnd::Value));
         for bytes in
             [&b""[..], b"\x81", b"\x81\x05abc", b"\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff"]

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_whatever_stands_between_two_pauses() {
+    fn chunks_are_separated_by_pauses() {
         let segments = [
             Some("buffer"),
             Some("ON"),

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_comes_after_a_silence_is_paced_and_for_longer_after_a_longer_one() {
+    fn pacing_follows_a_silence_and_lasts_longer_after_a_longer_one() {
         let mut backlog = BacklogPacing::default();
         (1..100).for_each(|turn| backlog.on_input(at(turn * 100)));
         assert_eq!(backlog.lasts, None, "the link is in use");

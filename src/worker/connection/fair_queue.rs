@@ -275,8 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_says_little_is_served_next_however_long_it_waited_and_however_many_never_pause()
-     {
+    fn a_quiet_client_is_served_next_whatever_the_others_send() {
         let mut busy = Busy::new(600);
         for _ in 0..600 {
             let who = busy.serve(100);
@@ -316,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn one_large_message_costs_a_round_and_no_more() {
+    fn one_large_message_delays_its_sender_by_one_round() {
         let mut busy = Busy::new(10);
         busy.push(0);
         while busy.serve(100) != 0 {}
@@ -327,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_is_forgotten_while_nobody_waits_and_not_before() {
+    fn work_is_forgotten_only_while_no_client_waits() {
         let mut clock = WorkClock::default();
         let mut usage = Usage::default();
         clock.turn(at(1000), 0);
@@ -354,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_begin_at_the_same_point_are_served_as_they_came_and_a_place_is_kept() {
+    fn equal_clients_are_served_in_order_of_arrival() {
         let (clock, mut queue) = (WorkClock::default(), FairQueue::default());
         for number in 0..3 {
             queue.push(number, 5, Weight::Light, clock);

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_are_told_in_words() {
+    fn failures_are_described_in_words() {
         let of = |error: Error| reason(&io::Error::other(error)).into_owned();
         let ciphers = Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon);
         assert_eq!(of(ciphers), "no cipher suite in common");

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_that_was_changed_is_none() {
+    fn a_modified_ticket_is_rejected() {
         let tickets = SessionTickets::new(&[7; 32]);
         let ticket = tickets.seal(10, SESSION).unwrap();
         for place in 0..ticket.len() {

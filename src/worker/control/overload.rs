@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_up_and_not_given_back_can_be_used_again() {
+    fn memory_that_was_released_and_not_returned_is_available() {
         let mut memory = Reusable::default();
         assert_eq!(memory.on_look(10 * MIB, 0), None);
         assert_eq!(memory.on_look(110 * MIB, 100 * MIB), None, "it grew for what it holds");

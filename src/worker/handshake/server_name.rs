@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_found_wherever_it_stands() {
+    fn the_name_is_found_at_any_position() {
         let name: &[u8] = b"\0\x0c\0\0\x09localhost";
         assert_eq!(server_name(&hello(&[(0, name)])), Some("localhost"));
         let behind = hello(&[(10, b"\0\x02\0\x1d"), (0, name), (16, b"")]);

@@ -79,7 +79,7 @@ fn say(page: &mut Page, text: &str) {
 
 /// Two pages chat, and a third page is refused. Then the backend is killed and restarted while the pages stay
 /// connected.
-pub fn two_talk_and_a_third_is_refused(
+pub fn two_chat_and_a_third_is_refused(
     start: impl Fn(u16) -> Backend,
     (server, port): (&Server, u16),
 ) {

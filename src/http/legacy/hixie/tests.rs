@@ -64,7 +64,7 @@ fn draft_75_with_its_own_names_and_with_those_of_the_original() {
 }
 
 #[test]
-fn the_original_does_not_wait_for_what_stands_behind_the_head() {
+fn the_original_does_not_wait_for_the_bytes_after_the_head() {
     let head = head(KEYS);
     let head = parse(head.as_bytes()).unwrap();
     assert_eq!(bytes_behind(&head), KEY3_BYTES);
@@ -73,7 +73,7 @@ fn the_original_does_not_wait_for_what_stands_behind_the_head() {
 }
 
 #[test]
-fn whoever_names_a_version_or_a_key_speaks_rfc_6455() {
+fn a_head_with_a_version_or_a_key_is_rfc_6455() {
     for lines in
         ["Sec-WebSocket-Version: 13\r\n", "Sec-WebSocket-Key: k\r\n", "Sec-WebSocket-Key1: 1 2\r\n"]
     {

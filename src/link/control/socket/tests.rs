@@ -163,7 +163,7 @@ fn a_configuration_larger_than_the_socket_arrives_in_pieces() {
 }
 
 #[test]
-fn events_arrive_and_a_child_that_goes_is_noticed() {
+fn events_arrive_and_the_exit_of_a_child_is_detected() {
     let (mut end, mut control) = worker_linked();
     let lost = ChildEvent::LinkLost { peer: source(2), broker: Generation(9) };
     let mut seen = Vec::new();
@@ -178,7 +178,7 @@ fn events_arrive_and_a_child_that_goes_is_noticed() {
 }
 
 #[test]
-fn a_supervisor_that_goes_is_noticed_once_its_last_command_was_read() {
+fn a_lost_supervisor_is_detected_after_its_last_command() {
     let (mut end, mut control) = worker_linked();
     end.send(quiesce()).unwrap();
     drop(end);
@@ -240,7 +240,7 @@ fn a_message_cut_in_the_middle_is_an_end_like_any_other() {
 }
 
 #[test]
-fn a_child_that_reads_no_commands_is_given_up_at_a_bound() {
+fn a_child_that_reads_no_commands_is_abandoned_at_a_limit() {
     let (mut end, _control) = worker_linked();
     let refused = (0..1_000_000).find_map(|_| end.send(quiesce()).err()).unwrap();
     assert_eq!(refused.kind(), io::ErrorKind::TimedOut);

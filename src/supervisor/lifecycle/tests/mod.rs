@@ -95,7 +95,7 @@ impl Play {
 }
 
 #[test]
-fn everybody_is_started_linked_and_announced_once() {
+fn every_process_is_started_linked_and_announced_once() {
     let mut play =
         Play { processes: ProcessTable::new(2, DRAIN), now: start_of_time(), roles: Vec::new() };
     let effects = play.did(ProcessTable::start);
@@ -121,7 +121,7 @@ fn everybody_is_started_linked_and_announced_once() {
 }
 
 #[test]
-fn a_dead_worker_is_told_to_the_broker_and_replaced_at_once() {
+fn a_dead_worker_is_reported_to_the_broker_and_replaced_at_once() {
     let mut play = Play::running();
     let effects = play.dies(worker(1, 0));
     let dead = Action::Send(broker(0), BrokerCommand::WorkerDead { source: source(1, 0) }.into());
@@ -130,7 +130,7 @@ fn a_dead_worker_is_told_to_the_broker_and_replaced_at_once() {
 }
 
 #[test]
-fn the_successor_of_a_broker_hears_who_lives_before_it_gets_a_link() {
+fn a_new_broker_gets_the_live_workers_before_any_link() {
     let mut play = Play::running();
     play.dies(worker(0, 0));
     let effects = play.dies(broker(0));
@@ -149,7 +149,7 @@ fn the_successor_of_a_broker_hears_who_lives_before_it_gets_a_link() {
 }
 
 #[test]
-fn a_worker_that_starts_while_the_broker_is_away_is_linked_by_the_successor() {
+fn a_worker_started_during_a_broker_outage_is_linked_later() {
     let mut play = Play::running();
     for generation in 0..5 {
         play.dies(broker(generation));
@@ -179,7 +179,7 @@ fn a_worker_that_keeps_dying_waits_and_then_comes_back() {
 }
 
 #[test]
-fn a_link_lost_without_a_death_costs_its_worker_its_life() {
+fn a_link_lost_without_a_death_kills_its_worker() {
     let mut play = Play::running();
     assert_eq!(play.reports(broker(0), Play::lost(1, 0, 0)), []);
     assert_eq!(play.reports(worker(1, 0), Play::lost(1, 0, 0)), []);
@@ -190,7 +190,7 @@ fn a_link_lost_without_a_death_costs_its_worker_its_life() {
 }
 
 #[test]
-fn a_link_lost_by_a_death_costs_nobody_anything() {
+fn a_link_lost_by_a_death_kills_no_process() {
     for dead in [worker(1, 0), broker(0)] {
         let mut play = Play::running();
         play.reports(worker(1, 0), Play::lost(1, 0, 0));
@@ -201,7 +201,7 @@ fn a_link_lost_by_a_death_costs_nobody_anything() {
 }
 
 #[test]
-fn a_worker_whose_link_the_broker_had_lost_dies_with_that_broker_because_it_missed_something() {
+fn a_worker_that_missed_messages_dies_with_its_broker() {
     for told_before in [false, true] {
         let mut play = Play::running();
         if told_before {
@@ -217,7 +217,7 @@ fn a_worker_whose_link_the_broker_had_lost_dies_with_that_broker_because_it_miss
 }
 
 #[test]
-fn who_does_not_answer_is_said_to_hang_and_killed_and_who_answers_is_not() {
+fn silent_children_are_killed_and_others_are_not() {
     let mut play = Play::running();
     let mut effects = Vec::new();
     while effects.is_empty() {
@@ -244,7 +244,7 @@ fn restarting() -> (Play, Vec<Action>) {
 }
 
 #[test]
-fn a_worker_is_told_to_go_when_its_successor_is_ready() {
+fn a_worker_is_drained_when_its_successor_is_ready() {
     let (mut play, effects) = restarting();
     let old = source(0, 0);
     assert_eq!(
@@ -284,7 +284,7 @@ fn a_worker_is_told_to_go_when_its_successor_is_ready() {
 }
 
 #[test]
-fn a_successor_that_dies_is_replaced_and_the_old_worker_serves_until_one_is_ready() {
+fn the_old_worker_serves_until_a_successor_is_ready_even_if_one_dies() {
     let (mut play, _) = restarting();
     let effects = play.dies(worker(2, 0));
     assert!(effects.contains(&Action::Start(worker(2, 1))), "{effects:?}");
@@ -320,7 +320,7 @@ fn old_workers_accept_again_while_no_new_one_is_ready() {
 }
 
 #[test]
-fn who_dies_while_it_is_replaced_gets_no_second_successor() {
+fn a_worker_that_dies_while_replaced_gets_no_second_successor() {
     let (mut play, _) = restarting();
     play.dies(worker(0, 0));
     let workers = |play: &Play| {

@@ -43,7 +43,7 @@ fn draining() -> Play {
 }
 
 #[test]
-fn a_broker_that_dies_while_clients_are_closed_is_replaced_up_to_the_end_of_the_last_worker() {
+fn a_broker_that_dies_in_a_drain_is_replaced_while_workers_live() {
     let mut play = draining();
     let effects = play.dies(broker(0));
     let live_workers = |worker_ids: &[u16]| {
@@ -63,7 +63,7 @@ fn a_broker_that_dies_while_clients_are_closed_is_replaced_up_to_the_end_of_the_
 }
 
 #[test]
-fn a_broker_that_waits_for_its_place_is_not_waited_for_when_the_last_worker_has_gone() {
+fn shutdown_does_not_wait_for_the_restart_of_a_broker() {
     let mut play = draining();
     for generation in 0..u32::try_from(RESTARTS_FREE).unwrap() {
         play.dies(broker(generation));
@@ -104,7 +104,7 @@ fn workers_wait_until_a_hung_broker_is_replaced_where_the_time_allows_it() {
 }
 
 #[test]
-fn who_is_not_done_in_time_is_drained_and_then_killed() {
+fn a_worker_that_misses_the_deadline_is_drained_then_killed() {
     let mut play = Play::running();
     let begun = play.now;
     play.signal();
@@ -134,14 +134,14 @@ fn a_second_signal_means_now() {
 }
 
 #[test]
-fn a_signal_while_nobody_lives_ends_at_once() {
+fn a_signal_without_live_children_exits_at_once() {
     let mut play =
         Play { processes: ProcessTable::new(1, DRAIN), now: start_of_time(), roles: Vec::new() };
     assert_eq!(play.signal(), [Action::End]);
 }
 
 #[test]
-fn who_closes_its_clients_is_asked_nothing() {
+fn a_draining_worker_is_not_probed() {
     let mut play = Play::running();
     play.signal();
     assert!(

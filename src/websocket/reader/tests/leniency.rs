@@ -27,7 +27,7 @@ fn what_a_switch_allows_is_read_and_the_rest_is_refused_as_ever() {
 }
 
 #[test]
-fn a_lone_final_continuation_is_a_text_for_those_who_know_no_better() {
+fn a_lone_final_continuation_is_a_text_for_lenient_readers() {
     let lenient = MessageLimits { lone_continuation: LoneContinuation::IsText, ..LIMITS };
     let mut reader = FrameReader::default();
     let mut bytes = frame(Opcode::Continuation, Fin::Last, b"{}");

@@ -52,7 +52,7 @@ fn what_is_held_leaves_in_its_order_when_the_broker_is_so_far() {
 }
 
 #[test]
-fn a_client_that_is_thrown_out_waits_for_nothing() {
+fn a_closed_slow_client_has_no_pending_output() {
     let mut outbox = Outbox::new(Moment::START);
     outbox.hold(SyncMark { synced: 1, acknowledged: 0 }, Moment::START);
     outbox.push(words("late"), Moment::START);

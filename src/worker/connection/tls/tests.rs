@@ -167,7 +167,7 @@ fn a_handshake_message_that_never_ends_is_not_held_for_ever() {
 }
 
 #[test]
-fn first_words_tell_text_and_old_versions_from_what_rustls_is_to_judge() {
+fn first_bytes_reveal_plain_text_and_old_versions_of_tls() {
     let hello = |minor| [0x16, 3, 1, 0, 50, 1, 0, 0, 46, 3, minor, 0];
     let old: [&[u8]; 4] = [&hello(0), &hello(1), &hello(2), &[0x80, 46, 1, 0, 2]];
     let text: [&[u8]; 3] = [b"GET / HTTP/1.1", b"\r\n", b"x"];
