@@ -50,6 +50,8 @@ mod jsauth;
 mod machine;
 #[path = "it/page.rs"]
 mod page;
+#[path = "it/php_client.rs"]
+mod php_client;
 #[path = "it/proxies.rs"]
 mod proxies;
 #[path = "timing/silent_clients.rs"]
@@ -69,7 +71,13 @@ const NCHAN: Need = File("/usr/lib/nginx/modules/ngx_nchan_module.so", "libnginx
 const NGINX: Need = Program("nginx", "nginx-light");
 const NODE: Need = Program("node", "nodejs");
 const PHP: Need = Program("php", "php-cli");
+const PHPUNIT: Need = Program("phpunit", "phpunit");
 const PRLIMIT: Need = Program("prlimit", "util-linux");
+const PSR7: Need = File("/usr/share/php/Nyholm/Psr7/autoload.php", "php-nyholm-psr7");
+const PSR_FACTORY: Need =
+    File("/usr/share/php/Psr/Http/Message/factory-autoload.php", "php-psr-http-factory");
+const PSR_HTTP: Need = File("/usr/share/php/Psr/Http/Client/autoload.php", "php-psr-http-client");
+const PSR_LOG: Need = File("/usr/share/php/Psr/Log/autoload.php", "php-psr-log");
 const PYTHON: Need = Program("python3", "python3");
 const STRACE: Need = Program("strace", "strace");
 
@@ -124,6 +132,9 @@ fn trials() -> Vec<Trial> {
         page::the_page_finds_its_server_below_the_path_of_a_proxy needs CHROMIUM;
         page::the_php_of_the_page_reaches_it_with_nothing_but_php needs CHROMIUM, PHP;
         page::a_message_that_looks_like_a_greeting_changes_nothing_on_the_page needs CHROMIUM;
+        php_client::it_publishes_before_and_after_a_restart needs PHP;
+        php_client::its_tests_pass_against_a_server needs PHP, PHPUNIT, PSR_HTTP, PSR_FACTORY, PSR_LOG, PSR7;
+        php_client::the_lines_of_its_readme_publish needs PHP;
         proxies::nginx_ends_tls_and_passes_websockets_on needs NGINX;
         proxies::haproxy_ends_tls_and_passes_websockets_on needs HAPROXY;
         proxies::haproxy_passes_tls_through_unread needs HAPROXY;

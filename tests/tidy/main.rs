@@ -122,7 +122,8 @@ const FUZZED: &[&str] = &[
 const LINES_MAX: usize = 400;
 
 /// The pages outside of `docs/`.
-const ROOT_PAGES: &[&str] = &["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const ROOT_PAGES: &[&str] =
+    &["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "clients/php/README.md"];
 
 struct Source {
     path: PathBuf,
