@@ -284,8 +284,8 @@ impl PendingClient {
             ServerFrame::Close(reason) => closed = Some(close_words(reason)),
             _ => {}
         });
-        if let Some(said) = closed {
-            return Err(BenchError::Refused(said));
+        if let Some(reason) = closed {
+            return Err(BenchError::Refused(reason));
         }
         messages.iter().try_for_each(|message| self.take_message(message, target))
     }

@@ -34,7 +34,7 @@ impl Cores {
         for core in self.0.iter().filter(|core| **core < CpuSet::MAX_CPU) {
             set.set(*core);
         }
-        sched_setaffinity(None, &set).at("choosing cores: not all of them are there")
+        sched_setaffinity(None, &set).at("choosing cores, of which some do not exist")
     }
 }
 

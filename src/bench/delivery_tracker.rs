@@ -158,40 +158,43 @@ pub(super) enum Timed {
 mod tests {
     use super::*;
 
-    fn ledger(groups: usize) -> DeliveryTracker {
+    fn tracker(groups: usize) -> DeliveryTracker {
         let members = (0..4).map(|client| Some(client % groups));
         DeliveryTracker::new(vec![PublishedStream::new(groups, 4 / groups, members)])
     }
 
-    fn deliver(ledger: &mut DeliveryTracker, client: usize, number: u64) {
-        ledger.deliver(client, Stamp { stream: 0, number }, 10, Timed::Yes);
+    fn deliver(tracker: &mut DeliveryTracker, client: usize, number: u64) {
+        tracker.deliver(client, Stamp { stream: 0, number }, 10, Timed::Yes);
     }
 
     #[test]
     fn all_that_arrives_in_order_leaves_nothing_open() {
-        let mut books = ledger(2);
-        (0..4).for_each(|_| books.publish(0, 0));
-        assert_eq!(books.in_flight(), 4);
+        let mut tracker = tracker(2);
+        (0..4).for_each(|_| tracker.publish(0, 0));
+        assert_eq!(tracker.in_flight(), 4);
         for (client, number) in [(0, 0), (2, 0), (0, 2), (1, 1), (3, 1), (1, 3), (3, 3), (2, 2)] {
-            deliver(&mut books, client, number);
+            deliver(&mut tracker, client, number);
         }
-        assert_eq!((books.in_flight(), books.lost()), (0, 0));
-        assert_eq!(books.counts, RunCounts { published: 4, delivered: 8, ..RunCounts::default() });
+        assert_eq!((tracker.in_flight(), tracker.lost()), (0, 0));
+        assert_eq!(
+            tracker.counts,
+            RunCounts { published: 4, delivered: 8, ..RunCounts::default() }
+        );
     }
 
     #[test]
     fn what_is_lost_doubled_overtaken_or_foreign_is_counted() {
-        let mut books = ledger(1);
-        (0..3).for_each(|_| books.publish(0, 0));
-        deliver(&mut books, 0, 0);
-        deliver(&mut books, 0, 0); // a duplicate
-        deliver(&mut books, 1, 1); // 0 is missing
-        deliver(&mut books, 1, 0); // out of order
-        deliver(&mut books, 2, 7); // never published
-        let stranger = Stamp { stream: 9, number: 0 };
-        books.deliver(0, stranger, 0, Timed::Yes);
-        let RunCounts { delivered, disordered, foreign, .. } = books.counts;
+        let mut tracker = tracker(1);
+        (0..3).for_each(|_| tracker.publish(0, 0));
+        deliver(&mut tracker, 0, 0);
+        deliver(&mut tracker, 0, 0); // a duplicate
+        deliver(&mut tracker, 1, 1); // 0 is missing
+        deliver(&mut tracker, 1, 0); // out of order
+        deliver(&mut tracker, 2, 7); // never published
+        let unknown = Stamp { stream: 9, number: 0 };
+        tracker.deliver(0, unknown, 0, Timed::Yes);
+        let RunCounts { delivered, disordered, foreign, .. } = tracker.counts;
         assert_eq!((delivered, disordered, foreign), (2, 2, 2));
-        assert_eq!(books.lost(), 12 - 2);
+        assert_eq!(tracker.lost(), 12 - 2);
     }
 }

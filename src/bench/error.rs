@@ -6,7 +6,7 @@ use std::io;
 use crate::client::ClientError;
 use crate::config::Diagnostics;
 
-/// Why a run has no result.
+/// The reason why a run has no result.
 #[derive(Debug)]
 pub enum BenchError {
     /// The URL of the server or the CA certificate is invalid.
@@ -25,7 +25,7 @@ pub enum BenchError {
     Unexpected {
         /// The expected text.
         expected: String,
-        /// What it sent last, or nothing.
+        /// The last text that it sent, or an empty text.
         received: String,
     },
     /// The plan is impossible; with a plan that would work.
@@ -38,16 +38,16 @@ impl fmt::Display for BenchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Client(error) => error.fmt(f),
-            Self::Refused(said) => write!(f, "the server let a client not in: {said}"),
-            Self::Closed(said) => write!(f, "the server closed a connection: {said}"),
+            Self::Refused(reason) => write!(f, "the server refused a client: {reason}"),
+            Self::Closed(reason) => write!(f, "the server closed a connection: {reason}"),
             Self::Silent(seconds, what) => write!(f, "{what} did not come for {seconds} s"),
             Self::NotStarted(why) => write!(f, "the server did not start: {why}"),
             Self::Template(wrong) => wrong.fmt(f),
             Self::Unexpected { expected, received } if received.is_empty() => {
-                write!(f, "the server did not send `{expected}` after an opening, but nothing")
+                write!(f, "the server sent nothing after an opening; expected `{expected}`")
             }
             Self::Unexpected { expected, received } => {
-                write!(f, "the server did not send `{expected}` after an opening, but `{received}`")
+                write!(f, "the server sent `{received}` after an opening; expected `{expected}`")
             }
             Self::Plan(why) => f.write_str(why),
             Self::System(what, error) => write!(f, "{what}: {error}"),

@@ -2,7 +2,7 @@
 
 use super::error::BenchError;
 
-/// A longer head is not a response to a publication.
+/// Maximum length of the head of a response.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
@@ -69,7 +69,7 @@ fn body_bytes(head: &[u8]) -> Result<usize, BenchError> {
             Err(_) => refused(format!("`{length}` is not a length of a response")),
         },
         (None, None) => Ok(0),
-        _ => refused("its response has no Content-Length, which this reader needs".to_owned()),
+        _ => refused("its response has no Content-Length, which is required here".to_owned()),
     }
 }
 
@@ -93,14 +93,14 @@ mod tests {
 
     #[test]
     fn an_error_of_the_server_is_reported_with_its_text() {
-        for (text, told) in [
+        for (text, expected) in [
             ("HTTP/1.1 404 Not Found\r\n\r\n", "404 Not Found"),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "no Content-Length"),
             ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "`x` is not a length"),
             ("nonsense\r\n\r\n", "nonsense"),
         ] {
             let error = HttpResponses::default().read(text.as_bytes()).unwrap_err().to_string();
-            assert!(error.contains(told), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
         let endless = vec![b'x'; HEAD_BYTES_MAX + 1];
         assert!(HttpResponses::default().read(&endless).is_err());

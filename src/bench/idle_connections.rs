@@ -25,24 +25,26 @@ const SETTLE: Duration = Duration::from_millis(500);
 ///
 /// Connections beyond the limit of this process are opened by helper processes.
 pub(super) fn run(
-    crowd: IdleConnections,
+    connections: IdleConnections,
     target: &BenchTarget,
     tree: Option<&Tree>,
 ) -> Result<IdleReport, BenchError> {
     let (before, cpu) = (tree.map(Tree::resident), tree.map(Tree::cpu));
     let clock = RunClock::start();
-    let own = crowd.clients.min(CLIENTS_PER_PROCESS);
+    let own = connections.clients.min(CLIENTS_PER_PROCESS);
     let mut helpers: Vec<Child> = Vec::new();
-    let mut left = crowd.clients - own;
+    let mut left = connections.clients - own;
     while left > 0 {
         let part = left.min(CLIENTS_PER_PROCESS);
-        helpers.push(start_helper(IdleConnections { clients: part, ..crowd }, target)?);
+        helpers.push(start_helper(IdleConnections { clients: part, ..connections }, target)?);
         left -= part;
     }
     let sources = Sources::towards(target.address).at("choosing source addresses")?;
     let mut opener = Opener::new(target, &sources)?;
-    let clients =
-        opener.open(wanted(IdleConnections { clients: own, ..crowd }, target), crowd.at_once)?;
+    let clients = opener.open(
+        wanted(IdleConnections { clients: own, ..connections }, target),
+        connections.at_once,
+    )?;
     for helper in &mut helpers {
         await_helper(helper)?;
     }
@@ -51,14 +53,14 @@ pub(super) fn run(
     settle();
     let after = tree.map(Tree::resident);
     let report = IdleReport {
-        clients: crowd.clients,
-        tags: crowd.tags,
+        clients: connections.clients,
+        tags: connections.tags,
         seconds,
-        handshakes_per_cpu_second: cpu.map(|cpu| crowd.clients as f64 / cpu),
+        handshakes_per_cpu_second: cpu.map(|cpu| connections.clients as f64 / cpu),
         opening_us: opener.latencies(),
-        bytes_per_connection: after
-            .zip(before)
-            .map(|(after, before)| after.saturating_sub(before) / crowd.clients.max(1) as u64),
+        bytes_per_connection: after.zip(before).map(|(after, before)| {
+            after.saturating_sub(before) / connections.clients.max(1) as u64
+        }),
         bytes_before: before,
     };
     drop(clients);
@@ -71,10 +73,11 @@ pub(super) fn run(
 }
 
 /// Opens connections, reports that, and keeps them open until standard input ends.
-pub(super) fn hold(crowd: IdleConnections, target: &BenchTarget) -> Result<(), BenchError> {
+pub(super) fn hold(connections: IdleConnections, target: &BenchTarget) -> Result<(), BenchError> {
     let sources = Sources::towards(target.address).at("choosing source addresses")?;
     let mut opener = Opener::new(target, &sources)?;
-    let clients: Vec<BenchClient> = opener.open(wanted(crowd, target), crowd.at_once)?;
+    let clients: Vec<BenchClient> =
+        opener.open(wanted(connections, target), connections.at_once)?;
     let mut out = std::io::stdout();
     writeln!(out, "open").and_then(|()| out.flush()).at("telling that all are open")?;
     let mut line = String::new();
@@ -84,21 +87,31 @@ pub(super) fn hold(crowd: IdleConnections, target: &BenchTarget) -> Result<(), B
 }
 
 fn wanted(
-    crowd: IdleConnections,
+    connections: IdleConnections,
     target: &BenchTarget,
 ) -> impl ExactSizeIterator<Item = WantedClient> {
     let wire = target.wire;
     // A client of a template has a subscription in place of tags.
     let group = (wire == BenchProtocol::Template).then_some(0);
-    (0..crowd.clients).map(move |_| WantedClient { wire, group, tags: crowd.tags, own: None })
+    (0..connections.clients).map(move |_| WantedClient {
+        wire,
+        group,
+        tags: connections.tags,
+        own: None,
+    })
 }
 
-fn start_helper(crowd: IdleConnections, target: &BenchTarget) -> Result<Child, BenchError> {
+fn start_helper(connections: IdleConnections, target: &BenchTarget) -> Result<Child, BenchError> {
     let mut command = Command::new(std::env::current_exe().at("finding this program")?);
     command.args(["bench", "hold"]).args(target.arguments());
     command.envs(target.secret().map(|secret| (SECRET_VARIABLE, secret)));
-    command.args(["--clients", &crowd.clients.to_string(), "--tags", &crowd.tags.to_string()]);
-    command.args(["--at-once", &crowd.at_once.to_string()]);
+    command.args([
+        "--clients",
+        &connections.clients.to_string(),
+        "--tags",
+        &connections.tags.to_string(),
+    ]);
+    command.args(["--at-once", &connections.at_once.to_string()]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command.spawn().at("starting another generator")
 }

@@ -72,7 +72,7 @@ fn publishers(
     for _ in 0..load.publishers {
         publishers.push(BenchPublisher::new(load.audience, pace, uuid.clone(), chosen));
     }
-    if let Some(rate) = load.beside {
+    if let Some(rate) = load.fanout_rate {
         publishers.push(BenchPublisher::new(
             Audience::All,
             PublishPace::PerSecond(rate),
@@ -99,7 +99,7 @@ struct Run<'a> {
     target: &'a BenchTarget,
     clients: Vec<BenchClient>,
     publishers: Vec<BenchPublisher>,
-    ledger: DeliveryTracker,
+    tracker: DeliveryTracker,
     poller: Poller,
     /// Epoll of the prioritized sockets: all publishers and the client that receives
     /// single-recipient publications. In production they would be on other machines, so they must
@@ -162,7 +162,7 @@ impl<'a> Run<'a> {
             target,
             clients,
             publishers,
-            ledger: DeliveryTracker::new(streams),
+            tracker: DeliveryTracker::new(streams),
             poller,
             express,
             clock: RunClock::start(),
@@ -176,15 +176,15 @@ impl<'a> Run<'a> {
     /// Runs the warm-up and the counted part, then waits for the last deliveries. Returns the
     /// counters at the start and end of the counted part.
     fn run_plan(&mut self, tree: Option<&Tree>) -> Result<[LoadSnapshot; 2], BenchError> {
-        let mut silence = Silence { since: self.clock.nanos(), counts: self.ledger.counts };
+        let mut silence = Silence { since: self.clock.nanos(), counts: self.tracker.counts };
         self.publish_until(Until::Time(self.load.warmup), &mut silence)?;
-        self.ledger.latencies.clear();
+        self.tracker.latencies.clear();
         let begin = self.mark(tree);
         self.publish_until(self.load.until, &mut silence)?;
         let end = self.mark(tree);
         self.is_publishing = false;
-        while self.ledger.in_flight() > 0
-            && !silence.is_too_long(self.clock.nanos(), self.ledger.counts)
+        while self.tracker.in_flight() > 0
+            && !silence.is_too_long(self.clock.nanos(), self.tracker.counts)
         {
             self.turn(self.clock.nanos() + SPIN * 5)?;
         }
@@ -194,7 +194,7 @@ impl<'a> Run<'a> {
     fn mark(&self, tree: Option<&Tree>) -> LoadSnapshot {
         LoadSnapshot {
             at: self.clock.nanos(),
-            counts: self.ledger.counts,
+            counts: self.tracker.counts,
             server: tree.map(Tree::cpu).unwrap_or_default(),
             generator: Tree::own().cpu(),
         }
@@ -203,18 +203,18 @@ impl<'a> Run<'a> {
     /// Publishes and receives until the given end, or until deliveries stop arriving.
     fn publish_until(&mut self, until: Until, silence: &mut Silence) -> Result<(), BenchError> {
         let begin = self.clock.nanos();
-        let delivered = self.ledger.counts.delivered;
+        let delivered = self.tracker.counts.delivered;
         self.publishers.iter_mut().for_each(|publisher| publisher.begin(begin));
         loop {
             let now = self.clock.nanos();
             let is_over = match until {
                 Until::Time(time) => now - begin >= nanos(time),
-                Until::Deliveries(count) => self.ledger.counts.delivered - delivered >= count,
+                Until::Deliveries(count) => self.tracker.counts.delivered - delivered >= count,
             };
-            if is_over || silence.is_too_long(now, self.ledger.counts) {
+            if is_over || silence.is_too_long(now, self.tracker.counts) {
                 return Ok(());
             }
-            self.progress.report(now, &self.ledger);
+            self.progress.report(now, &self.tracker);
             let next = self.publish(now)?;
             self.turn(next.min(now + nanos(PATIENCE) / 100))?;
         }
@@ -227,7 +227,7 @@ impl<'a> Run<'a> {
             return Ok(next);
         }
         for (at, publisher) in self.publishers.iter_mut().enumerate() {
-            next = next.min(publisher.publish(at, now, self.load.payload, &mut self.ledger)?);
+            next = next.min(publisher.publish(at, now, self.load.payload, &mut self.tracker)?);
             let token = (self.clients.len() + at) as u64;
             publisher.flush(&self.express, token)?;
         }
@@ -284,12 +284,12 @@ impl<'a> Run<'a> {
             ReadResult::End => return Err(BenchError::Closed("without a word".to_owned())),
         };
         let now = self.clock.nanos();
-        let (ledger, hint) = (&mut self.ledger, &mut self.hint);
+        let (tracker, hint) = (&mut self.tracker, &mut self.hint);
         let is_templated = self.target.wire == BenchProtocol::Template;
         let (timed, payload) = (self.load.publishers, self.load.payload);
         let mut deliver = |stamp: Stamp| {
             let counted = if usize::from(stamp.stream) < timed { Timed::Yes } else { Timed::No };
-            ledger.deliver(at, stamp, now, counted);
+            tracker.deliver(at, stamp, now, counted);
         };
         let (mut pongs, mut closed, mut foreign) = (Vec::new(), None, 0);
         client.splitter.split(bytes, |frame| match frame {
@@ -305,9 +305,9 @@ impl<'a> Run<'a> {
             ServerFrame::Close(reason) => closed = Some(close_words(reason)),
             ServerFrame::Pong => {}
         });
-        ledger.counts.foreign += foreign;
-        if let Some(said) = closed {
-            return Err(BenchError::Closed(said));
+        tracker.counts.foreign += foreign;
+        if let Some(reason) = closed {
+            return Err(BenchError::Closed(reason));
         }
         if !pongs.is_empty() {
             client.socket.queue(&pongs).at("answering a ping")?;
@@ -319,7 +319,7 @@ impl<'a> Run<'a> {
     }
 
     fn report(&self, marks: &[LoadSnapshot; 2], bytes_per_connection: Option<u64>) -> LoadReport {
-        LoadReport::new(self.load, marks, &self.ledger, bytes_per_connection)
+        LoadReport::new(self.load, marks, &self.tracker, bytes_per_connection)
     }
 }
 

@@ -148,20 +148,20 @@ pub fn compared(
 /// # Errors
 ///
 /// The same as [`load`](load()).
-pub fn crowd(
+pub fn idle(
     name: &str,
-    crowd: IdleConnections,
+    connections: IdleConnections,
     wire: BenchProtocol,
     server: &MeasuredServer,
 ) -> Result<NamedReport<IdleReport>, BenchError> {
     let report = match server {
         MeasuredServer::Own(kind, shares) => {
             let own = OwnServer::start(*kind, wire, shares)?;
-            idle_connections::run(crowd, &own.target, Some(&Tree::of(own.pid())))?
+            idle_connections::run(connections, &own.target, Some(&Tree::of(own.pid())))?
         }
         MeasuredServer::At { url, access, pid } => {
             let target = BenchTarget::new(wire, url.clone(), access.clone())?;
-            idle_connections::run(crowd, &target, pid.map(Tree::of).as_ref())?
+            idle_connections::run(connections, &target, pid.map(Tree::of).as_ref())?
         }
     };
     Ok(NamedReport { scenario: name.to_owned(), server: server.name(), report })
@@ -174,19 +174,19 @@ pub fn crowd(
 ///
 /// The same as [`load`](load()).
 pub fn hold(
-    crowd: IdleConnections,
+    connections: IdleConnections,
     wire: BenchProtocol,
     url: ServerUrl,
     access: ClientCredentials,
 ) -> Result<(), BenchError> {
-    idle_connections::hold(crowd, &BenchTarget::new(wire, url, access)?)
+    idle_connections::hold(connections, &BenchTarget::new(wire, url, access)?)
 }
 
-/// Starts a server, ends connections of its clients, and measures how the clients come back.
+/// Starts a server, ends connections of its clients, and measures how the clients reconnect.
 ///
 /// # Errors
 ///
-/// If the server does not start, or if a client does not come back.
+/// If the server does not start, or if a client does not reconnect.
 pub fn reconnect(
     plan: &ReconnectPlan,
     kind: ServerKind,
@@ -197,7 +197,7 @@ pub fn reconnect(
     Ok(NamedReport { scenario: "reconnect".to_owned(), server, report })
 }
 
-/// Opens clients that come back, for another load generator.
+/// Opens clients that reconnect, for another load generator.
 ///
 /// # Errors
 ///

@@ -49,7 +49,7 @@ pub struct Load {
     /// Bytes of a message, without the envelope of the dialect.
     pub payload: usize,
     /// Additional publications to all clients, per second. Their latencies are not counted.
-    pub beside: Option<f64>,
+    pub fanout_rate: Option<f64>,
     /// Time before the counted part.
     pub warmup: Duration,
     /// End of the counted part.

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tree(Vec<u32>);
 
-/// The processor time of a server whose processes die and are replaced.
+/// The processor time of a server whose processes may die and be replaced.
 #[derive(Debug)]
 pub(super) struct CpuMeter {
     root: u32,
@@ -30,7 +30,7 @@ impl CpuMeter {
         self.root
     }
 
-    /// Continues with the processes of another server. The time of the former ones counts too.
+    /// Continues with the processes of another server. The time of the earlier processes still counts.
     pub(super) fn follow(&mut self, root: u32) {
         self.sample();
         self.root = root;

@@ -15,17 +15,17 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Prints progress once a second. On a terminal each line overwrites the last.
-    pub(super) fn report(&mut self, now: u64, ledger: &DeliveryTracker) {
+    pub(super) fn report(&mut self, now: u64, tracker: &DeliveryTracker) {
         if now < self.at + SECOND {
             return;
         }
-        let delivered = ledger.counts.delivered;
+        let delivered = tracker.counts.delivered;
         let rate = (delivered - self.delivered) as f64 * SECOND as f64 / (now - self.at) as f64;
         let line = format!(
             "{:>4} s  {} deliveries, {rate:.0} a second, {} in flight",
             now / SECOND,
             delivered,
-            ledger.in_flight()
+            tracker.in_flight()
         );
         print_line(&line);
         (self.at, self.delivered) = (now, delivered);

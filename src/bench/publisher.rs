@@ -115,12 +115,13 @@ impl BenchPublisher {
         stream: usize,
         now: u64,
         payload: usize,
-        ledger: &mut DeliveryTracker,
+        tracker: &mut DeliveryTracker,
     ) -> Result<u64, BenchError> {
         match self.pace {
             PublishPace::InFlight(most) => {
-                while ledger.streams.get(stream).is_some_and(|books| books.in_flight() < most) {
-                    self.send(stream, now, payload, ledger)?;
+                while tracker.streams.get(stream).is_some_and(|tracker| tracker.in_flight() < most)
+                {
+                    self.send(stream, now, payload, tracker)?;
                 }
                 Ok(u64::MAX)
             }
@@ -131,7 +132,7 @@ impl BenchPublisher {
                     return Ok(due);
                 }
                 self.rate_start.1 += 1;
-                self.send(stream, due, payload, ledger)?;
+                self.send(stream, due, payload, tracker)?;
             },
         }
     }
@@ -141,9 +142,9 @@ impl BenchPublisher {
         stream: usize,
         due: u64,
         payload: usize,
-        ledger: &mut DeliveryTracker,
+        tracker: &mut DeliveryTracker,
     ) -> Result<(), BenchError> {
-        let number = ledger.streams.get(stream).map_or(0, PublishedStream::next_number);
+        let number = tracker.streams.get(stream).map_or(0, PublishedStream::next_number);
         let stamp = Stamp { stream: u8::try_from(stream).unwrap_or(u8::MAX), number };
         if self.templates.is_empty() {
             self.templates = self.make_templates(stamp, payload);
@@ -156,7 +157,7 @@ impl BenchPublisher {
         if let Some(place) = text.get_mut(*stamp_at..*stamp_at + STAMP_BYTES) {
             place.copy_from_slice(&stamp.bytes());
         }
-        ledger.publish(stream, due);
+        tracker.publish(stream, due);
         if line.responses.is_some() {
             return line.client.socket.queue(text).at("publishing");
         }
@@ -201,11 +202,11 @@ impl BenchPublisher {
             ServerFrame::Message(text) => pongs.extend(target.answer_to(text)),
             ServerFrame::Pong => {}
         });
-        if let Some(said) = refused {
-            return Err(BenchError::Refused(said));
+        if let Some(reason) = refused {
+            return Err(BenchError::Refused(reason));
         }
-        if let Some(said) = closed {
-            return Err(BenchError::Closed(said));
+        if let Some(reason) = closed {
+            return Err(BenchError::Closed(reason));
         }
         line.client.socket.queue(&pongs).at("answering a ping")
     }

@@ -57,7 +57,7 @@ impl LoadReport {
     pub(super) fn new(
         load: &Load,
         [begin, end]: &[LoadSnapshot; 2],
-        ledger: &DeliveryTracker,
+        tracker: &DeliveryTracker,
         bytes_per_connection: Option<u64>,
     ) -> Self {
         let seconds = (end.at - begin.at) as f64 / 1e9;
@@ -82,11 +82,11 @@ impl LoadReport {
             server_cpu_seconds: is_known.then_some(cpu),
             deliveries_per_cpu_second: is_known.then(|| deliveries as f64 / cpu),
             generator_cpu_seconds: (end.generator - begin.generator).as_secs_f64(),
-            latency_us: ledger.latencies.percentiles(),
-            deliveries_in_all: ledger.counts.delivered,
-            lost: ledger.lost(),
-            out_of_order: ledger.counts.disordered,
-            foreign: ledger.counts.foreign,
+            latency_us: tracker.latencies.percentiles(),
+            deliveries_in_all: tracker.counts.delivered,
+            lost: tracker.lost(),
+            out_of_order: tracker.counts.disordered,
+            foreign: tracker.counts.foreign,
             bytes_per_connection,
         }
     }

@@ -10,11 +10,11 @@ use rustls::client::{
 };
 use rustls::pki_types::ServerName;
 
-/// Tickets of many clients of one server. The default store of rustls keeps eight for a server,
-/// because it belongs to one client.
+/// Tickets of many clients of one server. The default store of rustls keeps only eight tickets per
+/// server, because it is meant for one client.
 ///
-/// Tickets are only handed out after [`ClientTickets::release`], so that the first openings are
-/// full handshakes.
+/// Clients get tickets only after [`ClientTickets::release`], so the first openings are full
+/// handshakes.
 #[derive(Debug)]
 pub(super) struct ClientTickets {
     tickets: Mutex<Vec<Tls13ClientSessionValue>>,

@@ -103,7 +103,7 @@ fn a_wrong_template_is_reported_with_file_key_and_what_would_be_right() {
             69,
             &["did not arrive", "[subscribe]"],
         ),
-        ("[publish]", "expect = hello\n[publish]", 69, &["did not send `hello`"]),
+        ("[publish]", "expect = hello\n[publish]", 69, &["expected `hello`"]),
         ("serve -i", "check -i", 69, &["did not start"]),
     ] {
         let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! `tagcast bench reconnect`: clients whose connections end come back, and are counted.
+//! `tagcast bench reconnect`: clients reconnect after a disruption, and are counted.
 
 use crate::bench::bench;
 

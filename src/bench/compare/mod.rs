@@ -26,7 +26,7 @@ const ONE_IN_FLIGHT: usize = 256;
 /// Most connections while one client receives.
 const ONE_CLIENTS: usize = 100;
 
-/// What is compared.
+/// The servers and scenarios of a comparison.
 #[derive(Clone, Debug)]
 pub struct ComparePlan {
     /// The servers.
@@ -87,7 +87,7 @@ enum ServerUnderTest {
 ///
 /// # Errors
 ///
-/// If a template is wrong, or if the plan is impossible. What goes wrong in a run is in the report.
+/// If a template is wrong, or if the plan is impossible. The report contains the errors of single runs.
 pub fn compare(plan: &ComparePlan, shares: &Shares) -> Result<CompareReport, BenchError> {
     plan.check()?;
     for server in &plan.servers {
@@ -143,7 +143,7 @@ impl ComparePlan {
             pace: PublishPace::InFlight(in_flight),
             publishers: 1,
             payload: self.payload,
-            beside: None,
+            fanout_rate: None,
             warmup: self.warmup,
             until: Until::Time(self.duration),
         })
@@ -181,8 +181,8 @@ impl ComparePlan {
             let figure = report.deliveries_per_cpu_second.unwrap_or(unknown);
             return Ok(RunFigures { figures: vec![figure], is_clean: report.is_clean() });
         }
-        let crowd = IdleConnections { clients: self.connections, tags: 0, at_once: AT_ONCE };
-        let report = idle_connections::run(crowd, started.target(), Some(&tree))?;
+        let idle = IdleConnections { clients: self.connections, tags: 0, at_once: AT_ONCE };
+        let report = idle_connections::run(idle, started.target(), Some(&tree))?;
         let bytes = report.bytes_per_connection.map_or(unknown, |bytes| bytes as f64);
         let figures = vec![report.handshakes_per_cpu_second.unwrap_or(unknown), bytes];
         Ok(RunFigures { figures, is_clean: true })

@@ -16,11 +16,11 @@ use crate::reactor::poller::{Interest, Poller, Ready};
 
 /// Time for the message to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Time between two looks at the clock.
+/// Time between two checks of the deadline.
 const TURN: Duration = Duration::from_millis(100);
 /// Bytes of the message.
 const PAYLOAD: usize = 64;
-/// Characters of a received message that an error repeats.
+/// Maximum characters of a received message in an error.
 const SHOWN_MAX: usize = 160;
 const SUBSCRIBER: u64 = 0;
 const PUBLISHER: u64 = 1;
@@ -69,7 +69,7 @@ impl Probe<'_> {
         self.publish()?;
         let mut responses = HttpResponses::default();
         while clock.nanos() < nanos(PATIENCE) {
-            // An HTTP connection may still be under way.
+            // An HTTP connection may not be open yet.
             self.publisher.socket.flush().at("publishing")?;
             let mut ready: Vec<Ready> = Vec::new();
             poller.wait(Some(TURN), &mut ready).at("waiting")?;
@@ -142,8 +142,8 @@ impl Probe<'_> {
             ServerFrame::Close(text) => refused = Some(String::from_utf8_lossy(text).into_owned()),
             _ => {}
         });
-        let Some(said) = refused else { return Ok(()) };
-        Err(self.template.wrong(&format!("[publish] send: the server answered {}", shown(&said))))
+        let Some(answer) = refused else { return Ok(()) };
+        Err(self.template.wrong(&format!("[publish] send: the server answered {}", shown(&answer))))
     }
 
     fn check_form(&self) -> Result<(), BenchError> {

@@ -1,4 +1,4 @@
-//! Clients that stay connected and send themselves messages, while others come back.
+//! Clients that stay connected and send messages to themselves while other clients reconnect.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const PERIOD: Duration = Duration::from_millis(5);
 /// All bystanders. They send in turn, at a fixed rate.
 #[derive(Debug)]
 pub(super) struct Bystanders {
-    members: Vec<Bystander>,
+    bystanders: Vec<Bystander>,
     next_due: u64,
     turn: usize,
     latencies: Latencies,
@@ -41,7 +41,7 @@ struct Bystander {
 impl Bystanders {
     pub(super) fn new() -> Self {
         Self {
-            members: Vec::new(),
+            bystanders: Vec::new(),
             next_due: 0,
             turn: 0,
             latencies: Latencies::new(),
@@ -51,7 +51,7 @@ impl Bystanders {
         }
     }
 
-    /// Opens one more.
+    /// Opens one more bystander.
     pub(super) fn open_one(
         &mut self,
         target: &BenchTarget,
@@ -60,21 +60,21 @@ impl Bystanders {
     ) -> Result<(), BenchError> {
         let wanted = std::iter::once(WantedClient::plain(target.wire));
         for client in opener.open(wanted, 1)? {
-            let token = self.members.len() as u64;
+            let token = self.bystanders.len() as u64;
             poller.watch(client.socket.fd(), token, Interest::Read).at("watching a socket")?;
             let waiting = VecDeque::new();
-            self.members.push(Bystander { client: Some(client), number: 0, waiting });
+            self.bystanders.push(Bystander { client: Some(client), number: 0, waiting });
         }
         Ok(())
     }
 
-    /// Returns the number of those that the server has not closed.
+    /// Returns the number of bystanders that the server has not closed.
     pub(super) fn staying(&self) -> usize {
-        self.members.iter().filter(|member| member.client.is_some()).count()
+        self.bystanders.iter().filter(|bystander| bystander.client.is_some()).count()
     }
 
     pub(super) fn opened(&self) -> usize {
-        self.members.len()
+        self.bystanders.len()
     }
 
     /// Starts to send at `now`, and forgets earlier latencies.
@@ -85,7 +85,7 @@ impl Bystanders {
         self.latencies.clear();
     }
 
-    /// Stops to send.
+    /// Stops sending.
     pub(super) fn pause(&mut self) {
         self.is_sending = false;
     }
@@ -99,10 +99,10 @@ impl Bystanders {
         self.latencies.percentiles()
     }
 
-    /// Returns the messages to connections that are open and have not arrived.
+    /// Returns the number of messages to open connections that have not arrived.
     pub(super) fn missing(&self) -> usize {
-        let open = self.members.iter().filter(|member| member.client.is_some());
-        open.map(|member| member.waiting.len()).sum()
+        let open = self.bystanders.iter().filter(|bystander| bystander.client.is_some());
+        open.map(|bystander| bystander.waiting.len()).sum()
     }
 
     /// Sends what is due and returns the time at which the next message is due.
@@ -110,9 +110,9 @@ impl Bystanders {
         while self.is_sending && self.next_due <= now {
             let due = self.next_due;
             self.next_due += nanos(PERIOD);
-            // The next one that is still connected takes its turn.
-            for _ in 0..self.members.len() {
-                self.turn = (self.turn + 1) % self.members.len().max(1);
+            // The next bystander that is still connected sends.
+            for _ in 0..self.bystanders.len() {
+                self.turn = (self.turn + 1) % self.bystanders.len().max(1);
                 if self.send_from(self.turn, due, target) {
                     self.sent += 1;
                     break;
@@ -123,41 +123,41 @@ impl Bystanders {
     }
 
     fn send_from(&mut self, at: usize, due: u64, target: &BenchTarget) -> bool {
-        let Some(member) = self.members.get_mut(at) else { return false };
-        let Some(client) = &mut member.client else { return false };
-        let stamp = Stamp { stream: u8::try_from(at).unwrap_or(u8::MAX), number: member.number };
+        let Some(bystander) = self.bystanders.get_mut(at) else { return false };
+        let Some(client) = &mut bystander.client else { return false };
+        let stamp = Stamp { stream: u8::try_from(at).unwrap_or(u8::MAX), number: bystander.number };
         let to = BenchDestination::One(&client.uuid, 0);
         let text = target.publication(target.wire, &to, &stamp.message(STAMP_BYTES));
         let mut frame = Vec::new();
         put_text(&mut frame, text.as_bytes());
         let is_sent = client.socket.queue(&frame).and_then(|()| client.socket.flush());
         if is_sent.is_err() {
-            member.client = None;
+            bystander.client = None;
             return false;
         }
-        member.waiting.push_back((member.number, due));
-        member.number += 1;
+        bystander.waiting.push_back((bystander.number, due));
+        bystander.number += 1;
         true
     }
 
-    /// Reads what has arrived for one of them.
+    /// Reads the messages of one bystander.
     pub(super) fn on_readable(&mut self, at: usize, now: u64) {
-        let Some(member) = self.members.get_mut(at) else { return };
-        let Some(client) = &mut member.client else { return };
+        let Some(bystander) = self.bystanders.get_mut(at) else { return };
+        let Some(client) = &mut bystander.client else { return };
         let Ok(ReadResult::Bytes(bytes)) = client.socket.read(&mut self.buffers) else {
-            member.client = None;
+            bystander.client = None;
             return;
         };
-        let (waiting, latencies) = (&mut member.waiting, &mut self.latencies);
+        let (waiting, latencies) = (&mut bystander.waiting, &mut self.latencies);
         let (mut pongs, mut is_closed) = (Vec::new(), false);
         client.splitter.split(bytes, |frame| match frame {
             ServerFrame::Message(text) => {
                 let stamp = Stamp::find(text, &mut 0);
                 let stamp = stamp.filter(|stamp| usize::from(stamp.stream) == at);
-                let heard = stamp.and_then(|stamp| {
+                let found = stamp.and_then(|stamp| {
                     waiting.iter().position(|(number, _)| *number == stamp.number)
                 });
-                if let Some((_, due)) = heard.and_then(|place| waiting.remove(place)) {
+                if let Some((_, due)) = found.and_then(|place| waiting.remove(place)) {
                     latencies.record(now.saturating_sub(due));
                 }
             }
@@ -167,7 +167,7 @@ impl Bystanders {
         });
         let is_answered = client.socket.queue(&pongs).and_then(|()| client.socket.flush());
         if is_closed || is_answered.is_err() {
-            member.client = None;
+            bystander.client = None;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What ends the connections of a run.
+//! The event that ends the connections of a run: a kill or a rolling restart.
 
 use std::process::{Child, Stdio};
 
@@ -9,7 +9,7 @@ use crate::bench::error::{At, BenchError};
 use crate::bench::process::Tree;
 use crate::bench::server::OwnServer;
 
-/// What ends the connections of a run.
+/// The event that ends the connections of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disruption {
     /// The worker with most connections is killed. The supervisor replaces it.
@@ -29,7 +29,7 @@ pub(super) struct DisruptionAim {
     pub(super) connections: u64,
 }
 
-/// A disruption that has begun.
+/// A disruption that has started.
 #[derive(Debug)]
 pub(super) enum BegunDisruption {
     /// This worker was killed.
@@ -41,7 +41,7 @@ pub(super) enum BegunDisruption {
 }
 
 impl Disruption {
-    /// Returns what is done, as text.
+    /// Returns the name of the disruption for the report.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Worker => "a worker killed",
@@ -50,12 +50,12 @@ impl Disruption {
         }
     }
 
-    /// Returns true if some connections survive it, when there are several workers.
+    /// Returns true if some connections survive, provided that there are several workers.
     pub(super) fn spares_clients(self) -> bool {
         self == Self::Worker
     }
 
-    /// Finds out which connections the disruption will end. Nothing happens yet.
+    /// Finds the connections that the disruption will end, before it starts.
     pub(super) fn aim(self, server: &OwnServer) -> Result<DisruptionAim, BenchError> {
         let workers = connections_of_workers(server)?;
         let all = workers.iter().map(|(_, open)| open).sum();
@@ -107,7 +107,7 @@ fn connections_of_workers(server: &OwnServer) -> Result<Vec<(u32, u64)>, BenchEr
 }
 
 impl BegunDisruption {
-    /// Continues without waiting. Returns true once the disruption is over.
+    /// Continues the disruption without waiting. Returns true once it is over.
     pub(super) fn is_over(
         &mut self,
         server: &mut OwnServer,

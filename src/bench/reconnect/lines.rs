@@ -1,4 +1,4 @@
-//! What a crowd and the process that started it write to each other.
+//! Lines between a generator process and the process that started it.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -7,28 +7,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::error::BenchError;
 
-/// Command to a crowd: report [`CrowdEvent::Result`].
+/// Command to a generator: report [`GeneratorEvent::Result`].
 pub(super) const REPORT: &str = "report";
 
-/// An event of a crowd.
+/// An event of a generator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum CrowdEvent {
+pub(super) enum GeneratorEvent {
     /// All clients are open for the first time.
     Open,
-    /// So many connections have ended so far.
+    /// Number of connections that have ended so far.
     Lost(u64),
     /// All clients are open again. It is repeated after further losses.
     Back,
     /// All clients have received the probe of this number.
-    Heard(u64),
-    /// The figures of the crowd.
-    Result(CrowdResult),
+    Received(u64),
+    /// The figures of the generator.
+    Result(GeneratorResult),
 }
 
-/// The figures of a crowd.
+/// The figures of a generator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct CrowdResult {
+pub(super) struct GeneratorResult {
     /// Connections that have ended.
     pub(super) lost: u64,
     /// Attempts that the server or the system refused.
@@ -37,14 +37,15 @@ pub(super) struct CrowdResult {
     pub(super) away_us: Vec<u64>,
 }
 
-impl CrowdEvent {
+impl GeneratorEvent {
     pub(super) fn to_line(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
     pub(super) fn parse(line: &str) -> Result<Self, BenchError> {
-        serde_json::from_str(line)
-            .map_err(|error| BenchError::Plan(format!("a crowd wrote `{line}`: {error}")))
+        serde_json::from_str(line).map_err(|error| {
+            BenchError::Plan(format!("a generator process wrote `{line}`: {error}"))
+        })
     }
 }
 
@@ -81,16 +82,16 @@ mod tests {
 
     #[test]
     fn events_are_read_as_they_were_written() {
-        let result = CrowdResult { lost: 3, refused: 1, away_us: vec![1, 2, 3] };
+        let result = GeneratorResult { lost: 3, refused: 1, away_us: vec![1, 2, 3] };
         for event in [
-            CrowdEvent::Open,
-            CrowdEvent::Lost(7),
-            CrowdEvent::Back,
-            CrowdEvent::Heard(0),
-            CrowdEvent::Result(result),
+            GeneratorEvent::Open,
+            GeneratorEvent::Lost(7),
+            GeneratorEvent::Back,
+            GeneratorEvent::Received(0),
+            GeneratorEvent::Result(result),
         ] {
-            assert_eq!(CrowdEvent::parse(&event.to_line()).unwrap(), event);
+            assert_eq!(GeneratorEvent::parse(&event.to_line()).unwrap(), event);
         }
-        assert!(CrowdEvent::parse("error: x").is_err());
+        assert!(GeneratorEvent::parse("error: x").is_err());
     }
 }

@@ -1,24 +1,24 @@
-//! Measures clients that come back after a disruption, all at once or spread over a time.
+//! Measures how clients reconnect after a disruption, all at once or spread over a time.
 //!
-//! The clients are in processes of their own ([`crowd`]), up to 15,000 in each. This process has the
-//! bystanders, starts the disruption, and reads the processor time of the server.
+//! Separate processes run the clients ([`generator`]), up to 15,000 in each. This process runs the
+//! bystanders, starts the disruption, and measures the processor time of the server.
 
 mod bystanders;
-mod crowd;
-mod crowd_process;
 mod disruption;
+mod generator;
+mod generator_process;
 mod lines;
 mod report;
 
 use std::time::Duration;
 
-pub(super) use self::crowd::serve;
 pub use self::disruption::Disruption;
+pub(super) use self::generator::serve;
 pub use self::report::ReconnectReport;
 
 use self::bystanders::Bystanders;
-use self::crowd_process::{CrowdPhase, CrowdProcess, CrowdState};
 use self::disruption::DisruptionAim;
+use self::generator_process::{GeneratorPhase, GeneratorProcess, GeneratorState};
 use self::lines::REPORT;
 use super::clock::{RunClock, nanos};
 use super::connect::{BenchClient, Opener, WantedClient};
@@ -34,7 +34,7 @@ use super::target::{BenchDestination, BenchProtocol, BenchTarget, put_text};
 use crate::reactor::poller::{Interest, Poller, Ready};
 use crate::types::Encryption;
 
-/// A run in which clients lose their connections and come back.
+/// A run in which clients lose their connections and reconnect.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReconnectPlan {
     /// The clients.
@@ -43,7 +43,7 @@ pub struct ReconnectPlan {
     pub disruption: Disruption,
 }
 
-/// Clients that come back.
+/// Clients that reconnect.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comeback {
     /// Number of clients.
@@ -54,35 +54,35 @@ pub struct Comeback {
     pub shows_tickets: bool,
 }
 
-/// Clients that send themselves messages. With several, some of them stay connected when one worker
-/// of a few is killed.
+/// Clients that send messages to themselves. With this many, some of them stay connected when one of
+/// several workers is killed.
 const BYSTANDERS: usize = 16;
-/// Time between the openings of two bystanders. They are opened while the crowd is, so that the
+/// Time between the openings of two bystanders. They are opened together with the clients, so the
 /// workers share them.
 const BYSTANDER_PAUSE: Duration = Duration::from_millis(15);
 /// Time in which the latency of the bystanders is measured before the disruption.
 const QUIET: Duration = Duration::from_secs(1);
-/// Openings one after the other, before the clients are there.
+/// Sequential openings before the clients connect.
 const SINGLE_OPENINGS: usize = 500;
 /// Time for the server to forget the clients of these openings.
 const SETTLE: Duration = Duration::from_millis(200);
-/// Time between two samples of the processor time. A process that dies takes at most this time with
-/// it.
+/// Time between two samples of the processor time. The time that a process used between its last
+/// sample and its death is not counted.
 const SAMPLE: Duration = Duration::from_millis(50);
 /// Time for one phase of the run. A server that needs longer for its clients is considered dead.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Time for all clients to receive a probe. The next one follows.
 const PROBE: Duration = Duration::from_secs(5);
-/// Tokens of the crowds begin here. Those below are of the bystanders.
-const CROWDS: u64 = 1 << 32;
-/// Stream of the probes. Those below are of the bystanders.
+/// Tokens of the generators start here. Lower ones belong to the bystanders.
+const GENERATORS: u64 = 1 << 32;
+/// Stream of the probes. Lower ones belong to the bystanders.
 const PROBES: u8 = 200;
 
-/// Starts a server and measures how its clients come back.
+/// Starts a server and measures how its clients reconnect.
 ///
 /// # Errors
 ///
-/// If the server does not start, or if a client does not come back.
+/// If the server does not start, or if a client does not reconnect.
 pub(super) fn reconnect(
     plan: &ReconnectPlan,
     kind: ServerKind,
@@ -103,7 +103,7 @@ pub(super) fn reconnect(
         clock: RunClock::start(),
         meter: CpuMeter::of(server.pid()),
         sampled_at: 0,
-        crowds: Vec::new(),
+        generators: Vec::new(),
         bystanders: Bystanders::new(),
         server,
     };
@@ -121,7 +121,7 @@ struct ReconnectRun<'a> {
     clock: RunClock,
     meter: CpuMeter,
     sampled_at: u64,
-    crowds: Vec<CrowdProcess>,
+    generators: Vec<GeneratorProcess>,
     bystanders: Bystanders,
 }
 
@@ -150,20 +150,20 @@ impl ReconnectRun<'_> {
         let quiet = self.measure_quiet()?;
         let aim = plan.disruption.aim(&self.server)?;
         let cpu = self.meter.sample();
-        let begun = Since { wall: self.clock.nanos(), cpu };
+        let start = Since { wall: self.clock.nanos(), cpu };
         if plan.disruption.spares_clients() {
-            self.bystanders.begin(begun.wall);
+            self.bystanders.begin(start.wall);
         }
         self.disrupt(plan.disruption, aim)?;
         self.until("the end of the connections", |run| Ok(run.lost() >= aim.connections))?;
-        let open = self.await_all_back(begun)?;
+        let open = self.await_all_back(start)?;
         self.bystanders.pause();
         let during = self.bystanders.percentiles();
         let messages = quiet.message_cpu * self.bystanders.sent();
-        let served = self.probe_until_heard(begun)?;
-        self.order(REPORT)?;
+        let served = self.probe_until_received(start)?;
+        self.send_command(REPORT)?;
         self.until("the report of the clients", |run| {
-            Ok(run.are_all(|crowd| crowd.result.is_some()))
+            Ok(run.are_all(|generator| generator.result.is_some()))
         })?;
         let staying = self.bystanders.staying();
         let (lost, refused, away_us) = self.results();
@@ -216,14 +216,17 @@ impl ReconnectRun<'_> {
         while left > 0 {
             let clients = left.min(CLIENTS_PER_PROCESS);
             left -= clients;
-            let crowd = CrowdProcess::start(&Comeback { clients, ..*comeback }, self.target)?;
-            let token = CROWDS + self.crowds.len() as u64;
-            self.poller.watch(crowd.fd(), token, Interest::Read).at("watching a crowd")?;
-            self.crowds.push(crowd);
+            let generator =
+                GeneratorProcess::start(&Comeback { clients, ..*comeback }, self.target)?;
+            let token = GENERATORS + self.generators.len() as u64;
+            self.poller
+                .watch(generator.fd(), token, Interest::Read)
+                .at("watching a generator process")?;
+            self.generators.push(generator);
         }
         let mut due = self.clock.nanos();
         self.until("the openings", |run| {
-            let is_open = run.are_all(|crowd| crowd.phase == CrowdPhase::Open);
+            let is_open = run.are_all(|generator| generator.phase == GeneratorPhase::Open);
             if run.bystanders.opened() < BYSTANDERS && (is_open || run.clock.nanos() >= due) {
                 due = run.clock.nanos() + nanos(BYSTANDER_PAUSE);
                 run.bystanders.open_one(run.target, &mut run.opener, &run.poller)?;
@@ -246,37 +249,40 @@ impl ReconnectRun<'_> {
 
     /// Starts the disruption and waits until it is over.
     fn disrupt(&mut self, disruption: Disruption, aim: DisruptionAim) -> Result<(), BenchError> {
-        let mut begun = disruption.begin(aim, &self.server)?;
-        self.until("the end of the disruption", |run| begun.is_over(&mut run.server, run.shares))?;
+        let mut disrupting = disruption.begin(aim, &self.server)?;
+        self.until("the end of the disruption", |run| {
+            disrupting.is_over(&mut run.server, run.shares)
+        })?;
         if self.server.pid() != self.meter.root() {
             self.meter.follow(self.server.pid());
         }
         Ok(())
     }
 
-    fn await_all_back(&mut self, begun: Since) -> Result<Since, BenchError> {
+    fn await_all_back(&mut self, start: Since) -> Result<Since, BenchError> {
         self.until("the return of all clients", |run| Ok(run.are_back()))?;
-        Ok(self.since(begun))
+        Ok(self.since(start))
     }
 
     /// Sends probes to all clients until every client has received one.
-    fn probe_until_heard(&mut self, begun: Since) -> Result<Since, BenchError> {
+    fn probe_until_received(&mut self, start: Since) -> Result<Since, BenchError> {
         let wanted = std::iter::once(WantedClient::plain(self.target.wire));
         let mut publishers = self.opener.open(wanted, 1)?;
         for number in 0.. {
-            self.await_all_back(begun)?;
+            self.await_all_back(start)?;
             for publisher in &mut publishers {
                 self.publish_probe(publisher, number)?;
             }
             let end = self.clock.nanos() + nanos(PROBE);
             self.until("a message to all clients", |run| {
-                Ok(run.are_all(|crowd| crowd.heard == Some(number)) || run.clock.nanos() > end)
+                Ok(run.are_all(|generator| generator.received == Some(number))
+                    || run.clock.nanos() > end)
             })?;
-            if self.are_all(|crowd| crowd.heard == Some(number)) {
+            if self.are_all(|generator| generator.received == Some(number)) {
                 break;
             }
         }
-        Ok(self.since(begun))
+        Ok(self.since(start))
     }
 
     fn publish_probe(&self, client: &mut BenchClient, number: u64) -> Result<(), BenchError> {
@@ -290,30 +296,33 @@ impl ReconnectRun<'_> {
         Ok(())
     }
 
-    fn since(&mut self, begun: Since) -> Since {
-        let wall = self.clock.nanos() - begun.wall;
-        Since { wall, cpu: self.meter.sample() - begun.cpu }
+    fn since(&mut self, start: Since) -> Since {
+        let wall = self.clock.nanos() - start.wall;
+        Since { wall, cpu: self.meter.sample() - start.cpu }
     }
 
     /// Returns the number of connections that have ended.
     fn lost(&self) -> u64 {
         let bystanders = self.bystanders.opened() - self.bystanders.staying();
-        self.crowds.iter().map(|crowd| crowd.state.lost).sum::<u64>() + bystanders as u64
+        self.generators.iter().map(|generator| generator.state.lost).sum::<u64>()
+            + bystanders as u64
     }
 
     fn are_back(&self) -> bool {
-        self.are_all(|crowd| matches!(crowd.phase, CrowdPhase::Open | CrowdPhase::Back))
+        self.are_all(|generator| {
+            matches!(generator.phase, GeneratorPhase::Open | GeneratorPhase::Back)
+        })
     }
 
-    fn are_all(&self, is_so: impl Fn(&CrowdState) -> bool) -> bool {
-        self.crowds.iter().all(|crowd| is_so(&crowd.state))
+    fn are_all(&self, is_so: impl Fn(&GeneratorState) -> bool) -> bool {
+        self.generators.iter().all(|generator| is_so(&generator.state))
     }
 
-    fn order(&mut self, command: &str) -> Result<(), BenchError> {
-        self.crowds.iter_mut().try_for_each(|crowd| crowd.order(command))
+    fn send_command(&mut self, command: &str) -> Result<(), BenchError> {
+        self.generators.iter_mut().try_for_each(|generator| generator.send_command(command))
     }
 
-    /// Handles events until `is_done` returns true. The error after a long wait names `what`.
+    /// Handles events until `is_done` returns true. The error at the deadline names `what`.
     fn until(
         &mut self,
         what: &'static str,
@@ -340,20 +349,21 @@ impl ReconnectRun<'_> {
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
         self.poller.wait(Some(Duration::from_nanos(left)), &mut ready).at("waiting")?;
         for event in ready {
-            let at = usize::try_from(event.token % CROWDS).unwrap_or(usize::MAX);
-            match self.crowds.get_mut(at).filter(|_| event.token >= CROWDS) {
-                Some(crowd) => crowd.on_readable()?,
+            let at = usize::try_from(event.token % GENERATORS).unwrap_or(usize::MAX);
+            match self.generators.get_mut(at).filter(|_| event.token >= GENERATORS) {
+                Some(generator) => generator.on_readable()?,
                 None => self.bystanders.on_readable(at, self.clock.nanos()),
             }
         }
         Ok(())
     }
 
-    /// Returns lost connections, refused attempts and the times that clients were away.
+    /// Returns lost connections, refused attempts and how long clients were disconnected.
     fn results(&self) -> (u64, u64, Percentiles) {
         let mut away = Latencies::new();
         let (mut lost, mut refused) = (0, 0);
-        for result in self.crowds.iter().filter_map(|crowd| crowd.state.result.as_ref()) {
+        for result in self.generators.iter().filter_map(|generator| generator.state.result.as_ref())
+        {
             lost += result.lost;
             refused += result.refused;
             result.away_us.iter().for_each(|micros| away.record(micros * 1000));

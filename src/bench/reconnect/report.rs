@@ -1,4 +1,4 @@
-//! The result of a run with clients that come back.
+//! The result of a run with clients that reconnect.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -7,14 +7,14 @@ use serde::Serialize;
 use crate::bench::latency::Percentiles;
 use crate::bench::report::row;
 
-/// The result of a run with clients that come back.
+/// The result of a run with clients that reconnect.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReconnectReport {
-    /// What was done to the server.
+    /// The disruption.
     pub kill: String,
     /// Connections before the disruption.
     pub clients: usize,
-    /// Seconds over which the clients came back.
+    /// Seconds over which the first attempts were spread.
     pub jitter: f64,
     /// Whether the clients showed session tickets. None without TLS.
     pub tls_tickets: Option<bool>,
@@ -33,22 +33,21 @@ pub struct ReconnectReport {
     pub server_cpu_seconds: f64,
     /// The part of it for the messages of the bystanders, at their cost before the disruption.
     pub bystander_cpu_seconds: f64,
-    /// Processor time of as many openings one after the other, in seconds.
+    /// Processor time of the same number of sequential openings, in seconds.
     pub openings_cpu_seconds: f64,
-    /// Processor time of as many openings of which 64 are under way at the same time, in seconds.
+    /// Processor time of the same number of openings with 64 at the same time, in seconds.
     pub openings_by_64_cpu_seconds: f64,
-    /// Processor time without the part of the bystanders, divided by that of openings one after the
-    /// other.
+    /// Processor time without the part of the bystanders, divided by that of sequential openings.
     pub cpu_ratio: f64,
-    /// The same, divided by that of the openings of which 64 are under way.
+    /// The same, divided by that of openings with 64 at the same time.
     pub cpu_ratio_by_64: f64,
-    /// Clients that stayed connected, of those that sent themselves messages.
+    /// Bystanders that stayed connected.
     pub bystanders: usize,
     /// Latency of these messages before the disruption, in microseconds.
     pub bystander_before_us: Percentiles,
     /// Latency of these messages until all clients were open again. None if no client stayed.
     pub bystander_us: Option<Percentiles>,
-    /// Messages of connections that stayed, which did not arrive.
+    /// Lost messages of bystanders that stayed connected.
     pub bystander_lost: usize,
 }
 

@@ -79,7 +79,7 @@ struct RoundFigures {
 }
 
 /// Deliveries per CPU second of the server and of the floor, and their ratio in each round.
-struct Beside {
+struct FloorComparison {
     ours: RoundFigures,
     floor: RoundFigures,
     ratio: RoundFigures,
@@ -97,7 +97,7 @@ impl Bench<'_> {
             pace,
             publishers: 1,
             payload: 128,
-            beside: None,
+            fanout_rate: None,
             warmup: WARMUP,
             until: Until::Time(COUNTED),
         }
@@ -132,14 +132,14 @@ impl Bench<'_> {
 
     /// Runs floor, server and floor in each round. `figure` extracts the measured value from a
     /// report.
-    fn beside(
+    fn with_floor(
         &self,
         plan: &Load,
         writes: Writes,
         read: impl Fn(&LoadReport) -> f64,
-    ) -> Result<Beside, BenchError> {
+    ) -> Result<FloorComparison, BenchError> {
         let none = || RoundFigures { figures: Vec::new(), is_clean: true };
-        let mut all = Beside { ours: none(), floor: none(), ratio: none() };
+        let mut all = FloorComparison { ours: none(), floor: none(), ratio: none() };
         for _ in 0..self.rounds {
             let before = self.floor(plan, writes)?;
             let ours = self.ours(plan, Encryption::Plain)?;
@@ -153,12 +153,12 @@ impl Bench<'_> {
         Ok(all)
     }
 
-    fn crowd(
+    fn idle(
         &self,
-        crowd: IdleConnections,
+        connections: IdleConnections,
         server: &MeasuredServer,
     ) -> Result<IdleReport, BenchError> {
-        Ok(super::crowd("target", crowd, BenchProtocol::Phpws, server)?.report)
+        Ok(super::idle("target", connections, BenchProtocol::Phpws, server)?.report)
     }
 
     fn rounds(
@@ -231,8 +231,8 @@ mod tests {
         let rounds = |figures: &[f64]| RoundFigures { figures: figures.to_vec(), is_clean: true };
         assert!((rounds(&[3.0, 1.0, 2.0]).median() - 2.0).abs() < 1e-9);
         assert!((rounds(&[4.0, 1.0, 2.0, 3.0]).median() - 2.5).abs() < 1e-9);
-        let told = rounds(&[3.0, 1.0, 2.0]).spread_text(|figure| format!("{figure:.0}"));
-        assert_eq!(told, "2 (1 to 3)");
+        let text = rounds(&[3.0, 1.0, 2.0]).spread_text(|figure| format!("{figure:.0}"));
+        assert_eq!(text, "2 (1 to 3)");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The targets.
 
-use super::{Bench, Beside, RoundFigures, Row, per_cpu_second};
+use super::{Bench, FloorComparison, RoundFigures, Row, per_cpu_second};
 use crate::bench::Writes;
 use crate::bench::error::BenchError;
 use crate::bench::plan::{Audience, IdleConnections, PublishPace};
@@ -30,13 +30,13 @@ pub(super) const TARGETS: &[(&str, Measure)] = &[
 const MILLION: f64 = 1e6;
 const KIB: f64 = 1024.0;
 /// Subscribers of the fan-out that runs during a feedback.
-const CROWD: usize = 9_500;
+const MANY_CLIENTS: usize = 9_500;
 
 fn one_in_flight(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let mut rows = Vec::new();
     for clients in [1_000, 10_000] {
         let plan = Bench::plan(clients, Audience::All, PublishPace::InFlight(1));
-        let found = bench.beside(&plan, Writes::Direct, per_cpu_second)?;
+        let found = bench.with_floor(&plan, Writes::Direct, per_cpu_second)?;
         let what = format!("fan-out, W=1, {clients} clients, deliveries per CPU second");
         let command = format!("fanout --clients {clients} --in-flight 1 --floor");
         rows.push(Row::of_floor(&what, 0.9, &found, &command));
@@ -50,7 +50,7 @@ fn many_in_flight(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         [(1_000, 32, 5.0), (1_000, 64, 9.0), (1_000, 256, 20.0), (10_000, 16, 3.0)]
     {
         let plan = Bench::plan(clients, Audience::All, PublishPace::InFlight(in_flight));
-        let found = bench.beside(&plan, Writes::Joined, per_cpu_second)?;
+        let found = bench.with_floor(&plan, Writes::Joined, per_cpu_second)?;
         let millions = found.ours.spread_text(|figure| format!("{:.2} million", figure / MILLION));
         let ratio = found.ratio.spread_text(|ratio| format!("{ratio:.2}"));
         rows.push(Row::new(
@@ -69,7 +69,7 @@ fn many_in_flight(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
 
 fn groups(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let plan = Bench::plan(10_000, Audience::Groups(100), PublishPace::InFlight(64));
-    let found = bench.beside(&plan, Writes::Direct, per_cpu_second)?;
+    let found = bench.with_floor(&plan, Writes::Direct, per_cpu_second)?;
     let what = "100 groups of 100, round robin, W=64, deliveries per CPU second";
     let command = "groups --clients 10000 --groups 100 --in-flight 64 --floor";
     Ok(vec![Row::of_floor(what, 0.9, &found, command)])
@@ -78,49 +78,49 @@ fn groups(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
 fn feedback_paced(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let p99 = |report: &LoadReport| report.latency_us.p99;
     let alone = Bench::plan(100, Audience::One, PublishPace::PerSecond(5_000.0));
-    let found = bench.beside(&alone, Writes::Direct, p99)?;
-    let told = |rounds: &RoundFigures| rounds.spread_text(|micros| format!("{micros:.0} µs"));
+    let found = bench.with_floor(&alone, Writes::Direct, p99)?;
+    let shown = |rounds: &RoundFigures| rounds.spread_text(|micros| format!("{micros:.0} µs"));
     let mut row = Row::new(
         "feedback to one UUID, 5,000 a second, p99".to_owned(),
         "1.8 times the floor".to_owned(),
         format!(
             "{}; floor {}; {} times",
-            told(&found.ours),
-            told(&found.floor),
+            shown(&found.ours),
+            shown(&found.floor),
             found.ratio.spread_text(|ratio| format!("{ratio:.2}"))
         ),
         RowOutcome { ratio_to_limit: 1.8 / found.ratio.median(), is_clean: found.ratio.is_clean },
         "feedback --clients 100 --rate 5000 --floor",
     );
     row.is_clean = found.ratio.is_clean;
-    let mut beside = Bench::plan(CROWD, Audience::One, PublishPace::PerSecond(500.0));
-    beside.beside = Some(10.0);
+    let mut plan = Bench::plan(MANY_CLIENTS, Audience::One, PublishPace::PerSecond(500.0));
+    plan.fanout_rate = Some(10.0);
     let mut is_clean = true;
     let rounds = bench.rounds(|| {
-        let report = bench.ours(&beside, Encryption::Plain)?;
+        let report = bench.ours(&plan, Encryption::Plain)?;
         is_clean &= report.is_clean();
         Ok(report.latency_us.p99 / 1000.0)
     })?;
-    let crowded = Row::new(
-        format!("feedback beside 10 fan-outs a second to {CROWD} clients, p99"),
+    let during = Row::new(
+        format!("feedback during 10 fan-outs per second to {MANY_CLIENTS} clients, p99"),
         "40 ms".to_owned(),
         rounds.spread_text(|millis| format!("{millis:.1} ms")),
         RowOutcome { ratio_to_limit: 40.0 / rounds.median(), is_clean },
-        &format!("feedback --clients {CROWD} --rate 500 --fanout-rate 10"),
+        &format!("feedback --clients {MANY_CLIENTS} --rate 500 --fanout-rate 10"),
     );
-    Ok(vec![row, crowded])
+    Ok(vec![row, during])
 }
 
 fn feedback_at_full_speed(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let plan = Bench::plan(100, Audience::One, PublishPace::InFlight(256));
-    let found = bench.beside(&plan, Writes::Joined, per_cpu_second)?;
-    let told = |rounds: &RoundFigures| {
+    let found = bench.with_floor(&plan, Writes::Joined, per_cpu_second)?;
+    let shown = |rounds: &RoundFigures| {
         rounds.spread_text(|figure| format!("{:.2} million", figure / MILLION))
     };
     Ok(vec![Row::new(
         "feedback to one UUID, W=256, messages per CPU second".to_owned(),
         "1 million".to_owned(),
-        format!("{}; joined floor {}", told(&found.ours), told(&found.floor)),
+        format!("{}; joined floor {}", shown(&found.ours), shown(&found.floor)),
         RowOutcome {
             ratio_to_limit: found.ours.median() / MILLION,
             is_clean: found.ratio.is_clean,
@@ -138,9 +138,9 @@ fn memory(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         (60_000, 4, Encryption::Tls, 16.0),
     ] {
         let server = bench.tagcast(workers, encryption);
-        let crowd = IdleConnections { clients, tags: 1, at_once: 64 };
+        let connections = IdleConnections { clients, tags: 1, at_once: 64 };
         let rounds = bench.rounds(|| {
-            let bytes = bench.crowd(crowd, &server)?.bytes_per_connection;
+            let bytes = bench.idle(connections, &server)?.bytes_per_connection;
             Ok(bytes.map_or(f64::NAN, |bytes| bytes as f64))
         })?;
         let (inside, flag) =
@@ -162,9 +162,9 @@ fn handshakes(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         [(10_000, Encryption::Plain, 40_000.0), (5_000, Encryption::Tls, 3_000.0)]
     {
         let server = bench.tagcast(bench.workers(), encryption);
-        let crowd = IdleConnections { clients, tags: 0, at_once: 64 };
+        let connections = IdleConnections { clients, tags: 0, at_once: 64 };
         let rounds = bench.rounds(|| {
-            Ok(bench.crowd(crowd, &server)?.handshakes_per_cpu_second.unwrap_or(f64::NAN))
+            Ok(bench.idle(connections, &server)?.handshakes_per_cpu_second.unwrap_or(f64::NAN))
         })?;
         let (inside, flag) =
             if encryption == Encryption::Tls { (" inside TLS 1.3", " --tls") } else { ("", "") };
@@ -218,7 +218,7 @@ fn joins(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
 fn growth(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let at = |clients| {
         let plan = Bench::plan(clients, Audience::All, PublishPace::InFlight(1));
-        bench.beside(&plan, Writes::Direct, per_cpu_second)
+        bench.with_floor(&plan, Writes::Direct, per_cpu_second)
     };
     let (few, many) = (at(1_000)?, at(19_000)?);
     let ours = many.ours.median() / few.ours.median();
@@ -297,7 +297,7 @@ impl Row {
     }
 
     /// Creates the outcome of a target that is a fraction of the floor's figure.
-    fn of_floor(what: &str, limit: f64, found: &Beside, command: &str) -> Self {
+    fn of_floor(what: &str, limit: f64, found: &FloorComparison, command: &str) -> Self {
         let thousands = |rounds: &RoundFigures| grouped(rounds.median() / 1000.0);
         let ratio = found.ratio.spread_text(|ratio| format!("{ratio:.2}"));
         Self::new(

@@ -24,7 +24,7 @@ pub struct ServerTemplate {
     pub(super) dialect: ServerDialect,
 }
 
-/// Where the server is.
+/// How the server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TemplatePlace {
     /// The benchmark starts it.
@@ -54,14 +54,14 @@ pub(super) struct ServerDialect {
     pub(super) headers: Vec<String>,
     /// Whether clients send binary frames.
     pub(super) is_binary: bool,
-    /// What follows the handshake, of every connection.
+    /// Steps of every connection after the handshake.
     pub(super) open: Vec<OpeningStep>,
-    /// What follows, of a subscriber.
+    /// Steps of a subscriber after those.
     pub(super) subscribe: Vec<OpeningStep>,
     pub(super) publish: PublishForm,
-    /// What a received message looks like.
+    /// Pattern of a received message.
     pub(super) message: TemplateText,
-    /// A message that has to be answered, and the answer.
+    /// A message that must be answered, and the answer.
     pub(super) ping: Option<PingPong>,
     /// A text in a received message that reports an error.
     pub(super) error: Option<String>,

@@ -49,7 +49,7 @@ fn unreadable(file: &Path, error: &std::io::Error) -> BenchError {
     ))
 }
 
-/// What was read so far.
+/// The parts that were read so far.
 struct TemplateReader<'a> {
     file: &'a Path,
     folder: PathBuf,
@@ -207,7 +207,7 @@ impl<'a> TemplateReader<'a> {
         })
     }
 
-    /// Reports something about the file as a whole.
+    /// Reports a problem of the file as a whole.
     fn report(&mut self, key: &str, what: &str, right: &str) {
         let place = ValueLocation::File(self.file.to_owned());
         self.found.push(Diagnostic::new(place, key, Problem::new(what, right)));
@@ -248,7 +248,7 @@ impl<'a> TemplateReader<'a> {
         }
     }
 
-    /// Checks that the placeholders are where they have to be.
+    /// Checks that each required placeholder is present.
     fn check_topics(&mut self) {
         let dialect = self.dialect.clone();
         if dialect.path == TemplateText::default() {
@@ -276,7 +276,7 @@ impl<'a> TemplateReader<'a> {
             }
         }
         if !dialect.message.has(Placeholder::Payload) {
-            let right = "write `message = {payload}`, or with what the server writes around it";
+            let right = "write `message = {payload}`, with the text that the server adds around it";
             self.report("[receive] message", "has no {payload}", right);
         }
     }
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn every_error_names_file_line_key_and_what_is_allowed() {
-        for (wrong, right, told) in [
+        for (wrong, right, expected) in [
             ("path = /ws", "path = ws", "x.ini:4: path: `ws` is not a path; begin it with /"),
             ("path = /ws", "pfad = /ws", "x.ini:4: pfad: is not a key of [open]; use path"),
             (
@@ -374,7 +374,7 @@ mod tests {
             ("send = 'PUB", "post = /p\nsend = 'PUB", "x.ini: [publish] send: is given along with"),
         ] {
             let error = read(&GOOD.replace(wrong, right)).unwrap_err();
-            assert!(error.contains(told), "{right}: {error}");
+            assert!(error.contains(expected), "{right}: {error}");
         }
         let error = read("start = x\n").unwrap_err();
         assert!(error.contains("x.ini:1: start: is above the first section"), "{error}");

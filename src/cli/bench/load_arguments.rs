@@ -68,9 +68,9 @@ impl LoadArguments {
         &self,
         name: &str,
         audience: Audience,
-        beside: Option<f64>,
+        fanout_rate: Option<f64>,
     ) -> Result<ExitCode, BenchError> {
-        let plan = self.plan(audience, beside)?;
+        let plan = self.plan(audience, fanout_rate)?;
         let (server, wire) = (self.place.server()?, self.place.wire());
         let shares = self.place.shares()?;
         if self.floor {
@@ -100,7 +100,7 @@ impl LoadArguments {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn plan(&self, audience: Audience, beside: Option<f64>) -> Result<Load, BenchError> {
+    fn plan(&self, audience: Audience, fanout_rate: Option<f64>) -> Result<Load, BenchError> {
         let seconds = |name: &str, value: f64| {
             Duration::try_from_secs_f64(value)
                 .map_err(|_| BenchError::Plan(format!("--{name} is not a number of seconds")))
@@ -120,7 +120,7 @@ impl LoadArguments {
             pace,
             publishers: self.publishers,
             payload: self.payload,
-            beside,
+            fanout_rate,
             warmup: seconds("warmup", self.warmup)?,
             until,
         })
@@ -130,7 +130,8 @@ impl LoadArguments {
 impl IdleArguments {
     pub(super) fn run(&self, name: &str) -> Result<ExitCode, BenchError> {
         self.place.pin_cores()?;
-        let report = bench::crowd(name, self.crowd(), self.place.wire(), &self.place.server()?)?;
+        let report =
+            bench::idle(name, self.connections(), self.place.wire(), &self.place.server()?)?;
         self.place.output().show(&report);
         Ok(ExitCode::SUCCESS)
     }
@@ -138,11 +139,11 @@ impl IdleArguments {
     pub(super) fn hold(&self) -> Result<ExitCode, BenchError> {
         self.place.pin_cores()?;
         let (url, access) = self.place.address()?;
-        bench::hold(self.crowd(), self.place.wire(), url, access)?;
+        bench::hold(self.connections(), self.place.wire(), url, access)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    fn crowd(&self) -> IdleConnections {
+    fn connections(&self) -> IdleConnections {
         IdleConnections { clients: self.clients, tags: self.tags, at_once: self.at_once }
     }
 }

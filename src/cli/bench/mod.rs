@@ -14,7 +14,7 @@ use clap::Subcommand;
 use self::compare::CompareArguments;
 use self::load_arguments::{IdleArguments, LoadArguments};
 use self::placement::Output;
-use self::reconnect::{CrowdArguments, ReconnectArguments};
+use self::reconnect::{ReconnectArguments, ReconnectingArguments};
 use super::{EXIT_CONFIG, EXIT_UNAVAILABLE, print_error, print_line};
 use crate::bench::{self, Audience, BenchError, NamedReport, Shares, Writes};
 
@@ -61,7 +61,7 @@ pub(super) enum BenchCommand {
     /// Measure the cost of handshakes.
     #[command(after_help = "Example: tagcast bench connect --clients 10000 --at-once 64")]
     Connect(IdleArguments),
-    /// Measure how clients come back after a worker or the server was killed.
+    /// Measure how clients reconnect after a worker or the server was killed.
     #[command(after_help = "Example: tagcast bench reconnect --workers 2 --kill worker --jitter 2")]
     Reconnect(ReconnectArguments),
     /// Compare servers that templates describe, such as those in benches/compare/.
@@ -99,9 +99,9 @@ pub(super) enum BenchCommand {
     /// Hold connections for another load generator.
     #[command(hide = true)]
     Hold(IdleArguments),
-    /// Open connections that come back, for another load generator.
+    /// Open reconnecting clients, for another load generator.
     #[command(hide = true)]
-    Crowd(CrowdArguments),
+    Reconnecting(ReconnectingArguments),
 }
 
 pub(super) fn run(command: &BenchCommand) -> ExitCode {
@@ -127,8 +127,8 @@ fn run_scenario(command: &BenchCommand) -> Result<ExitCode, BenchError> {
         BenchCommand::Feedback { fanout_rate, load } => {
             load.run("feedback", Audience::One, *fanout_rate)
         }
-        BenchCommand::Idle(crowd) => crowd.run("idle"),
-        BenchCommand::Connect(crowd) => crowd.run("connect"),
+        BenchCommand::Idle(arguments) => arguments.run("idle"),
+        BenchCommand::Connect(arguments) => arguments.run("connect"),
         BenchCommand::Reconnect(plan) => plan.run(),
         BenchCommand::Compare(plan) => plan.run(),
         BenchCommand::Index(output) => {
@@ -143,8 +143,8 @@ fn run_scenario(command: &BenchCommand) -> Result<ExitCode, BenchError> {
         }
         BenchCommand::FloorServer { joined: true } => floor_server(Writes::Joined),
         BenchCommand::FloorServer { joined: false } => floor_server(Writes::Direct),
-        BenchCommand::Hold(crowd) => crowd.hold(),
-        BenchCommand::Crowd(crowd) => crowd.run(),
+        BenchCommand::Hold(arguments) => arguments.hold(),
+        BenchCommand::Reconnecting(arguments) => arguments.run(),
     }
 }
 

@@ -20,7 +20,7 @@ pub(in crate::cli) struct ReconnectArguments {
 }
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct CrowdArguments {
+pub(in crate::cli) struct ReconnectingArguments {
     #[command(flatten)]
     comeback: ComebackArguments,
     #[command(flatten)]
@@ -66,7 +66,7 @@ impl ReconnectArguments {
     }
 }
 
-impl CrowdArguments {
+impl ReconnectingArguments {
     pub(super) fn run(&self) -> Result<ExitCode, BenchError> {
         let (url, access) = self.place.address()?;
         bench::comeback(&self.comeback.comeback(), self.place.wire(), url, access)?;

@@ -1,35 +1,35 @@
-//! A process with a part of the clients that come back.
+//! A process that runs a part of the reconnecting clients.
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::Comeback;
-use super::lines::{CrowdEvent, CrowdResult, Lines};
+use super::lines::{GeneratorEvent, GeneratorResult, Lines};
 use crate::bench::error::{At, BenchError};
 use crate::bench::target::BenchTarget;
 
 /// The process and what it has reported.
 #[derive(Debug)]
-pub(super) struct CrowdProcess {
+pub(super) struct GeneratorProcess {
     child: Child,
     out: ChildStdout,
     lines: Lines,
-    pub(super) state: CrowdState,
+    pub(super) state: GeneratorState,
 }
 
-/// What a crowd has reported so far.
+/// What the process has reported so far.
 #[derive(Debug, Default)]
-pub(super) struct CrowdState {
-    pub(super) phase: CrowdPhase,
+pub(super) struct GeneratorState {
+    pub(super) phase: GeneratorPhase,
     pub(super) lost: u64,
-    pub(super) heard: Option<u64>,
-    pub(super) result: Option<CrowdResult>,
+    pub(super) received: Option<u64>,
+    pub(super) result: Option<GeneratorResult>,
 }
 
-/// How far a crowd is.
+/// The phase of its clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum CrowdPhase {
+pub(super) enum GeneratorPhase {
     #[default]
     Opening,
     Open,
@@ -39,19 +39,20 @@ pub(super) enum CrowdPhase {
     Back,
 }
 
-impl CrowdProcess {
+impl GeneratorProcess {
     pub(super) fn start(comeback: &Comeback, target: &BenchTarget) -> Result<Self, BenchError> {
         let mut command = Command::new(std::env::current_exe().at("finding this program")?);
-        command.args(["bench", "crowd"]).args(target.arguments());
+        command.args(["bench", "reconnecting"]).args(target.arguments());
         let tickets = if comeback.shows_tickets { "on" } else { "off" };
         command.args(["--clients", &comeback.clients.to_string()]);
         command.args(["--jitter", &comeback.jitter.as_secs_f64().to_string()]);
         command.args(["--tls-tickets", tickets]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().at("starting a crowd")?;
+        let mut child = command.spawn().at("starting a generator process")?;
         let out = child.stdout.take();
-        let out = out.ok_or_else(|| BenchError::Plan("a crowd has no output".to_owned()))?;
-        Ok(Self { child, out, lines: Lines::default(), state: CrowdState::default() })
+        let out =
+            out.ok_or_else(|| BenchError::Plan("a generator process has no output".to_owned()))?;
+        Ok(Self { child, out, lines: Lines::default(), state: GeneratorState::default() })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -60,32 +61,34 @@ impl CrowdProcess {
 
     /// Reads what the process has reported.
     pub(super) fn on_readable(&mut self) -> Result<(), BenchError> {
-        let Some(lines) = self.lines.read(self.out.as_fd()).at("reading from a crowd")? else {
+        let Some(lines) =
+            self.lines.read(self.out.as_fd()).at("reading from a generator process")?
+        else {
             let why = "a process with clients ended; its reason is above";
             return Err(BenchError::Plan(why.to_owned()));
         };
         for line in lines {
-            match CrowdEvent::parse(&line)? {
-                CrowdEvent::Open => self.state.phase = CrowdPhase::Open,
-                CrowdEvent::Lost(count) => {
+            match GeneratorEvent::parse(&line)? {
+                GeneratorEvent::Open => self.state.phase = GeneratorPhase::Open,
+                GeneratorEvent::Lost(count) => {
                     self.state.lost = count;
-                    self.state.phase = CrowdPhase::Lost;
+                    self.state.phase = GeneratorPhase::Lost;
                 }
-                CrowdEvent::Back => self.state.phase = CrowdPhase::Back,
-                CrowdEvent::Heard(number) => self.state.heard = Some(number),
-                CrowdEvent::Result(result) => self.state.result = Some(result),
+                GeneratorEvent::Back => self.state.phase = GeneratorPhase::Back,
+                GeneratorEvent::Received(number) => self.state.received = Some(number),
+                GeneratorEvent::Result(result) => self.state.result = Some(result),
             }
         }
         Ok(())
     }
 
-    pub(super) fn order(&mut self, command: &str) -> Result<(), BenchError> {
+    pub(super) fn send_command(&mut self, command: &str) -> Result<(), BenchError> {
         let Some(pipe) = &mut self.child.stdin else { return Ok(()) };
-        writeln!(pipe, "{command}").at("writing to a crowd")
+        writeln!(pipe, "{command}").at("writing to a generator process")
     }
 }
 
-impl Drop for CrowdProcess {
+impl Drop for GeneratorProcess {
     /// The end of its standard input ends the process.
     fn drop(&mut self) {
         drop(self.child.stdin.take());

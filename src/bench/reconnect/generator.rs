@@ -1,14 +1,14 @@
-//! Clients that come back whenever their connection ends: the process `tagcast bench crowd`.
+//! Clients that reconnect whenever their connection ends: the process `tagcast bench reconnecting`.
 //!
-//! It reads commands from its standard input and writes what happens to its standard output, one
-//! line each ([`super::lines`]).
+//! It reads commands from its standard input and reports events on its standard output, one per
+//! line ([`super::lines`]).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{Write, stdin, stdout};
 use std::time::Duration;
 
-use super::lines::{CrowdEvent, CrowdResult, Lines, REPORT};
+use super::lines::{GeneratorEvent, GeneratorResult, Lines, REPORT};
 use super::{Comeback, hashed};
 use crate::bench::clock::{RunClock, nanos};
 use crate::bench::connect::{BenchClient, Opened, Opener, WantedClient};
@@ -33,7 +33,7 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// A client that is refused this often in a row stops the run.
 const ATTEMPTS_MAX: u32 = 60;
-/// Time between two looks at the clock while nothing happens.
+/// Time between two checks of the deadlines while nothing happens.
 const IDLE: Duration = Duration::from_millis(200);
 
 /// Opens the clients and keeps them open until the standard input ends.
@@ -43,52 +43,52 @@ pub(in crate::bench) fn serve(comeback: &Comeback, target: &BenchTarget) -> Resu
     let wanted = (0..comeback.clients).map(|_| WantedClient::plain(target.wire));
     let clients = opener.open(wanted, AT_ONCE)?;
     target.release_tickets();
-    let mut crowd = Crowd::new(*comeback, target, opener)?;
+    let mut generator = ReconnectGenerator::new(*comeback, target, opener)?;
     for (at, client) in clients.into_iter().enumerate() {
-        crowd.watch(at, &client)?;
-        crowd.members.push(CrowdMember { client: Some(client), ..CrowdMember::default() });
+        generator.watch(at, &client)?;
+        generator.states.push(ClientState { client: Some(client), ..ClientState::default() });
     }
-    crowd.write(&CrowdEvent::Open)?;
-    while crowd.turn()? {}
+    generator.write(&GeneratorEvent::Open)?;
+    while generator.turn()? {}
     Ok(())
 }
 
-/// One client of the crowd.
+/// One client and its last probe.
 #[derive(Debug, Default)]
-struct CrowdMember {
-    /// Its connection; None while it is away.
+struct ClientState {
+    /// Its connection. None while the client is disconnected.
     client: Option<BenchClient>,
-    /// When its connection ended.
+    /// Time at which its connection ended.
     lost_at: u64,
     /// Attempts in a row that were refused.
     refused: u32,
     /// The last probe that it has received.
-    heard: Option<u64>,
+    last_probe: Option<u64>,
 }
 
-struct Crowd<'a> {
+struct ReconnectGenerator<'a> {
     comeback: Comeback,
     target: &'a BenchTarget,
     opener: Opener<'a>,
     poller: Poller,
     clock: RunClock,
-    members: Vec<CrowdMember>,
-    /// Clients that are away, and when they come back.
+    states: Vec<ClientState>,
+    /// Disconnected clients, and the times of their next attempts.
     due: BinaryHeap<Reverse<(u64, usize)>>,
     away: usize,
-    /// The last probe that any client has received, and how many have received it.
+    /// The last probe that any client has received, and the number of clients that have received it.
     probe: Option<u64>,
-    heard: usize,
+    received: usize,
     /// Lost connections that were reported.
     reported: u64,
     /// Whether it was reported that all clients are open again.
     is_back_reported: bool,
-    result: CrowdResult,
+    result: GeneratorResult,
     lines: Lines,
     buffers: Buffers,
 }
 
-impl<'a> Crowd<'a> {
+impl<'a> ReconnectGenerator<'a> {
     fn new(
         comeback: Comeback,
         target: &'a BenchTarget,
@@ -103,14 +103,14 @@ impl<'a> Crowd<'a> {
             opener,
             poller,
             clock: RunClock::start(),
-            members: Vec::with_capacity(comeback.clients),
+            states: Vec::with_capacity(comeback.clients),
             due: BinaryHeap::new(),
             away: 0,
             probe: None,
-            heard: 0,
+            received: 0,
             reported: 0,
             is_back_reported: true,
-            result: CrowdResult::default(),
+            result: GeneratorResult::default(),
             lines: Lines::default(),
             buffers: Buffers::new(),
         })
@@ -121,7 +121,7 @@ impl<'a> Crowd<'a> {
         watched.at("watching a socket")
     }
 
-    fn write(&self, event: &CrowdEvent) -> Result<(), BenchError> {
+    fn write(&self, event: &GeneratorEvent) -> Result<(), BenchError> {
         let mut out = stdout();
         writeln!(out, "{}", event.to_line()).and_then(|()| out.flush()).at("reporting an event")
     }
@@ -132,16 +132,16 @@ impl<'a> Crowd<'a> {
         let next = self.due.peek().map(|Reverse((at, _))| *at);
         let left = next.map(|at| Duration::from_nanos(at.saturating_sub(self.clock.nanos())));
         let events = self.wait(left.unwrap_or(IDLE).min(IDLE))?;
-        let mut goes_on = true;
+        let mut is_running = true;
         for event in events {
             match event.token {
-                COMMANDS => goes_on = self.obey()?,
+                COMMANDS => is_running = self.apply_commands()?,
                 HANDSHAKES => self.continue_handshakes()?,
                 _ => self.read(event)?,
             }
         }
         self.report()?;
-        Ok(goes_on)
+        Ok(is_running)
     }
 
     /// Reports losses, and that all clients are open again.
@@ -149,11 +149,11 @@ impl<'a> Crowd<'a> {
         if self.reported != self.result.lost {
             self.reported = self.result.lost;
             self.is_back_reported = false;
-            self.write(&CrowdEvent::Lost(self.reported))?;
+            self.write(&GeneratorEvent::Lost(self.reported))?;
         }
         if self.away == 0 && !self.is_back_reported {
             self.is_back_reported = true;
-            self.write(&CrowdEvent::Back)?;
+            self.write(&GeneratorEvent::Back)?;
         }
         Ok(())
     }
@@ -164,8 +164,8 @@ impl<'a> Crowd<'a> {
         Ok(ready)
     }
 
-    /// Carries out commands. Returns false at the end of the standard input.
-    fn obey(&mut self) -> Result<bool, BenchError> {
+    /// Runs commands. Returns false at the end of the standard input.
+    fn apply_commands(&mut self) -> Result<bool, BenchError> {
         let Some(lines) = self.lines.read(stdin()).at("reading a command")? else {
             return Ok(false);
         };
@@ -173,19 +173,19 @@ impl<'a> Crowd<'a> {
             if line != REPORT {
                 return Err(BenchError::Plan(format!("`{line}` is not a command; use {REPORT}")));
             }
-            self.write(&CrowdEvent::Result(self.result.clone()))?;
+            self.write(&GeneratorEvent::Result(self.result.clone()))?;
         }
         Ok(true)
     }
 
     fn dial_due(&mut self) -> Result<(), BenchError> {
         let now = self.clock.nanos();
-        while let Some(Reverse((at, member))) = self.due.peek().copied()
+        while let Some(Reverse((at, client))) = self.due.peek().copied()
             && at <= now
         {
             self.due.pop();
-            if let Err(error) = self.opener.begin(WantedClient::plain(self.target.wire), member) {
-                self.on_refused(member, error)?;
+            if let Err(error) = self.opener.begin(WantedClient::plain(self.target.wire), client) {
+                self.on_refused(client, error)?;
             }
         }
         Ok(())
@@ -206,27 +206,27 @@ impl<'a> Crowd<'a> {
     fn on_open(&mut self, at: usize, client: BenchClient) -> Result<(), BenchError> {
         self.watch(at, &client)?;
         let now = self.clock.nanos();
-        let Some(member) = self.members.get_mut(at) else { return Ok(()) };
-        self.result.away_us.push((now - member.lost_at) / 1000);
-        member.client = Some(client);
-        member.refused = 0;
+        let Some(state) = self.states.get_mut(at) else { return Ok(()) };
+        self.result.away_us.push((now - state.lost_at) / 1000);
+        state.client = Some(client);
+        state.refused = 0;
         self.away -= 1;
         Ok(())
     }
 
-    /// The client tries again, after a pause between a half and the whole of its limit.
+    /// Schedules the next attempt after a random pause of 50 to 100 percent of the current limit.
     fn on_refused(&mut self, at: usize, error: BenchError) -> Result<(), BenchError> {
         let (BenchError::Refused(_) | BenchError::Closed(_) | BenchError::System(..)) = error
         else {
             return Err(error);
         };
         self.result.refused += 1;
-        let Some(member) = self.members.get_mut(at) else { return Ok(()) };
-        member.refused += 1;
-        if member.refused > ATTEMPTS_MAX {
+        let Some(state) = self.states.get_mut(at) else { return Ok(()) };
+        state.refused += 1;
+        if state.refused > ATTEMPTS_MAX {
             return Err(error);
         }
-        let pause = RETRY_MIN.saturating_mul(1 << member.refused.min(10)).min(RETRY_MAX) / 2;
+        let pause = RETRY_MIN.saturating_mul(1 << state.refused.min(10)).min(RETRY_MAX) / 2;
         let salt = self.result.refused;
         let pause = nanos(pause) + hashed(at as u64, salt) % nanos(pause);
         self.due.push(Reverse((self.clock.nanos() + pause, at)));
@@ -235,12 +235,12 @@ impl<'a> Crowd<'a> {
 
     fn on_lost(&mut self, at: usize) {
         let now = self.clock.nanos();
-        let Some(member) = self.members.get_mut(at) else { return };
+        let Some(state) = self.states.get_mut(at) else { return };
         // Dropping the socket ends the watch too.
-        member.client = None;
-        member.lost_at = now;
-        if member.heard.take() == self.probe && self.probe.is_some() {
-            self.heard -= 1;
+        state.client = None;
+        state.lost_at = now;
+        if state.last_probe.take() == self.probe && self.probe.is_some() {
+            self.received -= 1;
         }
         self.away += 1;
         self.result.lost += 1;
@@ -251,7 +251,7 @@ impl<'a> Crowd<'a> {
 
     fn read(&mut self, event: Ready) -> Result<(), BenchError> {
         let at = usize::try_from(event.token).unwrap_or(usize::MAX);
-        let Some(CrowdMember { client: Some(client), .. }) = self.members.get_mut(at) else {
+        let Some(ClientState { client: Some(client), .. }) = self.states.get_mut(at) else {
             return Ok(());
         };
         let Ok(ReadResult::Bytes(bytes)) = client.socket.read(&mut self.buffers) else {
@@ -278,16 +278,16 @@ impl<'a> Crowd<'a> {
 
     fn on_probe(&mut self, at: usize, number: u64) -> Result<(), BenchError> {
         if self.probe.is_none_or(|last| last < number) {
-            (self.probe, self.heard) = (Some(number), 0);
+            (self.probe, self.received) = (Some(number), 0);
         }
-        let Some(member) = self.members.get_mut(at) else { return Ok(()) };
-        if self.probe != Some(number) || member.heard == Some(number) {
+        let Some(state) = self.states.get_mut(at) else { return Ok(()) };
+        if self.probe != Some(number) || state.last_probe == Some(number) {
             return Ok(());
         }
-        member.heard = Some(number);
-        self.heard += 1;
-        if self.heard == self.members.len() {
-            self.write(&CrowdEvent::Heard(number))?;
+        state.last_probe = Some(number);
+        self.received += 1;
+        if self.received == self.states.len() {
+            self.write(&GeneratorEvent::Received(number))?;
         }
         Ok(())
     }
