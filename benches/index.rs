@@ -35,7 +35,7 @@ const TAGS: [(&str, u32); 5] =
     [("lang", 10), ("plan", 10), ("region", 10), ("room", 1_000), ("user", CLIENTS + VACANT)];
 
 /// Index with a million clients, and the order in which connections are left and reused.
-struct Crowd {
+struct Population {
     index: Index,
     uuids: Vec<ClientUuid>,
     order: Vec<u32>,
@@ -44,7 +44,7 @@ struct Crowd {
     chance: Chance,
 }
 
-impl Crowd {
+impl Population {
     fn new() -> Self {
         let mut chance = Chance(4);
         let mut order: Vec<u32> = (0..CLIENTS + VACANT).collect();
@@ -53,17 +53,20 @@ impl Crowd {
             order.swap(at, usize::try_from(chance.below(below)).unwrap());
         }
         let uuids = order.iter().map(|_| chance.uuid()).collect();
-        let mut crowd = Self { index: Index::default(), uuids, order, leaves: 0, joins: 0, chance };
+        let mut population =
+            Self { index: Index::default(), uuids, order, leaves: 0, joins: 0, chance };
         // In slot order, as a worker allocates them.
-        let mut absent = vec![false; crowd.order.len()];
+        let mut absent = vec![false; population.order.len()];
         let vacant = usize::try_from(VACANT).unwrap();
-        crowd.order[..vacant].iter().for_each(|at| absent[usize::try_from(*at).unwrap()] = true);
-        crowd.leaves = vacant;
+        population.order[..vacant]
+            .iter()
+            .for_each(|at| absent[usize::try_from(*at).unwrap()] = true);
+        population.leaves = vacant;
         for (number, _) in (0..).zip(absent).filter(|(_, absent)| !absent) {
-            let client = crowd.client(number);
-            crowd.index.join(place(number), JoinNumber(number.into()), &client).unwrap();
+            let client = population.client(number);
+            population.index.join(place(number), JoinNumber(number.into()), &client).unwrap();
         }
-        crowd
+        population
     }
 
     /// Returns the client with this number. Its tags are always the same.
@@ -152,14 +155,14 @@ impl Chance {
     }
 }
 
-fn changes(criterion: &mut Criterion, crowd: &mut Crowd) {
+fn changes(criterion: &mut Criterion, population: &mut Population) {
     let mut group = criterion.benchmark_group("change");
     group.throughput(Throughput::Elements(1));
     group.bench_function("leave", |bencher| {
         bencher.iter_custom(|clients| {
             batches(clients, |batch| {
-                let spent = crowd.leave(batch);
-                crowd.join(batch);
+                let spent = population.leave(batch);
+                population.join(batch);
                 spent
             })
         });
@@ -167,8 +170,8 @@ fn changes(criterion: &mut Criterion, crowd: &mut Crowd) {
     group.bench_function("join", |bencher| {
         bencher.iter_custom(|clients| {
             batches(clients, |batch| {
-                let spent = crowd.join(batch);
-                crowd.leave(batch);
+                let spent = population.join(batch);
+                population.leave(batch);
                 spent
             })
         });
@@ -186,54 +189,54 @@ fn batches(mut left: u64, mut change: impl FnMut(u64) -> Duration) -> Duration {
     spent
 }
 
-fn resolves(criterion: &mut Criterion, crowd: &mut Crowd) {
+fn resolves(criterion: &mut Criterion, population: &mut Population) {
     let mut group = criterion.benchmark_group("resolve");
     let tenant = Tenant::shared();
     for query in ["lang=3 plan=4 region=5", "lang=3 plan=4 room=5", "lang=3 room=5 user=6"] {
         let pairs = query.split(' ').map(|pair| pair.split_once('=').unwrap());
         let tags = Tags::new(pairs.map(|(name, value)| Tag::new(name, value).unwrap())).unwrap();
         let address = Address::matching(tags);
-        let resolve = || crowd.index.resolve(&tenant, black_box(&address));
+        let resolve = || population.index.resolve(&tenant, black_box(&address));
         let found: u64 = resolve().sets.iter().map(|(_, slots)| slots.0.len()).sum();
         let id = BenchmarkId::new(query, format!("{found} clients"));
         group.bench_function(id, |bencher| bencher.iter(resolve));
     }
     let everyone = Address::everyone();
     group.bench_function("everyone", |bencher| {
-        bencher.iter(|| crowd.index.resolve(&tenant, black_box(&everyone)));
+        bencher.iter(|| population.index.resolve(&tenant, black_box(&everyone)));
     });
     group.bench_function("a UUID", |bencher| {
         let uuids: Vec<ClientUuid> = (0..100_000)
-            .map(|_| crowd.uuids[usize::try_from(crowd.chance.below(CLIENTS)).unwrap()])
+            .map(|_| population.uuids[usize::try_from(population.chance.below(CLIENTS)).unwrap()])
             .collect();
         let mut next = uuids.iter().cycle();
         bencher.iter(|| {
             let address = Address::first(next.next().copied(), None);
-            crowd.index.resolve(&tenant, black_box(&address))
+            population.index.resolve(&tenant, black_box(&address))
         });
     });
     group.finish();
 }
 
 /// Adds a tenant whose clients have a tag with as many values as the prefixes of one expression may scan.
-fn add_seats(crowd: &mut Crowd) -> Tenant {
+fn add_seats(population: &mut Population) -> Tenant {
     let tenant = Tenant("hall".into());
     for number in 0..EXPRESSION_SCAN_MAX {
         let slot = Slot(u32::try_from(number).unwrap());
         let place = ConnectionRef { worker: WorkerId(9), slot };
         let client = Client {
             tenant: tenant.clone(),
-            uuid: crowd.chance.uuid(),
+            uuid: population.chance.uuid(),
             tags: Tags::new([Tag::new("seat", &number.to_string()).unwrap()]).unwrap(),
-            ..crowd.client(0)
+            ..population.client(0)
         };
-        crowd.index.join(place, JoinNumber(number), &client).unwrap();
+        population.index.join(place, JoinNumber(number), &client).unwrap();
     }
     tenant
 }
 
-fn expressions(criterion: &mut Criterion, crowd: &mut Crowd) {
-    let hall = add_seats(crowd);
+fn expressions(criterion: &mut Criterion, population: &mut Population) {
+    let hall = add_seats(population);
     let shared = Tenant::shared();
     let tens = ["lang", "plan", "region"]
         .map(|name| (0..10).map(|value| format!("{name}={value}")).collect::<Vec<_>>().join("|"));
@@ -257,7 +260,7 @@ fn expressions(criterion: &mut Criterion, crowd: &mut Crowd) {
         ("prefix of everyone", &hall, "seat=4* | !seat=4*".to_owned()),
     ] {
         let expression = Expression::parse(&text).unwrap();
-        let evaluate = || crowd.index.evaluate(tenant, black_box(&expression));
+        let evaluate = || population.index.evaluate(tenant, black_box(&expression));
         let found: u64 = evaluate().map_or(0, |sets| sets.iter().map(|(_, it)| it.0.len()).sum());
         let id = BenchmarkId::new(name, format!("{found} clients"));
         group.bench_function(id, |bencher| bencher.iter(evaluate));
@@ -274,9 +277,9 @@ fn resident() -> u64 {
 
 #[expect(clippy::print_stdout, reason = "where criterion prints too")]
 fn main() {
-    let mut crowd = Crowd::new();
+    let mut population = Population::new();
     // The order and the UUIDs belong to the benchmark, not to the index.
-    let own = crowd.order.len() * (size_of::<u32>() + size_of::<ClientUuid>());
+    let own = population.order.len() * (size_of::<u32>() + size_of::<ClientUuid>());
     let bytes = resident() - u64::try_from(own).unwrap();
     println!("{} bytes of memory for each of {CLIENTS} clients", bytes / u64::from(CLIENTS));
     let mut criterion = Criterion::default()
@@ -284,8 +287,8 @@ fn main() {
         .measurement_time(Duration::from_secs(5))
         .sample_size(50)
         .configure_from_args();
-    resolves(&mut criterion, &mut crowd);
-    changes(&mut criterion, &mut crowd);
-    expressions(&mut criterion, &mut crowd);
+    resolves(&mut criterion, &mut population);
+    changes(&mut criterion, &mut population);
+    expressions(&mut criterion, &mut population);
     criterion.final_summary();
 }

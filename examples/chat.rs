@@ -40,7 +40,7 @@ impl Resource for Chat {
             ("/nick", nick) => rename(client, nick),
             ("/join", room) => leave_for(client, room),
             ("/who", _) => room_of(client).map(|room| client.query_presence(room, "nick")),
-            _ => say(client, &json!({ "from": client.tag("nick"), "text": text })),
+            _ => broadcast(client, &json!({ "from": client.tag("nick"), "text": text })),
         };
         complain(client, done);
     }
@@ -53,29 +53,29 @@ impl Resource for Chat {
 
     fn on_close(&mut self, client: &mut ClientHandle<'_>) {
         // The client is gone, so an error cannot be reported to it.
-        say(client, &json!({ "left": client.tag("nick") })).ok();
+        broadcast(client, &json!({ "left": client.tag("nick") })).ok();
     }
 }
 
 fn enter(client: &mut ClientHandle<'_>, room: &str) -> Done {
     client.set_tag("room", room)?;
-    say(client, &json!({ "entered": client.tag("nick"), "room": room }))
+    broadcast(client, &json!({ "entered": client.tag("nick"), "room": room }))
 }
 
 fn leave_for(client: &mut ClientHandle<'_>, room: &str) -> Done {
     Tag::new("room", room)?;
-    say(client, &json!({ "left": client.tag("nick") }))?;
+    broadcast(client, &json!({ "left": client.tag("nick") }))?;
     enter(client, room)
 }
 
 fn rename(client: &mut ClientHandle<'_>, nick: &str) -> Done {
     let before = client.tag("nick").map(str::to_owned);
     client.set_tag("nick", nick)?;
-    say(client, &json!({ "renamed": before, "to": nick }))
+    broadcast(client, &json!({ "renamed": before, "to": nick }))
 }
 
 /// Publishes to all clients in the client's room, including the client.
-fn say(client: &mut ClientHandle<'_>, what: &serde_json::Value) -> Done {
+fn broadcast(client: &mut ClientHandle<'_>, what: &serde_json::Value) -> Done {
     let room = room_of(client)?;
     Ok(client.publish(Address::matching(room), what)?)
 }

@@ -36,7 +36,7 @@ struct Case {
     name: &'static str,
     text: String,
     look: fn(&str),
-    /// Bytes at the peak beside the message, for each byte of it.
+    /// Bytes at the peak, in addition to the message, for each byte of it.
     memory_max: usize,
 }
 

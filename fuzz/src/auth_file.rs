@@ -74,8 +74,8 @@ fn are_right(applications: &Applications) {
         assert!(access.send(here, Some(&wrong)).is_err());
         assert_eq!(access.open(Some(&wrong)).is_ok(), one.authorize_open);
     }
-    let stranger = Credentials { key: "\u{1}nobody".into(), secret: None };
-    assert!(access.open(Some(&stranger)).is_err());
+    let unknown = Credentials { key: "\u{1}nobody".into(), secret: None };
+    assert!(access.open(Some(&unknown)).is_err());
 }
 
 /// Checks that `app add` adds one application and keeps the others, or fails and keeps the file.

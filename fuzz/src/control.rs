@@ -46,7 +46,7 @@ fn ordered<C: RoleCommand>(segments: &[&[u8]]) -> (Vec<String>, Option<ControlPe
     let mut control = SocketControl::<C>::new(child).expect("three descriptors");
     let (mut messages, mut words) = (Vec::new(), Vec::new());
     for segment in segments {
-        say(&desk, segment);
+        write_bytes(&desk, segment);
         let peer = control.commands(&mut messages).ok();
         words.extend(messages.drain(..).map(|message| format!("{message:?}")));
         if peer.is_none() {
@@ -66,7 +66,7 @@ fn reported(segments: &[&[u8]]) -> (Vec<ChildEvent>, Option<ControlPeer>) {
     let (mut desk, child) = pair();
     let mut reports = Vec::new();
     for segment in segments {
-        say(&child, segment);
+        write_bytes(&child, segment);
         if desk.events(&mut reports).is_err() {
             return (reports, None);
         }
@@ -80,12 +80,12 @@ fn reported(segments: &[&[u8]]) -> (Vec<ChildEvent>, Option<ControlPeer>) {
 fn repeated(reports: &[ChildEvent]) -> Vec<ChildEvent> {
     let (mut desk, child) = pair();
     let mut control = SocketControl::<WorkerCommand>::new(child).expect("three descriptors");
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for report in reports {
         control.report(*report).expect("room for one report");
-        desk.events(&mut heard).expect("a report");
+        desk.events(&mut received).expect("a report");
     }
-    heard
+    received
 }
 
 /// Shuts down a socket. Closing it would not be enough: a process that another thread is starting
@@ -94,7 +94,7 @@ fn end(socket: impl AsFd) {
     shutdown(&socket, Shutdown::Both).expect("a socket");
 }
 
-fn say(socket: &impl AsFd, bytes: &[u8]) {
+fn write_bytes(socket: &impl AsFd, bytes: &[u8]) {
     let taken = send(socket, bytes, SendFlags::NOSIGNAL).expect("room for all of it");
     assert_eq!(taken, bytes.len());
 }

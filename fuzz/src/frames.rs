@@ -12,7 +12,7 @@ use super::choices::{Choices, pieces};
 
 /// Owned copy of an event.
 #[derive(Clone, Debug, PartialEq)]
-enum Said {
+enum OwnedEvent {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -21,7 +21,7 @@ enum Said {
 }
 
 /// Result of a stream: its events, then the violation, or whether it ends inside a frame.
-type Verdict = (Vec<Said>, Result<bool, Violation>);
+type Verdict = (Vec<OwnedEvent>, Result<bool, Violation>);
 
 /// The first byte selects the limits and the side. The rest is the stream.
 pub fn run(data: &[u8]) {
@@ -41,7 +41,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(read(from, &limits, &pieces(stream)), at_once);
     let bytewise: Vec<&[u8]> = stream.chunks(1).collect();
     assert_eq!(read(from, &limits, &bytewise), at_once);
-    at_once.0.iter().for_each(|said| is_within(said, &limits));
+    at_once.0.iter().for_each(|event| is_within(event, &limits));
     if let Err(violation) = at_once.1 {
         let reason = violation.close_reason();
         assert!(reason.code.is_valid_on_the_wire() && (1..=123).contains(&reason.text.len()));
@@ -52,7 +52,7 @@ pub fn run(data: &[u8]) {
         let limits = MessageLimits { leniency, ..limits };
         let at_once = read(from, &limits, &[stream]);
         assert_eq!(read(from, &limits, &bytewise), at_once);
-        at_once.0.iter().for_each(|said| is_within(said, &limits));
+        at_once.0.iter().for_each(|event| is_within(event, &limits));
     }
 }
 
@@ -61,28 +61,28 @@ fn read(from: PeerRole, limits: &MessageLimits, segments: &[&[u8]]) -> Verdict {
         PeerRole::Server => FrameReader::of_server_frames(),
         PeerRole::Client => FrameReader::default(),
     };
-    let mut said = Vec::new();
+    let mut events = Vec::new();
     for segment in segments {
         let mut segment = segment.to_vec();
         let mut input = &mut segment[..];
         loop {
             match reader.next(&mut input, limits) {
-                Ok(Some(event)) => said.push(Said::from(event)),
+                Ok(Some(event)) => events.push(OwnedEvent::from(event)),
                 Ok(None) => break,
-                Err(violation) => return (said, Err(violation)),
+                Err(violation) => return (events, Err(violation)),
             }
         }
         assert!(input.is_empty(), "nothing more to say means that all was read");
     }
-    (said, Ok(reader.is_mid_frame()))
+    (events, Ok(reader.is_mid_frame()))
 }
 
-fn is_within(said: &Said, limits: &MessageLimits) {
-    match said {
-        Said::Text(text) => assert!(text.len() <= limits.message_bytes_max),
-        Said::Binary(bytes) => assert!(bytes.len() <= limits.message_bytes_max),
-        Said::Ping(bytes) | Said::Pong(bytes) => assert!(bytes.len() <= 125),
-        Said::Close(code, reason) => {
+fn is_within(event: &OwnedEvent, limits: &MessageLimits) {
+    match event {
+        OwnedEvent::Text(text) => assert!(text.len() <= limits.message_bytes_max),
+        OwnedEvent::Binary(bytes) => assert!(bytes.len() <= limits.message_bytes_max),
+        OwnedEvent::Ping(bytes) | OwnedEvent::Pong(bytes) => assert!(bytes.len() <= 125),
+        OwnedEvent::Close(code, reason) => {
             assert!(reason.len() <= 123);
             assert!(code.is_none_or(|code| CloseCode(code).is_valid_on_the_wire()));
         }
@@ -91,15 +91,15 @@ fn is_within(said: &Said, limits: &MessageLimits) {
 
 /// Writes all events as a client: fragmented messages with a ping between the fragments. Then reads
 /// them again.
-fn repeat(said: &[Said], limits: MessageLimits) {
+fn repeat(events: &[OwnedEvent], limits: MessageLimits) {
     let mut stream = Vec::new();
     let mut expected = Vec::new();
-    for (at, said) in said.iter().enumerate() {
+    for (at, event) in events.iter().enumerate() {
         let key = (at as u32).wrapping_mul(0x9E37_79B1).to_le_bytes();
         let mut frame = |opcode, fin, payload: &[u8]| {
             write::masked(&mut stream, opcode, fin, payload, key);
         };
-        let (opcode, payload) = said.frame();
+        let (opcode, payload) = event.frame();
         if matches!(opcode, Opcode::Text | Opcode::Binary) {
             let few = PIECES_MIN.min(1 + payload.len() / BYTES_PER_PIECE);
             let size = (payload.len() / few).max(1);
@@ -107,16 +107,16 @@ fn repeat(said: &[Said], limits: MessageLimits) {
             frame(opcode, Fin::More, first);
             frame(Opcode::Ping, Fin::Last, b"between");
             frame(Opcode::Continuation, Fin::Last, rest);
-            expected.push(Said::Ping(b"between".to_vec()));
+            expected.push(OwnedEvent::Ping(b"between".to_vec()));
         } else {
             frame(opcode, Fin::Last, &payload);
         }
-        expected.push(said.clone());
+        expected.push(event.clone());
     }
     assert_eq!(read(PeerRole::Client, &limits, &[&stream]), (expected, Ok(false)));
 }
 
-impl Said {
+impl OwnedEvent {
     fn frame(&self) -> (Opcode, Vec<u8>) {
         match self {
             Self::Text(text) => (Opcode::Text, text.clone().into_bytes()),
@@ -131,7 +131,7 @@ impl Said {
     }
 }
 
-impl From<FrameEvent<'_>> for Said {
+impl From<FrameEvent<'_>> for OwnedEvent {
     fn from(event: FrameEvent<'_>) -> Self {
         match event {
             FrameEvent::Text(text) => Self::Text(text.to_owned()),

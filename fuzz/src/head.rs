@@ -65,8 +65,8 @@ fn upgraded(upgrade: &Upgrade<'_>) {
     assert_eq!(upgrade.accept.len(), 28);
     assert!(upgrade.path.starts_with('/'));
     let trusted = ["10.0.0.0/8", "::1"].map(|range| IpRange::parse(range).expect("a range"));
-    let stranger = "192.0.2.1".parse().expect("an address");
-    assert_eq!(effective_address(stranger, upgrade, &trusted), Ok(stranger));
+    let unknown = "192.0.2.1".parse().expect("an address");
+    assert_eq!(effective_address(unknown, upgrade, &trusted), Ok(unknown));
     let proxy = "10.0.0.1".parse().expect("an address");
     let found = effective_address(proxy, upgrade, &trusted);
     match upgrade.forwarded_for().last() {

@@ -65,7 +65,7 @@ impl World {
             4 | 5 => self.leave(any_place(choices)),
             6 => self.retag(choices),
             7 => match choices.below(4) {
-                0 if !self.audience.is_crowded() => self.crowd(choices),
+                0 if !self.audience.is_crowded() => self.clients(choices),
                 _ => self.remove_worker(WorkerId(choices.of(&WORKERS))),
             },
             8 | 9 => {
@@ -80,8 +80,8 @@ impl World {
                 }
             }
             13 | 14 => {
-                if let Some(packet) = self.speaker.say(choices) {
-                    self.obey(&packet);
+                if let Some(packet) = self.speaker.send_message(choices) {
+                    self.apply(&packet);
                 }
             }
             _ => self.speaker.time(choices),
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// Adds sixty clients at once, so posting lists grow to bitmaps.
-    fn crowd(&mut self, choices: &mut Choices<'_>) {
+    fn clients(&mut self, choices: &mut Choices<'_>) {
         let worker = choices.of(&WORKERS);
         let client = any_client(choices);
         for slot in 1000..1060 {
@@ -132,7 +132,7 @@ impl World {
     }
 
     /// Publishes a client's packet as the resource `phpws` would.
-    fn obey(&mut self, packet: &str) {
+    fn apply(&mut self, packet: &str) {
         let Ok(asked) = phpws::parse(packet) else { return };
         let address = match &asked.command {
             PhpwsCommand::Broadcast => Address::everyone_but(self.speaker.uuid()),

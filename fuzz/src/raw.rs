@@ -76,7 +76,7 @@ const BYTES_MAX: usize = 1000;
 fn read(segments: &[&[u8]]) -> (Vec<String>, Result<(), Violation>) {
     let mut reader = RawReader::new(RawEnd::Value);
     let mut messages = Vec::new();
-    let mut hear = |reader: &mut RawReader, segment: &[u8]| {
+    let mut read_segment = |reader: &mut RawReader, segment: &[u8]| {
         let mut segment = segment.to_vec();
         let mut input = &mut segment[..];
         loop {
@@ -91,10 +91,10 @@ fn read(segments: &[&[u8]]) -> (Vec<String>, Result<(), Violation>) {
     };
     let mut end = Ok(());
     for segment in segments {
-        end = end.and_then(|()| hear(&mut reader, segment));
+        end = end.and_then(|()| read_segment(&mut reader, segment));
     }
     reader.pause();
-    end = end.and_then(|()| hear(&mut reader, &[]));
+    end = end.and_then(|()| read_segment(&mut reader, &[]));
     assert!(end.is_err() || !reader.is_mid_message());
     (messages, end)
 }

@@ -31,9 +31,9 @@ pub fn run(data: &[u8]) {
         (r#"{"items":{"enum":["a",null,[1,{"b":2}]]}}"#, is_listed),
     ];
     for (schema, fits) in naive {
-        let said = Schema::read(schema).expect("a schema").check(text);
-        assert_eq!(said.is_ok(), fits(&json), "{schema} {text}: {said:?}");
-        assert!(said.err().is_none_or(|why| why.len() <= 123));
+        let checked = Schema::read(schema).expect("a schema").check(text);
+        assert_eq!(checked.is_ok(), fits(&json), "{schema} {text}: {checked:?}");
+        assert!(checked.err().is_none_or(|why| why.len() <= 123));
     }
 }
 

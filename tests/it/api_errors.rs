@@ -89,7 +89,7 @@ fn what_is_too_large_names_the_limit_and_its_setting() {
     let answer = client.request(head("POST", PUBLISH, &length));
     assert!(answer.is_error(413, "payload_too_large").closes());
     assert_eq!(answer.json()["error"]["setting"].as_str(), Some("apiMaxBody"));
-    clients.hear(&server, [&[], &[], &[], &[], &[]]);
+    clients.expect_frames(&server, [&[], &[], &[], &[], &[]]);
 }
 
 #[test]
@@ -156,9 +156,9 @@ fn credentials_are_a_secret_of_the_application_of_the_path() {
         json
     };
     let of_other = server.post(PUBLISH, OTHER, one);
-    let of_nobody = server.post("/v1/apps/nobody/publish", OTHER, one);
+    let without_owner = server.post("/v1/apps/nobody/publish", OTHER, one);
     of_other.is_error(401, "invalid_credentials");
-    assert_eq!(without_id(&of_other), without_id(&of_nobody));
+    assert_eq!(without_id(&of_other), without_id(&without_owner));
     let key = ("X-API-Key", "k3y-for-tests-only-0123456789abcdef");
     assert_eq!(server.post(PUBLISH, key, one).status(), 200);
     let mut client = Raw::connect(server.port);

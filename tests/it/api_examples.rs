@@ -39,9 +39,9 @@ fn publishes_to_a_room(command: &[&str], language: &str, before: &str, after: &s
     let block = blocks.iter().find(|block| block.contains("room")).unwrap();
     let printed = run(&server, command, &format!("{before}\n{block}\n{after}"));
     assert_eq!(printed.trim(), r#"{"matched":1,"workers":1}"#);
-    let heard = page.frame().as_text().to_owned();
-    let heard: serde_json::Value = serde_json::from_str(&heard).unwrap();
-    assert_eq!(heard, serde_json::json!({"opcode": "broadcast", "message": {"text": "hello"}}));
+    let received = page.frame().as_text().to_owned();
+    let received: serde_json::Value = serde_json::from_str(&received).unwrap();
+    assert_eq!(received, serde_json::json!({"opcode": "broadcast", "message": {"text": "hello"}}));
 }
 
 pub fn the_first_line_of_the_readme_publishes_with_the_shipped_files() {

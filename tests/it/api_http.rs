@@ -30,7 +30,7 @@ fn a_publication_reaches_the_clients_of_its_space_in_their_protocols() {
     }
     assert!(answer.head.header("X-Request-Id").is_some() && answer.head.header("Date").is_some());
     let broadcast: &[&str] = &[r#"{"opcode":"broadcast","message":1}"#];
-    clients.hear(&server, [broadcast, &["1"], broadcast, &[], &[]]);
+    clients.expect_frames(&server, [broadcast, &["1"], broadcast, &[], &[]]);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_length_with_chunks_is_answered_once_and_what_follows_is_not_read() {
     let answer = client.request(&bytes);
     assert!(answer.closes(), "{}", answer.head.text);
     client.expect_end();
-    listener.hear(&server, [&[], &[], &[], &[], &[]]);
+    listener.expect_frames(&server, [&[], &[], &[], &[], &[]]);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_stalled_body_is_refused_at_its_deadline() {
 #[test]
 fn heads_that_come_byte_by_byte_are_cut_off_and_bystanders_are_served() {
     let server = Setup::new().ini("handshakeTimeout = 1s").start();
-    let mut bystander = Bystander::beside(&server);
+    let mut bystander = Bystander::connect(&server);
     let head = head("GET", "/v1/info", &[("Long", &"x".repeat(100))]);
     let mut slow: Vec<Raw> = (0..200).map(|_| Raw::connect(server.port)).collect();
     let start = Instant::now();
@@ -290,7 +290,7 @@ fn without_it_its_paths_are_those_of_any_websocket() {
 #[test]
 fn its_death_ends_its_own_connections_and_no_other() {
     let server = Server::start();
-    let mut bystander = Bystander::beside(&server);
+    let mut bystander = Bystander::connect(&server);
     let mut client = Raw::connect(server.port);
     assert_eq!(client.request(head("GET", "/v1/info", &[])).status(), 200);
     let api = server.api_process();

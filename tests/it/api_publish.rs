@@ -34,7 +34,7 @@ fn an_address_reaches_its_clients_and_they_are_counted() {
     assert_eq!(publish(&server, &one), reached(1, 1));
     assert_eq!(publish(&server, r#"{"to":{"ident":"job"},"message":2}"#), reached(1, 1));
     let x = r#"{"opcode":"broadcast","message":"x"}"#;
-    clients.hear(
+    clients.expect_frames(
         &server,
         [
             &[
@@ -66,7 +66,7 @@ fn an_expression_reaches_the_clients_that_fulfil_it() {
         assert_eq!(publish(&server, &body), reached(matched, 1), "{expression}");
     }
     let one = r#"{"opcode":"broadcast","message":1}"#;
-    clients.hear(&server, [&[one, one, one], &["1", "1", "1"], &[one], &[], &[]]);
+    clients.expect_frames(&server, [&[one, one, one], &["1", "1", "1"], &[one], &[], &[]]);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn recipients_can_be_counted_and_limited() {
     assert_eq!((error["matched"].as_u64(), error["max_recipients"].as_u64()), (Some(3), Some(2)));
     assert_eq!(publish(&server, r#"{"to":"all","message":2,"max_recipients":3}"#), reached(3, 1));
     let two = r#"{"opcode":"broadcast","message":2}"#;
-    clients.hear(&server, [&[two], &["2"], &[two], &[], &[]]);
+    clients.expect_frames(&server, [&[two], &["2"], &[two], &[], &[]]);
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn an_application_may_do_what_it_is_permitted() {
     let safe = ("Authorization", "Bearer saf-for-tests-only-0123456789abcdef");
     server.post("/v1/apps/safe/publish", safe, BODY).is_error(403, "signature_required");
     let bonjour = r#"{"opcode":"broadcast","message":"Bonjour"}"#;
-    clients.hear(&server, [&[bonjour], &[], &[], &[], &[]]);
+    clients.expect_frames(&server, [&[bonjour], &[], &[], &[], &[]]);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_batch_is_published_one_by_one_in_order() {
     );
     let two = r#"{"opcode":"broadcast","message":2}"#;
     let bonjour = r#"{"opcode":"broadcast","message":"Bonjour"}"#;
-    clients.hear(&server, [&[bonjour, two], &["2"], &[two], &[], &[]]);
+    clients.expect_frames(&server, [&[bonjour, two], &["2"], &[two], &[], &[]]);
     let item = r#"{"to":"all","message":1}"#;
     let of = |count: usize| format!(r#"{{"publications":[{}]}}"#, vec![item; count].join(","));
     for count in [0, 101] {
@@ -227,6 +227,6 @@ fn a_batch_is_published_one_by_one_in_order() {
     let mut client = Raw::connect(server.port);
     let key = ("Idempotency-Key", "o-1");
     client.request(post(path, &[SHOP, key], &of(1))).is_error(400, "invalid_header");
-    clients.hear(&server, [&[], &[], &[], &[], &[]]);
+    clients.expect_frames(&server, [&[], &[], &[], &[], &[]]);
     assert_eq!(server.post(path, SHOP, &of(100)).json()["results"].as_array().unwrap().len(), 100);
 }

@@ -30,21 +30,21 @@ fn done(folder: &Folder, arguments: &[&str]) -> String {
 #[track_caller]
 fn refused(folder: &Folder, arguments: &[&str], words: &str) {
     let before = text(folder);
-    let Finished { code, text: said } = run_to_end(folder, arguments);
-    assert_eq!(code, Some(WRONG_CONFIGURATION), "{said}");
-    assert!(said.contains(words), "no {words:?} in\n{said}");
+    let Finished { code, text: output } = run_to_end(folder, arguments);
+    assert_eq!(code, Some(WRONG_CONFIGURATION), "{output}");
+    assert!(output.contains(words), "no {words:?} in\n{output}");
     assert_eq!(text(folder), before);
 }
 
 #[test]
 fn the_list_shows_what_each_application_may_and_no_secret() {
     let folder = folder();
-    let said = done(&folder, &["app", "list"]);
-    let line = |key: &str| said.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    let output = done(&folder, &["app", "list"]);
+    let line = |key: &str| output.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
     let words = |key: &str| line(key).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(words("shop"), ["shop", "key", "the", "secret", "shop"]);
     assert_eq!(words("bank"), ["bank", "secret", "its", "clients", "-"]);
-    assert!(!said.contains("the secret of"), "{said}");
+    assert!(!output.contains("the secret of"), "{output}");
 }
 
 #[test]
@@ -63,13 +63,13 @@ fn only_the_lines_of_a_removed_application_are_deleted() {
 #[test]
 fn the_application_without_a_key_is_not_removed_by_accident() {
     let folder = folder();
-    let said = done(&folder, &["app", "add", "guests", "--anonymous"]);
+    let output = done(&folder, &["app", "add", "guests", "--anonymous"]);
     assert!(
         text(&folder).contains("\nanonymous: \"guests\"\napplications:\n"),
         "{}",
         text(&folder)
     );
-    assert!(said.contains("key:    guests"), "{said}");
+    assert!(output.contains("key:    guests"), "{output}");
     assert!(done(&folder, &["check"]).contains("a client without a key counts as `guests`"));
     assert!(done(&folder, &["app", "list"]).contains("(without a key)"));
     refused(&folder, &["app", "remove", "guests"], "`anonymous` names an application");
@@ -82,8 +82,8 @@ fn another_secret_takes_the_place_of_the_former_one() {
     for (name, former) in [("shop", "'the secret of the shop'"), ("bank", "the secret of the bank")]
     {
         let before = text(&folder);
-        let said = done(&folder, &["app", "rotate", name]);
-        let secret = said.lines().find_map(|line| line.strip_prefix("secret: ")).unwrap();
+        let output = done(&folder, &["app", "rotate", name]);
+        let secret = output.lines().find_map(|line| line.strip_prefix("secret: ")).unwrap();
         assert_eq!(secret.len(), 64);
         assert_eq!(text(&folder), before.replace(former, &format!("\"{secret}\"")));
     }
@@ -95,12 +95,12 @@ fn another_secret_takes_the_place_of_the_former_one() {
 #[test]
 fn a_new_application_is_shown_with_the_address_of_its_server() {
     let folder = folder();
-    let said = done(&folder, &["app", "add", "blog"]);
-    assert!(said.contains("ws://127.0.0.1:21600/web?key=blog"), "{said}");
-    assert!(said.contains("publish --url ws://127.0.0.1:21600/ --key blog"), "{said}");
+    let output = done(&folder, &["app", "add", "blog"]);
+    assert!(output.contains("ws://127.0.0.1:21600/web?key=blog"), "{output}");
+    assert!(output.contains("publish --url ws://127.0.0.1:21600/ --key blog"), "{output}");
     folder.write("other.ini", "adress = ws://0.0.0.0:21601\n");
-    let said = done(&folder, &["app", "add", "news", "-i", "other.ini"]);
-    assert!(said.contains("ws://127.0.0.1:21601/web?key=news"), "{said}");
+    let output = done(&folder, &["app", "add", "news", "-i", "other.ini"]);
+    assert!(output.contains("ws://127.0.0.1:21601/web?key=news"), "{output}");
 }
 
 #[test]
@@ -110,8 +110,8 @@ fn a_rotated_secret_holds_after_a_reload_and_the_former_one_no_more() {
     let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
     let path = "/web?key=bank&secret=the%20secret%20of%20the%20bank";
     let mut before = Open::at(path).ready(server.port);
-    let said = done(&server.folder, &["app", "rotate", "bank"]);
-    let secret = said.lines().find_map(|line| line.strip_prefix("secret: ")).unwrap();
+    let output = done(&server.folder, &["app", "rotate", "bank"]);
+    let secret = output.lines().find_map(|line| line.strip_prefix("secret: ")).unwrap();
     done(&server.folder, &["reload"]);
     before.expect_close(1008);
     Open::at(path).ask(server.port).expect_refusal(401);

@@ -90,7 +90,7 @@ fn open_access_admits_all_clients_but_allows_no_publishing() {
         client.expect_next();
         client.expect_text(DENIED);
     }
-    witness.heard_nothing_of_its_own();
+    witness.received_nothing_of_its_own();
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_page_without_the_right_to_publish_is_denied_and_stays() {
     page.text(r#"{"opcode":"quit"}"#);
     page.expect_next();
     page.expect_closed(1000);
-    witness.heard_nothing_of_its_own();
+    witness.received_nothing_of_its_own();
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_script_that_may_not_publish_is_closed() {
     script.expect_next();
     let close = script.expect_closed(1008);
     assert_eq!(&close.payload[2..], b"Message sending is not authorized !");
-    witness.heard_nothing_of_its_own();
+    witness.received_nothing_of_its_own();
 }
 
 #[test]

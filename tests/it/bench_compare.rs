@@ -86,7 +86,7 @@ fn a_server_that_runs_already_is_measured_by_its_process() {
 
 #[test]
 fn a_wrong_template_is_reported_with_file_key_and_what_would_be_right() {
-    for (from, to, code, told) in [
+    for (from, to, code, expected) in [
         (
             "path = /?",
             "pfad = /?",
@@ -110,7 +110,7 @@ fn a_wrong_template_is_reported_with_file_key_and_what_would_be_right() {
         let file = changed(&folder, from, to);
         let finished = run_to_end(&folder, &[&["bench", "compare", &file], SMALL].concat());
         assert_eq!(finished.code, Some(code), "{to}: {}", finished.text);
-        for words in told.iter().chain(&["changed.ini"]) {
+        for words in expected.iter().chain(&["changed.ini"]) {
             assert!(finished.text.contains(words), "{to}: {words}: {}", finished.text);
         }
     }

@@ -9,13 +9,13 @@ fn server(applications: &str) -> Server {
 
 /// Sends data in an `echo`. Returns the guest number and the text that the sender gets back.
 #[track_caller]
-fn said(client: &mut Raw, data: &str) -> (u16, String) {
+fn message(client: &mut Raw, data: &str) -> (u16, String) {
     client.text(format!(r#"{{"action":"echo","data":{data}}}"#));
-    heard(client)
+    received(client)
 }
 
 #[track_caller]
-fn heard(client: &mut Raw) -> (u16, String) {
+fn received(client: &mut Raw) -> (u16, String) {
     let frame = client.frame();
     let text = frame.as_text();
     let line = text
@@ -32,15 +32,15 @@ fn a_line_reaches_all_of_the_chat_with_a_name_that_stays() {
     let server = server("chat");
     let (mut one, mut other) = server.upgrade_apart(&Open::at("/chat"), &Open::at("/chat"));
     one.expect_silence();
-    let (guest, line) = said(&mut one, r#""h\u00e9/ <b>""#);
+    let (guest, line) = message(&mut one, r#""h\u00e9/ <b>""#);
     assert!((10..=999).contains(&guest), "{guest}");
     assert_eq!(line, "h\u{e9}/ <b>");
-    assert_eq!(heard(&mut other), (guest, line));
-    let (again, _) = said(&mut one, r#""once more""#);
+    assert_eq!(received(&mut other), (guest, line));
+    let (again, _) = message(&mut one, r#""once more""#);
     assert_eq!(again, guest);
-    heard(&mut other);
-    let (guest, _) = said(&mut other, r#""and I""#);
-    assert_eq!(heard(&mut one), (guest, "and I".to_owned()));
+    received(&mut other);
+    let (guest, _) = message(&mut other, r#""and I""#);
+    assert_eq!(received(&mut one), (guest, "and I".to_owned()));
 }
 
 /// Case 137: PHP converts a number to text.
@@ -49,7 +49,7 @@ fn numbers_are_repeated_as_they_were_written() {
     let server = server("chat");
     let mut client = Open::at("/chat").upgrade(server.port);
     for (data, line) in [("5", "5"), ("\"0\"", "0"), ("0", "0"), ("true", "1")] {
-        assert_eq!(said(&mut client, data).1, line);
+        assert_eq!(message(&mut client, data).1, line);
     }
 }
 
@@ -73,7 +73,7 @@ fn messages_that_are_not_an_echo_with_data_are_ignored() {
         client.text(text);
     }
     client.expect_silence();
-    assert_eq!(said(&mut client, "\"still\"").1, "still");
+    assert_eq!(message(&mut client, "\"still\"").1, "still");
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn a_client_without_the_right_to_publish_is_denied() {
     let mut denied = Open::at("/chat").upgrade(server.port);
     denied.text(r#"{"action":"echo","data":"x"}"#);
     denied.expect_closed(1008);
-    assert_eq!(said(&mut speaker, "\"y\"").1, "y");
-    assert_eq!(heard(&mut listener).1, "y");
+    assert_eq!(message(&mut speaker, "\"y\"").1, "y");
+    assert_eq!(received(&mut listener).1, "y");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn other_dialects_and_the_chat_reach_each_other() {
     gomoob.text(r#"{"message":"hello","tags":{"a":"b"}}"#);
     chat.expect_text(r#"{"action":"echo","data":"hello"}"#);
     let mut php = Open::at("/chat").header("Client-Type", "web").ready(server.port);
-    let (guest, _) = said(&mut chat, "\"x\"");
+    let (guest, _) = message(&mut chat, "\"x\"");
     php.expect_text(&format!(r#"{{"opcode":"broadcast","message":"Guest{guest}: x"}}"#));
 }
 
@@ -112,7 +112,7 @@ fn other_dialects_and_the_chat_reach_each_other() {
 #[test]
 fn the_demo_sends_data_to_all_of_its_clients() {
     let server = server("chat, demo");
-    let mut stranger = Open::at("/chat").upgrade(server.port);
+    let mut other_tenant = Open::at("/chat").upgrade(server.port);
     let (mut one, mut other) = server.upgrade_apart(&Open::at("/demo"), &Open::at("/demo"));
     one.text(r#"{"action":"echo","data":"x"}"#);
     for client in [&mut one, &mut other] {
@@ -126,7 +126,7 @@ fn the_demo_sends_data_to_all_of_its_clients() {
     one.send(frames::binary([1, 2]));
     one.expect_text(r#"{"action":"echo","data":"Error receiving file."}"#);
     other.expect_silence();
-    stranger.expect_silence();
+    other_tenant.expect_silence();
 }
 
 /// Case 149.

@@ -135,16 +135,16 @@ fn pushed_messages_wait_for_a_stopped_broker() {
     let (broker, path) = (server.broker(), socket_of(&server));
     send_signal(broker, rustix::process::Signal::STOP);
     let text = |number: usize| format!("{number:05}{}", "x".repeat(50_000));
-    let (tell, told) = std::sync::mpsc::channel();
+    let (report_done, done) = std::sync::mpsc::channel();
     let script = std::thread::spawn(move || {
         let socket = UnixDatagram::unbound().unwrap();
         for number in 0..COUNT {
             socket.send_to(line(&text(number)).as_bytes(), &path).unwrap();
-            tell.send(()).unwrap();
+            report_done.send(()).unwrap();
         }
     });
     for _ in 0..BEFORE_ALL_IS_FULL {
-        told.recv_timeout(DEADLINE).unwrap();
+        done.recv_timeout(DEADLINE).unwrap();
     }
     send_signal(broker, rustix::process::Signal::CONT);
     for number in 0..COUNT {

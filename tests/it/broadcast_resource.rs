@@ -14,12 +14,12 @@ fn a_text_reaches_the_clients_of_its_resource_only() {
     let server = server();
     let (mut one, mut other) =
         server.upgrade_apart(&Open::at("/room"), &Open::at("/room?tags={\"a\":\"b\"}"));
-    let mut stranger = Open::at("/any?Room").upgrade(server.port);
+    let mut other_client = Open::at("/any?Room").upgrade(server.port);
     one.text("h\u{e9} \"q\"");
     one.expect_text("h\u{e9} \"q\"");
     other.expect_text("h\u{e9} \"q\"");
-    stranger.text("to the room of the name");
-    stranger.expect_text("to the room of the name");
+    other_client.text("to the room of the name");
+    other_client.expect_text("to the room of the name");
     other.text("last");
     one.expect_text("last");
     other.expect_text("last");

@@ -7,7 +7,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    NEXT, Open, Raw, Server, broadcast, feedback_to, feedback_to_ident, frames, heard_nothing,
+    NEXT, Open, Raw, Server, broadcast, feedback_to, feedback_to_ident, frames, received_nothing,
 };
 use rustix::process::Signal;
 
@@ -118,8 +118,8 @@ fn three_killed_brokers_lose_and_repeat_no_publication() {
     // Each publisher sends one more message to all clients. A repeated delivery would arrive before it.
     let [one, other] = &mut publishers;
     for receiver in &mut receivers {
-        heard_nothing(one, receiver);
-        heard_nothing(other, receiver);
+        received_nothing(one, receiver);
+        received_nothing(other, receiver);
     }
     assert_eq!(server.workers(2).len(), 2);
 }
@@ -147,12 +147,12 @@ fn a_client_may_connect_while_the_broker_is_down() {
     let server = Server::start();
     let mut publisher = server.open(&Open::web());
     let away = Away::broker_of(&server);
-    let mut newcomers: Vec<_> = (0..8).map(|_| Open::web().ask(server.port)).collect();
+    let mut new_clients: Vec<_> = (0..8).map(|_| Open::web().ask(server.port)).collect();
     drop(away);
-    for newcomer in &mut newcomers {
-        newcomer.expect_upgrade();
-        newcomer.expect_ready();
-        heard_nothing(&mut publisher, newcomer);
+    for new_client in &mut new_clients {
+        new_client.expect_upgrade();
+        new_client.expect_ready();
+        received_nothing(&mut publisher, new_client);
     }
 }
 
@@ -176,8 +176,8 @@ fn publications_during_an_outage_are_acknowledged_and_delivered() {
     }
     receiver.expect_text(&single);
     named.expect_text(&by_name);
-    heard_nothing(&mut publisher, &mut receiver);
-    heard_nothing(&mut publisher, &mut named);
+    received_nothing(&mut publisher, &mut receiver);
+    received_nothing(&mut publisher, &mut named);
 }
 
 /// The new broker must not give the ident or the place of a closed client to another client.
@@ -195,5 +195,5 @@ fn a_client_that_leaves_during_an_outage_is_unknown_to_the_new_broker() {
     publisher.text(&packet);
     publisher.expect_next();
     heir.expect_text(&packet);
-    heard_nothing(&mut publisher, &mut heir);
+    received_nothing(&mut publisher, &mut heir);
 }

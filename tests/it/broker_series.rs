@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::harness::processes::{is_alive, send_signal};
 use crate::harness::{
-    NEXT, Open, Raw, Server, broadcast, eventually, feedback_to, frames, heard_nothing,
+    NEXT, Open, Raw, Server, broadcast, eventually, feedback_to, frames, received_nothing,
 };
 use rustix::process::Signal;
 
@@ -41,7 +41,7 @@ impl Listener {
     }
 
     /// Reads everything that is due, and checks that nothing follows.
-    fn listen(&mut self, heard: &AtomicUsize) {
+    fn listen(&mut self, received: &AtomicUsize) {
         while !self.is_done() {
             let frame = self.client.frame();
             let text = frame.as_text();
@@ -55,7 +55,7 @@ impl Listener {
                 panic!("{text} came, due was one of {next:?}");
             };
             due.pop_front();
-            heard.fetch_add(1, Ordering::Relaxed);
+            received.fetch_add(1, Ordering::Relaxed);
         }
         self.client.expect_silence();
     }
@@ -83,13 +83,13 @@ impl Plan {
         let listeners = clients.into_iter().map(Listener::new).collect();
         let mut plan = Self { listeners, sent: [Vec::new(), Vec::new()] };
         for number in 0..MESSAGES_EACH {
-            plan.page_says(number);
-            plan.gomoob_says(number);
+            plan.publish_from_page(number);
+            plan.publish_from_gomoob(number);
         }
         plan
     }
 
-    fn page_says(&mut self, number: usize) {
+    fn publish_from_page(&mut self, number: usize) {
         let message = format!("page {number} {PADDING:PADDING$}");
         self.listeners[PAGE].acknowledgements += 1;
         let packet = if number.is_multiple_of(3) {
@@ -111,7 +111,7 @@ impl Plan {
         self.sent[0].extend(frames::text(packet));
     }
 
-    fn gomoob_says(&mut self, number: usize) {
+    fn publish_from_gomoob(&mut self, number: usize) {
         let message = format!("gomoob {number} {PADDING:PADDING$}");
         let (tags, places) = match number % 3 {
             0 => (r#"{"language":"FR"}"#, PAGES..PAGES + FRENCH),
@@ -132,31 +132,31 @@ impl Plan {
     /// far and the total.
     fn carry_out(mut self, disturb: impl FnOnce(&AtomicUsize, usize)) {
         let all = self.listeners.iter().flat_map(|one| &one.due).map(VecDeque::len).sum();
-        let heard = AtomicUsize::new(0);
+        let received = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for (place, sent) in [PAGE, GOMOOB].into_iter().zip(&self.sent) {
                 let mut socket = self.listeners[place].client.writer();
                 scope.spawn(move || socket.write_all(sent).unwrap());
             }
             for listener in &mut self.listeners {
-                scope.spawn(|| listener.listen(&heard));
+                scope.spawn(|| listener.listen(&received));
             }
-            disturb(&heard, all);
+            disturb(&received, all);
         });
     }
 }
 
-fn wait_for(heard: &AtomicUsize, count: usize) {
-    eventually("enough deliveries", || (heard.load(Ordering::Relaxed) >= count).then_some(()));
+fn wait_for(received: &AtomicUsize, count: usize) {
+    eventually("enough deliveries", || (received.load(Ordering::Relaxed) >= count).then_some(()));
 }
 
 #[test]
 fn dying_brokers_lose_and_repeat_nothing_at_full_speed() {
     let server = Server::start();
     let workers = server.workers(2);
-    Plan::of(&server).carry_out(|heard, all| {
+    Plan::of(&server).carry_out(|received, all| {
         for (number, signal) in (1..).zip([Signal::KILL, Signal::ABORT, Signal::ILL]) {
-            wait_for(heard, number * all / 5);
+            wait_for(received, number * all / 5);
             let broker = server.broker();
             send_signal(broker, signal);
             eventually("its end", || (!is_alive(broker)).then_some(()));
@@ -178,21 +178,21 @@ fn a_publication_that_only_one_worker_got_reaches_both_once() {
     }
     let mut far = server.open_away_from(here, &Open::web());
     let (other, broker) = (server.worker_of(&far), server.broker());
-    let say = |number: usize| broadcast(&format!("{number} {}", "x".repeat(50_000)));
+    let publish = |number: usize| broadcast(&format!("{number} {}", "x".repeat(50_000)));
     send_signal(other, Signal::STOP);
     for number in 0..100 {
-        publisher.text(say(number));
+        publisher.text(publish(number));
         publisher.expect_next();
-        near.expect_text(&say(number));
+        near.expect_text(&publish(number));
     }
     send_signal(broker, Signal::KILL);
     eventually("its end", || (!is_alive(broker)).then_some(()));
     send_signal(other, Signal::CONT);
     for number in 0..100 {
-        far.expect_text(&say(number));
+        far.expect_text(&publish(number));
     }
     for receiver in [&mut near, &mut far] {
-        heard_nothing(&mut publisher, receiver);
+        received_nothing(&mut publisher, receiver);
     }
 }
 
@@ -200,8 +200,8 @@ fn a_publication_that_only_one_worker_got_reaches_both_once() {
 fn a_stopped_broker_is_replaced_without_loss_or_repetition() {
     let server = Server::start();
     let workers = server.workers(2);
-    Plan::of(&server).carry_out(|heard, all| {
-        wait_for(heard, all / 3);
+    Plan::of(&server).carry_out(|received, all| {
+        wait_for(received, all / 3);
         send_signal(server.broker(), Signal::STOP);
         server.wait_for_output("event=child_unresponsive");
     });
@@ -213,9 +213,9 @@ fn a_stopped_broker_is_replaced_without_loss_or_repetition() {
 fn a_crash_loop_of_the_broker_is_slowed_and_loses_nothing() {
     let server = Server::start();
     let workers = server.workers(2);
-    Plan::of(&server).carry_out(|heard, all| {
+    Plan::of(&server).carry_out(|received, all| {
         for number in 0..8 {
-            wait_for(heard, number * all / 10);
+            wait_for(received, number * all / 10);
             let broker = server.kill_broker();
             eventually("its end", || (!is_alive(broker)).then_some(()));
         }

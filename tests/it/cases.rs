@@ -15,9 +15,9 @@ fn tested_in(file: &str) -> BTreeSet<u32> {
     for line in source.lines().map(str::trim_start) {
         let name = line.strip_prefix("fn case").map(|rest| rest.trim_start_matches(['s', '_']));
         let comment = line.strip_prefix("///").map(str::to_lowercase);
-        let said = comment.as_deref().and_then(|text| text.split_once("case"));
-        let said = said.map(|(_, rest)| rest.trim_start_matches(['s', ' ']));
-        for words in name.into_iter().chain(said) {
+        let output = comment.as_deref().and_then(|text| text.split_once("case"));
+        let output = output.map(|(_, rest)| rest.trim_start_matches(['s', ' ']));
+        for words in name.into_iter().chain(output) {
             cases.extend(numbers(words));
         }
     }
@@ -27,15 +27,15 @@ fn tested_in(file: &str) -> BTreeSet<u32> {
 /// Returns the numbers at the beginning of a text. Two numbers joined by `to` are a range.
 fn numbers(text: &str) -> Vec<u32> {
     let mut found: Vec<u32> = Vec::new();
-    let mut goes_on = false;
+    let mut is_range = false;
     for word in text.split(['_', ' ', ',', ':', '.']).filter(|word| !word.is_empty()) {
         match (word, word.parse::<u32>()) {
-            (_, Ok(number)) if goes_on => {
+            (_, Ok(number)) if is_range => {
                 found.extend(found.last().map_or(number, |last| last + 1)..=number);
-                goes_on = false;
+                is_range = false;
             }
             (_, Ok(number)) => found.push(number),
-            ("to", _) => goes_on = true,
+            ("to", _) => is_range = true,
             ("and" | "legacy", _) => {}
             _ => break,
         }

@@ -66,7 +66,7 @@ fn no_header_that_a_client_chooses_opens_a_bound_path() {
     }
     let named = php().target("/any").header("Sec-WebSocket-Protocol", "Named");
     is_refused(&server, &named);
-    assert_eq!(backend.heard().len(), 0);
+    assert_eq!(backend.received().len(), 0);
     let mut script = php().target("/all").header("Cookie", "PHPSESSID=ok1").upgrade(server.port);
     script.expect_ready();
 }
@@ -96,7 +96,7 @@ fn a_script_through_an_untrusted_proxy_needs_a_session() {
     let mut local = ask("127.0.0.9", "127.0.0.1");
     local.expect_upgrade();
     local.expect_ready();
-    let mut stranger = ask("127.0.0.9", "203.0.113.9");
-    stranger.expect_upgrade();
-    stranger.expect_closed(1008);
+    let mut other_proxy = ask("127.0.0.9", "203.0.113.9");
+    other_proxy.expect_upgrade();
+    other_proxy.expect_closed(1008);
 }

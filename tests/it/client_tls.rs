@@ -20,11 +20,11 @@ fn server_with(certificate: &str, key: &KeyPair) -> Server {
 /// A certificate as `openssl req -x509` makes it: self-signed, with a common name.
 fn authority(common_name: &str, names: &[&str]) -> (String, KeyPair) {
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut wanted = CertificateParams::new(names).unwrap();
-    wanted.distinguished_name.push(DnType::CommonName, common_name);
-    wanted.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let mut expected = CertificateParams::new(names).unwrap();
+    expected.distinguished_name.push(DnType::CommonName, common_name);
+    expected.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
-    (wanted.self_signed(&key).unwrap().pem(), key)
+    (expected.self_signed(&key).unwrap().pem(), key)
 }
 
 #[track_caller]
@@ -76,8 +76,8 @@ fn a_certificate_of_an_authority_that_is_named_is_trusted() {
     let root_pem = root.self_signed(&root_key).unwrap().pem();
     let issuer = rcgen::Issuer::new(root, root_key);
     let key = KeyPair::generate().unwrap();
-    let wanted = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-    let server = server_with(&wanted.signed_by(&key, &issuer).unwrap().pem(), &key);
+    let expected = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let server = server_with(&expected.signed_by(&key, &issuer).unwrap().pem(), &key);
     server.folder.write("root.pem", &root_pem);
     expect(&publish(&server, "127.0.0.1", &["--ca", "root.pem"]), 0, "reached 0 clients");
     expect(&publish(&server, "127.0.0.1", &["--ca", "cert.pem"]), 0, "reached 0 clients");

@@ -119,7 +119,7 @@ fn key_and_secret_are_in_the_query_and_in_the_request() {
 
 #[test]
 fn any_other_close_is_the_refusal() {
-    for (code, reason, exit, told) in [
+    for (code, reason, exit, expected_text) in [
         (1008, "sending is not authorized", 77, "the server refused: Close 1008, sending is not"),
         (1000, "no", 69, "the server refused: Close 1000, no"),
         (1013, "a\u{1b}[2Jb", 69, "Close 1013, a\\u{1b}[2Jb"),
@@ -130,7 +130,7 @@ fn any_other_close_is_the_refusal() {
             socket.close(close(code, reason)).unwrap();
             read_to_end(&mut socket);
         });
-        expect_end(&run(&guest.url(), "publish --tag a=b x"), exit, told);
+        expect_end(&run(&guest.url(), "publish --tag a=b x"), exit, expected_text);
         guest.served();
     }
 }
@@ -191,7 +191,7 @@ fn a_refusal_after_the_acknowledgement_is_reported() {
 
 #[test]
 fn a_refusal_by_http_is_reported_with_its_reason() {
-    for (answer, exit, told) in [
+    for (answer, exit, expected_text) in [
         ("401 Unauthorized|{\"error\":\"wrong key\"}", 77, "HTTP 401 Unauthorized: wrong key"),
         ("403 Forbidden|{\"error\":\"wrong origin\"}", 77, "HTTP 403 Forbidden: wrong origin"),
         (
@@ -214,7 +214,7 @@ fn a_refusal_by_http_is_reported_with_its_reason() {
                 }
                 stream.write_all(response.as_bytes()).unwrap();
             });
-            expect_end(&run(&guest.url(), command), exit, told);
+            expect_end(&run(&guest.url(), command), exit, expected_text);
             guest.served();
         }
     }

@@ -125,24 +125,24 @@ fn case_90_without_a_port_it_is_80() {
 
 #[test]
 fn case_91_console_and_ini_both_take_effect() {
-    let (wanted, decoy) = (free_port(), free_port());
+    let (expected, decoy) = (free_port(), free_port());
     let folder = Folder::new();
     folder.write("websock.ini", &format!("adress = ws://127.0.0.1:{decoy}\n"));
-    let ini = format!("adress = ws://127.0.0.1:{wanted}\nconsole = false\nworkers = 1\n");
+    let ini = format!("adress = ws://127.0.0.1:{expected}\nconsole = false\nworkers = 1\n");
     folder.write("x.ini", &ini);
     let server = Server::run(folder, &["serve", "-console", "-i", "x.ini"], &[]);
-    assert_eq!(server.port, wanted);
+    assert_eq!(server.port, expected);
     server.open(&Open::web()).expect_silence();
 }
 
 #[test]
 fn case_91_the_old_spelling_of_the_address_flag_wins_over_the_file() {
-    let (wanted, decoy) = (free_port(), free_port());
+    let (expected, decoy) = (free_port(), free_port());
     let folder = Folder::new();
     folder.write("websock.ini", &format!("adress = ws://127.0.0.1:{decoy}\nworkers = 1\n"));
-    let address = format!("ws://127.0.0.1:{wanted}");
+    let address = format!("ws://127.0.0.1:{expected}");
     let server = Server::run(folder, &["serve", "-adress", &address, "-i", "websock.ini"], &[]);
-    assert_eq!(server.port, wanted);
+    assert_eq!(server.port, expected);
 }
 
 #[test]

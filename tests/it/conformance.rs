@@ -56,8 +56,8 @@ fn run(wstest: &Path, folder: &Folder, port: u16) -> Results {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{}: {said}", ended.status);
+    let printed = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{}: {printed}", ended.status);
     let report = std::fs::read_to_string(folder.path("reports/index.json")).unwrap();
     let report: Value = serde_json::from_str(&report).unwrap();
     let word = |case: &Value, name: &str| case[name].as_str().unwrap().to_owned();

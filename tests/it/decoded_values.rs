@@ -14,7 +14,7 @@ fn half_a_surrogate_pair_becomes_the_replacement_character() {
     let mut chat = Open::at("/chat").upgrade(server.port);
     let mut page = server.open(&Open::web());
     let mut other = server.open(&Open::web());
-    for (written, said) in [
+    for (written, output) in [
         (CUT, "cut \u{fffd}"),
         (r#""\udc00\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
         (r#""\ud83d\n\u00e9""#, "\u{fffd}\n\u{e9}"),
@@ -24,8 +24,8 @@ fn half_a_surrogate_pair_becomes_the_replacement_character() {
         let packet = format!(r#"{{"opcode":"broadcast","message":{written}}}"#);
         page.text(&packet);
         page.expect_next();
-        room.expect_text(said);
-        echo.expect_text(said);
+        room.expect_text(output);
+        echo.expect_text(output);
         other.expect_text(&packet);
         chat.expect_text(&format!(r#"{{"action":"echo","data":{written}}}"#));
     }

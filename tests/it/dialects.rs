@@ -1,6 +1,6 @@
 //! Publications of one dialect reach clients of the others, in their own format.
 
-use crate::harness::{Open, Server, Setup, broadcast, heard_nothing};
+use crate::harness::{Open, Server, Setup, broadcast, received_nothing};
 
 const FR: &str = r#"{"language":"FR"}"#;
 
@@ -15,7 +15,7 @@ fn a_page_of_phpws_is_in_the_group_that_it_names() {
     gomoob.expect_text(r#"{"n": 1}"#);
     french.expect_text(r#"{"opcode":"broadcast","message":{"n": 1}}"#);
     english.expect_silence();
-    heard_nothing(&mut english, &mut script);
+    received_nothing(&mut english, &mut script);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_packet_reaches_gomoobs_clients_as_its_message() {
         other.expect_text(&packet);
         gomoob.expect_text(message);
     }
-    page.heard_nothing_of_its_own();
+    page.received_nothing_of_its_own();
 }
 
 #[test]

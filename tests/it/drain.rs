@@ -22,14 +22,14 @@ const CLEARLY_BEFORE: Duration = Duration::from_secs(1);
 struct Story {
     /// The times at which its own messages were acknowledged, in order.
     acknowledged: Vec<Instant>,
-    heard: HashSet<String>,
+    received: HashSet<String>,
     ended_at: Instant,
 }
 
 /// Reads until the Close, and answers it by disconnecting.
 fn listen(mut client: Raw) -> Story {
     let mut story =
-        Story { acknowledged: Vec::new(), heard: HashSet::new(), ended_at: Instant::now() };
+        Story { acknowledged: Vec::new(), received: HashSet::new(), ended_at: Instant::now() };
     while let Ok(frame) = client.frame_or_end() {
         if frame.is_close() {
             assert_eq!(frame.close_code(), Some(1001));
@@ -37,7 +37,7 @@ fn listen(mut client: Raw) -> Story {
         }
         match frame.as_text() {
             NEXT => story.acknowledged.push(Instant::now()),
-            text => drop(story.heard.insert(text.to_owned())),
+            text => drop(story.received.insert(text.to_owned())),
         }
     }
     story.ended_at = Instant::now();
@@ -70,7 +70,7 @@ fn lost(stories: &[Story]) -> Vec<String> {
             let text = message(by, number);
             let missed = stories.iter().enumerate().filter(|(client, other)| {
                 let was_there = *at + CLEARLY_BEFORE < other.ended_at;
-                *client != by && was_there && !other.heard.contains(&text)
+                *client != by && was_there && !other.received.contains(&text)
             });
             lost.extend(missed.map(|(client, _)| format!("{text} by {client}")));
         }
@@ -115,9 +115,9 @@ fn publications_after_a_broker_death_in_a_drain_are_delivered() {
     assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
     assert_eq!(lost(&stories), [""; 0]);
     let acknowledged = stories.iter().filter(|story| !story.acknowledged.is_empty()).count();
-    let heard = stories.iter().map(|story| story.heard.len()).max();
+    let received = stories.iter().map(|story| story.received.len()).max();
     assert!(acknowledged >= CLIENTS / 2, "{acknowledged} of {CLIENTS} were acknowledged");
-    assert!(heard >= Some(CLIENTS / 2), "{heard:?} messages at most reached one client");
+    assert!(received >= Some(CLIENTS / 2), "{received:?} messages at most reached one client");
 }
 
 /// Without the wait, the first client would be closed before the new broker knows any client.
@@ -137,7 +137,7 @@ fn a_drain_delivers_what_was_acknowledged_during_a_hang() {
     });
     assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
     for (client, story) in stories.iter().enumerate() {
-        assert_eq!(story.heard.len(), (CLIENTS - 1) * 10, "by {client}");
+        assert_eq!(story.received.len(), (CLIENTS - 1) * 10, "by {client}");
     }
 }
 

@@ -219,9 +219,9 @@ fn a_reload_changes_the_names_for_new_connections_only() {
     let mut foo = open(&server, &offering("Foo"), Some("Foo"));
     let head = "[websocketserver]\nadress = ws://127.0.0.1:0\nworkers = 2\n";
     server.folder.write("websock.ini", &format!("{head}[echo]\napplications = Baz\n"));
-    let said = server.command(&["reload"]);
-    assert_eq!(said.code, Some(0), "{}", said.text);
-    assert!(said.text.contains("echo.applications"), "{}", said.text);
+    let output = server.command(&["reload"]);
+    assert_eq!(output.code, Some(0), "{}", output.text);
+    assert!(output.text.contains("echo.applications"), "{}", output.text);
     echoes(&mut foo);
     offering("Foo").ask(server.port).expect_refusal(400);
     echoes(&mut open(&server, &offering("Baz"), Some("Baz")));

@@ -41,7 +41,7 @@ fn fragments_come_back_as_one_message_and_a_ping_between_them_at_once() {
     let server = server();
     let mut client = open().upgrade(server.port);
     client.send(frames::text_begins("one, "));
-    client.send(frames::goes_on("two"));
+    client.send(frames::continues("two"));
     client.send(frames::ping("still there?"));
     client.expect_pong(b"still there?");
     client.send(frames::ends(", three"));
@@ -86,7 +86,7 @@ fn it_takes_no_publications() {
     expect_only(&mut echo, "mine");
     echo.text(broadcast("not a packet here"));
     echo.expect_text(&broadcast("not a packet here"));
-    crate::harness::heard_nothing(&mut publisher, &mut witness);
+    crate::harness::received_nothing(&mut publisher, &mut witness);
 }
 
 #[track_caller]

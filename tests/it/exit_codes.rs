@@ -81,11 +81,11 @@ fn a_message_that_fits_no_schema_ends_with_65_and_a_wrong_secret_with_77() {
 #[test]
 fn a_server_that_is_not_there_ends_with_69() {
     let folder = Folder::new();
-    let nobody = format!("ws://127.0.0.1:{}/", closed_port());
-    let finished = run_to_end(&folder, &["publish", "--all", "--url", &nobody, "x"]);
+    let no_server = format!("ws://127.0.0.1:{}/", closed_port());
+    let finished = run_to_end(&folder, &["publish", "--all", "--url", &no_server, "x"]);
     expect(&finished, 69, "nothing was published: ");
-    assert!(finished.text.contains(&nobody) && finished.text.contains("refused"));
-    expect(&run_to_end(&folder, &["subscribe", "--url", &nobody]), 69, &nobody);
+    assert!(finished.text.contains(&no_server) && finished.text.contains("refused"));
+    expect(&run_to_end(&folder, &["subscribe", "--url", &no_server]), 69, &no_server);
     for command in ["status", "reload", "drain", "restart-workers"] {
         expect(&run_to_end(&folder, &[command]), 69, "no server is running");
     }

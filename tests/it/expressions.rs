@@ -47,7 +47,7 @@ impl Member {
     }
 
     /// Returns whether a publication came before the one that all clients get.
-    fn hears(&mut self, text: &str, end: &str) -> bool {
+    fn receives(&mut self, text: &str, end: &str) -> bool {
         let first = self.socket.frame();
         if first.as_text() == end {
             return false;
@@ -62,7 +62,7 @@ impl Member {
 fn obedient() -> Backend {
     Backend::start(|event| match event["text"].as_str() {
         Some(commands) => Act::Answer(200, commands.to_owned()),
-        None => Act::Say(""),
+        None => Act::Commands(""),
     })
 }
 
@@ -84,7 +84,7 @@ fn compare(backend: &Backend, members: &mut [Member], round: usize, expr: &Value
     for member in members.iter_mut() {
         let expected = expression.matches(&member.all());
         matched += u64::from(expected);
-        assert_eq!(member.hears(&text, &end), expected, "{expression}: {:?}", member.tags);
+        assert_eq!(member.receives(&text, &end), expected, "{expression}: {:?}", member.tags);
     }
     let who = &backend.wait_for("who", asked + 1)[asked];
     assert_eq!(who["clients"], matched, "{expression}");

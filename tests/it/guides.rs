@@ -48,8 +48,8 @@ fn every_file_that_a_guide_shows_passes_the_check() {
         let files = blocks(&page, "ini");
         assert!(!files.is_empty(), "{guide} shows no file");
         for ini in &files {
-            let beside = applications.first().unwrap_or(&shipped);
-            let finished = checked(ini, beside);
+            let auth_file = applications.first().unwrap_or(&shipped);
+            let finished = checked(ini, auth_file);
             assert_eq!(finished.code, Some(0), "{guide}:\n{ini}\n{}", finished.text);
         }
         for applications in &applications {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::harness::processes::{is_alive, send_signal};
 use crate::harness::{
-    Bystander, Open, Raw, Server, Setup, broadcast, echo, eventually, heard_nothing, pause,
+    Bystander, Open, Raw, Server, Setup, broadcast, echo, eventually, pause, received_nothing,
 };
 use rustix::process::Signal;
 
@@ -14,23 +14,23 @@ fn a_hung_worker_is_replaced_and_takes_only_its_own_connections_with_it() {
     let server = Server::start();
     let (mut here, mut there) = server.open_apart(&Open::web(), &Open::web());
     let (doomed, survivor) = (server.worker_of(&here), server.worker_of(&there));
-    let mut beside = server.open_on(survivor, &Open::web());
+    let mut other_client = server.open_on(survivor, &Open::web());
     send_signal(doomed, Signal::STOP);
     // The other processes continue meanwhile, even with publications to the clients of the hung worker.
     for number in 0..100 {
         let packet = broadcast(&format!("meanwhile {number}"));
         there.text(&packet);
         there.expect_next();
-        beside.expect_text(&packet);
+        other_client.expect_text(&packet);
     }
-    let said = server.wait_for_output("event=child_unresponsive");
-    assert!(said.contains("ERROR") && said.contains("worker"), "{said}");
+    let printed = server.wait_for_output("event=child_unresponsive");
+    assert!(printed.contains("ERROR") && printed.contains("worker"), "{printed}");
     here.wait_for_end();
     eventually("the end of the hung worker", || (!is_alive(doomed)).then_some(()));
     let workers = server.workers(2);
     assert!(workers.contains(&survivor) && !workers.contains(&doomed), "{workers:?}");
-    heard_nothing(&mut there, &mut beside);
-    Bystander::beside(&server).is_served();
+    received_nothing(&mut there, &mut other_client);
+    Bystander::connect(&server).is_served();
 }
 
 #[test]
@@ -45,15 +45,15 @@ fn publications_during_a_hang_of_the_broker_arrive_once_in_order() {
         publisher.text(packet);
         publisher.expect_next();
     }
-    let mut newcomer = Open::web().ask(server.port);
-    let said = server.wait_for_output("event=child_unresponsive");
-    assert!(said.contains("ERROR") && said.contains("broker"), "{said}");
+    let mut new_client = Open::web().ask(server.port);
+    let printed = server.wait_for_output("event=child_unresponsive");
+    assert!(printed.contains("ERROR") && printed.contains("broker"), "{printed}");
     for packet in &packets {
         receiver.expect_text(packet);
     }
-    newcomer.expect_upgrade();
-    newcomer.expect_ready();
-    heard_nothing(&mut publisher, &mut receiver);
+    new_client.expect_upgrade();
+    new_client.expect_ready();
+    received_nothing(&mut publisher, &mut receiver);
     assert_ne!(server.broker(), hung);
     assert_eq!(server.workers(2), workers, "the workers outlive their broker");
 }
@@ -63,7 +63,7 @@ fn publications_during_a_hang_of_the_broker_arrive_once_in_order() {
 #[test]
 fn a_server_stopped_for_five_seconds_closes_and_kills_nothing() {
     let server = Server::start();
-    let mut bystander = Bystander::beside(&server);
+    let mut bystander = Bystander::connect(&server);
     let mut php = server.open(&Open::php());
     let (workers, broker) = (server.workers(2), server.broker());
     let children = [&[broker], &workers[..]].concat();
@@ -85,10 +85,10 @@ fn a_server_stopped_for_five_seconds_closes_and_kills_nothing() {
     php.expect_next();
     php.expect_text(&echo("still here"));
     assert_eq!((server.workers(2), server.broker()), (workers, broker));
-    let said = server.output();
+    let printed = server.output();
     assert!(
-        !said.contains("event=child_unresponsive") && !said.contains("event=child_died"),
-        "{said}"
+        !printed.contains("event=child_unresponsive") && !printed.contains("event=child_died"),
+        "{printed}"
     );
 }
 
@@ -96,7 +96,7 @@ fn a_server_stopped_for_five_seconds_closes_and_kills_nothing() {
 #[test]
 fn a_hangup_signal_ends_no_child() {
     let server = Server::start();
-    let mut bystander = Bystander::beside(&server);
+    let mut bystander = Bystander::connect(&server);
     let before = server.children();
     before.iter().for_each(|(pid, _)| send_signal(*pid, Signal::HUP));
     bystander.is_served();

@@ -2,7 +2,7 @@
 //! bystander must be served normally, and nothing may be left afterwards.
 
 use crate::harness::processes::send_signal;
-use crate::harness::watch::{beside, cpu_time_of_workers, resident_of_workers};
+use crate::harness::watch::{cpu_time_of_workers, resident_of_workers, with_bystander_opened_by};
 use crate::harness::{Bystander, NEXT, Open, Raw, Server, Setup, eventually};
 use rustix::process::Signal;
 
@@ -55,7 +55,7 @@ fn fault_6_and_27_wrong_origins_are_refused_before_the_backend_is_asked() {
 #[test]
 fn fault_27_missing_wrong_and_huge_tokens_are_refused() {
     let server = server();
-    beside(&server, bystander, |bystander| {
+    with_bystander_opened_by(&server, bystander, |bystander| {
         let before = resident_of_workers(&server);
         let (long, huge) = ("s".repeat(7000), "s".repeat(1024 * 1024));
         for (secret, status) in [
@@ -87,7 +87,7 @@ fn fault_27_missing_wrong_and_huge_tokens_are_refused() {
 fn fault_27_ten_thousand_guesses_are_denied_and_not_logged() {
     const GUESSES: usize = 5_000;
     let server = server();
-    beside(&server, bystander, |bystander| {
+    with_bystander_opened_by(&server, bystander, |bystander| {
         let mut guesser = Open::web().target("/web?key=shop").ready(server.port);
         for number in 0..GUESSES {
             let open = Open::at(&format!("/web?key=bank&secret=gue55-{number}"));
@@ -118,8 +118,8 @@ fn fault_27_ten_thousand_guesses_are_denied_and_not_logged() {
         let counts = log.split("event=more_handshakes_refused unshown=").skip(1);
         let unshown =
             counts.filter_map(|rest| rest.split_whitespace().next()?.parse::<usize>().ok());
-        let told = log.matches(" event=handshake_refused ").count() + unshown.sum::<usize>();
-        (told >= GUESSES).then_some(())
+        let logged = log.matches(" event=handshake_refused ").count() + unshown.sum::<usize>();
+        (logged >= GUESSES).then_some(())
     });
 }
 
@@ -128,7 +128,7 @@ fn fault_27_ten_thousand_guesses_are_denied_and_not_logged() {
 #[test]
 fn fault_27_a_nearly_right_guess_costs_what_a_wrong_one_costs() {
     let server = Setup::new().auth(AUTH).start();
-    beside(&server, bystander, |_| {
+    with_bystander_opened_by(&server, bystander, |_| {
         let cost_of = |credentials: &str| {
             let request = Open::at(&format!("/web?{credentials}")).request();
             let before = cpu_time_of_workers(&server);

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use crate::harness::processes::send_signal;
 use crate::harness::watch::resident_of_workers;
-use crate::harness::{Open, Raw, Server, beside_a_bystander, echo, frames, pause};
+use crate::harness::{Open, Raw, Server, echo, frames, pause, with_a_bystander};
 use rustix::net::sockopt;
 use rustix::process::Signal;
 
 #[test]
 fn fault_5_frames_before_the_upgrade_wait_and_are_served_in_order() {
     let server = Server::start();
-    beside_a_bystander(&server, |_| {
+    with_a_bystander(&server, |_| {
         let packets: Vec<_> = (0..20).map(|number| echo(&format!("early {number}"))).collect();
         let early: Vec<u8> = packets.iter().flat_map(frames::text).collect();
         let mut client = Raw::connect(server.port);
@@ -81,7 +81,7 @@ fn send_until_stuck(writer: &mut impl Write, bytes: &[u8]) -> usize {
 #[test]
 fn fault_5_a_second_request_is_not_a_frame() {
     let server = Server::start();
-    beside_a_bystander(&server, |_| {
+    with_a_bystander(&server, |_| {
         let mut client = server.open(&Open::web());
         client.send(Open::web().request());
         client.expect_closed_somehow(1002);

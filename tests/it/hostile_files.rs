@@ -118,10 +118,10 @@ fn fault_29_a_file_that_others_can_write_is_served_with_a_warning() {
     let mode = std::fs::Permissions::from_mode(0o660);
     std::fs::set_permissions(folder.path("auth.yml"), mode).unwrap();
     let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
-    let said = server.output();
+    let printed = server.output();
     assert!(
-        said.contains("auth.yml: can be written by others") || said.contains("chmod"),
-        "{said}"
+        printed.contains("auth.yml: can be written by others") || printed.contains("chmod"),
+        "{printed}"
     );
     server.open(&Open::web().target("/web?key=shop"));
 }
@@ -160,11 +160,11 @@ fn fault_30_a_hostile_websock_ini_is_refused_with_all_findings_at_once() {
         writeln!(text, "{line}").unwrap();
     }
     folder.write("websock.ini", &text);
-    let said = refused(&folder, &[]);
+    let printed = refused(&folder, &[]);
     for ((line, word), number) in WRONG.iter().zip(lines_before + 1..) {
         let place = format!("websock.ini:{number}: ");
-        let finding = said.lines().find(|finding| finding.contains(&place));
-        let finding = finding.unwrap_or_else(|| panic!("nothing about {line:?} in\n{said}"));
+        let finding = printed.lines().find(|finding| finding.contains(&place));
+        let finding = finding.unwrap_or_else(|| panic!("nothing about {line:?} in\n{printed}"));
         assert!(finding.contains(word), "not about {word:?}: {finding}");
         // An error names the problem and then the expected value.
         assert!(finding.contains("; "), "{finding}");
@@ -184,8 +184,8 @@ fn fault_30_limits_that_contradict_each_other_are_refused() {
     ] {
         let folder = Folder::new();
         folder.write("websock.ini", &ini(lines).0);
-        let said = refused(&folder, &["websock.ini:4:"]);
-        assert!(said.contains(word), "no {word:?} in\n{said}");
+        let printed = refused(&folder, &["websock.ini:4:"]);
+        assert!(printed.contains(word), "no {word:?} in\n{printed}");
     }
 }
 
@@ -200,8 +200,11 @@ fn fault_30_bytes_that_are_not_text_are_refused() {
     for (bytes, word) in cases {
         let folder = Folder::new();
         std::fs::write(folder.path("websock.ini"), bytes).unwrap();
-        let said = refused(&folder, &["websock.ini", word]);
-        assert!(!said.contains('\x1b') && !said.contains('\0'), "control characters are shown");
+        let printed = refused(&folder, &["websock.ini", word]);
+        assert!(
+            !printed.contains('\x1b') && !printed.contains('\0'),
+            "control characters are shown"
+        );
     }
 }
 

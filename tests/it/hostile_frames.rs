@@ -2,11 +2,11 @@
 //! be served normally, and nothing may be left afterwards.
 
 use crate::harness::frames::{
-    BINARY, CLOSE, CONTINUATION, FIN, MASK, MASKED, PING, PONG, RSV, TEXT, announces, ends,
-    goes_on, masked, text_begins,
+    BINARY, CLOSE, CONTINUATION, FIN, MASK, MASKED, PING, PONG, RSV, TEXT, announces, continues,
+    ends, masked, text_begins,
 };
 use crate::harness::watch::{cpu_time_of_workers, resident_of_workers};
-use crate::harness::{Open, Raw, Server, Setup, beside_a_bystander, echo, frames};
+use crate::harness::{Open, Raw, Server, Setup, echo, frames, with_a_bystander};
 
 /// Sends frames to a new client and expects a Close with this code. Returns the reason.
 #[track_caller]
@@ -61,7 +61,7 @@ fn frames_against_the_protocol() -> Vec<(Vec<u8>, &'static str)> {
 #[test]
 fn fault_9_protocol_violations_are_closed_1002_with_the_rule() {
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for (bytes, name) in frames_against_the_protocol() {
             assert_eq!(closed(&server, &bytes, 1002), name, "for {bytes:02x?}");
             bystander.is_served();
@@ -92,7 +92,7 @@ fn lengths_against_the_protocol() -> Vec<Vec<u8>> {
 #[test]
 fn fault_10_lengths_are_judged_at_the_head_of_the_frame() {
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let before = resident_of_workers(&server);
         for bytes in lengths_against_the_protocol() {
             closed(&server, &bytes, 1002);
@@ -118,16 +118,16 @@ fn fault_10_lengths_are_judged_at_the_head_of_the_frame() {
 #[test]
 fn fault_11_a_message_without_end_is_closed_1009_when_it_passes_the_limit() {
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut client = server.open(&Open::web());
         let piece = "x".repeat(65_536);
         client.send(text_begins(&piece));
         for _ in 1..80 {
-            client.send(goes_on(&piece));
+            client.send(continues(&piece));
             bystander.is_served();
         }
         client.expect_silence();
-        client.send(goes_on("x"));
+        client.send(continues("x"));
         client.expect_closed_somehow(1009);
     });
 }
@@ -136,16 +136,16 @@ fn fault_11_a_message_without_end_is_closed_1009_when_it_passes_the_limit() {
 #[test]
 fn fault_12_dust_is_closed_1009_at_the_limit_on_pieces() {
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for piece in ["", "x"] {
             let mut dust = text_begins(piece);
-            (0..200_000).for_each(|_| dust.extend(goes_on(piece)));
+            (0..200_000).for_each(|_| dust.extend(continues(piece)));
             assert_eq!(closed(&server, &dust, 1009), "message in too many pieces");
             bystander.is_served();
         }
         let mut client = server.open(&Open::web());
         let mut pieces = text_begins("{");
-        (0..900).for_each(|_| pieces.extend(goes_on(" ")));
+        (0..900).for_each(|_| pieces.extend(continues(" ")));
         pieces.extend(ends("}"));
         client.send(pieces);
         client.expect_next();
@@ -157,10 +157,10 @@ fn fault_12_dust_is_closed_1009_at_the_limit_on_pieces() {
 #[test]
 fn fault_12_small_pieces_within_the_limit_cost_the_same_each() {
     let server = Setup::new().ini("maxMessage = 2M").start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut client = server.open(&Open::web());
         client.send(text_begins("\""));
-        let half = goes_on("x".repeat(64)).repeat(16_000);
+        let half = continues("x".repeat(64)).repeat(16_000);
         let mut cost_of_half = || {
             let before = cpu_time_of_workers(&server);
             client.send(&half);
@@ -206,16 +206,16 @@ fn fault_13_bad_utf_8_is_closed_1007() {
         b"\"\xe2\x28\xa1\"",
     ];
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for text in bad {
             closed_1007(&server, &frames::text(text));
             let (first, rest) = text.split_at(1);
-            let pieces = rest.iter().flat_map(|byte| goes_on([*byte]));
+            let pieces = rest.iter().flat_map(|byte| continues([*byte]));
             let pieces: Vec<u8> = text_begins(first).into_iter().chain(pieces).collect();
             closed_1007(&server, &[pieces, ends("")].concat());
             bystander.is_served();
         }
-        let split = [text_begins(b"\"\xe2"), goes_on(b"\x82"), ends(b"\"")].concat();
+        let split = [text_begins(b"\"\xe2"), continues(b"\x82"), ends(b"\"")].concat();
         closed_1007(&server, &split);
     });
 }
@@ -223,9 +223,9 @@ fn fault_13_bad_utf_8_is_closed_1007() {
 #[test]
 fn fault_13_bad_utf_8_is_noticed_before_the_message_or_its_frame_ends() {
     let server = Server::start();
-    beside_a_bystander(&server, |_| {
+    with_a_bystander(&server, |_| {
         closed(&server, &text_begins(b"early \xff and more"), 1007);
-        closed(&server, &[text_begins(b"\"\xe2\x82"), goes_on(b"x")].concat(), 1007);
+        closed(&server, &[text_begins(b"\"\xe2\x82"), continues(b"x")].concat(), 1007);
         // A long frame of which only a few bytes have arrived.
         let mut begun = announces(FIN | TEXT, 1_000_000);
         begun.extend(b"\"\xff".iter().zip(MASK).map(|(byte, mask)| byte ^ mask));
@@ -239,7 +239,7 @@ fn fault_13_a_character_may_be_cut_by_pieces() {
     let mut client = server.open(&Open::web());
     let packet = echo("€😀");
     let mut bytes = text_begins("");
-    packet.bytes().for_each(|byte| bytes.extend(goes_on([byte])));
+    packet.bytes().for_each(|byte| bytes.extend(continues([byte])));
     bytes.extend(ends(""));
     client.send(bytes);
     client.expect_next();
@@ -249,7 +249,7 @@ fn fault_13_a_character_may_be_cut_by_pieces() {
 #[test]
 fn fault_14_bad_close_frames_are_answered_and_closed() {
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         assert_eq!(closed(&server, &masked(FIN | CLOSE, [3]), 1002), "close with half a code");
         for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
             let why = closed(&server, &frames::close(code, ""), 1002);
@@ -265,7 +265,7 @@ fn fault_14_bad_close_frames_are_answered_and_closed() {
 #[test]
 fn fault_14_good_close_frames_are_echoed() {
     let server = Server::start();
-    beside_a_bystander(&server, |_| {
+    with_a_bystander(&server, |_| {
         for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999] {
             assert_eq!(closed(&server, &frames::close(code, "for a reason"), code), "for a reason");
         }
@@ -287,7 +287,7 @@ fn fault_16_compression_is_not_agreed_whatever_is_offered() {
         "x-webkit-deflate-frame, permessage-deflate;;;=,,;",
     ];
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for offer in offers {
             let open = Open::web().header("Sec-WebSocket-Extensions", offer);
             let mut client: Raw = open.ask(server.port);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::watch::{cpu_time_of_workers, resident_of_workers};
 use crate::harness::{
-    DEADLINE, KEY, Open, Raw, Server, Setup, beside_a_bystander, eventually, pause,
+    DEADLINE, KEY, Open, Raw, Server, Setup, eventually, pause, with_a_bystander,
 };
 
 /// Sends a head that must be refused before the upgrade.
@@ -28,7 +28,7 @@ fn addresses() -> impl Iterator<Item = String> {
 #[test]
 fn fault_1_a_head_that_never_gets_complete_ends_at_its_deadline() {
     let server = Setup::new().ini("handshakeTimeout = 1s").start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let before = resident_of_workers(&server);
         let begin = Instant::now();
         let mut slow: Vec<_> =
@@ -70,7 +70,7 @@ fn is_answered(client: &Raw) -> bool {
 #[test]
 fn fault_1_slow_handshakes_do_not_block_new_connections() {
     let server = Setup::new().ini("handshakeTimeout = 1s").start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let begin = b"GET /web HTTP/1.1\r\nX: ";
         let slow: Vec<_> = addresses()
             .take(2 * 1024 + 200)
@@ -90,7 +90,7 @@ fn fault_1_slow_handshakes_do_not_block_new_connections() {
 #[test]
 fn fault_1_a_silent_peer_is_closed_at_the_deadline() {
     let server = Setup::new().ini("handshakeTimeout = 1s").start();
-    beside_a_bystander(&server, |_| {
+    with_a_bystander(&server, |_| {
         let begin = Instant::now();
         Raw::connect(server.port).wait_for_end();
         let waited = begin.elapsed();
@@ -102,7 +102,7 @@ fn fault_1_a_silent_peer_is_closed_at_the_deadline() {
 #[test]
 fn fault_2_a_head_without_end_is_refused_at_its_limit() {
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let begin = "GET /web HTTP/1.1\r\nHost: h\r\n";
         let before = resident_of_workers(&server);
         refused(&server, &format!("{begin}X-Long: {}", "a".repeat(20_000)), &[431]);
@@ -148,7 +148,7 @@ fn a_head_may_be_as_long_as_max_head() {
 #[test]
 fn many_long_heads_at_once_take_a_bounded_part_of_the_memory() {
     let server = Setup::new().ini("maxHead = 64K\nhandshakeTimeout = 60s").start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let before = resident_of_workers(&server);
         let begun = format!("GET /web HTTP/1.1\r\nX: {}", "a".repeat(60_000));
         let begin = |from: String| {
@@ -173,7 +173,7 @@ fn many_long_heads_at_once_take_a_bounded_part_of_the_memory() {
 #[test]
 fn fault_2_a_head_without_end_in_single_bytes_is_refused_at_its_limit() {
     let server = Server::start();
-    beside_a_bystander(&server, |_| {
+    with_a_bystander(&server, |_| {
         let mut client = Raw::connect(server.port);
         let head = format!("GET /web HTTP/1.1\r\nX-Long: {}", "a".repeat(16384));
         for byte in head.bytes().take(16384) {
@@ -190,7 +190,7 @@ fn fault_2_every_byte_of_a_long_head_costs_the_same() {
     const PEERS: usize = 60;
     const BYTES: usize = 1000;
     let server = Setup::new().ini("handshakeTimeout = 60s").start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut clients: Vec<_> = (0..PEERS).map(|_| Raw::connect(server.port)).collect();
         let mut cost_of = |filler: &str| {
             clients.iter_mut().for_each(|client| client.send(filler));
@@ -240,7 +240,7 @@ fn fault_3_a_wrong_upgrade_is_refused() {
         (web().without("Upgrade"), &[400]),
         (web().header("Upgrade", "h2c"), &[400]),
     ];
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for (open, statuses) in wrong {
             refused(&server, &open.request(), statuses);
             bystander.is_served();
@@ -284,7 +284,7 @@ fn fault_4_tricks_with_headers_are_refused() {
         right.replacen("GET /web HTTP/1.1", " GET /web HTTP/1.1", 1),
         right.replacen("GET /web HTTP/1.1", "", 1),
     ];
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for head in tricks {
             refused(&server, &head, &[400]);
             bystander.is_served();
@@ -296,7 +296,7 @@ fn fault_4_tricks_with_headers_are_refused() {
 #[test]
 fn fault_4_many_blanks_and_many_extensions_are_cheap() {
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let cost_of = |value: &str| {
             let open = Open::web().header("Sec-WebSocket-Protocol", value);
             let before = cpu_time_of_workers(&server);

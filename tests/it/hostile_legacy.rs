@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::harness::hixie::{self, KEY3};
 use crate::harness::raw_php::GREETING;
-use crate::harness::{NEXT, Raw, Server, Setup, beside_a_bystander, broadcast, pause};
+use crate::harness::{NEXT, Raw, Server, Setup, broadcast, pause, with_a_bystander};
 
 fn serving(lines: &str) -> Server {
     Setup::new()
@@ -13,7 +13,7 @@ fn serving(lines: &str) -> Server {
         .start()
 }
 
-fn say(server: &Server, bytes: impl AsRef<[u8]>) -> Raw {
+fn send_first(server: &Server, bytes: impl AsRef<[u8]>) -> Raw {
     let mut client = Raw::connect(server.port);
     client.send(bytes);
     client
@@ -21,14 +21,14 @@ fn say(server: &Server, bytes: impl AsRef<[u8]>) -> Raw {
 
 /// Opens a script that has read its `ready`.
 fn script(server: &Server) -> Raw {
-    let mut client = say(server, GREETING);
+    let mut client = send_first(server, GREETING);
     client.expect_raw_ready();
     client
 }
 
 /// Opens a browser of 2010 that has read its `ready`.
 fn browser(server: &Server) -> Raw {
-    let mut client = say(server, hixie::draft_76("/web", ""));
+    let mut client = send_first(server, hixie::draft_76("/web", ""));
     hixie::read_answer(&mut client);
     hixie::read_text(&mut client);
     client
@@ -37,13 +37,13 @@ fn browser(server: &Server) -> Raw {
 #[test]
 fn impossible_keys_of_draft_76_are_refused() {
     let server = serving("");
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let many = "9".repeat(400);
         let blanks = format!("1{}", " 2".repeat(2000));
         for key in ["12345", "1234567890123 4", &format!("{many} 9"), "1  1", &blanks, ""] {
             let keys = format!("Sec-WebSocket-Key1: {key}\r\nSec-WebSocket-Key2: 1 2\r\n");
             let request = [&hixie::draft_75("/web", &keys)[..], KEY3].concat();
-            say(&server, request).expect_refusal(400);
+            send_first(&server, request).expect_refusal(400);
             bystander.is_served();
         }
     });
@@ -52,15 +52,15 @@ fn impossible_keys_of_draft_76_are_refused() {
 #[test]
 fn eight_bytes_that_never_come_end_with_the_handshakes_deadline() {
     let server = serving("handshakeTimeout = 300ms");
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let request = hixie::draft_76("/web", "");
         for missing in [8, 1] {
-            let mut client = say(&server, &request[..request.len() - missing]);
+            let mut client = send_first(&server, &request[..request.len() - missing]);
             bystander.is_served();
             client.expect_refusal(408);
         }
         for greeting in ["php process\n", "php process\nGET /ph", "php pro"] {
-            let mut client = say(&server, greeting);
+            let mut client = send_first(&server, greeting);
             bystander.is_served();
             if greeting.ends_with("pro") {
                 client.expect_refusal(408);
@@ -69,15 +69,15 @@ fn eight_bytes_that_never_come_end_with_the_handshakes_deadline() {
                 client.expect_raw_end(word);
             }
         }
-        say(&server, "<policy-file").expect_refusal(408);
-        say(&server, "GET /php HTTP/1.1\r\n\r\n        Host: h\r\n").expect_refusal(408);
+        send_first(&server, "<policy-file").expect_refusal(408);
+        send_first(&server, "GET /php HTTP/1.1\r\n\r\n        Host: h\r\n").expect_refusal(408);
     });
 }
 
 #[test]
 fn texts_without_end_end_at_the_limit() {
     let server = serving("");
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut old = browser(&server);
         old.send(b"\0");
         for _ in 0..65 {
@@ -100,16 +100,16 @@ fn texts_without_end_end_at_the_limit() {
 #[test]
 fn half_a_value_is_ended_by_a_pause_and_an_endless_line_by_the_limit() {
     let server = serving("");
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut half = script(&server);
         half.send(r#"{"opcode":"broad"#);
         half.expect_raw_end(NEXT);
         bystander.is_served();
-        let mut endless = say(&server, format!("php process\nGET /{}", "x".repeat(8192)));
+        let mut endless = send_first(&server, format!("php process\nGET /{}", "x".repeat(8192)));
         let why = r#"{"opcode":"close","error":"the greeting may have 8192 bytes"}"#;
         assert_eq!(endless.read_exactly(why.len()), why.as_bytes());
         endless.wait_for_end();
-        let mut endless = say(&server, "GET /php HTTP/1.1\r\n\r\n        Host: h\r\n");
+        let mut endless = send_first(&server, "GET /php HTTP/1.1\r\n\r\n        Host: h\r\n");
         drop(endless.try_send([b'x'; 9000]));
         endless.expect_refusal(431);
     });
@@ -119,7 +119,7 @@ fn half_a_value_is_ended_by_a_pause_and_an_endless_line_by_the_limit() {
 #[test]
 fn a_text_that_dribbles_has_a_deadline() {
     let server = serving("pingInterval = 0\nmessageTimeout = 3s");
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut old = browser(&server);
         old.send(b"\0");
         for _ in 0..50 {
@@ -136,7 +136,7 @@ fn a_text_that_dribbles_has_a_deadline() {
 #[test]
 fn an_invalid_legacy_frame_closes_its_client_and_is_not_delivered() {
     let server = serving("");
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for bytes in [&b"\x81\x02hi"[..], b"\x80\x02hi", b"\xff\x05hello", b"\x01x\xff", b"GET / "]
         {
             let mut old = browser(&server);
@@ -156,16 +156,16 @@ fn an_invalid_legacy_frame_closes_its_client_and_is_not_delivered() {
 #[test]
 fn a_legacy_client_that_does_not_read_is_closed_and_delays_no_other() {
     let server = serving("");
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let _deaf = browser(&server);
-        let mut hears = browser(&server);
+        let mut receiver = browser(&server);
         let packet = broadcast(&"x".repeat(60_000));
         let mut publisher = browser(&server);
         for _ in 0..60 {
             publisher.send(hixie::text(&packet));
             assert_eq!(hixie::read_text(&mut publisher), NEXT);
-            assert!(hixie::read_text(&mut hears) == packet);
-            bystander.hears(&packet);
+            assert!(hixie::read_text(&mut receiver) == packet);
+            bystander.receives(&packet);
         }
         server.wait_for_output("event=slow_client");
         bystander.is_served();

@@ -5,18 +5,16 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::harness::frames::{BINARY, FIN, announces, ends, goes_on, ping, text, text_begins};
+use crate::harness::frames::{BINARY, FIN, announces, continues, ends, ping, text, text_begins};
 use crate::harness::tls::{ALL_VERSIONS, certificate_in};
-use crate::harness::{
-    Folder, Open, Raw, Server, Setup, beside_a_bystander, echo, eventually, pause,
-};
+use crate::harness::{Folder, Open, Raw, Server, Setup, echo, eventually, pause, with_a_bystander};
 
 /// The time is the same for each frame, whether its bytes arrive slowly or not at all.
 #[test]
 fn fault_18_half_a_frame_is_closed_1008_after_its_time() {
     // No pings interfere.
     let server = Setup::new().ini("pingInterval = 0\nmessageTimeout = 3s").start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut silent = server.open(&Open::web());
         let mut dribbles = server.open(&Open::web());
         for client in [&mut silent, &mut dribbles] {
@@ -79,7 +77,7 @@ impl Drop for Strace {
 pub fn fault_18_system_calls_that_fail_now_and_then_lose_nothing() {
     // No pings interfere.
     let server = Setup::new().ini("pingInterval = 0").start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for injection in [
             "inject=recvfrom:error=EAGAIN:when=3+5",
             "inject=sendto,sendmsg:error=EINTR:when=2+3",
@@ -109,7 +107,7 @@ fn impatient() -> Server {
 #[test]
 fn an_incomplete_message_that_does_not_grow_is_closed_1008() {
     let server = impatient();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut pieces = server.open(&Open::web());
         pieces.send(text_begins("a piece"));
         let mut chunks = server.open(&Open::web());
@@ -121,7 +119,7 @@ fn an_incomplete_message_that_does_not_grow_is_closed_1008() {
         for round in 0..12 {
             // Control frames do not count as progress, and neither does a byte now and then.
             pieces.send(ping("alive"));
-            pieces.send(goes_on("y"));
+            pieces.send(continues("y"));
             chunks.text(format!("chunk {round}"));
             bystander.is_served();
             pause(Duration::from_millis(50));

@@ -78,9 +78,9 @@ fn a_backend_that_comes_back_within_the_deadline_gets_every_event_once() {
     client.expect_pong(b"listening");
     let again = Backend::start_at(address, echo);
     client.expect_text("re: two");
-    let heard = again.heard();
-    assert_eq!(heard.len(), 1);
-    assert_eq!(heard[0].header("x-tagcast-event-id").len(), 36);
+    let requests = again.received();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].header("x-tagcast-event-id").len(), 36);
 }
 
 #[test]
@@ -116,10 +116,10 @@ fn while_the_backend_is_down_when_down_decides_about_openings() {
 #[test]
 fn a_phpws_client_is_answered_in_its_dialect() {
     let backend = Backend::start(|event| match event["event"].as_str() {
-        Some("message") => {
-            Act::Say(r#"[{"command":"fyi","text":"hi"},{"command":"reply","message":{"a":1}}]"#)
-        }
-        _ => Act::Say(""),
+        Some("message") => Act::Commands(
+            r#"[{"command":"fyi","text":"hi"},{"command":"reply","message":{"a":1}}]"#,
+        ),
+        _ => Act::Commands(""),
     });
     let server = start(&backend, "");
     let mut client = Open::at("/chat").ident("me").ready(server.port);
@@ -198,10 +198,10 @@ fn a_client_of_another_tenant_is_refused() {
 #[test]
 fn ticks_come_and_publish_without_a_client() {
     let backend = Backend::start(|event| match event["event"].as_str() {
-        Some("tick") => Act::Say(
+        Some("tick") => Act::Commands(
             r#"[{"command":"publish","to":"resource","text":"tick"},{"command":"who","tag":"x"}]"#,
         ),
-        _ => Act::Say(""),
+        _ => Act::Commands(""),
     });
     let server = start(&backend, "every = 200ms");
     let mut client = chat(&server);
@@ -238,7 +238,7 @@ fn a_drain_waits_for_pending_events() {
         if event["event"] == "message" {
             std::thread::sleep(Duration::from_millis(700));
         }
-        Act::Say("")
+        Act::Commands("")
     });
     let server = start(&backend, "");
     let mut client = chat(&server);
@@ -264,10 +264,10 @@ fn a_reload_changes_the_secret_and_keeps_connections() {
     assert_eq!(server.command(&["reload"]).code, Some(0));
     client.text("x");
     client.expect_text("re: x");
-    let heard = backend.heard().pop().unwrap();
-    let signed = format!("{}.{}", heard.header("x-tagcast-timestamp"), heard.body);
+    let request = backend.received().pop().unwrap();
+    let signed = format!("{}.{}", request.header("x-tagcast-timestamp"), request.body);
     let expected = hmac("another-secret-of-the-chat-for-this-test", &signed);
-    assert_eq!(heard.header("x-tagcast-signature"), expected);
+    assert_eq!(request.header("x-tagcast-signature"), expected);
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_client_that_leaves_while_authorized_is_closed_for_the_backend() {
         if event["event"] == "open" {
             std::thread::sleep(Duration::from_millis(300));
         }
-        Act::Say("")
+        Act::Commands("")
     });
     let ini = format!(
         "maxClients = 1\n[resource /chat]\nkind = http\nurl = {}\napplication = chat",

@@ -20,42 +20,45 @@ fn a_backend_gets_signed_events_of_a_connection_in_order() {
     client.send(frames::close(4001, "bye"));
     client.expect_closed(4001);
     backend.wait_for("close", 1);
-    let heard = backend.heard();
-    hears_of_one_client(&backend);
-    let names: Vec<&str> = heard.iter().map(|it| it.event["event"].as_str().unwrap()).collect();
+    let requests = backend.received();
+    receives_events_of_one_client(&backend);
+    let names: Vec<&str> = requests.iter().map(|it| it.event["event"].as_str().unwrap()).collect();
     assert_eq!(names, ["open", "message", "message", "close"]);
-    assert_eq!(heard[1].event["text"], "h\u{e9}");
-    assert_eq!(heard[2].event["binary"], "AP8=");
-    assert_eq!((&heard[3].event["code"], &heard[3].event["reason"]), (&json!(4001), &json!("bye")));
+    assert_eq!(requests[1].event["text"], "h\u{e9}");
+    assert_eq!(requests[2].event["binary"], "AP8=");
+    assert_eq!(
+        (&requests[3].event["code"], &requests[3].event["reason"]),
+        (&json!(4001), &json!("bye"))
+    );
 }
 
 /// Checks that each event identifies the client and is signed.
-fn hears_of_one_client(backend: &Backend) {
-    for heard in &backend.heard() {
-        let event = &heard.event;
+fn receives_events_of_one_client(backend: &Backend) {
+    for request in &backend.received() {
+        let event = &request.event;
         assert_eq!((&event["resource"], &event["path"]), (&json!("/chat"), &json!("/chat")));
         assert_eq!(event["query"], "key=chat&x=y");
         assert_eq!(event["headers"]["x-thing"], "1");
-        assert_eq!(event["uuid"], backend.heard()[0].event["uuid"]);
+        assert_eq!(event["uuid"], backend.received()[0].event["uuid"]);
         assert_eq!(event["uuid"].as_str().unwrap().len(), 101);
         assert!(event["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
-        assert!(!heard.body.contains(SECRET));
-        assert_eq!(heard.header("content-type"), "application/json");
-        assert_eq!(heard.header("x-tagcast-event"), event["event"]);
-        let signed = format!("{}.{}", heard.header("x-tagcast-timestamp"), heard.body);
-        assert_eq!(heard.header("x-tagcast-signature"), hmac(SECRET, &signed));
+        assert!(!request.body.contains(SECRET));
+        assert_eq!(request.header("content-type"), "application/json");
+        assert_eq!(request.header("x-tagcast-event"), event["event"]);
+        let signed = format!("{}.{}", request.header("x-tagcast-timestamp"), request.body);
+        assert_eq!(request.header("x-tagcast-signature"), hmac(SECRET, &signed));
     }
 }
 
 #[test]
 fn an_accepted_opening_has_its_tags_and_user_at_once() {
     let backend = Backend::start(|event| match event["event"].as_str().unwrap() {
-        "open" => Act::Say(
+        "open" => Act::Commands(
             r#"[{"command":"accept","user":{"id":7},"tags":{"room":"1"}},
                 {"command":"reply","message":"welcome"},
                 {"command":"publish","to":{"tags":{"room":"1"}},"text":"somebody came"}]"#,
         ),
-        _ => Act::Say(""),
+        _ => Act::Commands(""),
     });
     let server = start(&backend, "");
     let mut client = chat(&server);
@@ -69,9 +72,9 @@ fn an_accepted_opening_has_its_tags_and_user_at_once() {
 #[test]
 fn a_refused_opening_gets_403_with_the_reason() {
     let backend = Backend::start(|event| match event["query"].as_str().unwrap() {
-        "how=command" => Act::Say(r#"{"command":"refuse","reason":"the room is full"}"#),
+        "how=command" => Act::Commands(r#"{"command":"refuse","reason":"the room is full"}"#),
         "how=status" => Act::Answer(403, "no JSON".to_owned()),
-        _ => Act::Say(""),
+        _ => Act::Commands(""),
     });
     let server = start(&backend, "");
     for how in ["command", "status"] {
@@ -89,7 +92,7 @@ fn a_refused_opening_gets_403_with_the_reason() {
 #[test]
 fn with_refuse_after_upgrade_a_refusal_is_a_close_with_a_reason() {
     let backend =
-        Backend::start(|_| Act::Say(r#"{"command":"refuse","reason":"the room is full"}"#));
+        Backend::start(|_| Act::Commands(r#"{"command":"refuse","reason":"the room is full"}"#));
     let ini = format!(
         "refuse = afterUpgrade\n[resource /chat]\nkind = http\nurl = {}\napplication = chat",
         backend.url()
@@ -102,7 +105,7 @@ fn with_refuse_after_upgrade_a_refusal_is_a_close_with_a_reason() {
 #[test]
 fn commands_reach_whom_they_name() {
     let backend = Backend::start(|event| {
-        let Some(text) = event["text"].as_str() else { return Act::Say("") };
+        let Some(text) = event["text"].as_str() else { return Act::Commands("") };
         let to: Value = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
         Act::Answer(200, json!([{ "command": "publish", "to": to, "text": "hear" }]).to_string())
     });
@@ -134,19 +137,19 @@ fn commands_reach_whom_they_name() {
 fn the_commands_tags_fyi_presence_and_close_work() {
     let backend = Backend::start(|event| {
         match (event["event"].as_str(), event["text"].as_str()) {
-        (Some("message"), Some("tag")) => Act::Say(
+        (Some("message"), Some("tag")) => Act::Commands(
             r#"[{"command":"tag","set":{"nick":"anna","room":"1"}},{"command":"tag","remove":["room"]},
                 {"command":"who","tags":{"nick":"anna"},"tag":"nick"}]"#,
         ),
         (Some("message"), _) => {
-            Act::Say(r#"{"commands":[{"command":"close","code":4000,"reason":"enough"}]}"#)
+            Act::Commands(r#"{"commands":[{"command":"close","code":4000,"reason":"enough"}]}"#)
         }
         (Some("who"), _) => Act::Answer(
             200,
             json!({ "command": "reply", "message": [event["clients"], event["values"], event["asked"]] })
                 .to_string(),
         ),
-        _ => Act::Say(""),
+        _ => Act::Commands(""),
     }
     });
     let server = start(&backend, "");
@@ -188,10 +191,10 @@ fn the_close_event_follows_the_answer_to_the_last_message() {
         Some("message") => {
             std::thread::sleep(Duration::from_millis(300));
             script.store(true, Ordering::SeqCst);
-            Act::Say("")
+            Act::Commands("")
         }
         Some("close") if !script.load(Ordering::SeqCst) => panic!("it overtook the message"),
-        _ => Act::Say(""),
+        _ => Act::Commands(""),
     });
     let server = start(&backend, "");
     let mut client = chat(&server);
@@ -254,14 +257,14 @@ fn a_client_that_waits_for_its_backend_does_not_count_as_silent() {
 #[test]
 fn an_answer_with_an_invalid_command_is_ignored_and_reported_once() {
     let backend = Backend::start(|event| match event["text"].as_str() {
-        Some("right") => Act::Say(r#"{"command":"reply","text":"right"}"#),
+        Some("right") => Act::Commands(r#"{"command":"reply","text":"right"}"#),
         Some("parse") => {
-            Act::Say(r#"[{"command":"reply","text":"no"},{"command":"reply","txt":"no"}]"#)
+            Act::Commands(r#"[{"command":"reply","text":"no"},{"command":"reply","txt":"no"}]"#)
         }
-        Some("carry") => Act::Say(
+        Some("carry") => Act::Commands(
             r#"[{"command":"reply","text":"no"},{"command":"publish","to":"all","text":"no"},{"command":"accept"}]"#,
         ),
-        _ => Act::Say(""),
+        _ => Act::Commands(""),
     });
     let server = start(&backend, "");
     let mut client = chat(&server);

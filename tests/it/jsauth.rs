@@ -205,16 +205,16 @@ fn a_reload_switches_the_session_check_and_keeps_connections() {
     let mut open = server.open(&Open::web());
     let head = "[websocketserver]\nadress = ws://127.0.0.1:0\nworkers = 2\n";
     server.folder.write("websock.ini", &format!("{head}{}", jsauth(&sessions)));
-    let said = server.command(&["reload"]);
-    assert_eq!(said.code, Some(0), "{}", said.text);
-    assert!(said.text.contains("changed: jsauth.require: off -> true"), "{}", said.text);
+    let printed = server.command(&["reload"]);
+    assert_eq!(printed.code, Some(0), "{}", printed.text);
+    assert!(printed.text.contains("changed: jsauth.require: off -> true"), "{}", printed.text);
     is_refused(&server, &Open::web());
     open.text("{\"opcode\":\"echo\"}");
     open.expect_next();
     // `require` without a key is an error, so the reload changes nothing.
     server.folder.write("websock.ini", &format!("{head}[jsauth]\nrequire = on\n"));
-    let said = server.command(&["reload"]);
-    assert_eq!(said.code, Some(1), "{}", said.text);
+    let printed = server.command(&["reload"]);
+    assert_eq!(printed.code, Some(1), "{}", printed.text);
     server.open(&id("ok1"));
 }
 

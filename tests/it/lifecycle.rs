@@ -121,21 +121,21 @@ fn a_killed_worker_takes_only_its_own_connections_with_it() {
     let server = Server::start();
     let (mut here, mut there) = server.open_apart(&Open::web(), &Open::web());
     let (doomed, survivor) = (server.worker_of(&here), server.worker_of(&there));
-    let mut beside = server.open_on(survivor, &Open::web());
+    let mut other_client = server.open_on(survivor, &Open::web());
     send_signal(doomed, Signal::KILL);
     here.expect_end();
 
-    let mut newcomers: Vec<_> = (0..10).map(|_| server.open(&Open::web())).collect();
-    newcomers.iter_mut().for_each(Raw::expect_silence);
+    let mut new_clients: Vec<_> = (0..10).map(|_| server.open(&Open::web())).collect();
+    new_clients.iter_mut().for_each(Raw::expect_silence);
 
-    let packet = feedback_to(&beside.uuid, "still here");
+    let packet = feedback_to(&other_client.uuid, "still here");
     there.text(&packet);
     there.expect_next();
-    beside.expect_text(&packet);
+    other_client.expect_text(&packet);
     there.text(feedback_to(&here.uuid, "is gone"));
     there.expect_next();
-    there.heard_nothing_of_its_own();
-    beside.expect_silence();
+    there.received_nothing_of_its_own();
+    other_client.expect_silence();
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_killed_worker_is_replaced_and_its_successor_serves() {
         expect_gone(&before[..1]);
         let after = server.workers(2);
         assert!(after.contains(&before[1]) && !after.contains(&before[0]), "{before:?} {after:?}");
-        Bystander::beside(&server).is_served();
+        Bystander::connect(&server).is_served();
         before = after;
     }
 }
@@ -155,7 +155,7 @@ fn a_killed_worker_is_replaced_and_its_successor_serves() {
 #[test]
 fn a_killed_broker_is_replaced_and_no_client_is_closed() {
     let server = Server::start();
-    let mut bystander = Bystander::beside(&server);
+    let mut bystander = Bystander::connect(&server);
     let workers = server.workers(2);
     for _ in 0..3 {
         let before = server.kill_broker();
@@ -164,7 +164,7 @@ fn a_killed_broker_is_replaced_and_no_client_is_closed() {
         assert_ne!(server.broker(), before);
     }
     assert_eq!(server.workers(2), workers, "the workers outlive their broker");
-    Bystander::beside(&server).is_served();
+    Bystander::connect(&server).is_served();
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn a_killed_supervisor_leaves_no_process() {
 #[test]
 fn a_second_server_in_the_same_folder_is_refused() {
     let server = Server::start();
-    let mut bystander = Bystander::beside(&server);
+    let mut bystander = Bystander::connect(&server);
     let finished = run_to_end(&server.folder, &["serve", "-i", "websock.ini"]);
     assert_ne!(finished.code, Some(0), "{}", finished.text);
     assert!(finished.text.contains("state"), "{}", finished.text);
@@ -193,7 +193,7 @@ fn a_second_server_in_the_same_folder_is_refused() {
 #[test]
 fn a_second_server_on_the_same_port_is_refused() {
     let server = Server::start();
-    let mut bystander = Bystander::beside(&server);
+    let mut bystander = Bystander::connect(&server);
     let folder = Folder::new();
     let address = format!("127.0.0.1:{}", server.port);
     folder.write("websock.ini", &format!("adress = ws://{address}\n"));

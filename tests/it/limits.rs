@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Open, Raw, Server, Setup, broadcast, echo, eventually, frames, heard_nothing, pause, processes,
-    run_to_end_with,
+    Open, Raw, Server, Setup, broadcast, echo, eventually, frames, pause, processes,
+    received_nothing, run_to_end_with,
 };
 use rustix::process::Signal;
 
@@ -264,7 +264,7 @@ fn case_69_scripts_with_a_name_are_kept_alive_when_that_is_wanted() {
         assert!(ping.alone);
     }
     let mut page = server.open(&Open::web());
-    heard_nothing(&mut page, &mut nameless);
+    received_nothing(&mut page, &mut nameless);
 }
 
 /// If the machine itself paused for an interval, the round proves nothing and is repeated.

@@ -58,8 +58,8 @@ impl Role {
 
 fn broker() -> Role {
     let (mut desk, control) = memory_control().unwrap();
-    let nobody = BrokerCommand::LiveWorkers { sources: Vec::new() };
-    desk.send(ControlMessage::plain(nobody)).unwrap();
+    let no_one = BrokerCommand::LiveWorkers { sources: Vec::new() };
+    desk.send(ControlMessage::plain(no_one)).unwrap();
     let thread = std::thread::spawn(|| tagcast::broker::run(Generation(0), Box::new(control)));
     Role { desk, thread, reports: Vec::new() }
 }
@@ -158,11 +158,11 @@ fn an_invalid_worker_message_ends_its_link_and_no_other() {
     for generation in 0..KINDS {
         // The same place with the next generation.
         let bad = source(1, generation);
-        let (what, said) = garbage(bad).swap_remove(generation as usize);
+        let (what, output) = garbage(bad).swap_remove(generation as usize);
         let (end, mut theirs) = link();
         broker.send_link(BrokerCommand::WorkerLink { source: bad }, end);
         // The peer may close the link before everything is written.
-        theirs.write_all(&said).ok();
+        theirs.write_all(&output).ok();
         if what == CUT {
             theirs.shutdown(std::net::Shutdown::Write).unwrap();
         }
@@ -209,13 +209,14 @@ fn an_invalid_broker_message_ends_the_link_and_the_next_one_works() {
     let mut worker = Role { desk, thread: std::thread::spawn(run), reports: Vec::new() };
     let greeting = bytes(&hello(me));
     let unknown_set = [1, 0, 0, 0, 0xee];
-    for (broker, said) in (0..).zip([&[0xff; 8][..], &unknown_set, &[0, 0, 0, 0], b"GET / HTTP"]) {
+    for (broker, output) in (0..).zip([&[0xff; 8][..], &unknown_set, &[0, 0, 0, 0], b"GET / HTTP"])
+    {
         let (end, mut ours) = link();
         worker.send_link(WorkerCommand::Link { broker: Generation(broker) }, end);
         let mut greeted = vec![0; greeting.len()];
         ours.read_exact(&mut greeted).unwrap();
         assert_eq!(greeted, greeting, "to broker {broker}");
-        ours.write_all(said).unwrap();
+        ours.write_all(output).unwrap();
         worker.expect(ChildEvent::LinkLost { peer: me, broker: Generation(broker) });
     }
     worker.ends::<WorkerCommand>();

@@ -25,7 +25,7 @@ struct Worker {
     free: Vec<Slot>,
     refused: Vec<Slot>,
     answers: Vec<PresenceResult>,
-    heard: Vec<(u64, Vec<u8>)>,
+    received: Vec<(u64, Vec<u8>)>,
     reached: Vec<u64>,
 }
 
@@ -39,7 +39,7 @@ impl Worker {
             free: Vec::new(),
             refused: Vec::new(),
             answers: Vec::new(),
-            heard: Vec::new(),
+            received: Vec::new(),
             reached: Vec::new(),
         }
     }
@@ -60,7 +60,7 @@ impl Worker {
                 let content = content.as_ref().map(Content::borrowed);
                 let deliver = Deliver { source, number, sequence, target, content };
                 let text = self.uplink.content(&deliver).unwrap().payload.to_vec();
-                return self.heard.push((number.0, text));
+                return self.received.push((number.0, text));
             }
             _ => {}
         }
@@ -74,7 +74,7 @@ impl Worker {
     }
 
     fn texts(&self) -> Vec<&str> {
-        self.heard.iter().map(|(_, text)| str::from_utf8(text).unwrap()).collect()
+        self.received.iter().map(|(_, text)| str::from_utf8(text).unwrap()).collect()
     }
 }
 
@@ -90,14 +90,14 @@ fn question() -> PresenceQuestion {
 
 /// Passes the output of a worker to the broker.
 fn upward(worker: &mut Worker, router: &mut Router) {
-    if let Some(said) = worker.uplink.take_output() {
-        feed(worker.source, &said, router);
+    if let Some(sent) = worker.uplink.take_output() {
+        feed(worker.source, &sent, router);
     }
 }
 
-fn feed(source: WorkerIncarnation, said: &Bytes, router: &mut Router) {
+fn feed(source: WorkerIncarnation, sent: &Bytes, router: &mut Router) {
     let mut inbox = MessageDecoder::default();
-    inbox.extend(said);
+    inbox.extend(sent);
     while let Some(message) = inbox.take().unwrap() {
         router.on_message(source, message).unwrap();
         assert!(router.resume(&mut |_| false).is_continue());
@@ -280,11 +280,11 @@ fn a_slot_is_reused_only_after_the_broker_has_freed_it() {
     assert!(one.uplink.holds(Slot(0)));
     upward(&mut one, &mut router);
     router.end_turn();
-    let told = written(&one, &mut router);
-    let delivery = told.iter().position(|message| matches!(message, ToWorker::Deliver(_)));
-    let left = told.iter().position(|message| matches!(message, ToWorker::Left { .. }));
+    let received_by = written(&one, &mut router);
+    let delivery = received_by.iter().position(|message| matches!(message, ToWorker::Deliver(_)));
+    let left = received_by.iter().position(|message| matches!(message, ToWorker::Left { .. }));
     assert!(delivery.unwrap() < left.unwrap(), "nothing names the slot afterwards");
-    told.into_iter().for_each(|message| one.take(message));
+    received_by.into_iter().for_each(|message| one.take(message));
     assert_eq!(one.free, [Slot(0)]);
     assert!(!one.uplink.holds(Slot(0)));
 }
@@ -330,8 +330,8 @@ fn a_delivery_to_one_names_its_slot() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     one.publish(&Address::first(Some(ClientUuid([2; 16])), None), "x");
     upward(&mut one, &mut router);
-    let told = written(&two, &mut router);
-    assert!(told.iter().any(|message| {
+    let received_by = written(&two, &mut router);
+    assert!(received_by.iter().any(|message| {
         matches!(message, ToWorker::Deliver(Deliver { target: DeliverTo::One(Slot(0)), .. }))
     }));
     turn(&mut [&mut one, &mut two], &mut router);

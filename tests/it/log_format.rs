@@ -8,7 +8,7 @@ use crate::harness::{DEADLINE, Folder, Open, Setup, binary, eventually};
 fn is_date(text: &str) -> bool {
     let pattern = "Aaa, 00 Aaa 0000 00:00:00 +0000";
     text.len() == pattern.len()
-        && text.bytes().zip(pattern.bytes()).all(|(byte, wanted)| match wanted {
+        && text.bytes().zip(pattern.bytes()).all(|(byte, expected)| match expected {
             b'A' => byte.is_ascii_uppercase(),
             b'a' => byte.is_ascii_lowercase(),
             b'0' => byte.is_ascii_digit(),

@@ -42,7 +42,7 @@ pub fn without_descriptors_connections_wait_until_there_are_some() {
     let worker = server.workers(1)[0];
     let mut pair = Pair::on(server.port);
     limit_descriptors(worker, 40);
-    let mut crowd: Vec<_> = (0..60).map(|_| Open::web().ask(server.port)).collect();
+    let mut clients: Vec<_> = (0..60).map(|_| Open::web().ask(server.port)).collect();
     server.wait_for_output("event=accept_paused");
     let before = processor_ticks(worker);
     pause(Duration::from_secs(1));
@@ -50,15 +50,15 @@ pub fn without_descriptors_connections_wait_until_there_are_some() {
     assert!(busy < 20, "{busy} % of a processor, for waiting");
     pair.is_served();
     // Open connections are closed one by one, so that waiting ones are accepted.
-    while !crowd.is_empty() {
-        let mut client = crowd.remove(0);
+    while !clients.is_empty() {
+        let mut client = clients.remove(0);
         client.expect_upgrade();
         client.expect_ready();
     }
     pair.is_served();
     limit_descriptors(worker, 1024);
-    let mut crowd: Vec<_> = (0..100).map(|_| server.open(&Open::web())).collect();
-    crowd.iter_mut().for_each(Raw::expect_silence);
+    let mut clients: Vec<_> = (0..100).map(|_| server.open(&Open::web())).collect();
+    clients.iter_mut().for_each(Raw::expect_silence);
     pair.is_served();
     assert_eq!(server.workers(1), [worker]);
 }
@@ -74,7 +74,7 @@ fn a_broker_death_at_the_connection_limit_closes_no_connection() {
     let workers = server.workers(2);
     // All connections arrive in one burst.
     workers.iter().for_each(|worker| send_signal(*worker, Signal::STOP));
-    let mut crowd: Vec<_> = (0..100).map(|_| Open::web().ask(server.port)).collect();
+    let mut clients: Vec<_> = (0..100).map(|_| Open::web().ask(server.port)).collect();
     workers.iter().for_each(|worker| send_signal(*worker, Signal::CONT));
     eventually("both workers to be full", || {
         (server.output().matches("event=accept_paused").count() == 2).then_some(())
@@ -96,8 +96,8 @@ fn a_broker_death_at_the_connection_limit_closes_no_connection() {
     let counts = server.counts();
     assert_eq!((counts.open, counts.closed), (open, 0));
     // Open connections are served, and waiting ones are accepted as the others close.
-    while !crowd.is_empty() {
-        let mut client = crowd.remove(0);
+    while !clients.is_empty() {
+        let mut client = clients.remove(0);
         client.expect_upgrade();
         client.expect_ready();
     }
@@ -110,10 +110,10 @@ pub fn accepting_resumes_after_failures() {
         let worker = server.workers(1)[0];
         let mut pair = Pair::on(server.port);
         let mut tracer = Tracer::inject(worker, &format!("accept4:error={error}:when=1..12"));
-        let mut newcomer = Open::web().ask(server.port);
+        let mut new_client = Open::web().ask(server.port);
         pair.is_served();
-        newcomer.expect_upgrade();
-        newcomer.expect_ready();
+        new_client.expect_upgrade();
+        new_client.expect_ready();
         pair.is_served();
         tracer.0.kill().unwrap();
         // A client that gave up while it waited is no reason to pause. Any other error is logged once and not
@@ -122,8 +122,8 @@ pub fn accepting_resumes_after_failures() {
         if expected == 1 {
             server.wait_for_output("event=accept_resumed");
         }
-        for said in ["event=accept_paused", "event=accept_resumed"] {
-            assert_eq!(server.output().matches(said).count(), expected, "{error}: {said}");
+        for printed in ["event=accept_paused", "event=accept_resumed"] {
+            assert_eq!(server.output().matches(printed).count(), expected, "{error}: {printed}");
         }
     }
 }

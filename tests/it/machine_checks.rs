@@ -13,13 +13,13 @@ const INI: &str = "adress = ws://127.0.0.1:0\nworkers = 1\n";
 /// Expects that both commands refuse with the same line, which contains these words.
 #[track_caller]
 fn expect_refusal(folder: &Folder, words: &str) {
-    let said = ["serve", "check"].map(|command| {
+    let printed = ["serve", "check"].map(|command| {
         let Finished { code, text } = run_to_end(folder, &[command, "-i", "websock.ini"]);
         assert_eq!(code, Some(WRONG_CONFIGURATION), "{command}:\n{text}");
         let line = text.lines().find(|line| line.contains(words)).map(str::to_owned);
         line.unwrap_or_else(|| panic!("{command}: no {words:?} in\n{text}"))
     });
-    assert_eq!(said[0], said[1]);
+    assert_eq!(printed[0], printed[1]);
 }
 
 fn folder(more: &str) -> Folder {
@@ -126,8 +126,11 @@ fn an_address_that_is_taken_is_found_and_one_of_the_own_server_is_not() {
     let server = Server::run(own, &["serve", "-i", "websock.ini"], &[]);
     let check =
         Command::new(crate::harness::binary()).arg("check").current_dir(root).output().unwrap();
-    let said = String::from_utf8_lossy(&check.stdout).into_owned();
-    assert!(check.status.success() && said.contains("its addresses were not tested"), "{said}");
+    let printed = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(
+        check.status.success() && printed.contains("its addresses were not tested"),
+        "{printed}"
+    );
     server.open(&Open::web()).expect_silence();
 }
 

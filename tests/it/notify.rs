@@ -30,7 +30,7 @@ impl Systemd {
 
     /// Returns the next notification, one line per assignment (`sd_notify(3)`).
     #[track_caller]
-    fn hear(&self) -> Vec<String> {
+    fn receive(&self) -> Vec<String> {
         let mut buffer = [0; 4096];
         let count = self.socket.recv(&mut buffer).unwrap();
         let text = std::str::from_utf8(buffer.get(..count).unwrap()).unwrap();
@@ -38,15 +38,15 @@ impl Systemd {
     }
 
     #[track_caller]
-    fn hear_ready(&self) {
-        assert_eq!(self.hear(), ["READY=1", "STATUS=serving"]);
+    fn expect_ready(&self) {
+        assert_eq!(self.receive(), ["READY=1", "STATUS=serving"]);
     }
 
     /// Expects the start of a reload. Returns its time in microseconds.
     #[track_caller]
-    fn hear_reloading(&self) -> u64 {
-        let said = self.hear();
-        let [reloading, moment] = said.as_slice() else { panic!("no reload but {said:?}") };
+    fn expect_reloading(&self) -> u64 {
+        let output = self.receive();
+        let [reloading, moment] = output.as_slice() else { panic!("no reload but {output:?}") };
         assert_eq!(reloading, "RELOADING=1");
         moment.strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap()
     }
@@ -56,18 +56,18 @@ impl Systemd {
 fn systemd_is_notified_of_start_reloads_and_stop() {
     let systemd = Systemd::listen();
     let server = systemd.start(Setup::new().ini("drainTime = 3s"));
-    systemd.hear_ready();
+    systemd.expect_ready();
     server.signal(Signal::HUP);
-    let first = systemd.hear_reloading();
-    systemd.hear_ready();
+    let first = systemd.expect_reloading();
+    systemd.expect_ready();
     // A reload that fails is also reported as finished: the server continues unchanged.
     server.folder.write("websock.ini", "[websocketserver]\nno such key = 1\n");
     server.signal(Signal::HUP);
-    assert!(systemd.hear_reloading() > first);
-    systemd.hear_ready();
+    assert!(systemd.expect_reloading() > first);
+    systemd.expect_ready();
     server.term();
     assert_eq!(
-        systemd.hear(),
+        systemd.receive(),
         ["STOPPING=1", "EXTEND_TIMEOUT_USEC=3000000", "STATUS=draining"],
         "at the end"
     );
@@ -79,7 +79,7 @@ fn systemd_is_notified_of_start_reloads_and_stop() {
 fn a_reload_during_shutdown_is_not_reported_as_done() {
     let systemd = Systemd::listen();
     let server = systemd.start(Setup::new().ini("drainTime = 3s"));
-    systemd.hear_ready();
+    systemd.expect_ready();
     let ini = server.folder.path("websock.ini");
     let text = std::fs::read(&ini).unwrap();
     let is_over = AtomicBool::new(false);
@@ -93,10 +93,10 @@ fn a_reload_during_shutdown_is_not_reported_as_done() {
         });
         let _client = Open::web().ready(server.port);
         server.signal(Signal::HUP);
-        systemd.hear_reloading();
+        systemd.expect_reloading();
         server.signal(Signal::HUP);
         server.term();
-        assert_eq!(systemd.hear()[0], "STOPPING=1");
+        assert_eq!(systemd.receive()[0], "STOPPING=1");
         assert!(server.wait_exit(DEADLINE).success());
         is_over.store(true, Ordering::Relaxed);
     });
@@ -108,11 +108,11 @@ fn a_reload_during_shutdown_is_not_reported_as_done() {
 fn the_watchdog_is_notified_repeatedly() {
     let systemd = Systemd::listen();
     let server = systemd.start(Setup::new().variable("WATCHDOG_USEC", "200000"));
-    let mut heard = Vec::new();
-    while heard.iter().filter(|said| *said == "WATCHDOG=1").count() < 5 {
-        heard.extend(systemd.hear());
+    let mut received = Vec::new();
+    while received.iter().filter(|output| *output == "WATCHDOG=1").count() < 5 {
+        received.extend(systemd.receive());
     }
-    assert!(heard.contains(&"READY=1".to_owned()), "in {heard:?}");
+    assert!(received.contains(&"READY=1".to_owned()), "in {received:?}");
     assert_eq!(server.workers(2).len(), 2);
 }
 

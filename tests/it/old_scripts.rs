@@ -54,7 +54,7 @@ fn other_paths_need_a_key_of_sixteen_bytes_and_no_body() {
         Open::at(path).header("Content-Length", "5").ask(server.port).expect_refusal(400);
         Open::at(path).header("Content-Length", "0").upgrade(server.port);
     }
-    assert!(backend.heard().iter().all(|it| it.event["headers"]["content-length"] != "5"));
+    assert!(backend.received().iter().all(|it| it.event["headers"]["content-length"] != "5"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Publications arrive complete and in each publisher's order, whatever was pipelined before them.
 
 use crate::harness::{
-    NEXT, Open, Raw, Server, Setup, broadcast, feedback_to, frames, heard_nothing,
+    NEXT, Open, Raw, Server, Setup, broadcast, feedback_to, frames, received_nothing,
 };
 
 /// Opens two receivers on the publisher's worker and two on the other worker.
@@ -28,9 +28,9 @@ fn pipelined_broadcasts_arrive_complete_and_in_order() {
         publisher.expect_next();
     }
     for receiver in &mut receivers {
-        heard_nothing(&mut publisher, receiver);
+        received_nothing(&mut publisher, receiver);
     }
-    publisher.heard_nothing_of_its_own();
+    publisher.received_nothing_of_its_own();
 }
 
 #[test]
@@ -83,10 +83,10 @@ fn broadcasts_and_feedbacks_in_one_segment_each_reach_their_own() {
                 count += 1;
             }
             for (other, due) in due.iter_mut().enumerate() {
-                let hears_singles = other == position;
-                due.extend(hears_singles.then(|| single.clone()));
+                let gets_singles = other == position;
+                due.extend(gets_singles.then(|| single.clone()));
                 due.push(everyone.clone());
-                due.extend(hears_singles.then(|| single.clone()));
+                due.extend(gets_singles.then(|| single.clone()));
             }
         }
         publisher.send(segment);
@@ -122,7 +122,7 @@ fn broadcasts_and_feedbacks_keep_their_order_at_one_of_700_clients() {
     }
     (0..2 * rounds).for_each(|_| drop(publisher.expect_next()));
     for receiver in &mut receivers {
-        heard_nothing(&mut publisher, receiver);
+        received_nothing(&mut publisher, receiver);
     }
 }
 

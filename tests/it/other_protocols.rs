@@ -13,7 +13,7 @@ const PROXY_2: &[u8] =
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 #[track_caller]
-fn expect_told(mut client: Raw, bytes: &[u8], words: &str) {
+fn expect_explanation(mut client: Raw, bytes: &[u8], words: &str) {
     client.send(bytes);
     let head = client.read_head();
     assert_eq!(head.status(), 400, "{}", head.text);
@@ -35,7 +35,7 @@ fn on_a_plain_port_they_are_named() {
         (HTTP_2, "this is HTTP/2, which is not spoken here: use HTTP/1.1"),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "this is SSH"),
     ] {
-        expect_told(Raw::connect(server.port), bytes, words);
+        expect_explanation(Raw::connect(server.port), bytes, words);
         server.wait_for_output(words);
     }
     // The result does not depend on how the bytes are split.
@@ -56,10 +56,10 @@ fn on_a_port_that_speaks_tls_they_are_named_too() {
     let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
     let inside = || Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
     for bytes in [PROXY_1, PROXY_2] {
-        expect_told(Raw::connect(server.port), bytes, "this is the PROXY protocol");
-        expect_told(inside(), bytes, "this is the PROXY protocol");
+        expect_explanation(Raw::connect(server.port), bytes, "this is the PROXY protocol");
+        expect_explanation(inside(), bytes, "this is the PROXY protocol");
     }
-    expect_told(Raw::connect(server.port), HTTP_2, "this port speaks TLS");
-    expect_told(inside(), HTTP_2, "this is HTTP/2");
-    expect_told(inside(), TLS, "this is TLS inside of TLS");
+    expect_explanation(Raw::connect(server.port), HTTP_2, "this port speaks TLS");
+    expect_explanation(inside(), HTTP_2, "this is HTTP/2");
+    expect_explanation(inside(), TLS, "this is TLS inside of TLS");
 }

@@ -182,8 +182,8 @@ pub fn the_command_on_the_page_works_as_pasted() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("reached 1 client"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("reached 1 client"), "{printed}");
     page.wait_for(&shows("feedbackhalf done"));
     // "Next to" means in the same row of a wide page, and directly below in a narrow one.
     let boxes = "(() => { const a = document.getElementById('code').getBoundingClientRect(), \

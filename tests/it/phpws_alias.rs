@@ -17,12 +17,12 @@ fn next_with(uuid: &str) -> String {
 fn registered(client: &mut Raw, name: &str, witness: &mut Raw) {
     client.text(register(name));
     client.expect_text(&next_with(""));
-    say(client, &next_with(name), &witness.uuid.clone(), witness, "decided");
+    send_feedback(client, &next_with(name), &witness.uuid.clone(), witness, "decided");
 }
 
 /// Sends a feedback from one client, which another client receives.
 #[track_caller]
-fn say(from: &mut Raw, next: &str, name: &str, to: &mut Raw, message: &str) {
+fn send_feedback(from: &mut Raw, next: &str, name: &str, to: &mut Raw, message: &str) {
     let packet = feedback_to(name, message);
     from.text(&packet);
     from.expect_text(next);
@@ -72,10 +72,10 @@ fn case_33_an_alias_is_reached_from_every_worker_and_the_uuid_as_well() {
     let server = Server::start();
     let (mut a, mut b) = server.open_apart(&Open::at("/"), &Open::web());
     registered(&mut a, "u1", &mut b);
-    say(&mut b, NEXT, "u1", &mut a, "by alias");
-    say(&mut b, NEXT, &a.uuid.clone(), &mut a, "by uuid");
-    let mut neighbour = server.open_on(server.worker_of(&a), &Open::web());
-    say(&mut neighbour, NEXT, "u1", &mut a, "from the same worker");
+    send_feedback(&mut b, NEXT, "u1", &mut a, "by alias");
+    send_feedback(&mut b, NEXT, &a.uuid.clone(), &mut a, "by uuid");
+    let mut same_worker = server.open_on(server.worker_of(&a), &Open::web());
+    send_feedback(&mut same_worker, NEXT, "u1", &mut a, "from the same worker");
     b.expect_silence();
 }
 
@@ -86,14 +86,14 @@ fn case_33_a_second_alias_takes_the_place_of_the_first() {
     registered(&mut a, "u1", &mut b);
     a.text(register("u2"));
     a.expect_text(&next_with("u1"));
-    say(&mut a, &next_with("u2"), &b.uuid.clone(), &mut b, "decided");
+    send_feedback(&mut a, &next_with("u2"), &b.uuid.clone(), &mut b, "decided");
     b.text(feedback_to("u1", "to nobody"));
     b.expect_next();
-    say(&mut b, NEXT, "u2", &mut a, "by the second");
+    send_feedback(&mut b, NEXT, "u2", &mut a, "by the second");
     // The first alias is free again.
     let mut c = server.open(&Open::web());
     registered(&mut c, "u1", &mut b);
-    say(&mut b, NEXT, "u1", &mut c, "to another one");
+    send_feedback(&mut b, NEXT, "u1", &mut c, "to another one");
 }
 
 /// The page of 2019 continues only when each acknowledgement repeats the alias that it registered. This
@@ -107,7 +107,7 @@ fn case_34_an_alias_that_is_held_is_refused_and_free_when_its_holder_left() {
     let mut a = server.open_away_from(server.worker_of(&c), &Open::at("/"));
     registered(&mut a, "u1", &mut b);
     registered(&mut c, "u1", &mut b);
-    say(&mut b, NEXT, "u1", &mut a, "still the first");
+    send_feedback(&mut b, NEXT, "u1", &mut a, "still the first");
     c.text("5");
     c.expect_text(&next_with("u1"));
     c.expect_silence();
@@ -135,9 +135,9 @@ fn case_34_shared_aliases_reach_the_oldest_connection() {
     let (mut a, mut b) = server.open_apart(&Open::at("/"), &Open::web());
     let mut c = server.open_on(server.worker_of(&b), &Open::web());
     registered(&mut c, "u1", &mut b);
-    say(&mut b, NEXT, "u1", &mut c, "the only one");
+    send_feedback(&mut b, NEXT, "u1", &mut c, "the only one");
     registered(&mut a, "u1", &mut b);
-    say(&mut b, NEXT, "u1", &mut a, "the oldest");
+    send_feedback(&mut b, NEXT, "u1", &mut a, "the oldest");
     a.text(r#"{"opcode":"quit"}"#);
     a.expect_text(&next_with("u1"));
     a.expect_closed(1000);
@@ -172,10 +172,10 @@ fn no_client_gets_the_uuid_of_another() {
         let stolen = a.uuid.clone();
         registered(&mut b, &stolen, &mut a);
         let mut c = server.open_on(server.worker_of(&b), &Open::web());
-        say(&mut c, NEXT, &stolen, &mut a, "to its owner");
+        send_feedback(&mut c, NEXT, &stolen, &mut a, "to its owner");
         // Registering its own UUID changes nothing.
         registered(&mut a, &stolen, &mut c);
-        say(&mut c, NEXT, &stolen, &mut a, "to its owner again");
+        send_feedback(&mut c, NEXT, &stolen, &mut a, "to its owner again");
         b.text("5");
         b.expect_text(&next_with(&stolen));
         b.expect_silence();
@@ -190,7 +190,7 @@ fn a_uuid_that_a_page_has_made_is_an_alias() {
         let (mut a, mut b) = server.open_apart(&Open::at("/"), &Open::web());
         let made = "3b241101-e2bb-4255-8caf-4136c566a962";
         registered(&mut a, made, &mut b);
-        say(&mut b, NEXT, made, &mut a, "to the page");
+        send_feedback(&mut b, NEXT, made, &mut a, "to the page");
     }
 }
 
@@ -220,8 +220,8 @@ fn an_alias_outlives_the_broker() {
         server.kill_broker();
         c.text(register("u1"));
         c.expect_text(&next_with(if round == 0 { "" } else { "u1" }));
-        say(&mut c, &next_with("u1"), &b.uuid.clone(), &mut b, "decided");
-        say(&mut b, NEXT, "u1", &mut a, "still the first");
+        send_feedback(&mut c, &next_with("u1"), &b.uuid.clone(), &mut b, "decided");
+        send_feedback(&mut b, NEXT, "u1", &mut a, "still the first");
     }
 }
 
@@ -240,7 +240,7 @@ fn the_last_requested_alias_is_granted_even_by_a_new_broker() {
         crate::harness::processes::send_signal(broker, signal);
         // Two rounds, because the last request is sent after the answer to the first.
         for message in ["the first is answered", "and so is the last"] {
-            say(&mut a, &next_with("u3"), &b.uuid.clone(), &mut b, message);
+            send_feedback(&mut a, &next_with("u3"), &b.uuid.clone(), &mut b, message);
         }
         crate::harness::eventually("the last wish", || {
             let (by_alias, end) = (feedback_to("u3", "by alias"), feedback_to(&a.uuid, "end"));
@@ -255,6 +255,6 @@ fn the_last_requested_alias_is_granted_even_by_a_new_broker() {
             b.text(feedback_to(name, "to nobody"));
             b.expect_next();
         }
-        say(&mut b, NEXT, &a.uuid.clone(), &mut a, "end");
+        send_feedback(&mut b, NEXT, &a.uuid.clone(), &mut a, "end");
     }
 }

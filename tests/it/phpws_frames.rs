@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::harness::frames::{BINARY, FIN, RSV, TEXT};
 use crate::harness::pacing::{FRAME_GAP, gap, typical_gap};
-use crate::harness::{Open, Raw, Server, Setup, broadcast, echo, frames, heard_nothing};
+use crate::harness::{Open, Raw, Server, Setup, broadcast, echo, frames, received_nothing};
 
 /// The message limit of phpWebSocketServer, in bytes.
 const MESSAGE_BYTES_MAX: usize = 5_242_880;
@@ -32,7 +32,7 @@ fn case_47_chunks_become_one_message() {
         ["bufferON", r#"{"opcode":"bro"#, r#"adcast","mess"#, r#"age":"chunked"}"#, "bufferOFF"];
     acknowledged(&mut publisher, &texts);
     receiver.expect_text(r#"{"opcode":"broadcast","message":"chunked"}"#);
-    heard_nothing(&mut publisher, &mut receiver);
+    received_nothing(&mut publisher, &mut receiver);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn case_49_a_second_buffer_on_discards_what_was_collected() {
     let texts = ["bufferON", "no json at all", "bufferON", &packet, "bufferOFF"];
     acknowledged(&mut publisher, &texts);
     receiver.expect_text(&packet);
-    heard_nothing(&mut publisher, &mut receiver);
+    received_nothing(&mut publisher, &mut receiver);
 }
 
 #[test]
@@ -143,12 +143,12 @@ fn case_52_a_broadcast_in_many_fragments_arrives_once() {
     let (begin, rest) = packet.split_at(10);
     publisher.send(frames::text_begins(begin));
     for byte in rest.bytes() {
-        publisher.send(frames::goes_on([byte]));
+        publisher.send(frames::continues([byte]));
     }
     publisher.send(frames::ends(""));
     publisher.expect_next();
     receiver.expect_text(&packet);
-    heard_nothing(&mut publisher, &mut receiver);
+    received_nothing(&mut publisher, &mut receiver);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn case_59_a_message_above_the_limit_is_closed_1009() {
         assert_eq!(first.as_text(), crate::harness::NEXT);
         chunks.expect_close(1009);
     }
-    heard_nothing(&mut publisher, &mut witness);
+    received_nothing(&mut publisher, &mut witness);
 }
 
 #[test]
@@ -283,9 +283,9 @@ fn case_60_a_slow_receiver_gets_a_5_mb_broadcast_and_delays_none() {
     publisher.text(&packet);
     publisher.expect_next();
     fast.expect_text(&packet);
-    heard_nothing(&mut publisher, &mut fast);
+    received_nothing(&mut publisher, &mut fast);
     slow.expect_text(&packet);
-    heard_nothing(&mut publisher, &mut slow);
+    received_nothing(&mut publisher, &mut slow);
 }
 
 #[test]
@@ -303,8 +303,8 @@ fn case_70_a_php_client_gets_its_close_frame_after_a_gap_and_alone() {
     let gap = typical_gap(FRAME_GAP, || {
         let open = Open::at("/nope").header("Client-Type", "php");
         let mut client = open.upgrade(server.port);
-        let said = client.expect_text(r#"{"opcode":"close"}"#);
-        gap(&said, &client.expect_closed(1008))
+        let output = client.expect_text(r#"{"opcode":"close"}"#);
+        gap(&output, &client.expect_closed(1008))
     });
     assert!(gap >= FRAME_GAP, "{gap:?} between the refusal and Close");
 }

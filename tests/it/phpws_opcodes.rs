@@ -1,7 +1,7 @@
 //! phpWebSocketServer's acknowledgements and opcodes: cases 18 to 29 and 31 of the contract.
 
 use crate::harness::pacing::{FRAME_GAP, gap, typical_gap};
-use crate::harness::{NEXT, Open, Raw, Server, broadcast, echo, frames, heard_nothing};
+use crate::harness::{NEXT, Open, Raw, Server, broadcast, echo, frames, received_nothing};
 
 /// Sends a text and expects an acknowledgement without any effect.
 #[track_caller]
@@ -102,7 +102,7 @@ fn case_25_invalid_utf_8_is_acknowledged_then_closed_1007() {
     bad.text(b"{\"opcode\":\"broadcast\",\"message\":\"\xff\"}");
     bad.expect_next();
     bad.expect_closed(1007);
-    heard_nothing(&mut publisher, &mut witness);
+    received_nothing(&mut publisher, &mut witness);
 }
 
 /// Because of case 55 a binary message is read as a packet, so the dialect finds the invalid bytes.
@@ -114,7 +114,7 @@ fn case_25_invalid_utf_8_in_a_binary_message_is_closed_1007() {
     bad.send(frames::binary(b"{\"opcode\":\"broadcast\",\"message\":\"\xff\"}"));
     bad.expect_next();
     bad.expect_closed(1007);
-    heard_nothing(&mut publisher, &mut witness);
+    received_nothing(&mut publisher, &mut witness);
 }
 
 #[test]

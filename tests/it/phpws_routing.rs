@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::harness::pacing::{FRAME_GAP, gap, typical_gap};
 use crate::harness::{
-    Open, Raw, Server, broadcast, eventually, feedback_to, feedback_to_ident, frames, heard_nothing,
+    Open, Raw, Server, broadcast, eventually, feedback_to, feedback_to_ident, frames,
+    received_nothing,
 };
 
 /// The clients of cases 35 to 37: `a`, `b` and `w` are web-type, `p` is php-type.
@@ -54,17 +55,17 @@ fn expect_reached_by_ident(publisher: &mut Raw, receiver: &mut Raw, ident: &str)
 fn case_35_a_broadcast_reaches_all_other_web_clients_byte_for_byte() {
     let server = Server::start();
     let Cast { mut a, mut b, mut w, mut p } = Cast::on(&server);
-    let mut beside_a = server.open_on(server.worker_of(&a), &Open::web());
+    let mut next_to_a = server.open_on(server.worker_of(&a), &Open::web());
     let packet = r#"{ "opcode":"broadcast" , "message":"hé/llo" }"#;
     assert_eq!(packet.len(), 46);
     a.text(packet);
     a.expect_next();
-    for receiver in [&mut b, &mut w, &mut beside_a] {
+    for receiver in [&mut b, &mut w, &mut next_to_a] {
         receiver.expect_text(packet);
-        heard_nothing(&mut a, receiver);
+        received_nothing(&mut a, receiver);
     }
-    heard_nothing(&mut a, &mut p);
-    a.heard_nothing_of_its_own();
+    received_nothing(&mut a, &mut p);
+    a.received_nothing_of_its_own();
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn case_36_a_php_client_may_broadcast() {
     for receiver in [&mut a, &mut b, &mut w] {
         receiver.expect_text(&packet);
     }
-    p.heard_nothing_of_its_own();
+    p.received_nothing_of_its_own();
 }
 
 #[test]
@@ -87,7 +88,7 @@ fn case_37_a_client_on_php_without_a_user_agent_gets_no_broadcast() {
     let (mut a, mut receiver) = server.open_apart(&Open::web(), &silent);
     a.text(broadcast("for browsers"));
     a.expect_next();
-    heard_nothing(&mut a, &mut receiver);
+    received_nothing(&mut a, &mut receiver);
 }
 
 #[test]
@@ -111,15 +112,15 @@ fn case_38_feedback_reaches_only_the_client_with_that_uuid() {
     a.expect_next();
     b.expect_text(&packet);
     for other in [&mut w, &mut p] {
-        heard_nothing(&mut a, other);
+        received_nothing(&mut a, other);
     }
-    a.heard_nothing_of_its_own();
+    a.received_nothing_of_its_own();
 }
 
 #[test]
 fn case_38_the_sender_may_be_the_target() {
     let server = Server::start();
-    server.open(&Open::web()).heard_nothing_of_its_own();
+    server.open(&Open::web()).received_nothing_of_its_own();
 }
 
 #[test]
@@ -142,8 +143,8 @@ fn case_39_feedback_without_a_recipient_is_acknowledged() {
     for address in addresses {
         a.text(format!(r#"{{"opcode":"feedback","message":"m"{address}}}"#));
         a.expect_next();
-        heard_nothing(&mut a, &mut b);
-        a.heard_nothing_of_its_own();
+        received_nothing(&mut a, &mut b);
+        a.received_nothing_of_its_own();
     }
 }
 
@@ -169,7 +170,7 @@ fn case_40_of_several_with_one_ident_the_oldest_gets_it_and_then_the_next() {
     publisher.text(&packet);
     publisher.expect_next();
     first.expect_text(&packet);
-    heard_nothing(&mut publisher, &mut second);
+    received_nothing(&mut publisher, &mut second);
 
     first.send(frames::close(1000, ""));
     first.expect_closed(1000);
@@ -195,8 +196,8 @@ fn case_41_of_ident_and_uuid_the_older_connection_wins() {
     publisher.text(&packet);
     publisher.expect_next();
     first.expect_text(&packet);
-    heard_nothing(&mut publisher, &mut first);
-    heard_nothing(&mut publisher, &mut second);
+    received_nothing(&mut publisher, &mut first);
+    received_nothing(&mut publisher, &mut second);
 
     let younger = server.open(&Open::web().ident("younger"));
     let packet = both("younger", &second.uuid);
@@ -204,7 +205,7 @@ fn case_41_of_ident_and_uuid_the_older_connection_wins() {
     publisher.expect_next();
     second.expect_text(&packet);
     let mut younger = younger;
-    heard_nothing(&mut publisher, &mut younger);
+    received_nothing(&mut publisher, &mut younger);
 }
 
 #[test]
@@ -237,9 +238,9 @@ fn case_44_true_is_neither_a_uuid_nor_an_ident() {
         publisher.text(format!(r#"{{"opcode":"feedback","message":"m",{address}}}"#));
         publisher.expect_next();
         for receiver in [&mut named, &mut other, &mut truth] {
-            heard_nothing(&mut publisher, receiver);
+            received_nothing(&mut publisher, receiver);
         }
-        publisher.heard_nothing_of_its_own();
+        publisher.received_nothing_of_its_own();
     }
 }
 
@@ -255,7 +256,7 @@ fn case_45_a_number_is_an_ident_by_its_decimal_text() {
     for ident in [r#""5.0""#, "5.0", r#"" 5""#, r#""05""#] {
         publisher.text(format!(r#"{{"opcode":"feedback","ident":{ident},"message":"m"}}"#));
         publisher.expect_next();
-        heard_nothing(&mut publisher, &mut five);
+        received_nothing(&mut publisher, &mut five);
     }
 }
 

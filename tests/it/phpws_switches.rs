@@ -2,8 +2,8 @@
 //! to 24, 28, 37, 42, 44, 45, 51, 52, 54, 56, 57, 60 and of the text of generation G0.
 
 use crate::harness::{
-    NEXT, Open, Raw, Server, Setup, broadcast, echo, feedback_to, feedback_to_ident, frames,
-    heard_nothing, pause,
+    NEXT, Open, Raw, Server, Setup, broadcast, echo, feedback_to, feedback_to_ident, frames, pause,
+    received_nothing,
 };
 
 fn server(ini: &str) -> Server {
@@ -135,20 +135,20 @@ fn case_28_with_close_on_json_error_that_opcode_ends_the_connection() {
 #[test]
 fn case_37_broadcast_to_old_scripts_sends_them_one_by_one() {
     let old_script = Open::at("/php").without("User-Agent");
-    for (ini, hears) in [("", false), ("broadcastToOldScripts = on", true)] {
+    for (ini, receives) in [("", false), ("broadcastToOldScripts = on", true)] {
         let server = server(ini);
         let (mut a, mut script) = server.open_apart(&Open::web(), &old_script);
-        let mut says_php = server.open(&Open::php());
+        let mut php = server.open(&Open::php());
         for message in ["one", "two"] {
             a.text(broadcast(message));
             a.expect_next();
         }
-        if hears {
+        if receives {
             assert!(script.expect_text(&broadcast("one")).alone);
             assert!(script.expect_text(&broadcast("two")).alone);
         }
-        heard_nothing(&mut a, &mut script);
-        heard_nothing(&mut a, &mut says_php);
+        received_nothing(&mut a, &mut script);
+        received_nothing(&mut a, &mut php);
     }
 }
 
@@ -164,7 +164,7 @@ fn json_without_a_known_opcode_is_broadcast_where_generation_0_is_wanted() {
     a.text(echo("hi"));
     a.expect_next();
     a.expect_text(&echo("hi"));
-    heard_nothing(&mut a, &mut b);
+    received_nothing(&mut a, &mut b);
 }
 
 #[test]

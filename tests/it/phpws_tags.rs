@@ -46,11 +46,11 @@ fn select_reaches_clients_with_all_tags_except_the_sender() {
     sender.expect_next();
     french.expect_text(TAGGED);
     for tags in ["{}", "[]"] {
-        let everybody = format!(r#"{{"opcode":"broadcast","message":"m","tags":{tags}}}"#);
-        sender.text(&everybody);
+        let all_clients = format!(r#"{{"opcode":"broadcast","message":"m","tags":{tags}}}"#);
+        sender.text(&all_clients);
         sender.expect_next();
-        french.expect_text(&everybody);
-        english.expect_text(&everybody);
+        french.expect_text(&all_clients);
+        english.expect_text(&all_clients);
     }
     for (tags, why) in [
         ("5", "The 'tags' property is not an array !"),

@@ -36,8 +36,8 @@ fn every_example_is_sent_or_accepted_by_the_server() {
         request,
         sent,
         typed,
-        said_in_chat,
-        told_by_status,
+        chat_examples,
+        status_examples,
         pushed,
         close_of_raw,
         event,
@@ -51,9 +51,9 @@ fn every_example_is_sent_or_accepted_by_the_server() {
 
     let (mut a, mut b) = server.open_apart(&Open::web(), &Open::web());
     let (head, tail) = ready.split_once("a0eebc99").unwrap();
-    let said = Open::web().upgrade(server.port).frame().as_text().to_owned();
-    assert!(said.starts_with(head) && said.ends_with(&tail[tail.len() - 2..]), "{said}");
-    assert_eq!(said.len() - head.len() - 2, 36 + 1 + 64);
+    let output = Open::web().upgrade(server.port).frame().as_text().to_owned();
+    assert!(output.starts_with(head) && output.ends_with(&tail[tail.len() - 2..]), "{output}");
+    assert_eq!(output.len() - head.len() - 2, 36 + 1 + 64);
 
     a.text("{}");
     a.expect_text(next);
@@ -83,21 +83,21 @@ fn every_example_is_sent_or_accepted_by_the_server() {
     let mut asking = server.open(&asking);
     asking.text(broadcast);
     asking.expect_text(next);
-    let said = asking.frame();
-    assert!(said.as_text().contains(r#""token":"8f7a1c""#), "{}", said.as_text());
-    assert_eq!(shape(said.as_text()), shape(report));
+    let output = asking.frame();
+    assert!(output.as_text().contains(r#""token":"8f7a1c""#), "{}", output.as_text());
+    assert_eq!(shape(output.as_text()), shape(report));
 
     let server = self::server("[gomoob]\nmessages = typed");
     let mut client = Open::tags("{}").upgrade(server.port);
     client.text(r#"{"message":{"type":"X"}}"#);
     client.expect_text(typed);
-    bloatless(said_in_chat, told_by_status, pushed);
+    bloatless(chat_examples, status_examples, pushed);
     assert_eq!(close_of_raw, close);
     assert!(shape(event).contains(&"text".to_owned()));
 }
 
 /// Tests the examples of bloatless/php-websocket's applications.
-fn bloatless(said: &str, told: &str, pushed: &str) {
+fn bloatless(output: &str, status_frames: &str, pushed: &str) {
     let ini = "[bloatless]\napplications = chat, status\npushSocket = push.sock";
     let server = server(ini);
     let mut status = Open::at("/status").upgrade(server.port);
@@ -105,17 +105,17 @@ fn bloatless(said: &str, told: &str, pushed: &str) {
     chat.text(r#"{"action":"echo","data":"hello"}"#);
     let frame = chat.frame();
     let without_digits = |text: &str| text.replace(|letter: char| letter.is_ascii_digit(), "");
-    assert_eq!(without_digits(frame.as_text()), without_digits(said));
+    assert_eq!(without_digits(frame.as_text()), without_digits(output));
     UnixDatagram::unbound()
         .unwrap()
         .send_to(pushed.as_bytes(), server.folder.path("push.sock"))
         .unwrap();
     chat.expect_text(r#"{"action":"echo","data":"System Message: maintenance at ten"}"#);
     chat.send(frames::close(1000, ""));
-    let mut left: Vec<_> = told.lines().map(shape).collect();
+    let mut left: Vec<_> = status_frames.lines().map(shape).collect();
     while !left.is_empty() {
-        let heard = shape(status.frame().as_text());
-        left.retain(|shape| *shape != heard);
+        let received = shape(status.frame().as_text());
+        left.retain(|shape| *shape != received);
     }
 }
 

@@ -25,7 +25,7 @@ pub fn nginx_ends_tls_and_passes_websockets_on() {
     let proxy = Proxy::nginx(&server);
     proxy.serves_the_page();
     proxy.carries_messages();
-    proxy.tells_addresses();
+    proxy.forwards_addresses();
     proxy.refuses_scripts_with_foreign_bytes();
     proxy.passes_the_end_on(&server);
 }
@@ -36,7 +36,7 @@ pub fn haproxy_ends_tls_and_passes_websockets_on() {
     let proxy = Proxy::haproxy(&server).0;
     proxy.serves_the_page();
     proxy.carries_messages();
-    proxy.tells_addresses();
+    proxy.forwards_addresses();
     proxy.passes_the_end_on(&server);
 }
 
@@ -181,7 +181,7 @@ impl Proxy {
 
     /// With `maxPerIP = 1`: clients are counted by their own addresses and not by the addresses that they
     /// claim.
-    fn tells_addresses(&self) {
+    fn forwards_addresses(&self) {
         // An earlier client may still be counted for a moment.
         let _one = eventually("a place for one", || self.try_ready(HERE));
         let _two = eventually("a place for another", || self.try_ready(THERE));

@@ -93,7 +93,7 @@ fn an_alias_is_a_name_as_good_as_a_uuid() {
 fn counts_include_no_client_of_another_tenant() {
     let server = Setup::new().auth(APPLICATIONS).start();
     let _pages: Vec<_> = (0..3).map(|_| server.open(&Open::web())).collect();
-    let mut stranger = server.open(&Open::at("/web?key=other"));
+    let mut other_tenant = server.open(&Open::at("/web?key=other"));
     let url = format!("ws://127.0.0.1:{}/", server.port);
     let as_application = |key: &str, rest: &[&str]| {
         let all = [&["publish", "--url", url.as_str(), "--key", key], rest].concat();
@@ -105,11 +105,15 @@ fn counts_include_no_client_of_another_tenant() {
     };
     expect(&as_application("other", &["--all", "x"]), 0, "reached 1 client");
     expect(&as_application("pages", &["--all", "x"]), 0, "reached 3 clients");
-    assert!(stranger.frame().as_text().contains("\"x\""));
+    assert!(other_tenant.frame().as_text().contains("\"x\""));
     // The answer is the same as for a page that has disconnected.
-    let finished = as_application("pages", &["--to-uuid", &stranger.uuid, "x"]);
+    let finished = as_application("pages", &["--to-uuid", &other_tenant.uuid, "x"]);
     expect(&finished, 0, "reached 0 clients");
-    expect(&as_application("other", &["--to-uuid", &stranger.uuid, "x"]), 0, "reached 1 client");
+    expect(
+        &as_application("other", &["--to-uuid", &other_tenant.uuid, "x"]),
+        0,
+        "reached 1 client",
+    );
 }
 
 #[test]
@@ -137,8 +141,8 @@ fn a_connection_that_does_not_ask_sees_nothing_new() {
     asking.text(broadcast("two"));
     asking.expect_next();
     let report: Value = serde_json::from_str(asking.frame().as_text()).unwrap();
-    let wanted = json!({"opcode": "report", "token": "t-1", "published": true, "clients": 1});
-    assert_eq!(report, wanted);
+    let expected = json!({"opcode": "report", "token": "t-1", "published": true, "clients": 1});
+    assert_eq!(report, expected);
     // After `next`, the packet of the other client is the first frame that it gets.
     assert!(page.frame().as_text().contains("two"));
     // A token that could add a line to the answer, or that is invalid, is not accepted.

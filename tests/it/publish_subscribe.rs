@@ -31,7 +31,7 @@ fn a_publication_reaches_whom_it_names() {
     let mut named = server.open(&Open::web().ident("dashboard"));
     let uuid = page.uuid.clone();
     let short = &uuid[..36];
-    for (to, message, told) in [
+    for (to, message, expected) in [
         (&["--to-uuid", &uuid][..], "to one", format!("the client {short}: reached 1 client")),
         (
             &["--ident", "dashboard"],
@@ -41,7 +41,7 @@ fn a_publication_reaches_whom_it_names() {
         (&["--all"], "to all", "all clients: reached 2 clients".into()),
     ] {
         let finished = publish(&server, &[to, &[message]].concat());
-        assert_eq!((finished.code, finished.text), (Some(0), format!("published to {told}")));
+        assert_eq!((finished.code, finished.text), (Some(0), format!("published to {expected}")));
     }
     assert!(page.frame().as_text().contains(r#""message":"to one""#));
     assert!(page.frame().as_text().contains(r#""message":"to all""#));

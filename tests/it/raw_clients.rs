@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::harness::raw_php::GREETING;
 use crate::harness::tls::{ALL_VERSIONS, certificate_in};
 use crate::harness::{
-    Folder, NEXT, Open, Raw, Server, Setup, broadcast, feedback_to, heard_nothing, pacing,
+    Folder, NEXT, Open, Raw, Server, Setup, broadcast, feedback_to, pacing, received_nothing,
 };
 
 fn serving(lines: &str) -> Server {
@@ -237,7 +237,7 @@ fn case_15_the_malformed_handshake_of_2021_is_understood() {
         client.text(broadcast("hallo from PHP 1"));
         client.expect_next();
         web.expect_text(&broadcast("hallo from PHP 1"));
-        heard_nothing(&mut client, &mut web);
+        received_nothing(&mut client, &mut web);
     }
 }
 

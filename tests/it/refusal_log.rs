@@ -74,7 +74,7 @@ fn a_refused_opening_is_one_line_with_address_and_path() {
 #[test]
 fn refusals_by_a_close_by_a_limit_and_by_a_backend_have_their_line_too() {
     let backend =
-        Backend::start(|_| Act::Say(r#"{"command":"refuse","reason":"the room is full"}"#));
+        Backend::start(|_| Act::Commands(r#"{"command":"refuse","reason":"the room is full"}"#));
     let server = start(&backend, "");
     Open::at("/chat?key=chat").ask(server.port).expect_refusal(403);
     let words = [
@@ -141,7 +141,7 @@ fn a_flood_of_refusals_does_not_flood_the_log_and_is_counted() {
     }
     let seconds = begun.elapsed().as_secs() + 2;
     let log = server.wait_for_output("event=more_handshakes_refused");
-    let told = |log: &str| {
+    let logged = |log: &str| {
         let lines = log.matches(" event=handshake_refused ").count() as u64;
         let counts = log.split("event=more_handshakes_refused unshown=").skip(1);
         let unshown = counts.filter_map(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
@@ -150,7 +150,7 @@ fn a_flood_of_refusals_does_not_flood_the_log_and_is_counted() {
     let lines = log.matches(" event=handshake_refused ").count() as u64;
     assert!(lines <= 100 * seconds, "{lines} lines in {seconds} s");
     crate::harness::eventually("a count of all", || {
-        (told(&server.output()) == FLOOD).then_some(())
+        (logged(&server.output()) == FLOOD).then_some(())
     });
 }
 

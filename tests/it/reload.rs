@@ -41,8 +41,8 @@ fn removing_an_application_closes_only_its_clients() {
     let (mut here, mut there) = server.open_apart(&third, &third);
     let mut desk = server.open(&Open::at("/web?key=desk&secret=desk-secret-1"));
     server.folder.write("auth.yml", &auth(""));
-    let said = reload(&server);
-    assert!(said.contains("application `third`: removed"), "{said}");
+    let output = reload(&server);
+    assert!(output.contains("application `third`: removed"), "{output}");
     for revoked in [&mut here, &mut there] {
         let close = revoked.expect_closed(1008);
         assert!(close.shown().contains("application"), "{}", close.shown());
@@ -62,9 +62,9 @@ fn a_new_secret_closes_only_clients_that_used_the_old_one() {
     let mut by_key = server.open(&Open::at("/web?key=third"));
     let changed = THIRD.replace("third-secret-1", "third-secret-2");
     server.folder.write("auth.yml", &auth(&changed));
-    let said = reload(&server);
-    assert!(said.contains("application `third`: another secret"), "{said}");
-    assert!(!said.contains("third-secret"), "{said}");
+    let output = reload(&server);
+    assert!(output.contains("application `third`: another secret"), "{output}");
+    assert!(!output.contains("third-secret"), "{output}");
     proven.expect_closed(1008);
     by_key.expect_silence();
     let mut again = server.open(&Open::at("/web?key=third&secret=third-secret-2"));
@@ -114,21 +114,24 @@ fn changes_that_need_a_restart_are_reported_and_not_applied() {
     ini(&server, "maxMessage = 10K\nlogFormat = json");
     let head = "[websocketserver]\nadress = ws://127.0.0.1:1\nworkers = 5\n";
     server.folder.write("websock.ini", &format!("{head}maxMessage = 10K\n"));
-    let said = reload(&server);
+    let output = reload(&server);
     for words in [
         "needs a restart: address: ws://127.0.0.1:0 -> ws://127.0.0.1:1",
         "needs a restart: workers: 2 -> 5",
         "changed: maxMessage: 5M -> 10K",
     ] {
-        assert!(said.contains(words), "{words} in {said}");
+        assert!(output.contains(words), "{words} in {output}");
     }
     client.text(broadcast(&"x".repeat(20_000)));
     client.expect_closed_somehow(1009);
     let status = server.status();
     assert_eq!(status.configuration.waits_for_restart.len(), 2, "{status:?}");
     assert_eq!(status.workers().count(), 2);
-    let said = reload(&server);
-    assert!(said.contains("nothing has changed") && said.contains("workers: 2 -> 5"), "{said}");
+    let output = reload(&server);
+    assert!(
+        output.contains("nothing has changed") && output.contains("workers: 2 -> 5"),
+        "{output}"
+    );
 }
 
 /// The server keeps its addresses, so it must refuse applications with which it may not listen there.
@@ -190,9 +193,9 @@ fn reloads_while_a_file_is_written() -> Result<(), String> {
             server.folder.write("auth.yml", &whole);
         });
         crate::harness::pause(std::time::Duration::from_millis(5));
-        let said = server.command(&["reload"]).text;
+        let output = server.command(&["reload"]).text;
         writer.join().unwrap();
-        said
+        output
     });
     if !reloading.contains("nothing has changed") {
         return Err(reloading);
@@ -294,8 +297,11 @@ fn older_protocols_are_switched_for_new_connections_only() {
     assert_eq!(old_browser.read_head().status(), 101);
     hixie::read_text(&mut old_browser);
     ini(&server, "pingInterval = 7s");
-    let said = reload(&server);
-    assert!(said.contains("legacy: on -> off") && said.contains("rawClients: on -> off"), "{said}");
+    let output = reload(&server);
+    assert!(
+        output.contains("legacy: on -> off") && output.contains("rawClients: on -> off"),
+        "{output}"
+    );
     browser().expect_refusal(400);
     let mut refused = script();
     // An empty line no longer completes a greeting of 2021, so this is an incomplete head.

@@ -37,7 +37,7 @@ impl Drop for Stopped {
 }
 
 #[track_caller]
-fn hears_nothing_yet(client: &mut Raw) {
+fn receives_nothing_yet(client: &mut Raw) {
     let read = client.read_segment(IN_VAIN);
     assert!(read.is_err(), "{:?}", String::from_utf8_lossy(&client.take_all()));
 }
@@ -46,7 +46,7 @@ fn hears_nothing_yet(client: &mut Raw) {
 fn obedient() -> Backend {
     Backend::start(|event| match event["text"].as_str() {
         Some(commands) => Act::Answer(200, commands.to_owned()),
-        None => Act::Say(""),
+        None => Act::Commands(""),
     })
 }
 
@@ -79,7 +79,7 @@ fn a_reply_after_a_command_waits_until_the_broker_has_carried_that_out() {
         let stopped = Stopped::broker_of(&server);
         client.text(commands.to_string());
         backend.wait_for("message", place + 1);
-        hears_nothing_yet(&mut client);
+        receives_nothing_yet(&mut client);
         drop(stopped);
         let oks = commands.as_array().unwrap().iter().filter(|it| **it == ok()).count();
         (0..oks).for_each(|_| drop(client.expect_text("ok")));
@@ -102,7 +102,7 @@ fn later_replies_wait_too_in_order() {
     backend.wait_for("message", 1);
     client.text(json!([ok(), { "command": "close", "code": 4001, "reason": "done" }]).to_string());
     backend.wait_for("message", 2);
-    hears_nothing_yet(&mut client);
+    receives_nothing_yet(&mut client);
     drop(stopped);
     client.expect_text("ok");
     client.expect_closed(4001);
@@ -127,10 +127,10 @@ fn after_the_reply_a_publication_reaches_the_new_tag_only() {
 #[test]
 fn an_open_that_sets_tags_is_answered_when_they_are_set() {
     let backend = Backend::start(|event| match event["event"].as_str() {
-        Some("open") => Act::Say(
+        Some("open") => Act::Commands(
             r#"[{"command":"accept"},{"command":"tag","set":{"room":"1"}},{"command":"reply","text":"in"}]"#,
         ),
-        _ => Act::Say(""),
+        _ => Act::Commands(""),
     });
     let server = start(&backend, "");
     let mut publisher = Open::tags(r#"{"publisher":"1"}"#).upgrade(server.port);
@@ -152,10 +152,10 @@ fn the_answer_to_the_opcode_uuid_waits_until_the_alias_is_granted() {
     client.text(register("one"));
     client.text(register("two"));
     client.text(register("three"));
-    hears_nothing_yet(&mut client);
+    receives_nothing_yet(&mut client);
     drop(stopped);
-    for said in ["", "one", "two"] {
-        client.expect_text(&next(said));
+    for output in ["", "one", "two"] {
+        client.expect_text(&next(output));
     }
     for round in 0..200 {
         let name = format!("name {round}");

@@ -16,7 +16,7 @@ use tagcast::types::{Address, CloseCode, CloseReason, Tag, Tags, Tenant};
 /// A server with one worker that serves `/own`, and a channel from its resource.
 struct Own {
     server: Option<InProcess>,
-    told: Receiver<String>,
+    reports: Receiver<String>,
     _folder: Folder,
 }
 
@@ -42,14 +42,14 @@ impl Own {
         let root = folder.root().to_owned();
         let source = ConfigSources { flags, folder: root, ..ConfigSources::default() };
         let config = config::load(&source).unwrap().config;
-        let (tell, told) = channel();
+        let (report, reports) = channel();
         let make = move || {
             begin();
-            Probe { protocol, tell: tell.clone(), count: 0, common: common.clone() }
+            Probe { protocol, report: report.clone(), count: 0, common: common.clone() }
         };
         let server =
             Builder::new().resource_with_hooks("/own", make).start_in_process(config).unwrap();
-        Self { server: Some(server), told, _folder: folder }
+        Self { server: Some(server), reports, _folder: folder }
     }
 
     fn port(&self) -> u16 {
@@ -57,8 +57,8 @@ impl Own {
     }
 
     #[track_caller]
-    fn expect_told(&self, text: &str) {
-        assert_eq!(self.told.recv_timeout(DEADLINE).unwrap(), text);
+    fn expect_report(&self, text: &str) {
+        assert_eq!(self.reports.recv_timeout(DEADLINE).unwrap(), text);
     }
 }
 
@@ -71,16 +71,16 @@ impl Drop for Own {
 /// A resource that executes its clients' commands and reports its calls.
 struct Probe {
     protocol: fn() -> Protocol,
-    tell: Sender<String>,
+    report: Sender<String>,
     count: u32,
     /// A common tag of all clients. If it is set, the resource also ticks.
     common: Option<Tag>,
 }
 
 impl Probe {
-    fn tell(&self, text: impl Into<String>) {
+    fn report(&self, text: impl Into<String>) {
         // The test may have finished already.
-        self.tell.send(text.into()).ok();
+        self.report.send(text.into()).ok();
     }
 }
 
@@ -108,10 +108,14 @@ impl ResourceHooks for Probe {
     }
 
     fn on_open(&mut self, client: &mut ClientHandle<'_>, request: &ConnectRequest<'_>) {
-        self.tell(format!("open {} {:?}", request.path(), request.parameter("who")));
+        self.report(format!("open {} {:?}", request.path(), request.parameter("who")));
         if let Some(cookie) = request.header("cookie") {
             let count = request.headers().count();
-            self.tell(format!("from {} with {:?}, {count} headers", request.peer(), Some(cookie)));
+            self.report(format!(
+                "from {} with {:?}, {count} headers",
+                request.peer(),
+                Some(cookie)
+            ));
         }
         if let Some(word) = request.parameter("greet") {
             client.reply_text(word);
@@ -147,12 +151,12 @@ impl ResourceHooks for Probe {
     }
 
     fn on_close(&mut self, client: &mut ClientHandle<'_>, _: &CloseReason) {
-        self.tell("close");
+        self.report("close");
         client.reply_text("nobody hears this");
     }
 
     fn on_connection_lost(&mut self, _: &mut ClientHandle<'_>, fault: &CloseReason) {
-        self.tell(format!("error {} {}", fault.code.0, fault.text));
+        self.report(format!("error {} {}", fault.code.0, fault.text));
     }
 }
 
@@ -184,20 +188,20 @@ fn a_resource_gets_open_close_and_errors_in_order() {
     let own = Own::start(bare);
     let mut client = Open::at("/own?who=Anna%20B&greet=hi").upgrade(own.port());
     client.expect_text("hi");
-    own.expect_told(r#"open /own Some("Anna B")"#);
+    own.expect_report(r#"open /own Some("Anna B")"#);
     client.send(frames::close(1000, "bye"));
     client.expect_close(1000);
-    own.expect_told("close");
+    own.expect_report("close");
     let mut bad = Open::at("/own").upgrade(own.port());
-    own.expect_told("open /own None");
+    own.expect_report("open /own None");
     bad.send([0x83, 0x80, 0, 0, 0, 0]);
     bad.expect_close(1002);
-    assert!(own.told.recv_timeout(DEADLINE).unwrap().starts_with("error 1002 "));
-    own.expect_told("close");
+    assert!(own.reports.recv_timeout(DEADLINE).unwrap().starts_with("error 1002 "));
+    own.expect_report("close");
     let gone = Open::at("/own").upgrade(own.port());
-    own.expect_told("open /own None");
+    own.expect_report("open /own None");
     drop(gone);
-    own.expect_told("close");
+    own.expect_report("close");
 }
 
 #[test]
@@ -207,11 +211,11 @@ fn a_panic_ends_its_connection_and_nothing_else() {
         Open::at("/own").upgrade(own.port()),
         Open::at("/own?tags={\"language\":\"FR\"}").upgrade(own.port()),
     );
-    own.expect_told("open /own None");
-    own.expect_told("open /own None");
+    own.expect_report("open /own None");
+    own.expect_report("open /own None");
     client.text("panic");
     client.expect_close(1011);
-    own.expect_told("close");
+    own.expect_report("close");
     other.text("tags");
     other.expect_text(r#"["language=FR"]"#);
     Open::web().ready(own.port());
@@ -258,7 +262,7 @@ fn it_replies_publishes_tags_and_closes() {
     client.expect_text(r#""é""#);
     client.text("close");
     client.expect_close(4001);
-    page.heard_nothing_of_its_own();
+    page.received_nothing_of_its_own();
 }
 
 #[test]
@@ -299,6 +303,6 @@ fn an_opening_has_the_headers_and_address_of_its_client() {
     let mut client = Open::at(target).header("Cookie", "a=b").upgrade(own.port());
     client.expect_text("hi");
     let local = client.stream().local_addr().unwrap();
-    own.expect_told(r#"open /own Some("asks")"#);
-    own.expect_told(&format!("from {local} with Some(\"a=b\"), {} headers", 8));
+    own.expect_report(r#"open /own Some("asks")"#);
+    own.expect_report(&format!("from {local} with Some(\"a=b\"), {} headers", 8));
 }

@@ -149,9 +149,9 @@ fn a_reload_applies_a_new_schema_to_the_next_message() {
     web.expect_next();
     web.expect_text(&error(WHY));
     schemas.write("shop.json", r#"{"type":"object","properties":{"price":{"type":"string"}}}"#);
-    let said = server.command(&["reload"]);
-    assert_eq!(said.code, Some(0), "{}", said.text);
-    assert!(said.text.contains("application `shop`: another schema"), "{}", said.text);
+    let output = server.command(&["reload"]);
+    assert_eq!(output.code, Some(0), "{}", output.text);
+    assert!(output.text.contains("application `shop`: another schema"), "{}", output.text);
     web.text(packet(BAD));
     web.expect_next();
     web.text(packet(r#"{"price":1}"#));
@@ -161,9 +161,9 @@ fn a_reload_applies_a_new_schema_to_the_next_message() {
     ));
     // An invalid schema changes nothing.
     schemas.write("shop.json", r#"{"type":"nubmer"}"#);
-    let said = server.command(&["reload"]);
-    assert_eq!(said.code, Some(1), "{}", said.text);
-    assert!(said.text.contains("shop.json` is wrong at /type"), "{}", said.text);
+    let output = server.command(&["reload"]);
+    assert_eq!(output.code, Some(1), "{}", output.text);
+    assert!(output.text.contains("shop.json` is wrong at /type"), "{}", output.text);
     web.text(packet(BAD));
     web.expect_next();
     web.text(broadcast("x"));

@@ -27,14 +27,14 @@ fn start(format: &str) -> Server {
 /// clients received.
 fn use_secrets(server: &Server) -> Vec<u8> {
     let mut witness = Open::at("/web?key=shop").ready(server.port);
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for secret in SECRETS {
         for target in ["/web", "/", "/nope", "/php", "/%zz", "/web?tags=broken&"] {
             let query = if target.contains('?') { "" } else { "?" };
             let open = Open::at(&format!("{target}{query}key=bank&secret={secret}"));
             let mut client = open.ask(server.port);
-            heard.extend(drain(&mut client));
-            heard.extend(drain(&mut open.version("HTTP/1.0").ask(server.port)));
+            received.extend(drain(&mut client));
+            received.extend(drain(&mut open.version("HTTP/1.0").ask(server.port)));
         }
         let mut page = Open::at("/web?key=shop").ready(server.port);
         let packet =
@@ -42,7 +42,7 @@ fn use_secrets(server: &Server) -> Vec<u8> {
         page.text(&packet);
         page.send(frames::masked(frames::FIN | frames::BINARY, packet.as_bytes()));
         page.text(&packet[..packet.len() - 1]);
-        heard.extend(drain(&mut page));
+        received.extend(drain(&mut page));
         let mut gomoob = Open::at("/?key=shop&tags={}").upgrade(server.port);
         let metadata = format!(r#"{{"key":"bank","secret":"{secret}"}}"#);
         gomoob.text(format!(r#"{{"message":"m","metadata":{metadata}}}"#));
@@ -54,9 +54,9 @@ fn use_secrets(server: &Server) -> Vec<u8> {
     witness.send(frames::ping("enough"));
     loop {
         let frame = witness.frame();
-        heard.extend(&frame.payload);
+        received.extend(&frame.payload);
         if frame.payload == b"enough" {
-            return heard;
+            return received;
         }
     }
 }
@@ -100,9 +100,9 @@ fn look_everywhere(server: &Server) {
 fn p9_secrets_appear_nowhere_whatever_is_done_with_them() {
     for format in ["text", "json"] {
         let server = start(format);
-        let heard = use_secrets(&server);
-        assert!(String::from_utf8_lossy(&heard).contains(r#""message":"m"#));
-        expect_none("what others hear", &heard);
+        let received = use_secrets(&server);
+        assert!(String::from_utf8_lossy(&received).contains(r#""message":"m"#));
+        expect_none("what others hear", &received);
         for pid in server.workers(2) {
             processes::send_signal(pid, Signal::ABORT);
         }

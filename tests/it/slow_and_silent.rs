@@ -1,7 +1,7 @@
 //! Clients that do not read, and clients that send nothing: they are closed, and other clients are not
 //! affected.
 
-use crate::harness::{Open, Raw, Setup, broadcast, frames, heard_nothing};
+use crate::harness::{Open, Raw, Setup, broadcast, frames, received_nothing};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 const PING: &[u8] = br#"{"opcode":"PING"}"#;
@@ -40,10 +40,10 @@ fn a_client_that_reads_nothing_for_ten_seconds_is_closed() {
         witness.expect_text(&packet);
     }
     assert!(!server.output().contains("event=slow_client"), "within the limit of bytes");
-    let said = server.wait_for_output("event=slow_client");
-    assert!(said.contains("WARN") && said.contains("bytes="), "{said}");
+    let printed = server.wait_for_output("event=slow_client");
+    assert!(printed.contains("WARN") && printed.contains("bytes="), "{printed}");
     stopped.wait_for_end();
-    heard_nothing(&mut publisher, &mut witness);
+    received_nothing(&mut publisher, &mut witness);
 }
 
 #[test]

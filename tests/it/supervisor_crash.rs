@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::harness::processes::{processes_in, send_signal};
 use crate::harness::{
-    DEADLINE, Folder, Open, Raw, Running, Server, Setup, broadcast, eventually, frames,
-    heard_nothing, pause,
+    DEADLINE, Folder, Open, Raw, Running, Server, Setup, broadcast, eventually, frames, pause,
+    received_nothing,
 };
 use rustix::process::Signal;
 
@@ -117,7 +117,7 @@ fn a_stopped_supervisor_closes_no_client_and_continues() {
     let server = Server::start();
     let (mut here, mut there) = server.open_apart(&Open::web(), &Open::web());
     let (doomed, safe) = (server.worker_of(&here), server.worker_of(&there));
-    let mut beside = server.open_on(safe, &Open::web());
+    let mut other_client = server.open_on(safe, &Open::web());
     server.signal(Signal::STOP);
     send_signal(doomed, Signal::KILL);
     here.wait_for_end();
@@ -125,13 +125,13 @@ fn a_stopped_supervisor_closes_no_client_and_continues() {
         let packet = broadcast(&format!("nobody decides {number}"));
         there.text(&packet);
         there.expect_next();
-        beside.expect_text(&packet);
+        other_client.expect_text(&packet);
     }
-    let mut newcomer = server.open(&Open::web());
-    newcomer.expect_silence();
+    let mut new_client = server.open(&Open::web());
+    new_client.expect_silence();
     server.signal(Signal::CONT);
     assert!(server.workers(2).contains(&safe));
     let (_, mut last) = server.open_apart(&Open::web(), &Open::web());
-    heard_nothing(&mut there, &mut last);
-    heard_nothing(&mut there, &mut newcomer);
+    received_nothing(&mut there, &mut last);
+    received_nothing(&mut there, &mut new_client);
 }

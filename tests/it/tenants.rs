@@ -28,20 +28,20 @@ fn gomoob(server: &Server, key: &str) -> Raw {
     Open::at(&format!("/?key={key}&{TAGS}")).upgrade(server.port)
 }
 
-/// Expects that no message of `publisher` reaches any of `strangers`, and that the answers are the same as if
+/// Expects that no message of `publisher` reaches any of `outsiders`, and that the answers are the same as if
 /// these did not exist.
 #[track_caller]
-fn expect_deaf(publisher: &mut Raw, strangers: &mut [Raw]) {
+fn expect_deaf(publisher: &mut Raw, outsiders: &mut [Raw]) {
     let mut packets = vec![broadcast("all"), feedback_to_ident("berta", "x")];
-    packets.extend(strangers.iter().map(|stranger| feedback_to(&stranger.uuid, "x")));
+    packets.extend(outsiders.iter().map(|outsider| feedback_to(&outsider.uuid, "x")));
     packets.push(feedback_to("no such uuid", "x"));
     for packet in packets {
         publisher.text(packet);
         publisher.expect_next();
     }
     publisher.expect_silence();
-    for stranger in strangers {
-        stranger.heard_nothing_of_its_own();
+    for outsider in outsiders {
+        outsider.received_nothing_of_its_own();
     }
 }
 
@@ -60,8 +60,8 @@ fn p4_a_client_reaches_no_client_of_another_tenant() {
     for other in &mut others[2..] {
         other.expect_text(&broadcast("shared"));
     }
-    for stranger in &mut tenants {
-        stranger.heard_nothing_of_its_own();
+    for outsider in &mut tenants {
+        outsider.received_nothing_of_its_own();
     }
 }
 
@@ -87,7 +87,7 @@ fn p4_tags_and_idents_are_looked_up_within_the_tenant() {
     publisher.text(feedback_to_ident("anna", "x"));
     publisher.expect_next();
     anna_of_a.expect_text(&feedback_to_ident("anna", "x"));
-    anna_of_b.heard_nothing_of_its_own();
+    anna_of_b.received_nothing_of_its_own();
 }
 
 #[test]
@@ -100,13 +100,13 @@ fn p4_tenants_stay_apart_when_the_broker_is_replaced() {
     a.expect_next();
     eventually("another broker", || (server.broker() != dead).then_some(()));
     also_a.expect_text(&broadcast("across"));
-    for stranger in &mut others {
-        stranger.heard_nothing_of_its_own();
+    for outsider in &mut others {
+        outsider.received_nothing_of_its_own();
     }
     let mut publisher = server.open(&Open::at("/web?key=a"));
     publisher.text(feedback_to(&others[0].uuid, "x"));
     publisher.expect_next();
-    others[0].heard_nothing_of_its_own();
+    others[0].received_nothing_of_its_own();
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_script_of_another_tenant_is_not_found_by_its_name() {
     let mut publisher = server.open(&Open::at("/web?key=a"));
     publisher.text(feedback_to_ident("receiver", "x"));
     publisher.expect_next();
-    script.heard_nothing_of_its_own();
+    script.received_nothing_of_its_own();
 }
 
 #[test]
@@ -132,8 +132,8 @@ fn what_is_shown_on_a_message_decides_in_which_tenant_it_is_published() {
         a.uuid
     ));
     publisher.expect_next();
-    a.heard_nothing_of_its_own();
-    b.heard_nothing_of_its_own();
+    a.received_nothing_of_its_own();
+    b.received_nothing_of_its_own();
 }
 
 #[test]

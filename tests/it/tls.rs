@@ -127,13 +127,13 @@ fn a_slow_reader_gets_all_of_a_long_backlog() {
 fn a_client_that_never_reads_is_closed_and_the_others_miss_nothing() {
     let server = server_with("wss", "outboxLimit = 6M\npingInterval = 0\n");
     let (mut publisher, _slow) = (open(&server, &Open::web()), open(&server, &Open::web()));
-    let mut neighbour = open(&server, &Open::web());
+    let mut other_client = open(&server, &Open::web());
     let large = "x".repeat(1_000_000);
     for number in 0..20 {
         let packet = broadcast(&format!("{number} {large}"));
         publisher.text(&packet);
         publisher.expect_next();
-        neighbour.expect_text(&packet);
+        other_client.expect_text(&packet);
     }
     server.wait_for_output("event=slow_client");
 }

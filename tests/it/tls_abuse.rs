@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::harness::tls::{ALL_VERSIONS, certificate_in, client_of};
-use crate::harness::watch::beside;
+use crate::harness::watch::with_bystander_opened_by;
 use crate::harness::{Bystander, End, Folder, Open, Raw, Server};
 use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
@@ -23,7 +23,7 @@ fn server() -> Server {
 
 /// Runs an attack on a server, with a bystander inside TLS.
 #[track_caller]
-fn beside_tls(server: &Server, attack: impl FnOnce(&mut Bystander)) {
+fn with_a_tls_bystander(server: &Server, attack: impl FnOnce(&mut Bystander)) {
     let come = |server: &Server| {
         let open = || {
             let raw = Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
@@ -33,7 +33,7 @@ fn beside_tls(server: &Server, attack: impl FnOnce(&mut Bystander)) {
         };
         Bystander::between(open(), open())
     };
-    beside(server, come, attack);
+    with_bystander_opened_by(server, come, attack);
 }
 
 /// Returns a fatal alert that is not encrypted.
@@ -91,7 +91,7 @@ fn fault_8_old_versions_are_refused_by_an_alert_that_names_the_version() {
         &[0x42; 16],
     ]
     .concat();
-    beside_tls(&server, |bystander| {
+    with_a_tls_bystander(&server, |bystander| {
         assert_eq!(answer_to(&server, &ssl_2), too_old);
         for minor in [0, 1, 2] {
             for extensions in [&[][..], EXTENSIONS] {
@@ -128,7 +128,7 @@ fn fault_8_invalid_handshakes_are_answered_by_an_alert() {
         (&[0x16, 3, 3, 0, 4, 2, 0, 0, 0], &undecodable),
         (&[0x16, 3, 3, 0, 8, 1, 0, 0, 4, 3, 3, 0, 0], &undecodable),
     ];
-    beside_tls(&server, |bystander| {
+    with_a_tls_bystander(&server, |bystander| {
         for (bytes, expected) in table {
             let answer = answer_to(&server, bytes);
             assert_eq!(&answer, expected, "to {:02x?}", &bytes[..bytes.len().min(20)]);
@@ -151,7 +151,7 @@ fn fault_8_a_truncated_hello_delays_no_client() {
     let server = server();
     let client = client_of(&server.folder, ALL_VERSIONS);
     let hello = first_flight(&client);
-    beside_tls(&server, |bystander| {
+    with_a_tls_bystander(&server, |bystander| {
         let mut stalled = Vec::new();
         for cut in 0..hello.len() {
             let mut raw = Raw::connect(server.port);
@@ -179,7 +179,7 @@ fn fault_8_a_truncated_hello_delays_no_client() {
 fn fault_8_a_hello_with_any_bit_wrong_is_answered_within_tls() {
     let server = server();
     let hello = first_flight(&client_of(&server.folder, &[&rustls::version::TLS13]));
-    beside_tls(&server, |bystander| {
+    with_a_tls_bystander(&server, |bystander| {
         for at in 1..hello.len() {
             let mut wrong = hello.clone();
             wrong[at] ^= 1 << (at % 8);
@@ -202,7 +202,7 @@ fn fault_8_an_abandoned_or_corrupt_handshake_delays_no_client() {
     let server = server();
     for version in ALL_VERSIONS {
         let client = client_of(&server.folder, &[version]);
-        beside_tls(&server, |bystander| {
+        with_a_tls_bystander(&server, |bystander| {
             for number in 0..30 {
                 let hello = first_flight(&client);
                 let mut raw = Raw::connect(server.port);
@@ -217,14 +217,14 @@ fn fault_8_an_abandoned_or_corrupt_handshake_delays_no_client() {
                         // Encrypted data where the end of the handshake is expected.
                         raw.try_send([&[0x17, 3, 3, 0, 40][..], &[0x42; 40]].concat()).ok();
                         raw.wait_for_end();
-                        let said = raw.take_all();
+                        let output = raw.take_all();
                         let last = alert([3, 3], AlertDescription::UnexpectedMessage);
                         let is_alert = match version.version {
-                            rustls::ProtocolVersion::TLSv1_2 => said.ends_with(&last),
+                            rustls::ProtocolVersion::TLSv1_2 => output.ends_with(&last),
                             // In TLS 1.3 the alert is encrypted: two bytes, their type, and the tag.
-                            _ => said[..said.len() - 19].ends_with(&[0x17, 3, 3, 0, 19]),
+                            _ => output[..output.len() - 19].ends_with(&[0x17, 3, 3, 0, 19]),
                         };
-                        assert!(is_alert, "its last words: {:02x?}", &said[said.len() - 24..]);
+                        assert!(is_alert, "its last words: {:02x?}", &output[output.len() - 24..]);
                     }
                 }
                 bystander.is_served();
@@ -237,7 +237,7 @@ fn fault_8_an_abandoned_or_corrupt_handshake_delays_no_client() {
 fn fault_8_plain_text_gets_a_readable_answer() {
     let server = server();
     let upgrade = Open::web().request();
-    beside_tls(&server, |bystander| {
+    with_a_tls_bystander(&server, |bystander| {
         for text in
             [upgrade.as_str(), "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "\r\n", "SSH-2.0-x\r\n", "G"]
         {

@@ -14,8 +14,8 @@ fn slow(wait: Duration) -> Backend {
     Backend::start(move |event| {
         pause(wait);
         match event["text"].as_str() {
-            Some(_) => Act::Say(r#"{"command":"reply","text":"heard"}"#),
-            None => Act::Say(""),
+            Some(_) => Act::Commands(r#"{"command":"reply","text":"heard"}"#),
+            None => Act::Commands(""),
         }
     })
 }
@@ -79,10 +79,10 @@ fn a_place_by_address_is_freed_however_the_opening_ends() {
             count.fetch_add(1, Ordering::SeqCst);
             pause(Duration::from_millis(100));
             if event["query"] == "no" {
-                return Act::Say(r#"{"command":"refuse"}"#);
+                return Act::Commands(r#"{"command":"refuse"}"#);
             }
         }
-        Act::Say("")
+        Act::Commands("")
     });
     let ini = format!(
         "maxPerIP = 2\n[resource /chat]\nkind = http\nurl = {}\napplication = chat",

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use crate::harness::processes::{is_alive, send_signal};
 use crate::harness::{
     Bystander, NEXT, Open, Raw, Server, Setup, broadcast, eventually, feedback_to, frames,
-    heard_nothing,
+    received_nothing,
 };
 use rustix::process::Signal;
 
@@ -48,15 +48,15 @@ impl Stream {
     /// Returns the number of messages that a client received between its join and its close. There must be no
     /// gap in them.
     fn listen_to_a_part(client: &mut Raw) -> usize {
-        let (mut heard, mut last) = (0, None);
+        let (mut received, mut last) = (0, None);
         while let Ok(frame) = client.frame_or_end() {
             let text = frame.as_text();
             let number = text.split(['"', ' ']).find_map(|word| word.parse::<usize>().ok());
             let number = number.unwrap_or_else(|| panic!("no number in {text:.80}"));
             assert!(last.is_none_or(|last| number == last + 1), "{number} came after {last:?}");
-            (heard, last) = (heard + 1, Some(number));
+            (received, last) = (received + 1, Some(number));
         }
-        heard
+        received
     }
 }
 
@@ -87,7 +87,7 @@ fn a_worker_that_dies_under_load_loses_only_its_own_connections() {
             Stream::listen_to_a_part(&mut doomed);
         });
         assert!(server.workers(2).contains(&safe), "after {signal:?}");
-        Bystander::beside(&server).is_served();
+        Bystander::connect(&server).is_served();
     }
 }
 
@@ -112,7 +112,7 @@ fn a_series_of_deaths_under_load_affects_no_other_worker() {
             witness = server.open_on(ending, &Open::web());
         }
     });
-    Bystander::beside(&server).is_served();
+    Bystander::connect(&server).is_served();
     assert!(server.workers(2).contains(&safe));
 }
 
@@ -137,7 +137,7 @@ fn a_worker_and_broker_dying_together_do_not_affect_other_workers() {
             receiver.expect_text(packet);
             publisher.expect_next();
         }
-        heard_nothing(&mut publisher, &mut receiver);
+        received_nothing(&mut publisher, &mut receiver);
         eventually("the broker's end", || (!is_alive(broker)).then_some(()));
         server.workers(2);
     }
@@ -163,40 +163,43 @@ fn a_crash_loop_is_logged_and_slowed_while_other_workers_serve() {
         end(doomed, Signal::KILL);
         is_served();
     }
-    let said = server.wait_for_output("event=child_restart_delayed");
-    assert!(said.contains("ERROR") && said.contains("backoff_ms=100"), "{said}");
+    let printed = server.wait_for_output("event=child_restart_delayed");
+    assert!(printed.contains("ERROR") && printed.contains("backoff_ms=100"), "{printed}");
     is_served();
     // Meanwhile no client is refused, and in the end both workers are running.
     for _ in 0..20 {
         server.open(&Open::web()).expect_silence();
     }
     assert!(server.workers(2).contains(&safe));
-    Bystander::beside(&server).is_served();
+    Bystander::connect(&server).is_served();
 }
 
 /// Fault 24: half of a few hundred clients lose their worker at once and reconnect at once.
 #[test]
 fn all_clients_reconnect_when_one_of_two_workers_is_killed() {
-    const CROWD: usize = 300;
+    const CLIENTS: usize = 300;
     let server = Setup::new().start();
-    let mut crowd: Vec<_> = (0..CROWD).map(|_| server.open(&Open::web())).collect();
-    let doomed = server.worker_of(&crowd[0]);
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.open(&Open::web())).collect();
+    let doomed = server.worker_of(&clients[0]);
     end(doomed, Signal::KILL);
     let mut lost = 0;
-    for client in &mut crowd {
+    for client in &mut clients {
         client.try_send(frames::ping("still there?")).ok();
         if client.frame_or_end().is_err() {
             lost += 1;
             *client = server.open(&Open::web());
         }
     }
-    assert!((CROWD / 4..=CROWD * 3 / 4).contains(&lost), "{lost} of {CROWD} lost their worker");
+    assert!(
+        (CLIENTS / 4..=CLIENTS * 3 / 4).contains(&lost),
+        "{lost} of {CLIENTS} lost their worker"
+    );
     let mut publisher = server.open(&Open::web());
     publisher.text(broadcast("everybody is back"));
     publisher.expect_next();
-    for client in &mut crowd {
+    for client in &mut clients {
         client.expect_text(&broadcast("everybody is back"));
     }
-    let said = server.output();
-    assert_eq!(said.matches("event=child_died").count(), 1, "{said}");
+    let printed = server.output();
+    assert_eq!(printed.matches("event=child_died").count(), 1, "{printed}");
 }

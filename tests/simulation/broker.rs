@@ -7,12 +7,12 @@ use tagcast::link::control::{BrokerCommand, ChildCommand, ChildEvent, CommonComm
 use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
 use super::budget::Budget;
-use super::pipe::{Breath, End, Watch};
+use super::pipe::{BytesUntilDeath, End, Watch};
 
 #[derive(Debug)]
 pub struct Broker {
     pub generation: Generation,
-    pub breath: Breath,
+    pub bytes_until_death: BytesUntilDeath,
     pub board: BrokerCore,
     /// Commands from the supervisor that the process has not read yet.
     pub orders: VecDeque<Order>,
@@ -23,7 +23,7 @@ pub struct Broker {
     pub fault: Option<String>,
 }
 
-/// Whether the broker was told to stop.
+/// Whether the broker must stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     Serves,
@@ -37,10 +37,10 @@ pub enum Order {
 }
 
 impl Broker {
-    pub fn new(generation: Generation, breath: Breath) -> Self {
+    pub fn new(generation: Generation, bytes_until_death: BytesUntilDeath) -> Self {
         Self {
             generation,
-            breath,
+            bytes_until_death,
             board: BrokerCore::new(generation),
             orders: VecDeque::new(),
             watches: BTreeMap::new(),

@@ -35,7 +35,7 @@ impl World {
                 at.turn_reader(slot, Reader::Reads, &mut self.model);
             }
         }
-        self.tell_everyone();
+        self.publish_to_all();
         self.run_for(CALM_WITHIN)?;
         for worker in self.seats() {
             for tenant in [Tenant::shared(), Tenant("other".into())] {
@@ -43,8 +43,8 @@ impl World {
             }
         }
         self.run_for(AT_ONCE)?;
-        self.everybody_is_known()?;
-        self.tell_everyone();
+        self.all_clients_are_known()?;
+        self.publish_to_all();
         self.run_for(AT_ONCE)?;
         self.slots_are_back()?;
         self.model.is_complete()
@@ -61,7 +61,7 @@ impl World {
     }
 
     /// Lets every connected client publish to all clients.
-    fn tell_everyone(&mut self) {
+    fn publish_to_all(&mut self) {
         for worker in self.seats() {
             for slot in self.workers[&worker].slots(Phase::Open) {
                 self.publishes((worker, slot), &To::Matching(Tags::default()));
@@ -74,7 +74,7 @@ impl World {
         while self.time < until {
             self.model.now += 1;
             self.time += ROUND;
-            (0..3).for_each(|_| self.everybody_takes_a_turn());
+            (0..3).for_each(|_| self.all_processes_take_a_turn());
             self.fault.take().map_or(Ok(()), Err)?;
         }
         Ok(())
@@ -90,7 +90,7 @@ impl World {
     }
 
     /// Checks that the broker knows exactly the connected clients.
-    fn everybody_is_known(&self) -> Result<(), String> {
+    fn all_clients_are_known(&self) -> Result<(), String> {
         let joining: Vec<Vec<Slot>> =
             self.workers.values().map(|it| it.slots(Phase::Joining)).collect();
         if joining.iter().any(|slots| !slots.is_empty()) {

@@ -24,7 +24,7 @@ pub struct Connection {
 pub enum Phase {
     Joining,
     Open,
-    /// The connection is closing for this many more turns. The broker has already been told.
+    /// The connection is closing for this many more turns. The broker already knows.
     Closing(u64),
 }
 
@@ -56,7 +56,7 @@ impl Connection {
 
     /// Reads all frames sent so far.
     pub fn reads(&mut self, model: &mut Model) -> Result<(), String> {
-        self.unread.drain(..).try_for_each(|no| model.hears(self.client, no))
+        self.unread.drain(..).try_for_each(|no| model.receives(self.client, no))
     }
 }
 
@@ -64,5 +64,5 @@ impl Connection {
 fn publication_in(frame: &[u8]) -> Result<PublicationNo, String> {
     let start = if frame[1] < 126 { 2 } else { 4 };
     let text = str::from_utf8(&frame[start..]).map_err(|error| error.to_string())?;
-    text.trim().parse().map_err(|_| format!("a client hears {text:?}"))
+    text.trim().parse().map_err(|_| format!("a client receives {text:?}"))
 }

@@ -8,7 +8,7 @@ use tagcast::types::{
 };
 
 use super::model::To;
-use super::pipe::Breath;
+use super::pipe::BytesUntilDeath;
 use super::rng::Rng;
 use super::worker::{Phase, Reader};
 use super::world::World;
@@ -60,22 +60,22 @@ impl World {
             }
             1 => self.broker_turn(),
             2 => drop(self.supervisor_turn()),
-            3 => self.someone_comes(),
-            4 => self.someone_publishes(),
-            5 => self.someone_leaves(),
-            6 => self.someone_changes_tags(),
-            7 => self.someone_stops_or_goes_on(),
+            3 => self.a_client_connects(),
+            4 => self.a_client_publishes(),
+            5 => self.a_client_leaves(),
+            6 => self.a_client_changes_tags(),
+            7 => self.a_client_stops_or_resumes_reading(),
             8 => self.broker_dies(),
             9 if self.rng.once_in(2) => self.worker_dies(),
             9 => self.link_is_cut(),
-            10 => self.everybody_takes_a_turn(),
-            11 => self.somebody_hangs(),
-            13 => self.someone_wants_a_name(),
+            10 => self.all_processes_take_a_turn(),
+            11 => self.a_process_hangs(),
+            13 => self.a_client_requests_an_alias(),
             _ => self.time += std::time::Duration::from_millis(self.rng.below(1500)),
         }
     }
 
-    pub fn everybody_takes_a_turn(&mut self) {
+    pub fn all_processes_take_a_turn(&mut self) {
         while self.supervisor_turn() {}
         self.seats().into_iter().for_each(|worker| self.worker_turn(worker));
         self.broker_turn();
@@ -92,7 +92,7 @@ impl World {
         Some((worker, self.rng.pick(&slots)?))
     }
 
-    fn someone_comes(&mut self) {
+    fn a_client_connects(&mut self) {
         let Some(worker) = self.any_worker() else { return };
         if self.workers[&worker].slots(Phase::Open).len() < CLIENTS_MAX {
             let tenant = self.any_tenant();
@@ -140,7 +140,7 @@ impl World {
         if self.rng.once_in(2) { Tags::default() } else { self.any_tags() }
     }
 
-    pub fn someone_publishes(&mut self) {
+    pub fn a_client_publishes(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
         for _ in 0..self.rng.pick(&[1, 1, 2, 3, 12]).unwrap() {
             let to = self.any_address();
@@ -172,7 +172,7 @@ impl World {
         }
     }
 
-    fn someone_leaves(&mut self) {
+    fn a_client_leaves(&mut self) {
         let Some(worker) = self.any_worker() else { return };
         let phase = self.rng.pick(&[Phase::Open, Phase::Open, Phase::Joining]).unwrap();
         let slots = self.workers[&worker].slots(phase);
@@ -180,22 +180,24 @@ impl World {
         let turns = self.rng.pick(&[0, 0, 1, 5]).unwrap();
         let Some(at) = self.workers.get_mut(&worker) else { return };
         at.close(slot, turns, &mut self.model);
-        self.note(|| format!("whoever has slot {slot} of worker {worker} leaves"));
+        self.note(|| format!("the client in slot {slot} of worker {worker} leaves"));
     }
 
-    pub fn someone_changes_tags(&mut self) {
+    pub fn a_client_changes_tags(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
         let tags = self.any_tags();
         let Some(at) = self.workers.get_mut(&worker) else { return };
         at.retag(slot, tags.clone(), &mut self.model);
-        self.note(|| format!("whoever has slot {slot} of worker {worker} carries {tags:?}"));
+        self.note(|| format!("the client in slot {slot} of worker {worker} now has {tags:?}"));
     }
 
-    fn someone_wants_a_name(&mut self) {
+    fn a_client_requests_an_alias(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
         for _ in 0..self.rng.pick(&[1, 1, 1, 3]).unwrap() {
             let alias = self.any_alias();
-            self.note(|| format!("whoever has slot {slot} of worker {worker} wants {alias:?}"));
+            self.note(|| {
+                format!("the client in slot {slot} of worker {worker} requests {alias:?}")
+            });
             let Some(at) = self.workers.get_mut(&worker) else { return };
             at.wants_alias(slot, alias, &mut self.model);
         }
@@ -205,48 +207,50 @@ impl World {
         Alias::new(self.rng.pick(&["u1", "u2", "u3"]).unwrap()).unwrap()
     }
 
-    fn someone_stops_or_goes_on(&mut self) {
+    fn a_client_stops_or_resumes_reading(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
         let reader = self.rng.pick(&[Reader::Reads, Reader::Stalls]).unwrap();
         let Some(at) = self.workers.get_mut(&worker) else { return };
         at.turn_reader(slot, reader, &mut self.model);
         self.fault = self.fault.take().or_else(|| at.fault.take());
-        self.note(|| format!("whoever has slot {slot} of worker {worker}: {reader:?}"));
+        self.note(|| format!("the client in slot {slot} of worker {worker}: {reader:?}"));
     }
 
     /// Kills the broker between two turns, or within a turn after any byte that it writes.
     pub fn broker_dies(&mut self) {
         let Some(broker) = &self.broker else { return };
-        let (member, breath) = (ChildId::Broker(broker.generation), broker.breath.clone());
+        let (child, bytes_until_death) =
+            (ChildId::Broker(broker.generation), broker.bytes_until_death.clone());
         if self.rng.once_in(2) {
-            self.last_breath(&breath);
+            self.limit_last_turn(&bytes_until_death);
             self.broker_turn();
         }
-        self.kill(member);
+        self.kill(child);
     }
 
     fn worker_dies(&mut self) {
         let Some(seat) = self.any_worker() else { return };
         let worker = &self.workers[&seat];
-        let (member, breath) = (ChildId::Worker(worker.source), worker.breath.clone());
+        let (child, bytes_until_death) =
+            (ChildId::Worker(worker.source), worker.bytes_until_death.clone());
         if self.rng.once_in(2) {
-            self.last_breath(&breath);
+            self.limit_last_turn(&bytes_until_death);
             self.worker_turn(seat);
         }
-        self.kill(member);
+        self.kill(child);
     }
 
-    fn last_breath(&mut self, breath: &Breath) {
-        breath.store(self.rng.place(400), Ordering::Relaxed);
-        self.note(|| "the last turn of somebody".to_owned());
+    fn limit_last_turn(&mut self, bytes_until_death: &BytesUntilDeath) {
+        bytes_until_death.store(self.rng.place(400), Ordering::Relaxed);
+        self.note(|| "the last turn of a process that dies".to_owned());
     }
 
     /// Lets a worker or the broker skip its turns for a while.
-    fn somebody_hangs(&mut self) {
-        let who = self.any_worker().filter(|_| !self.rng.once_in(4));
+    fn a_process_hangs(&mut self) {
+        let process = self.any_worker().filter(|_| !self.rng.once_in(4));
         let until = self.model.now + self.rng.below(60);
-        self.hung.insert(who, until);
-        self.note(|| format!("{who:?} hangs until step {until}"));
+        self.hung.insert(process, until);
+        self.note(|| format!("{process:?} hangs until step {until}"));
     }
 
     fn link_is_cut(&mut self) {

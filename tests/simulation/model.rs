@@ -27,12 +27,12 @@ pub struct Life {
     pub gone_at: Option<Moment>,
     pub tags: Vec<Carried>,
     /// All aliases that it ever requested.
-    pub wished: Vec<Alias>,
-    /// Alias that was granted to it, and the time at which it was told. None while another request
+    pub requested: Vec<Alias>,
+    /// Alias that was granted to it, and the time at which it learned of it. None while another request
     /// is pending.
-    pub called: Option<(Alias, Moment)>,
+    pub granted: Option<(Alias, Moment)>,
     /// Last publication that it received from each publisher.
-    pub heard: BTreeMap<ClientNo, PublicationNo>,
+    pub received: BTreeMap<ClientNo, PublicationNo>,
 }
 
 /// Tags of a client from one moment on.
@@ -63,9 +63,9 @@ pub struct Published {
     pub at: Moment,
     /// Time at which the publisher's worker got the acknowledgement of the broker.
     pub settled_at: Option<Moment>,
-    /// True if the publisher was told that the publication is accepted.
+    /// True if the publisher knows that the publication is accepted.
     pub is_promised: bool,
-    pub heard_by: Vec<ClientNo>,
+    pub received_by: Vec<ClientNo>,
 }
 
 #[derive(Debug, Default)]
@@ -97,9 +97,9 @@ impl Model {
             is_sent_away: false,
             gone_at: None,
             tags: vec![tags],
-            wished: Vec::new(),
-            called: None,
-            heard: BTreeMap::new(),
+            requested: Vec::new(),
+            granted: None,
+            received: BTreeMap::new(),
         });
         self.lives.len() - 1
     }
@@ -116,23 +116,23 @@ impl Model {
         self.lives[client].tags.push(Carried { tags, since: self.now, known_at: None });
     }
 
-    pub fn wishes(&mut self, client: ClientNo, alias: Alias) {
-        self.lives[client].called = None;
-        self.lives[client].wished.push(alias);
+    pub fn requests_alias(&mut self, client: ClientNo, alias: Alias) {
+        self.lives[client].granted = None;
+        self.lives[client].requested.push(alias);
     }
 
     /// Records the alias of a client as its worker knows it.
-    pub fn is_called(&mut self, client: ClientNo, alias: Option<&Alias>) {
+    pub fn on_granted(&mut self, client: ClientNo, alias: Option<&Alias>) {
         let life = &mut self.lives[client];
-        if life.called.as_ref().map(|(alias, _)| alias) != alias {
-            life.called = alias.map(|alias| (alias.clone(), self.now));
+        if life.granted.as_ref().map(|(alias, _)| alias) != alias {
+            life.granted = alias.map(|alias| (alias.clone(), self.now));
         }
     }
 
     pub fn publishes(&mut self, by: ClientNo, to: To) -> PublicationNo {
         let (source, at) = (self.lives[by].worker, self.now);
         let tenant = self.lives[by].client.tenant.clone();
-        let (settled_at, is_promised, heard_by) = (None, false, Vec::new());
+        let (settled_at, is_promised, received_by) = (None, false, Vec::new());
         self.published.push(Published {
             by,
             source,
@@ -141,12 +141,12 @@ impl Model {
             at,
             settled_at,
             is_promised,
-            heard_by,
+            received_by,
         });
         self.published.len() - 1
     }
 
-    /// Records that the publisher was told that its publication is accepted.
+    /// Records that the publisher knows that its publication is accepted.
     pub fn promises(&mut self, no: PublicationNo) {
         self.published[no].is_promised = true;
     }

@@ -16,9 +16,9 @@ use tagcast::link::transport::Transport;
 /// A number that several ends share.
 pub type Shared = Arc<AtomicUsize>;
 /// Bytes that a process may still write before it dies.
-pub type Breath = Shared;
+pub type BytesUntilDeath = Shared;
 
-pub fn long_breath() -> Breath {
+pub fn unlimited() -> BytesUntilDeath {
     Arc::new(AtomicUsize::new(usize::MAX))
 }
 
@@ -49,7 +49,7 @@ pub enum Kernel {
 #[derive(Debug)]
 pub struct End {
     watch: Watch,
-    breath: Breath,
+    bytes_until_death: BytesUntilDeath,
 }
 
 /// One end of a link, for checking whether data has arrived.
@@ -59,9 +59,12 @@ pub struct Watch {
     ends: Arc<Mutex<Ends>>,
 }
 
-/// Creates a link with this capacity. `breaths` are the remaining bytes of the processes at its
+/// Creates a link with this capacity. `bytes_until_death` are the remaining bytes of the processes at its
 /// ends.
-pub fn pipe((bytes_max, kernel): (Shared, Kernel), breaths: [Breath; 2]) -> [End; 2] {
+pub fn pipe(
+    (bytes_max, kernel): (Shared, Kernel),
+    bytes_until_death: [BytesUntilDeath; 2],
+) -> [End; 2] {
     let ends = Ends {
         lanes: [VecDeque::new(), VecDeque::new()],
         is_open: [true; 2],
@@ -72,10 +75,10 @@ pub fn pipe((bytes_max, kernel): (Shared, Kernel), breaths: [Breath; 2]) -> [End
     };
     let ends = Arc::new(Mutex::new(ends));
     let mut side = 0;
-    breaths.map(|breath| {
+    bytes_until_death.map(|bytes_until_death| {
         let watch = Watch { side, ends: Arc::clone(&ends) };
         side += 1;
-        End { watch, breath }
+        End { watch, bytes_until_death }
     })
 }
 
@@ -133,14 +136,14 @@ impl Transport for End {
         }
         let room =
             ends.bytes_max.load(Ordering::Relaxed).saturating_sub(ends.lanes[1 - side].len());
-        let breath = self.breath.load(Ordering::Relaxed);
-        let most = room.min(breath).min(ends.cut_after.unwrap_or(usize::MAX));
+        let bytes_until_death = self.bytes_until_death.load(Ordering::Relaxed);
+        let most = room.min(bytes_until_death).min(ends.cut_after.unwrap_or(usize::MAX));
         let bytes: Vec<u8> =
             parts.iter().flat_map(|part| part.iter().copied()).take(most).collect();
         ends.lanes[1 - side].extend(&bytes);
         ends.is_rung[1 - side] |= !bytes.is_empty();
-        if breath != usize::MAX {
-            self.breath.store(breath - bytes.len(), Ordering::Relaxed);
+        if bytes_until_death != usize::MAX {
+            self.bytes_until_death.store(bytes_until_death - bytes.len(), Ordering::Relaxed);
         }
         if let Some(left) = &mut ends.cut_after {
             *left -= bytes.len();

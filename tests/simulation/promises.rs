@@ -38,13 +38,13 @@ impl Life {
 
 impl Model {
     /// Records that a client received a publication, and checks that it was allowed to.
-    pub fn hears(&mut self, client: ClientNo, no: PublicationNo) -> Result<(), String> {
+    pub fn receives(&mut self, client: ClientNo, no: PublicationNo) -> Result<(), String> {
         let (Some(it), life) = (self.published.get(no), &self.lives[client]) else {
-            return Err(format!("{client} hears {no}, which nobody said"));
+            return Err(format!("{client} receives {no}, which no client published"));
         };
-        let fault = |what: &str| Err(format!("{client} hears {no} {what}"));
-        match life.heard.get(&it.by) {
-            Some(_) if it.heard_by.contains(&client) => return fault("twice (P2)"),
+        let fault = |what: &str| Err(format!("{client} receives {no} {what}"));
+        match life.received.get(&it.by) {
+            Some(_) if it.received_by.contains(&client) => return fault("twice (P2)"),
             Some(later) if *later > no => return fault("too late (P1)"),
             _ => {}
         }
@@ -57,20 +57,20 @@ impl Model {
         }
         // If the worker of the earlier receiver has died too, it cannot have told the new broker
         // about the delivery.
-        let can_tell = |other: &ClientNo| !self.dead.contains(&self.lives[*other].worker);
+        let can_announce = |other: &ClientNo| !self.dead.contains(&self.lives[*other].worker);
         if let To::Alias(alias) = &it.to
             && let Some(holder) = self.holder(alias, it).filter(|holder| *holder != client)
         {
             return fault(&format!("for a name that was granted to {holder} (L6)"));
         }
         if matches!(it.to, To::Uuid(_) | To::Ident(_) | To::Alias(_))
-            && it.heard_by.iter().any(can_tell)
+            && it.received_by.iter().any(can_announce)
         {
-            return fault("that is for one and was heard (L6)");
+            return fault("that is for one client and was already delivered (L6)");
         }
         let by = it.by;
-        self.lives[client].heard.insert(by, no);
-        self.published[no].heard_by.push(client);
+        self.lives[client].received.insert(by, no);
+        self.published[no].received_by.push(client);
         Ok(())
     }
 
@@ -81,20 +81,21 @@ impl Model {
         during: (Moment, Moment),
         sure: Sure,
     ) -> bool {
-        let Life { client: who, .. } = &self.lives[client];
-        who.takes_publications
+        let Life { client: addressed, .. } = &self.lives[client];
+        addressed.takes_publications
             && match &it.to {
-                To::Uuid(uuid) => who.uuid == *uuid,
-                To::Ident(ident) => who.ident.as_ref() == Some(ident),
+                To::Uuid(uuid) => addressed.uuid == *uuid,
+                To::Ident(ident) => addressed.ident.as_ref() == Some(ident),
                 // The holder of an alias is known only if it was told before the publication: see
                 // `holder`.
                 To::Alias(alias) => match sure {
-                    Sure::No => self.lives[client].wished.contains(alias),
+                    Sure::No => self.lives[client].requested.contains(alias),
                     Sure::Yes => self.holder(alias, it) == Some(client),
                 },
                 To::MatchingButSelf(_) if client == it.by => false,
                 To::Matching(query) | To::MatchingButSelf(query) => {
-                    who.class == ClientClass::Web && self.lives[client].matches(query, during, sure)
+                    addressed.class == ClientClass::Web
+                        && self.lives[client].matches(query, during, sure)
                 }
             }
     }
@@ -103,11 +104,11 @@ impl Model {
     /// still has it.
     fn holder(&self, alias: &Alias, it: &Published) -> Option<ClientNo> {
         let has = |life: &Life| {
-            let called = life.called.as_ref();
+            let granted = life.granted.as_ref();
             life.is_open()
                 && !self.cut.contains(&life.worker)
                 && life.client.tenant == it.tenant
-                && called.is_some_and(|(own, since)| own == alias && *since < it.at)
+                && granted.is_some_and(|(own, since)| own == alias && *since < it.at)
         };
         self.lives.iter().position(has)
     }
@@ -129,11 +130,11 @@ impl Model {
                     life.was_open_since(it.at)
                         && life.client.tenant == it.tenant
                         && self.is_for(it, *client, (it.at, settled_at), Sure::Yes)
-                        && !it.heard_by.contains(client)
+                        && !it.received_by.contains(client)
                 }),
             };
             if let Some(client) = missed {
-                return Err(format!("{client} never hears {no} (P3)"));
+                return Err(format!("{client} never receives {no} (P3)"));
             }
         }
         Ok(())
@@ -159,10 +160,10 @@ impl Model {
                     && life.ended_at.is_some_and(|ended_at| ended_at > settled_at)
                     && life.client.tenant == it.tenant
                     && self.is_for(it, *client, (it.at, settled_at), Sure::Yes)
-                    && !it.heard_by.contains(client)
+                    && !it.received_by.contains(client)
             });
             if let Some((client, _)) = missed {
-                return Err(format!("{client} is closed and has not heard {no} (P3)"));
+                return Err(format!("{client} is closed and has not received {no} (P3)"));
             }
         }
         Ok(())
@@ -178,8 +179,8 @@ impl Model {
                 && self.is_for(it, *client, (it.at, it.at), Sure::Yes)
         };
         let all: Vec<ClientNo> = (0..self.lives.len()).filter(may).collect();
-        let nobody_goes = all.iter().all(|client| self.lives[*client].ended_at.is_none());
+        let all_stay = all.iter().all(|client| self.lives[*client].ended_at.is_none());
         let stays = all.iter().copied().find(|client| self.lives[*client].was_open_since(it.at));
-        stays.filter(|_| nobody_goes && it.heard_by.is_empty())
+        stays.filter(|_| all_stay && it.received_by.is_empty())
     }
 }

@@ -35,13 +35,13 @@ pub enum Stage {
 impl World {
     /// Shuts the server down. The broker may still die; there are no other faults.
     pub fn end_in_order(&mut self) -> Result<(), String> {
-        self.note(|| "the server is told to end".to_owned());
+        self.note(|| "the server receives a signal to stop".to_owned());
         self.hung.clear();
         for (worker, slot) in self.open() {
             let Some(at) = self.workers.get_mut(&worker) else { continue };
             at.turn_reader(slot, Reader::Reads, &mut self.model);
         }
-        let now = self.begun_at + self.time;
+        let now = self.started_at + self.time;
         self.processes.request_shutdown(now, &mut self.effects);
         self.carry_out();
         let (until, last_death) = (self.time + DRAIN_TIME, self.time + DRAIN_TIME / 2);
@@ -65,10 +65,10 @@ impl World {
             }
             12..20 => self.broker_turn(),
             20..28 => drop(self.supervisor_turn()),
-            28..36 => self.someone_publishes(),
-            36 => self.someone_changes_tags(),
+            28..36 => self.a_client_publishes(),
+            36 => self.a_client_changes_tags(),
             37 if self.time < last_death => self.broker_may_die(),
-            _ => self.everybody_takes_a_turn(),
+            _ => self.all_processes_take_a_turn(),
         }
         self.let_go();
     }
@@ -91,7 +91,7 @@ impl World {
         let done: Vec<ChildId> = done.map(|worker| ChildId::Worker(worker.source)).collect();
         let broker = self.broker.as_ref().filter(|broker| broker.life == Life::Stopped);
         let stopped = broker.map(|broker| ChildId::Broker(broker.generation));
-        done.into_iter().chain(stopped).for_each(|member| self.ends(member));
+        done.into_iter().chain(stopped).for_each(|child| self.ends(child));
     }
 
     fn open(&self) -> Vec<(WorkerId, Slot)> {

@@ -18,7 +18,7 @@ use super::budget::Budget;
 use super::connection::Connection;
 pub use super::connection::{Phase, Reader};
 use super::model::{ClientNo, Model, PublicationNo, To};
-use super::pipe::{Breath, End, Kernel, Shared, Watch};
+use super::pipe::{BytesUntilDeath, End, Kernel, Shared, Watch};
 use super::rng::Rng;
 use super::shutdown::{Shutdown, Stage};
 
@@ -40,7 +40,7 @@ pub struct Pace {
 #[derive(Debug)]
 pub struct Worker {
     pub source: WorkerIncarnation,
-    pub breath: Breath,
+    pub bytes_until_death: BytesUntilDeath,
     pub broker_client: BrokerClient,
     /// Commands from the supervisor that the process has not read yet.
     pub orders: VecDeque<Order>,
@@ -52,7 +52,7 @@ pub struct Worker {
     pub questions: u32,
     watch: Option<Watch>,
     connections: BTreeMap<Slot, Connection>,
-    is_begun: bool,
+    is_started: bool,
     /// The first violation that a client has detected.
     pub fault: Option<String>,
 }
@@ -66,10 +66,10 @@ pub enum Order {
 }
 
 impl Worker {
-    pub fn new(source: WorkerIncarnation, breath: Breath) -> Self {
+    pub fn new(source: WorkerIncarnation, bytes_until_death: BytesUntilDeath) -> Self {
         Self {
             source,
-            breath,
+            bytes_until_death,
             broker_client: BrokerClient::new(source),
             orders: VecDeque::new(),
             stage: Stage::Serving,
@@ -77,7 +77,7 @@ impl Worker {
             questions: 0,
             watch: None,
             connections: BTreeMap::new(),
-            is_begun: false,
+            is_started: false,
             fault: None,
         }
     }
@@ -86,7 +86,7 @@ impl Worker {
     /// sockets, the link again.
     pub fn turn(&mut self, model: &mut Model, rng: &mut Rng, pace: &Pace) -> Vec<ChildEvent> {
         let mut reports = Vec::new();
-        if !std::mem::replace(&mut self.is_begun, true) {
+        if !std::mem::replace(&mut self.is_started, true) {
             reports.push(ChildEvent::Ready);
         }
         if std::mem::take(&mut self.questions) > 0 {
@@ -118,14 +118,14 @@ impl Worker {
         }
         for (slot, connection) in &self.connections {
             let claim = self.broker_client.uplink.alias(*slot);
-            model.is_called(connection.client, claim.map(|claim| &claim.alias));
+            model.on_granted(connection.client, claim.map(|claim| &claim.alias));
         }
         self.fan_out((rng.between(1, pace.slice_max), Budget::any(rng, pace.units_max)), model);
         self.acknowledge(model);
         if self.drains() && rng.once_in(12) {
             self.send_one_away(rng, model, (&mut scratch, &mut reports));
         }
-        self.say_goodbye();
+        self.send_close();
         self.broker_client.write();
         if self.broker_client.uplink.is_quiet() {
             model.settles(self.source);
@@ -263,7 +263,7 @@ impl Worker {
         self.broker_client.uplink.leave(slot);
     }
 
-    fn say_goodbye(&mut self) {
+    fn send_close(&mut self) {
         let broker_client = &mut self.broker_client;
         self.connections.retain(|slot, connection| match &mut connection.phase {
             Phase::Closing(0) => {
@@ -346,7 +346,7 @@ impl Worker {
     /// Requests an alias for a client.
     pub fn wants_alias(&mut self, slot: Slot, alias: Alias, model: &mut Model) {
         if let Some(connection) = self.connections.get(&slot) {
-            model.wishes(connection.client, alias.clone());
+            model.requests_alias(connection.client, alias.clone());
             self.broker_client
                 .uplink
                 .request_alias(slot, Claim { alias, keeping: Exclusivity::Alone });

@@ -12,7 +12,7 @@ use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 use super::broker::{Broker, Order};
 use super::budget::Budget;
 use super::model::{Model, Moment};
-use super::pipe::{Kernel, long_breath, pipe};
+use super::pipe::{Kernel, pipe, unlimited};
 use super::rng::Rng;
 use super::shutdown::Shutdown;
 use super::worker::{self, Pace, Worker};
@@ -25,12 +25,12 @@ pub struct World {
     pub rng: Rng,
     pub model: Model,
     pub time: Duration,
-    pub begun_at: Instant,
+    pub started_at: Instant,
     pub processes: ProcessTable,
     pub broker: Option<Broker>,
     pub workers: BTreeMap<WorkerId, Worker>,
     /// Events that the supervisor has not received yet, in order for each child.
-    heard: BTreeMap<ChildId, VecDeque<Event>>,
+    events_of: BTreeMap<ChildId, VecDeque<Event>>,
     pub effects: Vec<Action>,
     /// True if all processes have exited in order.
     pub is_ended: bool,
@@ -74,11 +74,11 @@ impl World {
             rng,
             model: Model::default(),
             time: Duration::ZERO,
-            begun_at: any_moment(),
+            started_at: any_moment(),
             processes: ProcessTable::new(workers, Duration::from_secs(5)),
             broker: None,
             workers: BTreeMap::new(),
-            heard: BTreeMap::new(),
+            events_of: BTreeMap::new(),
             effects: Vec::new(),
             is_ended: false,
             pace,
@@ -86,7 +86,7 @@ impl World {
             fault: None,
             trace,
         };
-        world.processes.start(world.begun_at, &mut world.effects);
+        world.processes.start(world.started_at, &mut world.effects);
         world.carry_out();
         world
     }
@@ -102,8 +102,8 @@ impl World {
         self.time += Duration::from_micros(self.rng.below(STEP_MICROS_MAX));
     }
 
-    fn hangs(&self, who: Option<WorkerId>) -> bool {
-        self.hung.get(&who).is_some_and(|until| self.model.now < *until)
+    fn hangs(&self, process: Option<WorkerId>) -> bool {
+        self.hung.get(&process).is_some_and(|until| self.model.now < *until)
     }
 
     pub fn worker_turn(&mut self, worker: WorkerId) {
@@ -113,8 +113,8 @@ impl World {
         let Some(worker) = self.workers.get_mut(&worker) else { return };
         let reports = worker.turn(&mut self.model, &mut self.rng, &self.pace);
         self.fault = self.fault.take().or_else(|| worker.fault.take());
-        let member = ChildId::Worker(worker.source);
-        self.report(member, reports);
+        let child = ChildId::Worker(worker.source);
+        self.report(child, reports);
     }
 
     pub fn broker_turn(&mut self) {
@@ -125,41 +125,41 @@ impl World {
         let budget = Budget::any(&mut self.rng, self.pace.units_max);
         let reports = broker.turn([budget.clone(), budget]);
         self.fault = self.fault.take().or_else(|| broker.fault.take());
-        let member = ChildId::Broker(broker.generation);
-        self.report(member, reports);
+        let child = ChildId::Broker(broker.generation);
+        self.report(child, reports);
     }
 
-    fn report(&mut self, member: ChildId, reports: Vec<ChildEvent>) {
+    fn report(&mut self, child: ChildId, reports: Vec<ChildEvent>) {
         for report in reports {
-            self.note(|| format!("{member:?} reports {report:?}"));
-            self.heard.entry(member).or_default().push_back(Event::Reported(report));
+            self.note(|| format!("{child:?} reports {report:?}"));
+            self.events_of.entry(child).or_default().push_back(Event::Reported(report));
         }
     }
 
     /// Lets the supervisor receive one event and do everything that is due. Returns false if there
     /// was no event.
     pub fn supervisor_turn(&mut self) -> bool {
-        let now = self.begun_at + self.time;
-        let members: Vec<ChildId> = self.heard.keys().copied().collect();
-        let member = self.rng.pick(&members);
-        if let Some(member) = member {
-            let events = self.heard.get_mut(&member).unwrap();
+        let now = self.started_at + self.time;
+        let children: Vec<ChildId> = self.events_of.keys().copied().collect();
+        let child = self.rng.pick(&children);
+        if let Some(child) = child {
+            let events = self.events_of.get_mut(&child).unwrap();
             match events.pop_front() {
                 Some(Event::Reported(report)) => {
-                    self.processes.reported(member, report, now, &mut self.effects);
+                    self.processes.reported(child, report, now, &mut self.effects);
                 }
                 Some(Event::Died) => {
-                    self.note(|| format!("{member:?} is reaped"));
-                    self.processes.died(member, now, &mut self.effects);
+                    self.note(|| format!("{child:?} is reaped"));
+                    self.processes.died(child, now, &mut self.effects);
                 }
                 None => {
-                    self.heard.remove(&member);
+                    self.events_of.remove(&child);
                 }
             }
         }
         self.processes.proceed(now, &mut self.effects);
         self.carry_out();
-        member.is_some()
+        child.is_some()
     }
 
     pub fn carry_out(&mut self) {
@@ -168,17 +168,19 @@ impl World {
             match effect {
                 Action::Start(ChildId::Broker(_)) if self.starts_no_broker() => {}
                 Action::Start(ChildId::Broker(generation)) => {
-                    self.broker = Some(Broker::new(generation, long_breath()));
+                    self.broker = Some(Broker::new(generation, unlimited()));
                 }
                 Action::Start(ChildId::Worker(source)) => {
-                    self.workers.insert(source.worker, Worker::new(source, long_breath()));
+                    self.workers.insert(source.worker, Worker::new(source, unlimited()));
                 }
                 Action::Link { source, broker } => self.link(source, broker),
-                Action::Send(ChildId::Broker(generation), word) => self.tell(generation, word),
+                Action::Send(ChildId::Broker(generation), word) => {
+                    self.deliver_command(generation, word);
+                }
                 Action::Send(ChildId::Worker(source), command) => {
                     self.command_worker(source, &command);
                 }
-                Action::Kill(member) => self.kill(member),
+                Action::Kill(child) => self.kill(child),
                 Action::End => self.is_ended = true,
                 _ => {}
             }
@@ -210,7 +212,7 @@ impl World {
         }
     }
 
-    fn tell(&mut self, generation: Generation, word: ChildCommand) {
+    fn deliver_command(&mut self, generation: Generation, word: ChildCommand) {
         if let Some(broker) = self.broker.as_mut().filter(|it| it.generation == generation) {
             broker.orders.push_back(Order::Word(word));
         }
@@ -221,10 +223,11 @@ impl World {
     fn link(&mut self, source: WorkerIncarnation, broker: Generation) {
         let worker = self.workers.get_mut(&source.worker).filter(|it| it.source == source);
         let board = self.broker.as_mut().filter(|it| it.generation == broker);
-        let breath = worker.as_ref().map_or_else(long_breath, |it| it.breath.clone());
-        let other = board.as_ref().map_or_else(long_breath, |it| it.breath.clone());
+        let bytes_until_death =
+            worker.as_ref().map_or_else(unlimited, |it| it.bytes_until_death.clone());
+        let other = board.as_ref().map_or_else(unlimited, |it| it.bytes_until_death.clone());
         let [one, other] =
-            pipe((self.pace.link_bytes_max.clone(), self.pace.kernel), [breath, other]);
+            pipe((self.pace.link_bytes_max.clone(), self.pace.kernel), [bytes_until_death, other]);
         if let Some(board) = board {
             board.orders.push_back(Order::Link(source, other));
         }
@@ -234,25 +237,25 @@ impl World {
     }
 
     /// Lets a process exit on its own. The supervisor receives the event later.
-    pub fn ends(&mut self, member: ChildId) {
-        match member {
+    pub fn ends(&mut self, child: ChildId) {
+        match child {
             ChildId::Broker(_) => self.broker = None,
             ChildId::Api(_) => {}
             ChildId::Worker(source) => drop(self.workers.remove(&source.worker)),
         }
-        self.note(|| format!("{member:?} ends"));
-        self.heard.entry(member).or_default().push_back(Event::Died);
+        self.note(|| format!("{child:?} ends"));
+        self.events_of.entry(child).or_default().push_back(Event::Died);
     }
 
     /// Kills a process. The supervisor receives the event later.
-    pub fn kill(&mut self, member: ChildId) {
-        match member {
+    pub fn kill(&mut self, child: ChildId) {
+        match child {
             ChildId::Broker(generation) => {
                 if self.broker.take_if(|it| it.generation == generation).is_none() {
                     return;
                 }
             }
-            // There is none here: it is a member of the link without clients.
+            // The simulation has no API process, because that process has no clients.
             ChildId::Api(_) => return,
             ChildId::Worker(source) => {
                 if self.workers.get(&source.worker).is_none_or(|it| it.source != source) {
@@ -262,7 +265,7 @@ impl World {
                 worker.unwrap().dies(&mut self.model);
             }
         }
-        self.note(|| format!("{member:?} dies"));
-        self.heard.entry(member).or_default().push_back(Event::Died);
+        self.note(|| format!("{child:?} dies"));
+        self.events_of.entry(child).or_default().push_back(Event::Died);
     }
 }

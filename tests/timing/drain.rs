@@ -31,7 +31,7 @@ fn new_connections_do_not_wait_for_the_successor_of_a_killed_worker() {
     let server = Server::start();
     send_signal(server.workers(2)[0], Signal::KILL);
     let began = Instant::now();
-    let _newcomers: Vec<Raw> = (0..10).map(|_| server.open(&Open::web())).collect();
+    let _new_clients: Vec<Raw> = (0..10).map(|_| server.open(&Open::web())).collect();
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
 

@@ -5,9 +5,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::harness::{
-    Open, Raw, Server, Setup, beside_a_bystander, broadcast, feedback_to, frames,
-};
+use crate::harness::{Open, Raw, Server, Setup, broadcast, feedback_to, frames, with_a_bystander};
 use rustix::net::sockopt;
 
 /// Returns one of many source addresses.
@@ -45,7 +43,7 @@ fn come_and_go(server: &Server, number: u32) {
 fn fault_7_a_flood_of_dropped_connections_leaks_no_descriptor() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for number in 0..3000 {
             come_and_go(&server, number);
             if number % 50 == 0 {
@@ -60,7 +58,7 @@ fn fault_7_a_flood_of_dropped_connections_leaks_no_descriptor() {
 fn fault_7_a_connection_over_a_limit_is_refused_and_frees_its_place() {
     let _quiet = crate::harness::alone();
     let server = Setup::new().ini("maxPerIP = 40\nmaxClients = 200").start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut inside = Vec::new();
         for number in 0..400 {
             let source = format!("127.0.0.{}", 10 + number % 4);
@@ -97,7 +95,7 @@ fn fault_20_a_hot_tag_delays_no_client_and_reaches_all() {
     const SUBSCRIBERS: usize = 400;
     const MESSAGES: usize = 100;
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let hot = Open::tags("{%22hot%22:1}");
         let mut subscribers: Vec<_> = (0..SUBSCRIBERS).map(|_| hot.upgrade(server.port)).collect();
         let mut publisher = Open::tags("{}").upgrade(server.port);
@@ -127,7 +125,7 @@ fn fault_21_a_storm_of_one_publisher_barely_delays_the_others() {
     let _quiet = crate::harness::alone();
     const STORM: u32 = 20_000;
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut storm = server.open(&Open::web());
         let mut writer = Raw::over(storm.writer());
         let packet = feedback_to(&storm.uuid, "a drop of it");
@@ -161,7 +159,7 @@ fn fault_21_a_storm_of_one_publisher_barely_delays_the_others() {
 fn fault_23_churn_under_publications_leaks_nothing() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         std::thread::scope(|scope| {
             for part in 0..4 {
                 let server = &server;

@@ -7,7 +7,7 @@ use std::net::Shutdown;
 use crate::harness::frames::{FIN, PONG, masked};
 use crate::harness::watch::{cpu_time_of_workers, resident_of_workers};
 use crate::harness::{
-    End, Frame, Open, Raw, Server, Watch, beside_a_bystander, broadcast, echo, frames,
+    End, Frame, Open, Raw, Server, Watch, broadcast, echo, frames, with_a_bystander,
 };
 use rustix::net::sockopt;
 
@@ -15,7 +15,7 @@ use rustix::net::sockopt;
 fn fault_15_a_peer_that_vanishes_counts_as_lost() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for _ in 0..20 {
             let mut half_frame = server.open(&Open::web());
             half_frame.send(&frames::text(echo("cut"))[..9]);
@@ -45,7 +45,7 @@ fn reset(client: &Raw) {
 fn fault_15_an_unanswered_close_is_waited_for_only_briefly() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let watch = Watch::over(&server);
         let mut silent = closed_by_quit(&server);
         let mut talks_on = closed_by_quit(&server);
@@ -79,7 +79,7 @@ fn closed_by_quit(server: &Server) -> Raw {
 fn fault_15_what_follows_a_close_is_ignored() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for _ in 0..10 {
             let mut client = server.open(&Open::web());
             let after = frames::text(broadcast("behind the end")).repeat(100);
@@ -108,7 +108,7 @@ fn behind_pongs(client: &mut Raw) -> Frame {
 fn fault_17_a_storm_of_pings_is_closed_1008() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         for frame in [frames::ping("x".repeat(125)), masked(FIN | PONG, "nobody asked")] {
             let mut client = server.open(&Open::web());
             client.try_send(frame.repeat(50_000)).ok();
@@ -125,7 +125,7 @@ fn fault_17_a_storm_of_pings_is_closed_1008() {
 fn fault_17_pings_from_peers_that_never_read_use_no_memory() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let watch = Watch::over(&server);
         let before = resident_of_workers(&server);
         let mut storm: Vec<_> = (0..20).map(|_| server.open(&Open::web())).collect();
@@ -145,7 +145,7 @@ fn fault_17_pings_from_peers_that_never_read_use_no_memory() {
 fn fault_17_a_few_pings_at_once_are_allowed() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
-    beside_a_bystander(&server, |_| {
+    with_a_bystander(&server, |_| {
         let mut client = server.open(&Open::web());
         client.send(frames::ping("x").repeat(20));
         // RFC 6455 §5.5.3: only the latest ping needs an answer.
@@ -160,7 +160,7 @@ fn fault_17_a_few_pings_at_once_are_allowed() {
 fn fault_18_each_byte_in_a_segment_of_its_own_is_understood() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
-    beside_a_bystander(&server, |_| {
+    with_a_bystander(&server, |_| {
         let mut client = Raw::connect(server.port);
         let packet = echo(&"dribble ".repeat(40));
         let bytes = [Open::web().request().as_bytes(), &frames::text(&packet)].concat();
@@ -182,7 +182,7 @@ fn fault_18_every_byte_of_a_long_frame_costs_the_same() {
     const BYTES: usize = 20_000;
     const LENGTH: usize = 2_000_000;
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut client = server.open(&Open::web());
         client.send(frames::announces(FIN | frames::BINARY, 2_000_000));
         let mut cost_of = |filler: usize| {
@@ -205,7 +205,7 @@ fn fault_18_every_byte_of_a_long_frame_costs_the_same() {
 fn fault_18_short_writes_lose_nothing_and_keep_the_order() {
     let _quiet = crate::harness::alone();
     let server = Server::start();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let mut slow = server.open(&Open::web());
         sockopt::set_socket_recv_buffer_size(slow.stream(), 16 * 1024).unwrap();
         let sizes = [1, 125, 126, 65_535, 65_536, 200_000, 1_000_000];

@@ -35,7 +35,7 @@ fn hold(server: &Server, bytes: &[u8]) -> Vec<Raw> {
 /// Lets `count` clients send these bytes while a bystander is served. A new client must be able to
 /// connect afterwards.
 fn all_hold(server: &Server, count: usize, bytes: &[u8]) -> Vec<Raw> {
-    let mut bystander = Bystander::beside(server);
+    let mut bystander = Bystander::connect(server);
     let mut clients: Vec<Raw> = (0..count).map(|_| server.open(&Open::web())).collect();
     thread::scope(|scope| {
         let senders: Vec<_> = clients
@@ -64,10 +64,10 @@ fn all_hold(server: &Server, count: usize, bytes: &[u8]) -> Vec<Raw> {
     for _ in 0..20 {
         bystander.is_served();
     }
-    let mut newcomer = server.open(&Open::web());
-    newcomer.text(broadcast("from somebody new"));
-    newcomer.expect_next();
-    bystander.hears(&broadcast("from somebody new"));
+    let mut new_client = server.open(&Open::web());
+    new_client.text(broadcast("from somebody new"));
+    new_client.expect_next();
+    bystander.receives(&broadcast("from somebody new"));
     clients
 }
 
@@ -101,12 +101,12 @@ fn some_were_closed(server: &Server, clients: Vec<Raw>) {
     assert!(counts.shed < CLIENTS as u64, "{counts:?}");
     assert_eq!(counts.slow, 0, "they read what they get");
     server.wait_for_output("event=closed_for_memory");
-    let told = clients.into_iter().filter_map(|mut client| {
+    let closes = clients.into_iter().filter_map(|mut client| {
         let frame = client.frame_or_end().ok().filter(Frame::is_close)?;
         Some((frame.close_code(), String::from_utf8_lossy(&frame.payload[2..]).into_owned()))
     });
-    for said in told.take(usize::try_from(counts.shed).unwrap()) {
-        assert_eq!(said, (Some(1013), "the server is short of memory".to_owned()));
+    for close in closes.take(usize::try_from(counts.shed).unwrap()) {
+        assert_eq!(close, (Some(1013), "the server is short of memory".to_owned()));
     }
 }
 
@@ -213,8 +213,8 @@ fn clients_just_below_the_closing_stage_block_others_only_briefly() {
         pause(Duration::from_millis(120));
         clients.push(client);
     }
-    let mut newcomer = Open::web().ask(server.port);
-    newcomer.expect_upgrade();
-    newcomer.expect_ready();
+    let mut new_client = Open::web().ask(server.port);
+    new_client.expect_upgrade();
+    new_client.expect_ready();
     counts_with_closed(&server);
 }

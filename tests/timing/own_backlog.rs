@@ -25,11 +25,14 @@ fn message(publisher: usize, number: usize) -> Vec<u8> {
 }
 
 /// Reads until all messages of each publisher have arrived, in order and without gaps.
-fn hear_all(receiver: &mut Raw, sent: &[AtomicUsize], is_over: &AtomicBool) {
+fn receive_all(receiver: &mut Raw, sent: &[AtomicUsize], is_over: &AtomicBool) {
     let mut next = [0; PUBLISHERS];
     let has_all = |next: &[usize; PUBLISHERS]| {
         is_over.load(Ordering::SeqCst)
-            && next.iter().zip(sent).all(|(heard, sent)| *heard == sent.load(Ordering::SeqCst))
+            && next
+                .iter()
+                .zip(sent)
+                .all(|(received, sent)| *received == sent.load(Ordering::SeqCst))
     };
     while !has_all(&next) {
         let frame = receiver.frame();
@@ -54,7 +57,7 @@ fn keep_up_while(server: &Server, what: impl FnOnce()) {
     thread::scope(|scope| {
         let hearing: Vec<_> = receivers
             .iter_mut()
-            .map(|receiver| scope.spawn(|| hear_all(receiver, &sent, &is_over)))
+            .map(|receiver| scope.spawn(|| receive_all(receiver, &sent, &is_over)))
             .collect();
         let speaking: Vec<_> = publishers
             .iter()

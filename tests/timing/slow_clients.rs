@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use crate::harness::processes::resident_bytes_max;
-use crate::harness::{Frame, Open, Raw, Server, Setup, broadcast, frames, heard_nothing};
+use crate::harness::{Frame, Open, Raw, Server, Setup, broadcast, frames, received_nothing};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -60,7 +60,7 @@ fn memory_stays_bounded_while_a_client_does_not_read_90_mb() {
         assert!(growth < GROWTH_MAX, "{role} grew by {} MiB", growth / MIB);
     }
     stopped.wait_for_end();
-    heard_nothing(&mut publisher, &mut witness);
+    received_nothing(&mut publisher, &mut witness);
 }
 
 /// Reads to the end of the connection and returns the last frame.
@@ -101,7 +101,7 @@ fn a_slow_client_that_reads_again_finds_a_close_with_code_and_reason() {
     // harm.
     publisher.text(crate::harness::feedback_to(&stopped.uuid, "too late"));
     publisher.expect_next();
-    publisher.heard_nothing_of_its_own();
+    publisher.received_nothing_of_its_own();
 }
 
 /// Many slow clients on both workers at once. Each of them is closed on its own.

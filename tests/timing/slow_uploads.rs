@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::harness::frames::{ends, goes_on, text, text_begins};
-use crate::harness::{Open, Server, Setup, beside_a_bystander, echo, pause};
+use crate::harness::frames::{continues, ends, text, text_begins};
+use crate::harness::{Open, Server, Setup, echo, pause, with_a_bystander};
 
 /// Starts a server with the shortest deadline that a test can wait for. The bystander has no
 /// incomplete message.
@@ -15,7 +15,7 @@ fn impatient() -> Server {
 fn a_slow_upload_in_one_frame_in_pieces_or_in_chunks_is_delivered() {
     let _quiet = crate::harness::among_idle();
     let server = impatient();
-    beside_a_bystander(&server, |bystander| {
+    with_a_bystander(&server, |bystander| {
         let long = "x".repeat(30_000);
         let message = echo(&long);
         let mut frame = server.open(&Open::web());
@@ -29,7 +29,7 @@ fn a_slow_upload_in_one_frame_in_pieces_or_in_chunks_is_delivered() {
         let (most, rest) = whole.split_at(30_000);
         for (part, bytes) in message.as_bytes().chunks(1001).zip(most.chunks(1000)) {
             frame.send(bytes);
-            pieces.send(goes_on(part));
+            pieces.send(continues(part));
             chunks.text(part);
             chunks.expect_next();
             bystander.is_served();

@@ -47,20 +47,20 @@ struct Soak {
     published: AtomicU64,
     churned: AtomicU64,
     reconnects: AtomicU64,
-    heard: AtomicU64,
+    received: AtomicU64,
     /// Receivers that have received the last message.
     done: AtomicU64,
 }
 
 impl Soak {
-    fn goes_on(&self) -> bool {
+    fn continues(&self) -> bool {
         !self.ends.load(Ordering::Relaxed)
     }
 
     /// Publishes from the worker that is never killed, so that its receivers see no gaps.
     fn publish(&self, mut publisher: Raw) -> Raw {
         let mut number = 0;
-        while self.goes_on() {
+        while self.continues() {
             number += 1;
             publisher.text(broadcast(&number.to_string()));
             publisher.expect_next();
@@ -81,7 +81,7 @@ impl Soak {
                     let Some(number) = number_in(frame.as_text()) else { break };
                     assert!(last.is_none_or(|last| last + 1 == number), "{last:?}, then {number}");
                     last = Some(number);
-                    self.heard.fetch_add(1, Ordering::Relaxed);
+                    self.received.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(_) => {
                     self.reconnects.fetch_add(1, Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl Soak {
 
     fn churn(&self, seed: usize) {
         let mut round = seed;
-        while self.goes_on() {
+        while self.continues() {
             round += 1;
             let target = format!("/web?tags=%7B%22n%22:{},%22u%22:{round}%7D", round % 7);
             let mut clients: Vec<Option<Raw>> =
@@ -118,7 +118,7 @@ impl Soak {
     /// Kills processes and reloads in turn. The worker `spared` is never killed.
     fn hurt(&self, spared: u32) -> u32 {
         let mut faults = 0;
-        while self.goes_on() {
+        while self.continues() {
             match faults % 3 {
                 0 => drop(self.server.kill_broker()),
                 1 => {
@@ -177,7 +177,7 @@ fn nothing_is_lost_and_nothing_grows_under_churn_crashes_and_reloads() {
         published: zero(),
         churned: zero(),
         reconnects: zero(),
-        heard: zero(),
+        received: zero(),
         done: zero(),
     };
     let mut samples = BTreeMap::new();
@@ -217,11 +217,11 @@ fn nothing_is_lost_and_nothing_grows_under_churn_crashes_and_reloads() {
         "{} s: {} published, {} heard, {} churned, {} reconnected, {faults} faults",
         time.as_secs(),
         load(&soak.published),
-        load(&soak.heard),
+        load(&soak.received),
         load(&soak.churned),
         load(&soak.reconnects),
     );
-    assert!(load(&soak.heard) > load(&soak.published), "hardly anybody heard anything");
+    assert!(load(&soak.received) > load(&soak.published), "hardly anybody heard anything");
     let status = eventually("an empty server", || {
         soak.server.try_status().filter(|status| status.broker().is_some_and(|it| it.rows == 0))
     });

@@ -22,19 +22,19 @@ fn server() -> Server {
 }
 
 /// A client that wants to perform a TLS handshake.
-struct Newcomer {
+struct NewClient {
     connection: ClientConnection,
     socket: TcpStream,
 }
 
-impl Newcomer {
+impl NewClient {
     fn new(client: &Arc<ClientConfig>, port: u16) -> Self {
         let name = ServerName::try_from("localhost").unwrap();
         let connection = ClientConnection::new(Arc::clone(client), name).unwrap();
         Self { connection, socket: TcpStream::connect(("127.0.0.1", port)).unwrap() }
     }
 
-    fn say_hello(&mut self) {
+    fn send_hello(&mut self) {
         self.connection.write_tls(&mut self.socket).unwrap();
     }
 
@@ -65,19 +65,19 @@ fn a_delivery_overtakes_a_storm_of_handshakes_and_the_storm_is_served() {
         raw
     };
     let (mut publisher, mut subscriber) = (open(), open());
-    let mut storm: Vec<_> = (0..STORM).map(|_| Newcomer::new(&client, server.port)).collect();
+    let mut storm: Vec<_> = (0..STORM).map(|_| NewClient::new(&client, server.port)).collect();
     // The last connection is accepted last. When it is, all others are accepted too.
     let last = Raw::over(storm[STORM - 1].socket.try_clone().unwrap());
     let worker = server.worker_of(&last);
     send_signal(worker, Signal::STOP);
-    storm.iter_mut().for_each(Newcomer::say_hello);
+    storm.iter_mut().for_each(NewClient::send_hello);
     publisher.text(broadcast("in the middle of it"));
     send_signal(worker, Signal::CONT);
     subscriber.expect_text(&broadcast("in the middle of it"));
     send_signal(worker, Signal::STOP);
-    let answered = storm.iter().filter(|newcomer| newcomer.is_answered()).count();
+    let answered = storm.iter().filter(|new_client| new_client.is_answered()).count();
     send_signal(worker, Signal::CONT);
     assert!(answered < STORM / 2, "{answered} of {STORM} handshakes came before the delivery");
-    storm.iter_mut().for_each(Newcomer::shake_hands);
+    storm.iter_mut().for_each(NewClient::shake_hands);
     publisher.expect_next();
 }

@@ -51,7 +51,7 @@ fn costly(objects: usize) -> Vec<u8> {
 }
 
 /// Opens a client that has sent all but the last byte of a message.
-fn about_to_say(server: &Server, message: &[u8]) -> Raw {
+fn prepared(server: &Server, message: &[u8]) -> Raw {
     let mut client = server.open(&Open::web());
     client.send(&message[..message.len() - 1]);
     client
@@ -63,7 +63,7 @@ fn within(longest: Duration, bound: Duration) -> Result<(), String> {
 }
 
 /// Sends the last bytes of all clients at once and reads all answers.
-fn say_at_once(clients: &mut [Raw], message: &[u8]) {
+fn complete_at_once(clients: &mut [Raw], message: &[u8]) {
     let last = &message[message.len() - 1..];
     clients.iter_mut().for_each(|client| client.send(last));
     clients.iter_mut().for_each(|client| drop(client.frame_or_end()));
@@ -72,15 +72,16 @@ fn say_at_once(clients: &mut [Raw], message: &[u8]) {
 fn costly_messages_at_once(message: &[u8], clients: usize) -> Result<(), String> {
     let (server, worker) = server();
     let mut bystander = bystander(&server);
-    let mut alone = [about_to_say(&server, message)];
+    let mut alone = [prepared(&server, message)];
     bystander.is_served();
     let begun = Instant::now();
-    say_at_once(&mut alone, message);
+    complete_at_once(&mut alone, message);
     let one = begun.elapsed();
-    let mut crowd: Vec<Raw> = (0..clients).map(|_| about_to_say(&server, message)).collect();
+    let mut many_clients: Vec<Raw> = (0..clients).map(|_| prepared(&server, message)).collect();
     bystander.is_served();
     let begun = Instant::now();
-    let (rounds, longest) = served_during(&mut bystander, || say_at_once(&mut crowd, message));
+    let (rounds, longest) =
+        served_during(&mut bystander, || complete_at_once(&mut many_clients, message));
     let all = begun.elapsed();
     println!(
         "one {one:?}, {clients} {all:?}; {rounds} rounds of the bystander, longest {longest:?}"
@@ -107,7 +108,7 @@ fn requests_with_many_tags_at_once() -> Result<(), String> {
     let mut bystander = bystander(&server);
     let tags = vec![r#""same":1"#; 30_000].join(",");
     let message = frames::text(format!(r#"{{"message":1,"tags":{{{tags}}}}}"#));
-    let mut crowd: Vec<Raw> = (0..20)
+    let mut many_clients: Vec<Raw> = (0..20)
         .map(|_| {
             let mut client = Open::tags("{}").upgrade(server.port);
             client.send(&message[..message.len() - 1]);
@@ -118,8 +119,8 @@ fn requests_with_many_tags_at_once() -> Result<(), String> {
     let begun = Instant::now();
     let (rounds, longest) = served_during(&mut bystander, || {
         let last = &message[message.len() - 1..];
-        crowd.iter_mut().for_each(|client| client.send(last));
-        crowd.iter_mut().for_each(|client| {
+        many_clients.iter_mut().for_each(|client| client.send(last));
+        many_clients.iter_mut().for_each(|client| {
             client.stream().shutdown(std::net::Shutdown::Write).unwrap();
             client.wait_for_end();
         });
@@ -132,16 +133,16 @@ fn requests_with_many_tags_at_once() -> Result<(), String> {
 
 /// All clients of the crowd send everything before the first of them is served, so that their
 /// sockets are always readable. No message may be lost.
-fn crowd_of_small_messages(clients: usize, messages: usize) -> Result<(), String> {
+fn many_small_messages(clients: usize, messages: usize) -> Result<(), String> {
     let (server, worker) = server();
     let mut bystander = bystander(&server);
-    let mut crowd: Vec<Raw> = (0..clients).map(|_| server.open(&Open::web())).collect();
-    let nobody = frames::text(feedback_to("nobody", "x")).repeat(messages);
+    let mut many_clients: Vec<Raw> = (0..clients).map(|_| server.open(&Open::web())).collect();
+    let no_client = frames::text(feedback_to("nobody", "x")).repeat(messages);
     bystander.is_served();
     let begun = Instant::now();
     let (rounds, longest) = served_during(&mut bystander, || {
-        crowd.iter_mut().for_each(|client| client.send(&nobody));
-        for client in &mut crowd {
+        many_clients.iter_mut().for_each(|client| client.send(&no_client));
+        for client in &mut many_clients {
             (0..messages).for_each(|_| drop(client.expect_next()));
         }
     });
@@ -155,13 +156,13 @@ fn crowd_of_small_messages(clients: usize, messages: usize) -> Result<(), String
 #[test]
 fn fault_43_busy_clients_take_turns_and_quiet_ones_go_first() {
     let _quiet = crate::harness::alone();
-    in_one_of_a_few(|| crowd_of_small_messages(100, 600));
+    in_one_of_a_few(|| many_small_messages(100, 600));
 }
 
 #[test]
 fn fault_43_three_senders_that_never_pause_have_their_turns_too() {
     let _quiet = crate::harness::alone();
-    in_one_of_a_few(|| crowd_of_small_messages(3, 20_000));
+    in_one_of_a_few(|| many_small_messages(3, 20_000));
 }
 
 /// Creates an index with this many clients. Each has a shared ident, a shared alias and the maximum

@@ -60,7 +60,7 @@ fn a_reload_that_revokes_thousands() -> Result<(), String> {
 }
 
 /// More connections than one wait of the worker reports, each of which is always ready.
-const CROWD: usize = 700;
+const READY_CLIENTS: usize = 700;
 const MESSAGES: usize = 300;
 
 #[test]
@@ -73,15 +73,15 @@ fn fault_45_a_reload_runs_though_very_many_sockets_are_ready() {
         0 => server.open(&Open::web()),
         _ => server.open(&third),
     };
-    let mut crowd: Vec<Raw> = (0..CROWD).map(open).collect();
+    let mut clients: Vec<Raw> = (0..READY_CLIENTS).map(open).collect();
     let messages = frames::text(feedback_to("nobody", "x")).repeat(MESSAGES);
-    crowd.iter_mut().for_each(|client| client.send(&messages));
+    clients.iter_mut().for_each(|client| client.send(&messages));
     assert_eq!(server.status().workers().count(), 1, "the supervisor is answered");
     server.folder.write("auth.yml", AUTH);
     let finished = server.command(&["reload"]);
     assert_eq!(finished.code, Some(0), "{}", finished.text);
-    server.wait_for_output(&format!("revoked={}", CROWD / 2));
-    for (number, client) in crowd.iter_mut().enumerate() {
+    server.wait_for_output(&format!("revoked={}", READY_CLIENTS / 2));
+    for (number, client) in clients.iter_mut().enumerate() {
         match number % 2 {
             0 => (0..MESSAGES).for_each(|_| drop(client.expect_next())),
             _ => until_closed(client),

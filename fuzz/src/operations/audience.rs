@@ -11,7 +11,7 @@ use tagcast::types::{
 pub struct Audience(Vec<(ConnectionRef, JoinNumber, Client)>);
 
 /// Number of clients above which more would only take time.
-const CROWD: usize = 60;
+const CLIENTS: usize = 60;
 
 pub fn place(worker: u16, slot: u32) -> ConnectionRef {
     ConnectionRef { worker: WorkerId(worker), slot: Slot(slot) }
@@ -19,7 +19,7 @@ pub fn place(worker: u16, slot: u32) -> ConnectionRef {
 
 impl Audience {
     pub fn is_crowded(&self) -> bool {
-        self.0.len() >= CROWD
+        self.0.len() >= CLIENTS
     }
 
     pub fn join(

@@ -16,7 +16,7 @@ use tagcast::protocol::{Protocol, ProtocolOptions};
 const BYTES_MAX: usize = 100;
 const CHUNKS_MAX: usize = 4;
 /// Frequent messages of phpWebSocketServer clients.
-const SAID: [&str; 8] = [
+const TEXTS: [&str; 8] = [
     "bufferON",
     "bufferOFF",
     r#"{"opcode":"broadcast","m":1}"#,
@@ -70,10 +70,10 @@ impl Speaker {
     }
 
     /// Sends a message. Returns the text that its resource receives.
-    pub fn say(&mut self, choices: &mut Choices<'_>) -> Option<String> {
+    pub fn send_message(&mut self, choices: &mut Choices<'_>) -> Option<String> {
         let kind = choices.below(16);
-        let bytes = match SAID.get(kind) {
-            Some(said) => said.as_bytes(),
+        let bytes = match TEXTS.get(kind) {
+            Some(message_text) => message_text.as_bytes(),
             None => {
                 let length = choices.below(64);
                 choices.bytes(length)
@@ -85,10 +85,10 @@ impl Speaker {
         };
         self.plainly(message);
         let weight = self.session.weight(message);
-        let heard = self.session.on_message(message, &self.rules);
-        assert!(heard.acknowledgement.is_some());
+        let incoming = self.session.on_message(message, &self.rules);
+        assert!(incoming.acknowledgement.is_some());
         let expected = expected(&mut self.chunks, message.text());
-        match (heard.then, expected) {
+        match (incoming.then, expected) {
             (NextStep::Nothing, Expected::Nothing) => None,
             (NextStep::Text(text), Expected::Text(expected)) => {
                 assert_eq!(text, expected);
@@ -108,12 +108,12 @@ impl Speaker {
     /// Checks that other protocols pass a message on unchanged and acknowledge nothing.
     fn plainly(&self, message: Message<'_>) {
         for protocol in [Protocol::Gomoob, Protocol::Echo] {
-            let heard = session(protocol).on_message(message, &self.rules);
+            let incoming = session(protocol).on_message(message, &self.rules);
             let expected = match message {
                 Message::Text(text) => NextStep::Text(Cow::Borrowed(text)),
                 Message::Binary(bytes) => NextStep::Binary(bytes),
             };
-            assert_eq!((heard.acknowledgement, heard.then), (None, expected));
+            assert_eq!((incoming.acknowledgement, incoming.then), (None, expected));
         }
     }
 

@@ -39,7 +39,7 @@ pub fn chat(server: &Server) -> Raw {
 
 /// Starts a backend that answers every event with no command.
 pub fn silent() -> Backend {
-    Backend::start(|_| Act::Say(""))
+    Backend::start(|_| Act::Commands(""))
 }
 
 /// Answers each message with its own text.
@@ -49,7 +49,7 @@ pub fn echo(event: &Value) -> Act {
             200,
             json!({ "command": "reply", "text": format!("re: {text}") }).to_string(),
         ),
-        None => Act::Say(""),
+        None => Act::Commands(""),
     }
 }
 

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The reaction of a backend to an event.
 pub enum Act {
     /// Answers with these commands.
-    Say(&'static str),
+    Commands(&'static str),
     /// Answers with this status and text.
     Answer(u16, String),
     /// Answers with this text and closes the connection, although no header announces that.
@@ -36,7 +36,7 @@ pub enum Act {
 
 /// A received request.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub struct ReceivedEvent {
     /// The headers, with lower-case names.
     pub headers: Vec<(String, String)>,
     /// The unchanged body.
@@ -45,7 +45,7 @@ pub struct Heard {
     pub event: Value,
 }
 
-impl Heard {
+impl ReceivedEvent {
     pub fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
@@ -55,7 +55,7 @@ type Script = Box<dyn Fn(&Value) -> Act + Send + Sync>;
 
 struct Shared {
     script: Mutex<Arc<Script>>,
-    heard: Mutex<Vec<Heard>>,
+    received: Mutex<Vec<ReceivedEvent>>,
     more: Condvar,
     ended: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
@@ -65,7 +65,7 @@ struct Shared {
 /// A backend over real sockets.
 pub struct Backend {
     shared: Arc<Shared>,
-    doorman: Option<JoinHandle<()>>,
+    accept_thread: Option<JoinHandle<()>>,
     pub address: SocketAddr,
 }
 
@@ -85,14 +85,14 @@ impl Backend {
         let script: Script = Box::new(script);
         let shared = Arc::new(Shared {
             script: Mutex::new(Arc::new(script)),
-            heard: Mutex::default(),
+            received: Mutex::default(),
             more: Condvar::new(),
             ended: AtomicBool::new(false),
             streams: Mutex::default(),
             closed: Mutex::default(),
         });
         let inside = Arc::clone(&shared);
-        let doorman = std::thread::spawn(move || {
+        let accept_thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if inside.ended.load(Ordering::SeqCst) {
                     return;
@@ -102,7 +102,7 @@ impl Backend {
                 std::thread::spawn(move || serve(&inside, stream));
             }
         });
-        Self { shared, doorman: Some(doorman), address }
+        Self { shared, accept_thread: Some(accept_thread), address }
     }
 
     /// Replaces the reaction to events.
@@ -116,14 +116,14 @@ impl Backend {
     }
 
     /// Returns all requests received so far.
-    pub fn heard(&self) -> Vec<Heard> {
-        self.shared.heard.lock().unwrap().clone()
+    pub fn received(&self) -> Vec<ReceivedEvent> {
+        self.shared.received.lock().unwrap().clone()
     }
 
     /// Returns the events of this name received so far.
     pub fn events(&self, name: &str) -> Vec<Value> {
-        let heard = self.heard().into_iter().map(|heard| heard.event);
-        heard.filter(|event| event["event"] == name).collect()
+        let received = self.received().into_iter().map(|received| received.event);
+        received.filter(|event| event["event"] == name).collect()
     }
 
     /// Returns the number of connections that the backend itself has closed after writing everything.
@@ -135,19 +135,22 @@ impl Backend {
     #[track_caller]
     pub fn wait_for(&self, name: &str, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
-        let mut heard = self.shared.heard.lock().unwrap();
+        let mut received = self.shared.received.lock().unwrap();
         loop {
-            let events: Vec<Value> =
-                heard.iter().map(|it| it.event.clone()).filter(|it| it["event"] == name).collect();
+            let events: Vec<Value> = received
+                .iter()
+                .map(|it| it.event.clone())
+                .filter(|it| it["event"] == name)
+                .collect();
             if events.len() >= count {
                 return events;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                drop(heard);
-                panic!("no {count} events {name:?} but {:?}", self.heard());
+                drop(received);
+                panic!("no {count} events {name:?} but {:?}", self.received());
             }
-            heard = self.shared.more.wait_timeout(heard, left).unwrap().0;
+            received = self.shared.more.wait_timeout(received, left).unwrap().0;
         }
     }
 }
@@ -160,25 +163,25 @@ impl Drop for Backend {
         }
         // This connection wakes the accepting thread, which then exits and frees the port.
         TcpStream::connect(self.address).ok();
-        if let Some(doorman) = self.doorman.take() {
-            doorman.join().ok();
+        if let Some(accept_thread) = self.accept_thread.take() {
+            accept_thread.join().ok();
         }
     }
 }
 
 fn serve(shared: &Shared, stream: TcpStream) {
     let mut reader = BufReader::new(stream);
-    while let Some(heard) = read(&mut reader) {
+    while let Some(received) = read(&mut reader) {
         if shared.ended.load(Ordering::SeqCst) {
             return;
         }
         let script = Arc::clone(&shared.script.lock().unwrap());
-        let event = heard.event.clone();
-        shared.heard.lock().unwrap().push(heard);
+        let event = received.event.clone();
+        shared.received.lock().unwrap().push(received);
         shared.more.notify_all();
         let stream = reader.get_mut();
         match script(&event) {
-            Act::Say(text) => answer(stream, 200, text),
+            Act::Commands(text) => answer(stream, 200, text),
             Act::Answer(status, text) => answer(stream, status, &text),
             Act::AnswerAndEnd(text) => {
                 answer(stream, 200, &text);
@@ -210,7 +213,7 @@ fn answer(stream: &mut impl Write, status: u16, text: &str) {
     stream.write_all(&[head.as_bytes(), text.as_bytes()].concat()).ok();
 }
 
-fn read(reader: &mut BufReader<impl Read>) -> Option<Heard> {
+fn read(reader: &mut BufReader<impl Read>) -> Option<ReceivedEvent> {
     let mut headers = Vec::new();
     let mut line = String::new();
     if reader.read_line(&mut line).ok()? == 0 {
@@ -227,7 +230,7 @@ fn read(reader: &mut BufReader<impl Read>) -> Option<Heard> {
     reader.read_exact(&mut body).ok()?;
     let body = String::from_utf8(body).unwrap();
     let event = serde_json::from_str(&body).unwrap();
-    Some(Heard { headers, body, event })
+    Some(ReceivedEvent { headers, body, event })
 }
 
 /// Starts a backend inside TLS that answers every event with the same text, each on a separate connection.

@@ -72,7 +72,7 @@ fn shows(text: &str) -> String {
     format!("document.getElementById('said').textContent.includes('{text}')")
 }
 
-fn say(page: &mut Page, text: &str) {
+fn send_chat(page: &mut Page, text: &str) {
     page.value(&format!("document.getElementById('text').value = '{text}'"));
     page.value("document.getElementById('form').requestSubmit()");
 }
@@ -93,18 +93,18 @@ pub fn two_chat_and_a_third_is_refused(
     let mut carl = page(&browser, place, "carl");
     carl.wait_for(&state("closed"));
     server.wait_for_output("you are not on the list");
-    say(&mut anna, "hello");
+    send_chat(&mut anna, "hello");
     for page in [&mut anna, &mut bert] {
         page.wait_for(&shows("anna: hello"));
     }
 
     drop(backend);
-    say(&mut bert, "is anybody there?");
+    send_chat(&mut bert, "is anybody there?");
     let _backend = start(port);
     for page in [&mut anna, &mut bert] {
         page.wait_for(&shows("bert: is anybody there?"));
     }
-    say(&mut anna, "yes");
+    send_chat(&mut anna, "yes");
     for page in [&mut anna, &mut bert] {
         page.wait_for(&shows("anna: yes"));
         assert_eq!(page.value(&state("connected")), true);

@@ -76,8 +76,9 @@ impl Server {
         eventually("an empty server", || {
             let status = self.try_status()?;
             let broker = status.broker()?;
-            let nobody = |counts: WorkerCounts| counts.open == 0 && counts.unacknowledged == 0;
-            let is_empty = broker.clients == 0 && broker.rows == 0 && status.workers().all(nobody);
+            let no_server = |counts: WorkerCounts| counts.open == 0 && counts.unacknowledged == 0;
+            let is_empty =
+                broker.clients == 0 && broker.rows == 0 && status.workers().all(no_server);
             is_empty.then_some(status)
         })
     }

@@ -60,9 +60,9 @@ impl Clients {
         }
     }
 
-    /// What each of them hears, after which a last publication to it shows that nothing else came.
+    /// Expects these frames for each client. A last publication then shows that nothing else came.
     #[track_caller]
-    pub fn hear(&mut self, server: &Server, expected: [&[&str]; 5]) {
+    pub fn expect_frames(&mut self, server: &Server, expected: [&[&str]; 5]) {
         let uuids = [&self.f.uuid, &self.n.uuid, &self.p.uuid].map(String::clone);
         let last = r#"{"to":"all","message":"last"}"#;
         assert_eq!(server.post(PUBLISH, SHOP, last).status(), 200);

@@ -16,7 +16,7 @@ pub struct Bystander {
 impl Bystander {
     /// Opens both connections.
     #[track_caller]
-    pub fn beside(server: &Server) -> Self {
+    pub fn connect(server: &Server) -> Self {
         let (publisher, receiver) = server.open_apart(&Open::web(), &Open::web());
         Self::between(publisher, receiver)
     }
@@ -28,7 +28,7 @@ impl Bystander {
 
     /// Expects that both receive a broadcast of another client.
     #[track_caller]
-    pub fn hears(&mut self, packet: &str) {
+    pub fn receives(&mut self, packet: &str) {
         self.publisher.expect_text(packet);
         self.receiver.expect_text(packet);
     }

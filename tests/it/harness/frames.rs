@@ -48,7 +48,7 @@ pub fn text_begins(text: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// Returns a middle fragment.
-pub fn goes_on(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+pub fn continues(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     masked(CONTINUATION, bytes)
 }
 

@@ -77,7 +77,7 @@ impl Server {
 /// The publisher sends a feedback, which must arrive next: messages of one publisher arrive in
 /// order (promise P1).
 #[track_caller]
-pub fn heard_nothing(publisher: &mut Raw, receiver: &mut Raw) {
+pub fn received_nothing(publisher: &mut Raw, receiver: &mut Raw) {
     let packet = super::packets::feedback_to(&receiver.uuid, "nothing before this");
     publisher.text(&packet);
     publisher.expect_next();
@@ -87,7 +87,7 @@ pub fn heard_nothing(publisher: &mut Raw, receiver: &mut Raw) {
 impl Raw {
     /// Expects that no publication of this client came back to it.
     #[track_caller]
-    pub fn heard_nothing_of_its_own(&mut self) {
+    pub fn received_nothing_of_its_own(&mut self) {
         let packet = super::packets::feedback_to(&self.uuid, "nothing before this");
         self.text(&packet);
         self.expect_next();

@@ -14,13 +14,13 @@ use super::wait::{DEADLINE, eventually, pause};
 /// `attack` calls the bystander between its steps. All messages of the bystander must arrive in
 /// order, without loss or duplicates. The clients of the attack must be gone when it returns.
 #[track_caller]
-pub fn beside_a_bystander(server: &Server, attack: impl FnOnce(&mut Bystander)) {
-    beside(server, Bystander::beside, attack);
+pub fn with_a_bystander(server: &Server, attack: impl FnOnce(&mut Bystander)) {
+    with_bystander_opened_by(server, Bystander::connect, attack);
 }
 
-/// Like [`beside_a_bystander`], with a bystander that connects in its own way.
+/// Like [`with_a_bystander`], with a bystander that connects in its own way.
 #[track_caller]
-pub fn beside(
+pub fn with_bystander_opened_by(
     server: &Server,
     come: impl FnOnce(&Server) -> Bystander,
     attack: impl FnOnce(&mut Bystander),
