@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn spans_are_printed_in_their_two_largest_units() {
-        let said = [0, 59, 61, 3_600, 90_061].map(|seconds| Span(seconds).to_string());
-        assert_eq!(said, ["0s", "59s", "1m 1s", "1h 0m", "1d 1h"]);
+        let printed = [0, 59, 61, 3_600, 90_061].map(|seconds| Span(seconds).to_string());
+        assert_eq!(printed, ["0s", "59s", "1m 1s", "1h 0m", "1d 1h"]);
     }
 }

@@ -71,7 +71,7 @@ mod tests {
         "properties":{"price":{"type":"number"},"note":{"type":"string","maxLength":5},
         "list":{"items":{"properties":{"a/b":{"enum":[1,2]}}}}}}"#;
 
-    fn told(message: &str) -> String {
+    fn error_text(message: &str) -> String {
         MessageCheck::new(&MessageSchema::new(SCHEMA))
             .check(message.as_bytes())
             .err()
@@ -98,14 +98,14 @@ mod tests {
                 "the message does not fit its schema at /price: true is not of type \"number\"",
             ),
         ] {
-            assert_eq!(told(message), expected, "{message}");
+            assert_eq!(error_text(message), expected, "{message}");
         }
     }
 
     #[test]
     fn little_of_a_message_is_repeated_and_the_text_fits_into_a_close_frame() {
         let long = format!(r#"{{"price":1,"note":"{}"}}"#, "é".repeat(3000));
-        let text = told(&long);
+        let text = error_text(&long);
         assert_eq!(
             text,
             "the message does not fit its schema at /note: the value is longer than 5 characters"
@@ -117,10 +117,10 @@ mod tests {
             format!(r#"{{"price":1,"list":[{{"a/b":"{}"}}]}}"#, "x".repeat(300)),
             format!("{}{}", "[".repeat(1000), "]".repeat(1000)),
         ] {
-            let text = told(&message);
+            let text = error_text(&message);
             assert!(!text.is_empty() && text.len() <= TEXT_BYTES_MAX, "{text}");
         }
-        assert_eq!(told(&format!("{}{}", "[".repeat(1000), "]".repeat(1000))), NO_JSON);
+        assert_eq!(error_text(&format!("{}{}", "[".repeat(1000), "]".repeat(1000))), NO_JSON);
     }
 
     #[test]

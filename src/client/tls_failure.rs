@@ -174,14 +174,14 @@ fn of_alert(alert: AlertDescription, host: &str) -> TlsFailure {
 mod tests {
     use super::*;
 
-    fn said(error: Error) -> String {
+    fn text_of(error: Error) -> String {
         let error = std::io::Error::new(ErrorKind::InvalidData, error);
         TlsFailure::of(&error, "example.org").unwrap().to_string()
     }
 
     #[test]
     fn no_name_of_the_library_reaches_people() {
-        let unknown = said(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        let unknown = text_of(Error::InvalidCertificate(CertificateError::UnknownIssuer));
         assert!(
             unknown.contains("not trusted; use --ca FILE with the certificate of the authority"),
             "{unknown}"
@@ -189,15 +189,15 @@ mod tests {
         let presented = vec!["DnsName(\"localhost\")".to_owned(), "IpAddress(::1)".to_owned()];
         let expected = ServerName::try_from("example.org").unwrap();
         let wrong = CertificateError::NotValidForNameContext { expected, presented };
-        let names = said(Error::InvalidCertificate(wrong));
+        let names = text_of(Error::InvalidCertificate(wrong));
         assert!(names.contains("is for localhost, ::1, not for example.org"), "{names}");
-        let plain = said(Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType));
+        let plain = text_of(Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType));
         assert_eq!(
             plain,
             "the server does not speak TLS on this port; use ws:// instead of wss://"
         );
         for alert in [40, 42, 70, 80, 112, 116, 120] {
-            let text = said(Error::AlertReceived(AlertDescription::from(alert)));
+            let text = text_of(Error::AlertReceived(AlertDescription::from(alert)));
             assert!(text.starts_with("the server "), "{text}");
         }
     }

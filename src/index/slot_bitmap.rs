@@ -331,12 +331,12 @@ mod tests {
 
     #[test]
     fn list_overflow_is_detected_where_a_sample_misses_it() {
-        let crowd = 2 * BLOCK_SLOTS..4 * BLOCK_SLOTS;
-        let [mut one, mut other] = [slots(crowd.clone()), slots(crowd.clone())];
+        let many_slots = 2 * BLOCK_SLOTS..4 * BLOCK_SLOTS;
+        let [mut one, mut other] = [slots(many_slots.clone()), slots(many_slots.clone())];
         (0..100_000).step_by(1_000).for_each(|slot| one.insert(Slot(slot)));
         other.insert(Slot(100_000));
         assert!(is_dense(&one) && is_dense(&other));
-        assert_eq!(numbers(&difference(&[&one, &other], &[])), crowd.collect::<Vec<_>>());
+        assert_eq!(numbers(&difference(&[&one, &other], &[])), many_slots.collect::<Vec<_>>());
     }
 
     proptest! {

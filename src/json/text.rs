@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn half_of_a_pair_is_the_replacement_character() {
-        for (raw, said) in [
+        for (raw, expected) in [
             (r#""cut \ud83d""#, "cut \u{fffd}"),
             (r#""\udc00x""#, "\u{fffd}x"),
             (r#""\ud83dx""#, "\u{fffd}x"),
@@ -123,19 +123,19 @@ mod tests {
             (r#""\ud83d\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
             (r#""\ude00\ud83d""#, "\u{fffd}\u{fffd}"),
         ] {
-            assert_eq!(text(raw), said, "{raw}");
+            assert_eq!(text(raw), expected, "{raw}");
         }
     }
 
     proptest! {
         #[test]
-        fn decoding_agrees_with_another_json_reader(said in "(?s).{0,20}") {
+        fn decoding_agrees_with_another_json_reader(expected in "(?s).{0,20}") {
             let mut raw = Vec::new();
-            write_text(&said, &mut raw);
+            write_text(&expected, &mut raw);
             let mut pushed = String::new();
-            push_text(&said, &mut pushed);
+            push_text(&expected, &mut pushed);
             prop_assert_eq!(pushed.as_bytes(), &*raw);
-            prop_assert_eq!(text(&pushed), said);
+            prop_assert_eq!(text(&pushed), expected);
         }
 
         #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::types::limits::{SCHEMA_DEPTH_MAX, SCHEMA_STEPS_MAX};
 
-fn told(schema: &str, message: &str) -> String {
+fn error_of(schema: &str, message: &str) -> String {
     Schema::read(schema).unwrap().check(message).err().unwrap_or_default()
 }
 
@@ -113,12 +113,12 @@ const OBJECTS: [Row; 9] = [
 fn every_keyword_means_what_json_schema_defines() {
     for (schema, fits, misfits) in VALUES.iter().chain(&LISTS).chain(&OBJECTS) {
         for message in *fits {
-            assert_eq!(told(schema, message), "", "{schema} {message}");
+            assert_eq!(error_of(schema, message), "", "{schema} {message}");
         }
         for message in *misfits {
-            let told = told(schema, message);
-            let is_told = told.starts_with("the message does not fit its schema");
-            assert!(is_told && told.len() <= 123, "{schema} {message}: {told}");
+            let error = error_of(schema, message);
+            let is_error = error.starts_with("the message does not fit its schema");
+            assert!(is_error && error.len() <= 123, "{schema} {message}: {error}");
         }
     }
 }
@@ -157,11 +157,11 @@ fn errors_are_reported_with_their_place() {
             " at /ab: \"ab\" is longer than 1 character",
         ),
     ] {
-        let told = told(schema, message);
+        let error = error_of(schema, message);
         assert_eq!(
-            told.strip_prefix("the message does not fit its schema").unwrap_or_default(),
+            error.strip_prefix("the message does not fit its schema").unwrap_or_default(),
             expected,
-            "{told}"
+            "{error}"
         );
     }
 }
@@ -173,12 +173,12 @@ fn two_names_of_one_message_are_not_taken_for_each_other() {
     for number in 0..100_000 {
         let message = format!(r#"{{"price":null,"n{number}":"","m{number}":""}}"#);
         if number % 10_000 == 0 {
-            assert!(told(schema, &message).contains("/price"), "{message}");
+            assert!(error_of(schema, &message).contains("/price"), "{message}");
         }
     }
     let names: String = (0..200_000).map(|it| format!(r#""n{it}":"","#)).collect();
     let message = format!(r#"{{{names}"price":1}}"#);
-    assert_eq!(told(r#"{"minProperties":200001}"#, &message), "");
+    assert_eq!(error_of(r#"{"minProperties":200001}"#, &message), "");
 }
 
 /// A message that would take too many steps is denied with a reason, after the same number of steps
@@ -207,9 +207,9 @@ fn what_would_take_too_long_is_denied() {
             format!(r#"{{{names}"n":0}}"#)
         }),
     ] {
-        let told = Schema::read(&schema).unwrap().check(&message).unwrap_err();
-        assert!(told.ends_with(&too_long) || told.contains("does not fit"), "{schema}: {told}");
-        assert!(told.ends_with(&too_long), "{schema}: {told}");
+        let error = Schema::read(&schema).unwrap().check(&message).unwrap_err();
+        assert!(error.ends_with(&too_long) || error.contains("does not fit"), "{schema}: {error}");
+        assert!(error.ends_with(&too_long), "{schema}: {error}");
     }
 }
 
@@ -262,7 +262,7 @@ fn costly_and_unknown_schemas_are_refused_with_the_place() {
 #[test]
 fn a_message_may_be_nested_as_deep_as_a_comparison_goes() {
     let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
-    assert_eq!(told(r#"{"uniqueItems":true}"#, &nested(SCHEMA_DEPTH_MAX)), "");
-    let told = told("true", &nested(SCHEMA_DEPTH_MAX + 1));
-    assert_eq!(told, "the message cannot be held against its schema: it is nested too deeply");
+    assert_eq!(error_of(r#"{"uniqueItems":true}"#, &nested(SCHEMA_DEPTH_MAX)), "");
+    let error = error_of("true", &nested(SCHEMA_DEPTH_MAX + 1));
+    assert_eq!(error, "the message cannot be held against its schema: it is nested too deeply");
 }

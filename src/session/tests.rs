@@ -20,10 +20,10 @@ fn session(protocol: Protocol) -> Session {
     Session::new(ClientUuid([9; 16]), grant, ClientClass::Web, protocol)
 }
 
-fn say<'a>(session: &mut Session, text: &'a str) -> NextStep<'a> {
-    let heard = session.on_message(Message::Text(text), &rules());
-    assert!(heard.acknowledgement.is_some(), "{text}");
-    heard.then
+fn on_text<'a>(session: &mut Session, text: &'a str) -> NextStep<'a> {
+    let incoming = session.on_message(Message::Text(text), &rules());
+    assert!(incoming.acknowledgement.is_some(), "{text}");
+    incoming.then
 }
 
 fn code(then: &NextStep<'_>) -> Option<CloseCode> {
@@ -37,42 +37,42 @@ fn code(then: &NextStep<'_>) -> Option<CloseCode> {
 fn chunks_make_one_message_and_a_second_begin_discards_the_first() {
     let mut session = session(Protocol::Phpws);
     for text in ["bufferOFF", "bufferON", "rubbish", "bufferON", r#"{"opcode":"#, r#""echo"}"#] {
-        assert_eq!(say(&mut session, text), NextStep::Nothing);
+        assert_eq!(on_text(&mut session, text), NextStep::Nothing);
     }
     assert_eq!(session.weight(Message::Text("bufferOFF")), 17);
     let whole = Cow::Borrowed(r#"{"opcode":"echo"}"#);
-    assert_eq!(say(&mut session, "bufferOFF"), NextStep::Text(whole));
-    assert_eq!(say(&mut session, "bufferON "), NextStep::Text(Cow::Borrowed("bufferON ")));
+    assert_eq!(on_text(&mut session, "bufferOFF"), NextStep::Text(whole));
+    assert_eq!(on_text(&mut session, "bufferON "), NextStep::Text(Cow::Borrowed("bufferON ")));
 }
 
 #[test]
 fn chunks_are_bounded_by_count_and_by_bytes() {
     let mut many = session(Protocol::Phpws);
-    assert_eq!(say(&mut many, "bufferON"), NextStep::Nothing);
+    assert_eq!(on_text(&mut many, "bufferON"), NextStep::Nothing);
     for _ in 0..3 {
-        assert_eq!(say(&mut many, "x"), NextStep::Nothing);
+        assert_eq!(on_text(&mut many, "x"), NextStep::Nothing);
     }
-    assert_eq!(code(&say(&mut many, "x")), Some(CloseCode::TOO_BIG));
+    assert_eq!(code(&on_text(&mut many, "x")), Some(CloseCode::TOO_BIG));
     let mut long = session(Protocol::Phpws);
-    assert_eq!(say(&mut long, "bufferON"), NextStep::Nothing);
+    assert_eq!(on_text(&mut long, "bufferON"), NextStep::Nothing);
     let chunk = "x".repeat(99);
-    assert_eq!(say(&mut long, &chunk), NextStep::Nothing);
-    assert_eq!(code(&say(&mut long, "yy")), Some(CloseCode::TOO_BIG));
+    assert_eq!(on_text(&mut long, &chunk), NextStep::Nothing);
+    assert_eq!(code(&on_text(&mut long, "yy")), Some(CloseCode::TOO_BIG));
 }
 
 #[test]
 fn binary_is_text_to_phpws_and_binary_to_other_protocols() {
     let mut phpws = session(Protocol::Phpws);
-    let heard = phpws.on_message(Message::Binary(b"x"), &rules());
-    assert_eq!(heard.then, NextStep::Text(Cow::Borrowed("x")));
-    let heard = phpws.on_message(Message::Binary(&[0xff]), &rules());
-    assert!(heard.acknowledgement.is_some() && code(&heard.then) == Some(CloseCode::DATA));
+    let incoming = phpws.on_message(Message::Binary(b"x"), &rules());
+    assert_eq!(incoming.then, NextStep::Text(Cow::Borrowed("x")));
+    let incoming = phpws.on_message(Message::Binary(&[0xff]), &rules());
+    assert!(incoming.acknowledgement.is_some() && code(&incoming.then) == Some(CloseCode::DATA));
     for protocol in [Protocol::Gomoob, Protocol::Echo] {
-        let heard = session(protocol).on_message(Message::Binary(&[0xff]), &rules());
-        assert_eq!((heard.acknowledgement, heard.then), (None, NextStep::Binary(&[0xff])));
+        let incoming = session(protocol).on_message(Message::Binary(&[0xff]), &rules());
+        assert_eq!((incoming.acknowledgement, incoming.then), (None, NextStep::Binary(&[0xff])));
     }
-    let heard = session(Protocol::Echo).on_message(Message::Text("bufferON"), &rules()).then;
-    assert_eq!(heard, NextStep::Text(Cow::Borrowed("bufferON")));
+    let incoming = session(Protocol::Echo).on_message(Message::Text("bufferON"), &rules()).then;
+    assert_eq!(incoming, NextStep::Text(Cow::Borrowed("bufferON")));
 }
 
 #[test]

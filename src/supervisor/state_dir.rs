@@ -334,16 +334,16 @@ mod tests {
         assert!(!folder.0.exists());
         fs::write(&folder.0, "a file").unwrap();
         for path in [folder.0.clone(), folder.0.join("below")] {
-            let said = StateDir::open(&path).unwrap_err().to_string();
-            assert_eq!(probe_folder(&path).unwrap_err().to_string(), said);
+            let expected = StateDir::open(&path).unwrap_err().to_string();
+            assert_eq!(probe_folder(&path).unwrap_err().to_string(), expected);
         }
         for path in [root.join("no").join("uuid.key"), folder.0.join("uuid.key")] {
-            let said = uuid_key(&path, &root.join("state2")).unwrap_err().to_string();
-            assert_eq!(probe_key(&path, &root.join("state2")).unwrap_err().to_string(), said);
+            let expected = uuid_key(&path, &root.join("state2")).unwrap_err().to_string();
+            assert_eq!(probe_key(&path, &root.join("state2")).unwrap_err().to_string(), expected);
         }
         let rubbish = root.join("rubbish.key");
         fs::write(&rubbish, "rubbish").unwrap();
-        let said = uuid_key(&rubbish, &folder.0).unwrap_err().to_string();
-        assert_eq!(probe_key(&rubbish, &folder.0).unwrap_err().to_string(), said);
+        let expected = uuid_key(&rubbish, &folder.0).unwrap_err().to_string();
+        assert_eq!(probe_key(&rubbish, &folder.0).unwrap_err().to_string(), expected);
     }
 }

@@ -230,14 +230,14 @@ mod tests {
         reader.read_to_string(&mut text).unwrap();
         let (notices, whole): (Vec<_>, Vec<_>) =
             text.lines().partition(|line| line.contains("lost_lines="));
-        let told: usize = notices
+        let reported: usize = notices
             .iter()
             .map(|notice| notice.rsplit('=').next().unwrap().parse::<usize>().unwrap())
             .sum();
         let untold = usize::try_from(lost.load(Ordering::Relaxed)).unwrap();
-        assert!(whole.len() >= LINES_WAITING_MAX && told + untold > 0);
+        assert!(whole.len() >= LINES_WAITING_MAX && reported + untold > 0);
         assert_eq!(
-            whole.len() + told + untold,
+            whole.len() + reported + untold,
             2 * LINES_WAITING_MAX,
             "every line is accounted for"
         );

@@ -28,20 +28,20 @@ fn written(fanout: &mut Fanout, most: usize) -> BTreeMap<u32, Vec<Vec<u8>>> {
 
 /// The same with a budget that is spent after this number of writes.
 fn written_until(fanout: &mut Fanout, most: usize, spent: usize) -> BTreeMap<u32, Vec<Vec<u8>>> {
-    let mut heard: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut delivered: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
     let mut writes = 0;
     fanout.write_some(most, |slot, batch| {
         let frames = batch.frames_for(slot, Protocol::Phpws);
         let text = frames.each().flat_map(|frame| frame[2..].to_vec()).collect();
-        heard.entry(slot.0).or_default().push(text);
+        delivered.entry(slot.0).or_default().push(text);
         writes += 1;
         // An urgent publication that was started is completed, with everything that was queued before it.
         if writes < spent { Continue(()) } else { Break(()) }
     });
-    heard
+    delivered
 }
 
-fn heard(fanout: &mut Fanout, slot: u32) -> Vec<Vec<u8>> {
+fn delivered(fanout: &mut Fanout, slot: u32) -> Vec<Vec<u8>> {
     written(fanout, usize::MAX).remove(&slot).unwrap_or_default()
 }
 
@@ -68,13 +68,13 @@ fn a_client_served_out_of_turn_gets_everything_once_and_in_order() {
     fanout.deliver(set(0, None), content("d")).unwrap();
     assert_eq!(written(&mut fanout, 1), BTreeMap::from([(1, vec![b"a".to_vec()])]));
     fanout.deliver(DeliverTo::One(Slot(3)), content("e")).unwrap();
-    let mut heard = Vec::new();
+    let mut delivered = Vec::new();
     fanout.write_for(Slot(3), |slot, batch| {
         assert_eq!(slot, Slot(3));
         let frames = batch.frames_for(slot, Protocol::Phpws);
-        heard.extend(frames.each().flat_map(|frame| frame[2..].to_vec()));
+        delivered.extend(frames.each().flat_map(|frame| frame[2..].to_vec()));
     });
-    assert_eq!(String::from_utf8(heard).unwrap(), "abde");
+    assert_eq!(String::from_utf8(delivered).unwrap(), "abde");
     fanout.write_for(Slot(3), |_, _| panic!("nothing is left for it"));
     let rest = written(&mut fanout, usize::MAX);
     assert_eq!(rest.keys().copied().collect::<Vec<_>>(), [1, 2]);
@@ -96,7 +96,7 @@ fn a_mixture_of_addresses_in_one_turn_reaches_each_client_in_order() {
     ] {
         fanout.deliver(target, content(text)).unwrap();
     }
-    assert_eq!(heard(&mut fanout, 2).concat(), b"12345");
+    assert_eq!(delivered(&mut fanout, 2).concat(), b"12345");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn the_same_clients_in_the_next_batch_are_the_same_set() {
     fanout.take_sets(ToWorker::Batch).unwrap();
     fanout.take_sets(named(0, &[1, 2])).unwrap();
     fanout.deliver(set(0, None), content("2")).unwrap();
-    assert_eq!(heard(&mut fanout, 1), [b"12".to_vec()]);
+    assert_eq!(delivered(&mut fanout, 1), [b"12".to_vec()]);
 }
 
 #[test]

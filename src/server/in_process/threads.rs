@@ -61,7 +61,7 @@ impl Threads {
 
     /// Executes the pending actions. Returns true while the server continues to run.
     fn apply_actions(&mut self) -> bool {
-        let mut goes_on = true;
+        let mut is_running = true;
         while !self.effects.is_empty() {
             for effect in std::mem::take(&mut self.effects) {
                 match effect {
@@ -91,11 +91,11 @@ impl Threads {
                         event = "drain_timed_out",
                         "drain timed out, closing the remaining connections"
                     ),
-                    Action::End => goes_on = false,
+                    Action::End => is_running = false,
                 }
             }
         }
-        goes_on
+        is_running
     }
 
     fn start(&mut self, child: ChildId) {
@@ -201,13 +201,13 @@ impl Threads {
     }
 
     fn receive_events(&mut self) {
-        let mut heard: Vec<(ChildId, Vec<ChildEvent>, ControlPeer)> = Vec::new();
+        let mut events_of_children: Vec<(ChildId, Vec<ChildEvent>, ControlPeer)> = Vec::new();
         for (child, role) in &mut self.roles {
             let mut reports = Vec::new();
             let peer = role.end.events(&mut reports).unwrap_or(ControlPeer::Gone);
-            heard.push((*child, reports, peer));
+            events_of_children.push((*child, reports, peer));
         }
-        for (child, reports, peer) in heard {
+        for (child, reports, peer) in events_of_children {
             for report in reports {
                 self.processes.reported(child, report, now(), &mut self.effects);
             }

@@ -43,13 +43,13 @@ impl WebhookTarget {
                 return None;
             }
             turn_at = Some(Instant::now());
-            let heard = self.try_until_arrived(event, id, body).await;
+            let received = self.try_until_arrived(event, id, body).await;
             drop(turn);
-            Some(heard)
+            Some(received)
         });
-        let heard = match Box::pin(handed).await {
+        let received = match Box::pin(handed).await {
             Ok(None) => return WebhookOutcome::LeftAlone,
-            Ok(Some(heard)) => heard,
+            Ok(Some(received)) => received,
             Err(_) => {
                 let why = format!("there was no answer within {deadline:?}");
                 let had = turn_at.map_or(Duration::ZERO, |at| at.elapsed());
@@ -61,13 +61,17 @@ impl WebhookTarget {
                 BackendResponse::Nothing(why)
             }
         };
-        self.record_outcome(admitted, heard)
+        self.record_outcome(admitted, received)
     }
 
     /// Records the response in the circuit breaker and logs a change of its state.
-    fn record_outcome(&self, admitted: BreakerDecision, heard: BackendResponse) -> WebhookOutcome {
+    fn record_outcome(
+        &self,
+        admitted: BreakerDecision,
+        received: BackendResponse,
+    ) -> WebhookOutcome {
         let resource = self.settings.resource.as_str();
-        match heard {
+        match received {
             BackendResponse::Answer(outcome) => {
                 if self.breaker.lock().record_success() == BreakerTransition::Closed {
                     info!(

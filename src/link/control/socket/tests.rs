@@ -219,9 +219,9 @@ fn what_no_supervisor_sends_ends_the_link_without_a_panic() {
         json("\u{fffd}\0"),
     ];
     for bytes in cases {
-        let (mut stranger, theirs) = UnixStream::pair().unwrap();
+        let (mut other_process, theirs) = UnixStream::pair().unwrap();
         let mut control = SocketControl::<WorkerCommand>::new(theirs.into()).unwrap();
-        stranger.write_all(&bytes).unwrap();
+        other_process.write_all(&bytes).unwrap();
         let mut seen = Vec::new();
         let error = control.commands(&mut seen).unwrap_err();
         assert!(seen.is_empty(), "{bytes:?} {error}");
@@ -231,11 +231,11 @@ fn what_no_supervisor_sends_ends_the_link_without_a_panic() {
 
 #[test]
 fn a_message_cut_in_the_middle_is_an_end_like_any_other() {
-    let (mut stranger, theirs) = UnixStream::pair().unwrap();
+    let (mut other_process, theirs) = UnixStream::pair().unwrap();
     let mut control = SocketControl::<WorkerCommand>::new(theirs.into()).unwrap();
-    stranger.write_all(&[0, 0, 0, 9, b'"']).unwrap();
+    other_process.write_all(&[0, 0, 0, 9, b'"']).unwrap();
     assert!(received(&mut control).is_empty());
-    drop(stranger);
+    drop(other_process);
     assert_eq!(control.commands(&mut Vec::new()).unwrap(), ControlPeer::Gone);
 }
 

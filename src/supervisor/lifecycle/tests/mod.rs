@@ -202,9 +202,9 @@ fn a_link_lost_by_a_death_kills_no_process() {
 
 #[test]
 fn a_worker_that_missed_messages_dies_with_its_broker() {
-    for told_before in [false, true] {
+    for reported_before in [false, true] {
         let mut play = Play::running();
-        if told_before {
+        if reported_before {
             play.reports(worker(1, 0), Play::lost(1, 0, 0));
         }
         play.reports(broker(0), Play::lost(1, 0, 0));
@@ -307,16 +307,16 @@ fn the_old_worker_serves_until_a_successor_is_ready_even_if_one_dies() {
 fn old_workers_accept_again_while_no_new_one_is_ready() {
     let (mut play, _) = restarting();
     play.reports(worker(2, 0), ChildEvent::Ready);
-    let tell = |accepting| Action::Send(worker(1, 0), WorkerCommand::Accept(accepting).into());
-    assert!(play.dies(worker(2, 0)).contains(&tell(Accepting::Yes)));
-    assert_eq!(play.reports(worker(2, 1), ChildEvent::Ready), [tell(Accepting::No)]);
+    let accept = |accepting| Action::Send(worker(1, 0), WorkerCommand::Accept(accepting).into());
+    assert!(play.dies(worker(2, 0)).contains(&accept(Accepting::Yes)));
+    assert_eq!(play.reports(worker(2, 1), ChildEvent::Ready), [accept(Accepting::No)]);
     play.reports(worker(0, 0), ChildEvent::Quiesced);
     play.dies(worker(0, 0));
     // The last old worker waits for its successor, and the first new worker accepts the
     // connections.
-    assert!(play.dies(worker(2, 1)).contains(&tell(Accepting::Yes)));
+    assert!(play.dies(worker(2, 1)).contains(&accept(Accepting::Yes)));
     let effects = play.reports(worker(2, 2), ChildEvent::Ready);
-    assert_eq!(effects, [tell(Accepting::No)]);
+    assert_eq!(effects, [accept(Accepting::No)]);
 }
 
 #[test]
@@ -344,11 +344,11 @@ fn a_worker_that_dies_while_replaced_gets_no_second_successor() {
 fn a_worker_that_does_not_go_in_time_is_killed() {
     let (mut play, _) = restarting();
     play.reports(worker(2, 0), ChildEvent::Ready);
-    let (mut told, mut killed) = (0, 0);
+    let (mut sent, mut killed) = (0, 0);
     for _ in 0..200 {
         play.reports(worker(0, 0), ChildEvent::Heartbeat);
         for effect in play.wakes() {
-            told += usize::from(
+            sent += usize::from(
                 matches!(effect, Action::Send(it, ChildCommand::Worker(WorkerCommand::Drain { .. })) if it == worker(0, 0)),
             );
             killed += usize::from(effect == Action::Kill(worker(0, 0)));
@@ -360,7 +360,7 @@ fn a_worker_that_does_not_go_in_time_is_killed() {
             break;
         }
     }
-    assert_eq!((told, killed), (1, 1));
+    assert_eq!((sent, killed), (1, 1));
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn nothing_is_restarted_twice_at_a_time_or_at_the_end() {
     let again = play.processes.restart_workers(play.now, &mut Vec::new());
     assert_eq!(again, Err(RestartInProgress::Restarting));
     let effects = play.signal();
-    let told: Vec<_> = effects
+    let sent: Vec<_> = effects
         .iter()
         .filter(|it| {
             matches!(
@@ -381,7 +381,7 @@ fn nothing_is_restarted_twice_at_a_time_or_at_the_end() {
             )
         })
         .collect();
-    assert_eq!(told.len(), 3, "{effects:?}");
+    assert_eq!(sent.len(), 3, "{effects:?}");
     assert_eq!(
         play.processes.restart_workers(play.now, &mut Vec::new()),
         Err(RestartInProgress::Ending)

@@ -51,12 +51,12 @@ fn a_broker_that_dies_in_a_drain_is_replaced_while_workers_live() {
             sources: worker_ids.iter().map(|worker_id| source(*worker_id, 0)).collect(),
         })
     };
-    let told = Action::Send(broker(1), live_workers(&[0, 1]));
-    assert_eq!(effects, [Action::Start(broker(1)), told, link(0, 0, 1), link(1, 0, 1)]);
+    let announced = Action::Send(broker(1), live_workers(&[0, 1]));
+    assert_eq!(effects, [Action::Start(broker(1)), announced, link(0, 0, 1), link(1, 0, 1)]);
     let dead = Action::Send(broker(1), BrokerCommand::WorkerDead { source: source(0, 0) }.into());
     assert_eq!(play.dies(worker(0, 0)), [dead], "no client needs a new worker now");
-    let told = Action::Send(broker(2), live_workers(&[1]));
-    assert_eq!(play.dies(broker(1)), [Action::Start(broker(2)), told, link(1, 0, 2)]);
+    let announced = Action::Send(broker(2), live_workers(&[1]));
+    assert_eq!(play.dies(broker(1)), [Action::Start(broker(2)), announced, link(1, 0, 2)]);
     let stops = play.dies(worker(1, 0));
     assert_eq!(stops.last(), Some(&Action::Send(broker(2), BrokerCommand::Stop.into())));
     assert_eq!(play.dies(broker(2)), [Action::End]);

@@ -8,8 +8,9 @@ fn what_a_switch_allows_is_read_and_the_rest_is_refused_as_ever() {
         let (mut reader, mut bytes) = (FrameReader::default(), bytes.to_vec());
         let limits = MessageLimits { leniency, ..LIMITS };
         let mut input = bytes.as_mut_slice();
-        let said = reader.next(&mut input, &limits).map(|event| event.map(|it| format!("{it:?}")));
-        said.map(Option::unwrap_or_default)
+        let events_of =
+            reader.next(&mut input, &limits).map(|event| event.map(|it| format!("{it:?}")));
+        events_of.map(Option::unwrap_or_default)
     };
     let unmasked = b"\x81\x02hi";
     assert_eq!(read(Leniency::STRICT, unmasked), Err(Violation::Unmasked));

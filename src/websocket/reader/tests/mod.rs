@@ -22,7 +22,7 @@ const KEY: [u8; 4] = [1, 2, 0xFE, 0x80];
 
 /// Owned copy of an event.
 #[derive(Clone, Debug, PartialEq)]
-enum Said {
+enum OwnedEvent {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -30,7 +30,7 @@ enum Said {
     Close(Option<u16>, String),
 }
 
-impl From<FrameEvent<'_>> for Said {
+impl From<FrameEvent<'_>> for OwnedEvent {
     fn from(event: FrameEvent<'_>) -> Self {
         match event {
             FrameEvent::Text(text) => Self::Text(text.to_owned()),
@@ -45,25 +45,28 @@ impl From<FrameEvent<'_>> for Said {
 }
 
 /// Reads a stream. Returns its events, and whether the reader still holds memory at the end.
-fn read_all(mut reader: FrameReader, segments: &[Vec<u8>]) -> (Vec<Said>, Result<bool, Violation>) {
-    let mut said = Vec::new();
+fn read_all(
+    mut reader: FrameReader,
+    segments: &[Vec<u8>],
+) -> (Vec<OwnedEvent>, Result<bool, Violation>) {
+    let mut events_of = Vec::new();
     for segment in segments {
         let mut segment = segment.clone();
         let mut input = &mut segment[..];
         loop {
             match reader.next(&mut input, &LIMITS) {
-                Ok(Some(event)) => said.push(event.into()),
+                Ok(Some(event)) => events_of.push(event.into()),
                 Ok(None) => break,
-                Err(violation) => return (said, Err(violation)),
+                Err(violation) => return (events_of, Err(violation)),
             }
         }
         assert!(input.is_empty(), "None means that all input was used");
     }
     let holds = reader.partial.is_some();
-    (said, Ok(holds))
+    (events_of, Ok(holds))
 }
 
-fn read_one(stream: &[u8]) -> (Vec<Said>, Result<bool, Violation>) {
+fn read_one(stream: &[u8]) -> (Vec<OwnedEvent>, Result<bool, Violation>) {
     read_all(FrameReader::default(), &[stream.to_vec()])
 }
 
@@ -144,7 +147,7 @@ fn the_limit_is_for_all_pieces_together_and_is_reached_exactly() {
     let mut stream = frame(Opcode::Binary, Fin::More, &[7; 60_000]);
     stream.extend(frame(Opcode::Continuation, Fin::More, &[7; 40_000]));
     let exact = [&stream[..], &frame(Opcode::Continuation, Fin::Last, b"")].concat();
-    assert_eq!(read_one(&exact), (vec![Said::Binary(vec![7; 100_000])], Ok(false)));
+    assert_eq!(read_one(&exact), (vec![OwnedEvent::Binary(vec![7; 100_000])], Ok(false)));
     stream.extend([0x80, 0x81]);
     assert_violates(&stream, Violation::TooBig { max: 100_000 });
 }
@@ -190,8 +193,8 @@ fn a_character_may_be_cut_by_pieces_but_not_by_the_end() {
     for cut in 0..=euro.len() {
         let first = frame(Opcode::Text, Fin::More, &euro[..cut]);
         let last = frame(Opcode::Continuation, Fin::Last, &euro[cut..]);
-        let said = read_one(&[first, last].concat()).0;
-        assert_eq!(said, [Said::Text("€".to_owned())]);
+        let events_of = read_one(&[first, last].concat()).0;
+        assert_eq!(events_of, [OwnedEvent::Text("€".to_owned())]);
     }
     assert_violates(&frame(Opcode::Text, Fin::Last, &euro[..2]), Violation::BadMessage);
     let first = frame(Opcode::Text, Fin::More, &euro[..2]);
@@ -205,11 +208,11 @@ fn close_codes_that_may_not_be_sent_are_refused() {
         assert_violates(&close_frame(code, b""), Violation::BadCloseCode(code));
     }
     for code in [1000, 1003, 1007, 1014, 3000, 4999] {
-        let said = read_one(&close_frame(code, "tschüß".as_bytes())).0;
-        assert_eq!(said, [Said::Close(Some(code), "tschüß".to_owned())]);
+        let events_of = read_one(&close_frame(code, "tschüß".as_bytes())).0;
+        assert_eq!(events_of, [OwnedEvent::Close(Some(code), "tschüß".to_owned())]);
     }
     let empty = frame(Opcode::Close, Fin::Last, b"");
-    assert_eq!(read_one(&empty).0, [Said::Close(None, String::new())]);
+    assert_eq!(read_one(&empty).0, [OwnedEvent::Close(None, String::new())]);
 }
 
 #[test]
@@ -220,7 +223,8 @@ fn a_ping_between_and_a_cut_one_within_pieces_disturb_nothing() {
         frame(Opcode::Continuation, Fin::Last, b"1}"),
     ]
     .concat();
-    let expected = vec![Said::Ping(b"mid".to_vec()), Said::Text("{\"a\":1}".to_owned())];
+    let expected =
+        vec![OwnedEvent::Ping(b"mid".to_vec()), OwnedEvent::Text("{\"a\":1}".to_owned())];
     assert_eq!(read_one(&stream), (expected.clone(), Ok(false)));
     assert_eq!(read_all(FrameReader::default(), &bytewise(&stream)).0, expected);
 }
@@ -264,30 +268,33 @@ fn a_client_reads_unmasked_frames_only() {
     let mut stream = Vec::new();
     write::text(&mut stream, b"ready");
     write::close(&mut stream, Some(CloseCode::AWAY), "bye");
-    let said = read_all(FrameReader::of_server_frames(), &bytewise(&stream)).0;
-    assert_eq!(said, [Said::Text("ready".into()), Said::Close(Some(1001), "bye".into())]);
+    let events_of = read_all(FrameReader::of_server_frames(), &bytewise(&stream)).0;
+    assert_eq!(
+        events_of,
+        [OwnedEvent::Text("ready".into()), OwnedEvent::Close(Some(1001), "bye".into())]
+    );
     let masked = frame(Opcode::Text, Fin::Last, b"x");
     let verdict = read_all(FrameReader::of_server_frames(), &[masked]).1;
     assert_eq!(verdict, Err(Violation::Masked));
 }
 
-fn said() -> impl Strategy<Value = Said> {
+fn events_of() -> impl Strategy<Value = OwnedEvent> {
     prop_oneof![
-        4 => "\\PC{0,200}".prop_map(Said::Text),
-        2 => vec(any::<u8>(), 0..300).prop_map(Said::Binary),
-        1 => vec(any::<u8>(), 0..=125).prop_map(Said::Ping),
-        1 => vec(any::<u8>(), 0..=125).prop_map(Said::Pong),
+        4 => "\\PC{0,200}".prop_map(OwnedEvent::Text),
+        2 => vec(any::<u8>(), 0..300).prop_map(OwnedEvent::Binary),
+        1 => vec(any::<u8>(), 0..=125).prop_map(OwnedEvent::Ping),
+        1 => vec(any::<u8>(), 0..=125).prop_map(OwnedEvent::Pong),
     ]
 }
 
 /// Encodes one message as frames, fragmented at the given offsets (modulo the remaining length).
-fn frames_of(said: &Said, cuts: &[usize]) -> Vec<Vec<u8>> {
-    let (mut opcode, mut rest) = match said {
-        Said::Text(text) => (Opcode::Text, text.as_bytes()),
-        Said::Binary(bytes) => (Opcode::Binary, &bytes[..]),
-        Said::Ping(bytes) => return vec![frame(Opcode::Ping, Fin::Last, bytes)],
-        Said::Pong(bytes) => return vec![frame(Opcode::Pong, Fin::Last, bytes)],
-        Said::Close(..) => unreachable!("not generated"),
+fn frames_of(events_of: &OwnedEvent, cuts: &[usize]) -> Vec<Vec<u8>> {
+    let (mut opcode, mut rest) = match events_of {
+        OwnedEvent::Text(text) => (Opcode::Text, text.as_bytes()),
+        OwnedEvent::Binary(bytes) => (Opcode::Binary, &bytes[..]),
+        OwnedEvent::Ping(bytes) => return vec![frame(Opcode::Ping, Fin::Last, bytes)],
+        OwnedEvent::Pong(bytes) => return vec![frame(Opcode::Pong, Fin::Last, bytes)],
+        OwnedEvent::Close(..) => unreachable!("not generated"),
     };
     let mut frames = Vec::new();
     for cut in cuts {
@@ -349,15 +356,15 @@ impl Write for Peers {
     }
 }
 
-fn tungstenite_says(stream: Vec<u8>) -> Vec<Said> {
+fn tungstenite_reads(stream: Vec<u8>) -> Vec<OwnedEvent> {
     use tungstenite::{Message, WebSocket, protocol::Role};
     let mut socket = WebSocket::from_raw_socket(Peers(Cursor::new(stream)), Role::Server, None);
     std::iter::from_fn(|| socket.read().ok())
         .map(|message| match message {
-            Message::Text(text) => Said::Text(text.as_str().to_owned()),
-            Message::Binary(bytes) => Said::Binary(bytes.to_vec()),
-            Message::Ping(bytes) => Said::Ping(bytes.to_vec()),
-            Message::Pong(bytes) => Said::Pong(bytes.to_vec()),
+            Message::Text(text) => OwnedEvent::Text(text.as_str().to_owned()),
+            Message::Binary(bytes) => OwnedEvent::Binary(bytes.to_vec()),
+            Message::Ping(bytes) => OwnedEvent::Ping(bytes.to_vec()),
+            Message::Pong(bytes) => OwnedEvent::Pong(bytes.to_vec()),
             other => panic!("{other:?}"),
         })
         .collect()
@@ -366,15 +373,15 @@ fn tungstenite_says(stream: Vec<u8>) -> Vec<Said> {
 proptest! {
     #[test]
     fn messages_survive_every_fragmentation_and_segmentation(
-        talk in vec((said(), vec(any::<usize>(), 0..5)), 0..8),
+        talk in vec((events_of(), vec(any::<usize>(), 0..5)), 0..8),
         cuts in vec(0_usize..200, 1..20),
     ) {
         let stream: Vec<u8> =
-            talk.iter().flat_map(|(said, cuts)| frames_of(said, cuts)).flatten().collect();
-        let expected: Vec<Said> = talk.into_iter().map(|(said, _)| said).collect();
+            talk.iter().flat_map(|(events_of, cuts)| frames_of(events_of, cuts)).flatten().collect();
+        let expected: Vec<OwnedEvent> = talk.into_iter().map(|(events_of, _)| events_of).collect();
         let read = read_all(FrameReader::default(), &segments_of(&stream, &cuts));
         prop_assert_eq!(&read, &(expected.clone(), Ok(false)));
-        prop_assert_eq!(tungstenite_says(stream), expected);
+        prop_assert_eq!(tungstenite_reads(stream), expected);
     }
 
     #[test]
@@ -384,8 +391,8 @@ proptest! {
     ) {
         let (whole, verdict) = read_one(&stream);
         for segments in [segments_of(&stream, &cuts), bytewise(&stream)] {
-            let (said, cut_verdict) = read_all(FrameReader::default(), &segments);
-            prop_assert_eq!(&said, &whole);
+            let (events_of, cut_verdict) = read_all(FrameReader::default(), &segments);
+            prop_assert_eq!(&events_of, &whole);
             prop_assert_eq!(cut_verdict, verdict);
         }
     }

@@ -46,9 +46,9 @@ fn what_is_held_leaves_in_its_order_when_the_broker_is_so_far() {
     assert_eq!(outbox.flush_plain(&here, now), Flushed::Held);
     outbox.release(mark(2), now);
     assert_eq!(outbox.flush_plain(&here, now), Flushed::Empty);
-    let mut heard = [0; 8];
-    let read = rustix::io::read(&there, &mut heard).unwrap();
-    assert_eq!(&heard[..read], b"abc");
+    let mut received = [0; 8];
+    let read = rustix::io::read(&there, &mut received).unwrap();
+    assert_eq!(&received[..read], b"abc");
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl Pair {
     }
 
     /// Passes the client's output to the server in segments of this size.
-    fn say(&mut self, piece: usize) -> io::Result<Vec<u8>> {
+    fn client_writes(&mut self, piece: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while self.client.wants_write() {
             self.client.write_tls(&mut bytes).unwrap();
@@ -47,7 +47,7 @@ impl Pair {
     }
 
     /// Passes the server's output to the client.
-    fn hear(&mut self) -> Vec<u8> {
+    fn client_reads(&mut self) -> Vec<u8> {
         let sealed = std::mem::take(&mut self.ours.unsent);
         let (mut sealed, mut plain) = (sealed.as_slice(), Vec::new());
         while !sealed.is_empty() {
@@ -61,8 +61,8 @@ impl Pair {
 
     fn shake_hands(&mut self, piece: usize) {
         while self.client.is_handshaking() || self.ours.is_handshaking() {
-            self.say(piece).unwrap();
-            self.hear();
+            self.client_writes(piece).unwrap();
+            self.client_reads();
         }
     }
 }
@@ -77,7 +77,7 @@ fn bytes_may_arrive_one_by_one_or_many_records_at_once() {
         pair.shake_hands(piece);
         let long: Vec<u8> = (0..40_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         pair.client.writer().write_all(&long).unwrap();
-        assert!(pair.say(piece).unwrap() == long, "{version:?} in pieces of {piece}");
+        assert!(pair.client_writes(piece).unwrap() == long, "{version:?} in pieces of {piece}");
         assert!(pair.ours.unread.is_empty(), "an idle connection holds nothing");
     }
 }
@@ -90,10 +90,10 @@ fn as_much_is_sealed_as_may_be_held_and_the_rest_later() {
         let long = vec![7; SEALED_BYTES_MAX + 1];
         assert_eq!(pair.ours.seal(&long), SEALED_BYTES_MAX);
         assert_eq!(pair.ours.seal(b"more"), 0, "the socket takes what is sealed first");
-        assert_eq!(pair.hear().len(), SEALED_BYTES_MAX);
+        assert_eq!(pair.client_reads().len(), SEALED_BYTES_MAX);
         assert_eq!(pair.ours.seal(b"rest"), 4);
         pair.ours.seal_end();
-        assert_eq!(pair.hear(), b"rest");
+        assert_eq!(pair.client_reads(), b"rest");
         assert!(pair.client.process_new_packets().unwrap().peer_has_closed());
     }
 }
@@ -111,7 +111,7 @@ fn new_keys_are_taken_and_announced_while_half_a_record_waits() {
     let (first, last) = bytes.split_at_mut(end);
     pair.ours.open(first, &mut plain).unwrap();
     assert_eq!(pair.ours.seal(b"answer"), 6);
-    assert_eq!(pair.hear(), b"answer");
+    assert_eq!(pair.client_reads(), b"answer");
     pair.ours.open(last, &mut plain).unwrap();
     assert_eq!(plain, b"after");
 }
@@ -147,7 +147,7 @@ fn what_follows_the_peers_end_is_ignored() {
     pair.ours.open(&mut [1; 100], &mut plain).unwrap();
     assert_eq!((plain.as_slice(), pair.ours.unread.len()), (&b"last"[..], 0));
     assert_eq!(pair.ours.seal(b"we may still speak"), 18);
-    assert_eq!(pair.hear(), b"we may still speak");
+    assert_eq!(pair.client_reads(), b"we may still speak");
 }
 
 #[test]
