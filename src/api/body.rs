@@ -1,4 +1,4 @@
-//! The body of a request: read to its end within its time, its length and the memory for all bodies.
+//! Reads the body of a request within its deadline, its length limit and the memory for all bodies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use super::error::{ApiError, ErrorCode};
 use super::state::ApiState;
 use crate::types::limits::{API_BODY_BYTES_MIN, API_BODY_PAUSE, API_BODY_TIME};
 
-/// Bytes of memory that are taken at once for a body whose length is not known.
+/// Bytes reserved at a time for a body of unknown length.
 const PART_BYTES: usize = 64 * 1024;
 
-/// A body, with its share of the memory for all bodies.
+/// A body with its reserved part of the memory for all bodies.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     bytes: Bytes,
@@ -27,27 +27,27 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    /// Its bytes.
+    /// Returns the bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Its text.
+    /// Returns the text.
     ///
     /// # Errors
     ///
-    /// When it is not UTF-8.
+    /// If the body is not UTF-8.
     pub(super) fn text(&self) -> Result<&str, ApiError> {
         str::from_utf8(&self.bytes)
             .map_err(|_| ApiError::at(ErrorCode::InvalidJson, "", "the body is not UTF-8"))
     }
 }
 
-/// Whether a body is JSON that is sent as it is.
+/// Checks that a body is declared as JSON without a content encoding.
 ///
 /// # Errors
 ///
-/// 415 when not.
+/// 415 if it is not.
 pub(super) fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let unsupported = |message| Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
     if headers.contains_key(header::CONTENT_ENCODING) {
@@ -70,7 +70,7 @@ pub(super) fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
 ///
 /// # Errors
 ///
-/// When it is too large, comes too slowly, or there is no memory for it.
+/// If the body is too large or too slow, or if there is no memory for it.
 pub(super) async fn read(
     state: &ApiState,
     config: &ApiConfig,
@@ -89,7 +89,7 @@ pub(super) async fn read(
         let Some(frame) = pace.next(body.frame(), bytes.len()).await? else { break };
         let frame =
             frame.map_err(|_| ApiError::new(ErrorCode::BadRequest, "the body ended early"))?;
-        // Trailers are not looked at.
+        // Trailers are ignored.
         let Ok(data) = frame.into_data() else { continue };
         let length = bytes.len() + data.len();
         if length > limit {
@@ -105,7 +105,7 @@ fn too_large(found: usize, limit: usize) -> ApiError {
     ApiError::over_limit("the body", found as u64, limit as u64, "apiMaxBody")
 }
 
-/// The share of one body.
+/// The reserved memory of one body.
 struct BodyMemory<'a> {
     all: &'a Arc<Semaphore>,
     within: Duration,
@@ -132,7 +132,7 @@ impl BodyMemory<'_> {
     }
 }
 
-/// How fast a body comes.
+/// The progress of a body, and its deadlines.
 struct BodyPace {
     until: Instant,
     looks_at: Instant,
@@ -145,7 +145,7 @@ impl BodyPace {
         Self { until: now + API_BODY_TIME, looks_at: now + API_BODY_PAUSE, bytes_then: 0 }
     }
 
-    /// Waits for a part of the body, of which so many bytes are there.
+    /// Waits for the next part of the body, given the number of bytes read so far.
     async fn next<T>(
         &mut self,
         part: impl Future<Output = Option<T>>,

@@ -1,4 +1,5 @@
-//! Strict JSON objects: every member is known, stands once, and has its type. An error names the place.
+//! Strict JSON objects: every member is known, occurs once and has its type. An error names the
+//! place.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,10 +12,10 @@ use super::error::{ApiError, ErrorCode, shown};
 use crate::json;
 use crate::json::{NotJson, Scalar};
 
-/// Members that are kept of one object; no object of the API may have more.
+/// Maximum members of an object that are kept. No object of the API has more.
 const MEMBERS_MAX: usize = 32;
 
-/// The members of an object, as they were written.
+/// The members of an object, unchanged from the input.
 #[derive(Debug)]
 pub(super) struct JsonObject<'a> {
     /// The JSON pointer of the object.
@@ -22,18 +23,18 @@ pub(super) struct JsonObject<'a> {
     members: Vec<(Cow<'a, str>, &'a str)>,
 }
 
-/// What is wrong with the first member that may not be there.
+/// The error of the first member that is not allowed.
 enum Misplaced {
     Unknown(String),
     Twice(String),
 }
 
 impl<'a> JsonObject<'a> {
-    /// Reads an object of which these members may be there.
+    /// Reads an object that may have these members.
     ///
     /// # Errors
     ///
-    /// When the text is not an object, or a member is unknown or there twice.
+    /// If the text is not an object, or if a member is unknown or occurs twice.
     pub(super) fn read(text: &'a str, at: &str, known: &[&str]) -> Result<Self, ApiError> {
         let mut members: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
         let mut misplaced = None;
@@ -61,23 +62,23 @@ impl<'a> JsonObject<'a> {
         }
     }
 
-    /// The JSON pointer of a member.
+    /// Returns the JSON pointer of a member.
     pub(super) fn place(&self, name: &str) -> String {
         pointer(&self.at, name)
     }
 
-    /// A member as it was written; `null` is as if it were not there.
+    /// Returns a member, unchanged from the input. `null` counts as missing.
     pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
         let found = self.members.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| *value).filter(|value| *value != "null")
     }
 
-    /// How many members there are.
+    /// Returns the number of members.
     pub(super) fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// A text.
+    /// Returns a text.
     pub(super) fn text(&self, name: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
         match Scalar::of(raw).text() {
@@ -86,7 +87,7 @@ impl<'a> JsonObject<'a> {
         }
     }
 
-    /// A count.
+    /// Returns a count.
     pub(super) fn count(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let Some(raw) = self.raw(name) else { return Ok(None) };
         match raw.parse() {
@@ -95,7 +96,7 @@ impl<'a> JsonObject<'a> {
         }
     }
 
-    /// `true` or `false`.
+    /// Returns `true` or `false`.
     pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.raw(name) {
             None => Ok(None),
@@ -105,18 +106,18 @@ impl<'a> JsonObject<'a> {
         }
     }
 
-    /// A member that must be there.
+    /// Returns a required member.
     pub(super) fn missing(&self, name: &str, right: &str) -> ApiError {
         let message = format!("`{name}` is missing; {right}");
         ApiError::at(ErrorCode::MissingMember, &self.place(name), message)
     }
 
-    /// A value that is not one of those that are right.
+    /// Returns the error for a value that is not one of the allowed ones.
     pub(super) fn invalid(&self, name: &str, right: impl Into<String>) -> ApiError {
         ApiError::at(ErrorCode::InvalidValue, &self.place(name), right)
     }
 
-    /// A value of another type.
+    /// Returns the error for a value of another type.
     pub(super) fn wrong_type(&self, name: &str, right: &str) -> ApiError {
         let message = format!("`{name}` must be {right}");
         ApiError::at(ErrorCode::WrongType, &self.place(name), message)
@@ -128,8 +129,8 @@ fn not_an_object(text: &str, at: &str) -> ApiError {
     ApiError::at(ErrorCode::InvalidJson, at, what)
 }
 
-/// Returns the elements of a list as they are written. Of a longer list it returns one element more than `max`,
-/// so that memory depends on the limit and not on the request.
+/// Returns the elements of a list, unchanged from the input. A longer list gives one element more
+/// than `max`, so the memory depends on the limit and not on the request.
 ///
 /// # Errors
 ///
@@ -159,13 +160,13 @@ pub(super) fn list_of(raw: &str, max: usize) -> Result<Vec<&RawValue>, serde_jso
     (&mut serde_json::Deserializer::from_str(raw)).deserialize_seq(UpTo(max + 1))
 }
 
-/// The error about a member that occurs twice.
+/// Returns the error for a duplicate member.
 pub(super) fn duplicate(at: &str, name: &str) -> ApiError {
     let message = format!("`{}` occurs twice", shown(name));
     ApiError::at(ErrorCode::DuplicateMember, &pointer(at, name), message)
 }
 
-/// RFC 6901 §3. Of a long name, which came from outside, only a part is repeated.
+/// RFC 6901 §3. A long name comes from outside, so only a part of it is quoted.
 pub(super) fn pointer(at: &str, name: &str) -> String {
     format!("{at}/{}", shown(name).replace('~', "~0").replace('/', "~1"))
 }
@@ -214,7 +215,7 @@ mod tests {
         for text in ["", "[1]", "1", "{\"x\":1,}", "{\"x\":1} {}"] {
             assert!(error(text).contains("invalid_json"), "{text}");
         }
-        // What is not JSON is reported before what is in it.
+        // Invalid JSON is reported before errors of its content.
         assert!(error(r#"{"z":1,"z":2"#).contains("invalid_json"));
     }
 

@@ -1,12 +1,12 @@
-//! Why a text or a JSON value is not an expression, and where.
+//! Errors of expressions: the reason and the place.
 
 use std::fmt;
 
-/// Bytes on each side of a fault that a message repeats: together no more than what an answer may repeat
-/// of a request.
+/// Bytes before and after the wrong byte that a message quotes. Together they fit into the part of
+/// a request that an answer may quote.
 const EXCERPT_BYTES: usize = 12;
 
-/// Why a text or a JSON value is not an expression.
+/// The reason why a text or a JSON value is not an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpressionError {
     place: ExpressionPlace,
@@ -14,17 +14,18 @@ pub struct ExpressionError {
     message: Box<str>,
 }
 
-/// Where an expression is wrong.
+/// The place of an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExpressionPlace {
-    /// The offset of a byte in the text form.
+    /// A byte offset in the text form.
     Byte(usize),
-    /// A JSON pointer (RFC 6901) that begins at the expression; empty for the expression itself.
+    /// A JSON pointer (RFC 6901) relative to the expression. It is empty for the expression itself.
     Pointer(Box<str>),
 }
 
 impl ExpressionError {
-    /// An error of the text form; the message ends with the byte and what is around it.
+    /// Creates an error of the text form. The message ends with the byte offset and the text around
+    /// it.
     pub(super) fn in_text(text: &str, at: usize, what: impl fmt::Display) -> Self {
         Self::new(
             ExpressionPlace::Byte(at),
@@ -32,20 +33,20 @@ impl ExpressionError {
         )
     }
 
-    /// An error of the text form whose message itself says what to write.
+    /// Creates an error of the text form whose message already names the valid form.
     pub(super) fn with_advice(at: usize, advice: impl fmt::Display) -> Self {
         Self::new(ExpressionPlace::Byte(at), format!("{advice} (at byte {at})"))
     }
 
-    /// An error of the JSON form.
+    /// Creates an error of the JSON form.
     pub(super) fn in_json(pointer: &str, what: impl fmt::Display) -> Self {
         let at = if pointer.is_empty() { "the expression" } else { pointer };
-        // Names of members may contain control characters of Unicode.
+        // Member names may contain Unicode control characters.
         let message: String = format!("{what} at {at}").chars().map(printable).collect();
         Self::new(ExpressionPlace::Pointer(pointer.into()), message)
     }
 
-    /// A member of a JSON object that occurs twice.
+    /// Creates the error for a duplicate member of a JSON object.
     pub(super) fn duplicate_member(pointer: &str) -> Self {
         Self { is_duplicate_member: true, ..Self::in_json(pointer, "duplicate member") }
     }
@@ -54,7 +55,7 @@ impl ExpressionError {
         Self { place, is_duplicate_member: false, message: message.into() }
     }
 
-    /// Where it is.
+    /// Returns the place of the error.
     #[must_use]
     pub fn place(&self) -> &ExpressionPlace {
         &self.place
@@ -76,7 +77,7 @@ impl fmt::Display for ExpressionError {
 
 impl std::error::Error for ExpressionError {}
 
-/// What is around a byte of a text, with a mark in front of it.
+/// Returns the text around a byte, with a mark before the byte.
 struct Excerpt<'a> {
     text: &'a str,
     at: usize,
@@ -95,7 +96,7 @@ impl fmt::Display for Excerpt<'_> {
     }
 }
 
-/// The message is one line of a log as well.
+/// The message may also become one line of a log.
 fn printable(letter: char) -> char {
     if letter.is_control() { ' ' } else { letter }
 }

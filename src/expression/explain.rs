@@ -1,19 +1,19 @@
-//! Why an expression is true or false for one client.
+//! Explains why an expression is true or false for one client.
 
 use serde::Serialize;
 
 use crate::types::{Expression, TagCondition, Tags};
 
-/// Why an expression is true or false for one client. As JSON it has the members of the answer to
-/// `explain`.
+/// The reason why an expression is true or false for one client. Its JSON has the members of the
+/// answer to `explain`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// Whether the client matches.
     pub matches: bool,
-    /// The canonical texts from the whole expression to the part that decides: of a false AND the first
-    /// operand that is false, of a true OR the first that is true, of NOT its operand.
+    /// Canonical texts of the path from the whole expression to the deciding part: the first false
+    /// operand of a false AND, the first true operand of a true OR, the operand of NOT.
     pub path: Vec<String>,
-    /// All parts.
+    /// All parts of the expression.
     pub tree: ExplainedPart,
 }
 
@@ -31,11 +31,11 @@ pub enum ExplainedPart {
     Term {
         /// Its canonical text.
         text: String,
-        /// Whether it is true.
+        /// True if the client matches this part.
         matches: bool,
-        /// The value that the client has, if it has the tag.
+        /// The client's value of the tag, if it has the tag.
         actual: Option<String>,
-        /// How many clients match this part, where that was asked for.
+        /// Number of clients that match this part, if it was requested.
         #[serde(skip_serializing_if = "Option::is_none")]
         matched: Option<u64>,
     },
@@ -44,11 +44,11 @@ pub enum ExplainedPart {
 /// An operator with its operands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExplainedOperator {
-    /// Whether it is true.
+    /// True if the client matches this part.
     pub matches: bool,
-    /// What it connects, in canonical order.
+    /// The operands in canonical order.
     pub operands: Vec<ExplainedPart>,
-    /// How many clients match this part, where that was asked for.
+    /// Number of clients that match this part, if it was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matched: Option<u64>,
 }
@@ -62,7 +62,7 @@ pub(super) fn explain(expression: &Expression, tags: &Tags) -> Explanation {
 }
 
 impl ExplainedPart {
-    /// Whether it is true.
+    /// True if the client matches this part.
     #[must_use]
     pub fn matches(&self) -> bool {
         match self {
@@ -71,8 +71,8 @@ impl ExplainedPart {
         }
     }
 
-    /// Enters how many clients match each part, in the order of [`Expression::parts`]. Parts for which
-    /// there is no count keep none.
+    /// Sets the number of clients that match each part, in the order of [`Expression::parts`].
+    /// Parts without a count keep `None`.
     pub fn count(&mut self, counts: &mut impl Iterator<Item = u64>) {
         let next = counts.next();
         match self {
@@ -110,7 +110,7 @@ fn explained(condition: &TagCondition, tags: &Tags) -> ExplainedPart {
     }
 }
 
-/// Follows the first operand that decides, as far as one does.
+/// Follows deciding operands down to the last one.
 fn trace(condition: &TagCondition, part: &ExplainedPart, path: &mut Vec<String>) {
     path.push(condition.to_string());
     let (operands, parts, deciding) = match (condition, part) {

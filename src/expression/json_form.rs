@@ -9,7 +9,7 @@ use crate::json::{JsonToken, Scalar, Tokens, is_json, members};
 use crate::types::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_NESTING_MAX};
 use crate::types::{Expression, ExpressionFault, ExpressionSize, TagCondition, TagTerm, ValueTest};
 
-/// The longest name of an unknown or duplicate member that a pointer repeats.
+/// Maximum bytes of the name of an unknown or duplicate member in a pointer.
 const NAME_SHOWN_MAX: usize = 24;
 
 const SHAPES: &str = "expected tag with is, in, prefix or exists; or and, or, not";
@@ -33,14 +33,14 @@ pub(super) fn parse(raw: &str) -> Result<Expression, ExpressionError> {
 /// A recursive descent over the objects, whose depth is bounded by [`EXPRESSION_NESTING_MAX`].
 #[derive(Default)]
 struct JsonReader {
-    /// Where the value is that is being read.
+    /// Pointer of the value that is being read.
     pointer: String,
     size: ExpressionSize,
-    /// Operators that it is in.
+    /// Number of operators around that value.
     open: usize,
 }
 
-/// A member of an object, as it was written.
+/// A member of an object, unchanged from the input.
 struct Member<'a> {
     name: Box<str>,
     raw: &'a str,
@@ -129,7 +129,7 @@ impl JsonReader {
         }
     }
 
-    /// The items of a list, which has at least one.
+    /// Returns the items of a list. An empty list is an error.
     fn items<'a>(&self, raw: &'a str) -> Result<Vec<&'a RawValue>, ExpressionError> {
         match serde_json::from_str::<Vec<&RawValue>>(raw) {
             Ok(items) if !items.is_empty() => Ok(items),
@@ -137,7 +137,7 @@ impl JsonReader {
         }
     }
 
-    /// A text, or an integer of 64 bits by its digits, as in the tags of a client.
+    /// Reads a text, or the digits of a 64-bit integer, as in the tags of a client.
     fn value(&self, raw: &str) -> Result<Box<str>, ExpressionError> {
         let value = match Scalar::of(raw) {
             Scalar::Text(_) => strict_text(raw),
@@ -147,7 +147,7 @@ impl JsonReader {
         value.map(Into::into).ok_or_else(|| self.error("expected a text or a 64-bit integer"))
     }
 
-    /// Does something at a member of the value that is being read.
+    /// Runs a function while the pointer names a member of the current value.
     fn inside<T>(&mut self, name: &str, act: impl FnOnce(&mut Self) -> T) -> T {
         let outside = self.pointer.len();
         push_name(&mut self.pointer, name);
@@ -169,12 +169,14 @@ impl JsonReader {
     }
 }
 
-/// What a JSON string says; `None` for half of a surrogate pair and for other values.
+/// Decodes a JSON string. Returns `None` for half of a surrogate pair and for values that are not
+/// strings.
 fn strict_text(raw: &str) -> Option<String> {
     serde_json::from_str(raw).ok()
 }
 
-/// Appends a name to a JSON pointer (RFC 6901 §3), no more of it than a message may repeat.
+/// Appends a name to a JSON pointer (RFC 6901 §3), truncated to the length that a message may
+/// quote.
 fn push_name(pointer: &mut String, name: &str) {
     let shown = name.get(..name.floor_char_boundary(NAME_SHOWN_MAX)).unwrap_or_default();
     pointer.push('/');
@@ -187,11 +189,12 @@ enum Open {
     List { items: usize },
 }
 
-/// Brackets that can be open in an expression: an object and a list for each operator, and for the term.
+/// Maximum number of open brackets in an expression: an object and a list for each operator, and
+/// for the term.
 const BRACKETS_MAX: usize = 2 * (EXPRESSION_NESTING_MAX + 1);
 
-/// Returns the pointer of the first member of valid JSON whose name its object has had before. Deeper brackets
-/// than those of an expression are not examined: the reader refuses them, and the pointer stays short.
+/// Returns the pointer of the first duplicate member in valid JSON. Deeper brackets than those of
+/// an expression are not examined: the reader refuses them, and the pointer stays short.
 fn duplicate_member(raw: &str) -> Option<String> {
     let mut open: Vec<Open> = Vec::new();
     let mut tokens = Tokens::of(raw).peekable();

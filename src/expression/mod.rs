@@ -9,8 +9,8 @@
 //! # Ok::<(), tagcast::ExpressionError>(())
 //! ```
 //!
-//! An [`Expression`] itself, its limits and its meaning are in `types`, because an address may contain
-//! one. Here are its two written forms, and the explanation for one client.
+//! An [`Expression`] itself, its limits and its meaning are in `types`, because an address may
+//! contain one. This module has its two written forms, and the explanation for one client.
 
 mod error;
 mod explain;
@@ -29,7 +29,7 @@ impl Expression {
     ///
     /// # Errors
     ///
-    /// What is wrong, with the offset of the byte.
+    /// If the text is not an expression. The error contains the byte offset.
     pub fn parse(text: &str) -> Result<Self, ExpressionError> {
         text::parse(text)
     }
@@ -38,13 +38,14 @@ impl Expression {
     ///
     /// # Errors
     ///
-    /// What is wrong, with a JSON pointer that begins at the expression. A duplicate member at any level is
-    /// found before anything else but the size and the syntax.
+    /// If the JSON is not an expression. The error contains a JSON pointer relative to the
+    /// expression. A duplicate member at any level is reported before all other errors except those
+    /// of size and syntax.
     pub fn from_json(raw: &str) -> Result<Self, ExpressionError> {
         json_form::parse(raw)
     }
 
-    /// Reads either form: JSON if it begins with `{`, which no text does.
+    /// Reads either form: JSON if the input starts with `{`, because no text form does.
     ///
     /// # Errors
     ///
@@ -54,7 +55,7 @@ impl Expression {
         if is_json { Self::from_json(text) } else { Self::parse(text) }
     }
 
-    /// Why a client with these tags matches or does not.
+    /// Explains why a client with these tags matches or does not.
     #[must_use]
     pub fn explain(&self, tags: &Tags) -> Explanation {
         explain::explain(self, tags)

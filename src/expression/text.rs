@@ -7,7 +7,7 @@ use crate::types::{
     is_word_byte,
 };
 
-/// The longest name that a message repeats.
+/// Maximum bytes of a name in a message.
 const NAME_SHOWN_MAX: usize = 24;
 
 /// Reads an expression from its text form.
@@ -29,12 +29,12 @@ struct TextParser<'a> {
     text: &'a str,
     at: usize,
     size: ExpressionSize,
-    /// Parentheses and NOTs that are open here.
+    /// Number of open parentheses and NOTs.
     open: usize,
 }
 
 impl<'a> TextParser<'a> {
-    /// Operands of OR.
+    /// Reads the operands of OR.
     fn any(&mut self) -> Result<TagCondition, ExpressionError> {
         let mut operands = vec![self.all()?];
         while self.takes_operator("|", "or") {
@@ -43,7 +43,7 @@ impl<'a> TextParser<'a> {
         Ok(TagCondition::Any(operands.into()))
     }
 
-    /// Operands of AND.
+    /// Reads the operands of AND.
     fn all(&mut self) -> Result<TagCondition, ExpressionError> {
         let mut operands = vec![self.item()?];
         while self.takes_operator("&", "and") {
@@ -112,7 +112,7 @@ impl<'a> TextParser<'a> {
         }
     }
 
-    /// What follows `=`.
+    /// Reads the test after `=`.
     fn value_or_prefix(&mut self, name: &str) -> Result<ValueTest, ExpressionError> {
         let start = self.place();
         if self.rest().starts_with('*') {
@@ -133,7 +133,7 @@ impl<'a> TextParser<'a> {
         Ok(ValueTest::Is(value.into()))
     }
 
-    /// What follows `in`.
+    /// Reads the list after `in`.
     fn list(&mut self) -> Result<ValueTest, ExpressionError> {
         if !self.takes("(") {
             return Err(self.unexpected("expected ( and a list of values"));
@@ -168,7 +168,7 @@ impl<'a> TextParser<'a> {
         Ok(Word::Plain(word))
     }
 
-    /// A JSON string, which begins here.
+    /// Reads the JSON string at the current position.
     fn quoted(&mut self, start: usize) -> Result<String, ExpressionError> {
         let mut is_escaped = false;
         let end = self.rest().bytes().skip(1).position(|byte| {
@@ -179,7 +179,7 @@ impl<'a> TextParser<'a> {
         let Some(end) = end else {
             return Err(ExpressionError::in_text(self.text, start, "unterminated string"));
         };
-        // The two quotes.
+        // The length of the two quotes.
         let raw = self.rest().get(..end + 2).unwrap_or_default();
         let text = serde_json::from_str(raw).map_err(|error| {
             let at = start + error.column().saturating_sub(1).min(raw.len());
@@ -189,14 +189,14 @@ impl<'a> TextParser<'a> {
         Ok(text)
     }
 
-    /// The word that begins here, which may be empty.
+    /// Returns the word at the current position. It may be empty.
     fn word(&self) -> &'a str {
         let rest = self.rest();
         let end = rest.bytes().position(|byte| !is_word_byte(byte)).unwrap_or(rest.len());
         rest.get(..end).unwrap_or_default()
     }
 
-    /// Goes past an operator in any of its three forms.
+    /// Skips an operator in any of its three spellings.
     fn takes_operator(&mut self, sign: &str, word: &str) -> bool {
         if self.takes(sign) {
             if self.rest().starts_with(sign) {
@@ -226,7 +226,7 @@ impl<'a> TextParser<'a> {
         self.rest().bytes().next()
     }
 
-    /// Where the next token begins.
+    /// Returns the position of the next token.
     fn place(&mut self) -> usize {
         let white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
         self.at += self.rest().as_bytes().iter().take_while(|byte| white(byte)).count();
@@ -243,7 +243,7 @@ impl<'a> TextParser<'a> {
     }
 }
 
-/// A name or a value, as it was written.
+/// A name or a value, unchanged from the input.
 enum Word<'a> {
     Plain(&'a str),
     Quoted(String),
@@ -272,7 +272,7 @@ fn no_negated_test(at: usize, name: &str) -> ExpressionError {
     ExpressionError::with_advice(at, advice)
 }
 
-/// A name as far as a message repeats it.
+/// Returns a name, truncated to the length that a message may quote.
 fn shown(name: &str) -> &str {
     let is_plain = name.bytes().all(is_word_byte) && name.len() <= NAME_SHOWN_MAX;
     if is_plain { name } else { "name" }

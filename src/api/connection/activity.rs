@@ -1,4 +1,4 @@
-//! What a connection is doing, and since when.
+//! The current activity of a connection, and its start.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -6,18 +6,19 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// What a connection is doing.
+/// The activity of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nothing has come since its last answer.
+    /// Idle: no byte has arrived since the last answer.
     Idle { since: Instant },
-    /// Its request head is incomplete; it must be complete by then.
+    /// The request head is incomplete and must be complete by this time.
     Head { until: Instant },
-    /// A request is served. It has deadlines of its own.
+    /// A request is being served. Requests have their own deadlines.
     Request,
 }
 
-/// What a connection is doing; shared by its stream, its requests and its watch.
+/// The activity of a connection, shared by its stream, its requests and the task that watches its
+/// deadlines.
 #[derive(Debug)]
 pub(in crate::api) struct Activity {
     phase: Cell<Phase>,
@@ -26,32 +27,32 @@ pub(in crate::api) struct Activity {
 }
 
 impl Activity {
-    /// A connection whose first head must be complete within this time.
+    /// Creates the activity of a new connection. Its first head must be complete within this time.
     pub(super) fn new(head_within: Duration, head_timeout: Duration) -> Self {
         let phase = Phase::Head { until: Instant::now() + head_within };
         let head_within = Cell::new(head_timeout);
         Self { phase: Cell::new(phase), head_within, changed: Notify::new() }
     }
 
-    /// Bytes have come.
+    /// Records that bytes have arrived.
     pub(super) fn on_bytes(&self) {
         if let Phase::Idle { .. } = self.phase.get() {
             self.set(Phase::Head { until: Instant::now() + self.head_within.get() });
         }
     }
 
-    /// A head is complete.
+    /// Records that a head is complete.
     pub(super) fn begin_request(&self) {
         self.set(Phase::Request);
     }
 
-    /// The request is answered.
+    /// Records that the request is answered.
     pub(super) fn end_request(&self, head_timeout: Duration) {
         self.head_within.set(head_timeout);
         self.set(Phase::Idle { since: Instant::now() });
     }
 
-    /// Whether no request is served.
+    /// Returns true if no request is being served.
     pub(super) fn is_waiting(&self) -> bool {
         self.phase.get() != Phase::Request
     }
@@ -61,7 +62,7 @@ impl Activity {
         self.changed.notify_one();
     }
 
-    /// Waits until the connection has been idle, or its head incomplete, for too long.
+    /// Waits until the connection has been idle, or its head has been incomplete, for too long.
     pub(super) async fn overdue(&self, idle_timeout: impl Fn() -> Duration) {
         loop {
             let until = match self.phase.get() {
@@ -90,7 +91,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// How long it takes until the connection is overdue.
+    /// Returns the time until the connection is overdue.
     async fn waits(activity: &Activity) -> Option<Duration> {
         let start = Instant::now();
         let overdue = tokio::time::timeout(1000 * SECOND, activity.overdue(|| 60 * SECOND)).await;

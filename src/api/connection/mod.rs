@@ -22,19 +22,19 @@ use super::request;
 use super::state::ApiState;
 use crate::types::limits::{API_LINGER, API_LINGER_BYTES_MAX, HEAD_BYTES_MAX, HEAD_LINES_MAX};
 
-/// What hyper reads of a connection at once.
+/// Maximum bytes that hyper reads at once.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
-/// What is read at once of what comes after the last answer.
+/// Bytes per read after the last answer.
 const LINGER_READ_BYTES: usize = 4096;
 
-/// Serves a connection to its end.
+/// Serves a connection until it ends.
 pub(super) async fn serve(
     state: Rc<ApiState>,
     stream: ApiStream,
     connection: Rc<RegisteredConnection>,
 ) {
-    // hyper does not wait until its answer to a malformed head is written, and a new socket takes nothing
-    // before tokio has seen that it can.
+    // hyper does not wait until its answer to a malformed head is written, and tokio writes to a
+    // new socket only after it has been reported as writable.
     if stream.writable().await.is_err() {
         return;
     }
@@ -66,7 +66,8 @@ pub(super) async fn serve(
         if is_over.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
         }
-        // A request that has arrived is answered first: hyper would close a new connection without an answer.
+        // A request that has arrived is answered first. Otherwise hyper would close a new
+        // connection without an answer.
         let polled = served.poll_without_shutdown(cx).map(Some);
         if polled.is_ready() || is_drained || drained.as_mut().poll(cx).is_pending() {
             return polled;
@@ -87,7 +88,8 @@ pub(super) async fn serve(
     }
 }
 
-/// Closes the write side and reads what still comes, so that the last answer is not lost by a reset.
+/// Closes the write side and reads the remaining input, because a reset could discard the last
+/// answer.
 async fn linger(mut stream: ApiStream) {
     let rest = async {
         stream.shutdown().await.ok()?;
@@ -101,6 +103,6 @@ async fn linger(mut stream: ApiStream) {
         }
         Some(())
     };
-    // What was not read by then is lost with the connection.
+    // The rest is dropped with the connection.
     let _in_time = timeout(API_LINGER, rest).await;
 }

@@ -1,5 +1,5 @@
-//! All connections of the API. When there are as many as there may be, the one that has been longest without a
-//! complete request makes room.
+//! The connections of the API. At the limit, the connection that has been without a complete
+//! request for the longest time is closed for a new one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -18,18 +18,18 @@ pub(in crate::api) struct ConnectionRegistry {
     open: Cell<usize>,
     accepted: Cell<u64>,
     last_turn: Cell<u64>,
-    /// Those without a complete request, in the order in which they began to be so.
+    /// Connections without a complete request, longest first.
     waiting: RefCell<BTreeMap<u64, Weak<RegisteredConnection>>>,
-    /// There may be room for one more.
+    /// Signals that there may be room for one more.
     pub(in crate::api) changed: Notify,
 }
 
-/// Where a connection was made to.
+/// The address that a connection was made to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api) enum ConnectionOrigin {
-    /// An address of the WebSockets, whose worker has handed it over.
+    /// A WebSocket address. A worker has handed the connection over.
     Shared,
-    /// An address of the API alone.
+    /// An address that serves only the API.
     Own,
 }
 
@@ -39,23 +39,23 @@ pub(in crate::api) struct RegisteredConnection {
     activity: Rc<Activity>,
     peer: SocketAddr,
     origin: ConnectionOrigin,
-    /// Its place among those without a complete request.
+    /// Its key among the connections without a complete request.
     turn: Cell<u64>,
     evicted: Notify,
 }
 
 impl ConnectionRegistry {
-    /// Connections that are open.
+    /// Returns the number of open connections.
     pub(in crate::api) fn open(&self) -> usize {
         self.open.get()
     }
 
-    /// Connections that were ever open.
+    /// Returns the number of connections since the start.
     pub(in crate::api) fn accepted(&self) -> u64 {
         self.accepted.get()
     }
 
-    /// Makes room for one more connection. False while all of them have a request.
+    /// Makes room for one more connection. Returns false while all connections have a request.
     pub(in crate::api) fn make_room(&self, connections_max: usize) -> bool {
         if self.open.get() < connections_max {
             return true;
@@ -69,7 +69,7 @@ impl ConnectionRegistry {
         false
     }
 
-    /// A new connection, whose first head must be complete within this time.
+    /// Adds a connection. Its first head must be complete within this time.
     pub(in crate::api) fn add(
         &self,
         peer: SocketAddr,
@@ -90,20 +90,20 @@ impl ConnectionRegistry {
         connection
     }
 
-    /// A connection has ended.
+    /// Removes a connection that has ended.
     pub(in crate::api) fn remove(&self, connection: &RegisteredConnection) {
         self.waiting.borrow_mut().remove(&connection.turn.get());
         self.open.set(self.open.get() - 1);
         self.changed.notify_one();
     }
 
-    /// A connection has a complete request.
+    /// Records that a connection has a complete request.
     pub(in crate::api) fn begin_request(&self, connection: &RegisteredConnection) {
         self.waiting.borrow_mut().remove(&connection.turn.get());
         connection.activity.begin_request();
     }
 
-    /// It is answered.
+    /// Records that its request is answered.
     pub(in crate::api) fn end_request(
         &self,
         connection: &Rc<RegisteredConnection>,
@@ -122,33 +122,33 @@ impl ConnectionRegistry {
 }
 
 impl RegisteredConnection {
-    /// The address of its client.
+    /// Returns the address of the client.
     pub(in crate::api) fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Where it was made to.
+    /// Returns the address that the connection was made to.
     pub(in crate::api) fn origin(&self) -> ConnectionOrigin {
         self.origin
     }
 
-    /// What its stream reports to.
+    /// Returns the activity, for its stream.
     pub(in crate::api) fn activity(&self) -> Rc<Activity> {
         Rc::clone(&self.activity)
     }
 
-    /// Waits until it has to make room.
+    /// Waits until the connection must make room.
     pub(super) async fn evicted(&self) {
         loop {
             self.evicted.notified().await;
-            // A request that came meanwhile is served.
+            // A request that arrived meanwhile is served.
             if self.activity.is_waiting() {
                 return;
             }
         }
     }
 
-    /// Waits until it was idle, or its head incomplete, for too long.
+    /// Waits until the connection has been idle, or its head has been incomplete, for too long.
     pub(super) async fn overdue(&self, state: &ApiState) {
         self.activity.overdue(|| state.config().idle_timeout).await;
     }

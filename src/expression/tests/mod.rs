@@ -7,12 +7,12 @@ use super::*;
 use crate::types::limits::EXPRESSION_BYTES_MAX;
 use crate::types::{Tag, TagCondition, TagTerm, ValueTest};
 
-/// Tags of these names and values.
+/// Creates tags from names and values.
 fn tags(pairs: &[(&str, &str)]) -> Tags {
     Tags::new(pairs.iter().map(|(name, value)| Tag::new(name, value).unwrap())).unwrap()
 }
 
-/// The JSON form of a condition, with values as texts.
+/// Returns the JSON form of a condition, with values as texts.
 fn json_of(condition: &TagCondition) -> String {
     let list =
         |operands: &[TagCondition]| operands.iter().map(json_of).collect::<Vec<_>>().join(",");
@@ -47,7 +47,7 @@ fn message_of(text: &str) -> String {
     Expression::parse(text).unwrap_err().to_string()
 }
 
-/// The pointer of the error in a JSON form, and whether it is a duplicate member.
+/// Returns the pointer of the error in a JSON form, and whether it is about a duplicate member.
 fn pointer_of(raw: &str) -> (String, bool) {
     let error = Expression::from_json(raw).unwrap_err();
     match error.place() {
@@ -163,13 +163,13 @@ fn each_limit_is_reached_and_not_exceeded() {
 
 #[test]
 fn a_canonical_form_that_is_too_long_is_refused() {
-    // The canonical form has a blank in front of each list.
+    // The canonical form has a blank before each list.
     let list = |length: usize| format!("a in(b,{})", "v".repeat(length));
     let mut text = (0..63).map(|_| list(250)).collect::<Vec<_>>().join("|");
     text.push('|');
     let rest = EXPRESSION_BYTES_MAX - text.len();
     assert!(rest < 255, "{rest}");
-    // Each list once in the canonical form, so that it keeps its length.
+    // Each list is already in canonical form, so its length does not change.
     let text: String = (0..63)
         .map(|at| format!("a in(b,{at:0>250})|"))
         .chain([format!("a={}", "v".repeat(rest - 2))])

@@ -1,4 +1,4 @@
-//! Random expressions against a naive tree, in both forms and in many ways to write them.
+//! Compares random expressions with a naive tree, in both forms and many spellings.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{json_of, tags};
 use crate::types::Expression;
 
-/// A condition as a test builds it, with what its value needs.
+/// A condition built by a test, with the data for its value.
 #[derive(Clone, Debug)]
 enum Naive {
     Is(String, String),
@@ -32,7 +32,8 @@ impl Naive {
         }
     }
 
-    /// The text form with superfluous parentheses; `style` picks among the ways to write an operator.
+    /// Returns the text form with superfluous parentheses. `style` selects the spelling of the
+    /// operators.
     fn text(&self, style: usize) -> String {
         let quoted = |text: &String| serde_json::to_string(text).unwrap();
         let joined = |operands: &[Self], signs: [&str; 3]| {

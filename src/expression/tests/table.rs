@@ -14,7 +14,7 @@ struct Case {
     number: u32,
     text: &'static str,
     canonical: &'static str,
-    /// The digits of the clients that match.
+    /// Returns the digits of the clients that match.
     matches: &'static str,
     reach: Reach,
 }
@@ -29,7 +29,7 @@ const fn case(
     Case { number, text, canonical, matches, reach }
 }
 
-/// K0 to K7.
+/// The clients K0 to K7.
 fn clients() -> [Tags; 8] {
     [
         tags(&[]),

@@ -1,5 +1,5 @@
-//! A connection that speaks TLS and is served by the API process: the worker keeps the TLS session and pipes
-//! plain bytes in both directions.
+//! A TLS connection that the API process serves: the worker keeps the TLS session and copies plain
+//! bytes in both directions.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -28,12 +28,12 @@ pub(in crate::worker) struct ApiPipe {
     socket: OwnedFd,
     /// Bytes of the client that the API process has not accepted yet.
     to_api: BytesMut,
-    /// No more requests are passed on. The write side is shut down once `to_api` is empty.
+    /// True if no more requests are passed on. The write side is shut down once `to_api` is empty.
     is_ending: bool,
     interest: Interest,
 }
 
-/// Both ends of a new pipe.
+/// The two ends of a new pipe.
 #[derive(Debug)]
 pub(in crate::worker) struct ApiPipeEnds {
     pub(in crate::worker) worker: ApiPipe,
@@ -57,7 +57,7 @@ impl ApiPipe {
         Ok(ApiPipeEnds { worker, api })
     }
 
-    /// Bytes of memory that it holds.
+    /// Returns the bytes of memory that the pipe holds.
     pub(in crate::worker) fn held(&self) -> usize {
         self.to_api.len()
     }
@@ -67,14 +67,15 @@ impl ApiPipe {
         self.to_api.is_empty() && !self.is_ending
     }
 
-    /// Passes no more requests on. The API process answers those that it has, and closes its end.
+    /// Stops passing requests on. The API process answers the requests that it has, and closes its
+    /// end.
     pub(in crate::worker) fn end_input(&mut self) {
         self.is_ending = true;
         self.flush();
     }
 
-    /// Writes what the API process accepts. If the API process has closed its end, the bytes are dropped; the
-    /// close is noticed by reading.
+    /// Writes as much as the API process accepts. If it has closed its end, the bytes are dropped;
+    /// reading detects the close.
     fn flush(&mut self) {
         while !self.to_api.is_empty() {
             match send(&self.socket, &self.to_api, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
@@ -85,7 +86,7 @@ impl ApiPipe {
             }
         }
         if self.is_ending {
-            // An error means that the other end is closed already.
+            // An error means that the other end is already closed.
             let _already_closed = shutdown(&self.socket, Shutdown::Write);
         }
     }
@@ -107,7 +108,7 @@ pub(in crate::worker) fn begin(
     Ok(())
 }
 
-/// Passes bytes of the client on.
+/// Passes bytes of the client to the API process.
 pub(in crate::worker) fn on_client_bytes(pipe: &mut ApiPipe, input: &[u8]) {
     pipe.to_api.extend_from_slice(input);
     pipe.flush();
@@ -132,8 +133,8 @@ fn serve(context: &mut Context, connections: &mut ConnectionTable, slot: Slot, e
         if event.writable {
             pipe.flush();
         }
-        // The kernel reports a closed end at every wait, whatever is watched. At most the buffer of the pipe is
-        // left then, so it is read although the client has not taken what came before.
+        // The kernel reports a closed end at every wait, whatever is watched. At most the buffer of
+        // the pipe is left, so it is read even if the client has not accepted the earlier bytes.
         if event.broken || (event.readable && connection.outbox.is_none()) {
             read_answer(context, &mut connection);
         }
@@ -141,7 +142,7 @@ fn serve(context: &mut Context, connections: &mut ConnectionTable, slot: Slot, e
     readiness::rearm(context, connections, connection);
 }
 
-/// Reads once from the API process. More is read when the client has taken this.
+/// Reads once from the API process. The next read follows when the client has accepted these bytes.
 fn read_answer(context: &mut Context, connection: &mut Connection) {
     let Phase::Piping(pipe) = &connection.phase else { return };
     let mut scratch = std::mem::take(&mut context.buffers.scratch);
@@ -166,7 +167,7 @@ fn end(context: &mut Context, connection: &mut Connection) {
     }
 }
 
-/// Watches the pipe for what can be done now.
+/// Watches the pipe for the operations that are possible now.
 pub(in crate::worker) fn update_watch(context: &Context, connection: &mut Connection) {
     let reads = connection.outbox.is_none();
     let Phase::Piping(pipe) = &mut connection.phase else { return };

@@ -1,5 +1,5 @@
-//! Connections whose first request is one of the HTTP API: the API process gets them, with all that was
-//! read.
+//! Hands connections whose first request is for the HTTP API to the API process, with all bytes
+//! that were read.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,16 +13,16 @@ use crate::worker::connection::api_pipe::{ApiPipe, ApiPipeEnds};
 use crate::worker::connection::{Connection, Phase, api_pipe, close};
 use crate::worker::context::Context;
 
-/// The paths of the API, without the slashes in front: proxies that join two paths double them.
+/// Start of the API's paths, without leading slashes: proxies that join two paths double them.
 const API_PATHS: &[u8] = b"v1/";
-/// The longest method that may come before them.
+/// Maximum bytes of the method before the path.
 const METHOD_BYTES_MAX: usize = 16;
-/// The answer when the API process takes nothing more, in the form of its own errors.
+/// The answer when the API process accepts no more connections, in the form of its own errors.
 const BUSY: &str = "{\"error\":{\"code\":\"busy\",\"message\":\"the API takes no more connections: try \
                     again later\",\"retry_after_ms\":1000}}";
 
-/// Hands a connection over as soon as its path is known to be one of the API. True when the connection is
-/// done here.
+/// Hands a connection over once its path is known to belong to the API. Returns true if the worker
+/// is done with the connection.
 pub(in crate::worker) fn hand_over(context: &mut Context, connection: &mut Connection) -> bool {
     let Some(sender) = &context.handover else { return false };
     let Phase::Head(partial) = &connection.phase else { return false };
@@ -53,7 +53,7 @@ pub(in crate::worker) fn hand_over(context: &mut Context, connection: &mut Conne
     true
 }
 
-/// The socket lives on in another process, so it would be reported here for ever.
+/// The socket stays open in another process, so the kernel would report it here for ever.
 fn forget(context: &mut Context, connection: &mut Connection) {
     if let Some(socket) = context.sockets.get(connection.slot) {
         drop(context.watcher(connection.watched.by).forget(socket));
@@ -69,7 +69,7 @@ fn answer_busy(context: &mut Context, connection: &mut Connection, error: &io::E
     close::answer_and_end(context, connection, answer.into());
 }
 
-/// The path of a request line of which enough has come, if it is one of the API.
+/// Returns the path of a request line, if enough of it has arrived and the path belongs to the API.
 fn api_path(bytes: &[u8]) -> Option<&str> {
     let method = bytes.iter().take(METHOD_BYTES_MAX).position(|byte| *byte == b' ')?;
     let target = bytes.get(method + 1..)?;
@@ -79,7 +79,7 @@ fn api_path(bytes: &[u8]) -> Option<&str> {
         return None;
     }
     let end = target.iter().position(|byte| matches!(byte, b' ' | b'?' | b'\r' | b'\n'))?;
-    // A path that is not text is refused by the API, and bound by nothing.
+    // A path that is not text is bound to no resource. The API refuses it.
     target.get(..end).map(|path| str::from_utf8(path).unwrap_or("/v1/"))
 }
 
