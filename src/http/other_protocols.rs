@@ -23,16 +23,16 @@ const CLIENT_HELLO: u8 = 1;
 const PROXY_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 const TLS: Refusal = Refusal::bad(
-    "this is TLS, and plain text is expected here: use ws:// or http://, or serve an address with wss://",
+    "this is TLS, but plain text is expected here: use ws:// or http://, or serve an address with wss://",
 );
 const PROXY: Refusal = Refusal::bad(
-    "this is the PROXY protocol, which is not spoken here: switch it off in the proxy (send-proxy, \
+    "this is the PROXY protocol, which is not supported here: switch it off in the proxy (send-proxy, \
      proxy_protocol), have it send X-Forwarded-For, and name it in trustedProxies",
 );
 const HTTP_2: Refusal = Refusal::bad(
-    "this is HTTP/2, which is not spoken here: use HTTP/1.1, with which a WebSocket begins",
+    "this is HTTP/2, which is not supported here: use HTTP/1.1, which a WebSocket needs",
 );
-const SSH: Refusal = Refusal::bad("this is SSH, and HTTP is expected here: use another port");
+const SSH: Refusal = Refusal::bad("this is SSH, but HTTP is expected here: use another port");
 
 impl OtherProtocol {
     /// Detects the protocol of the received bytes. `None` if it is HTTP or if more bytes are

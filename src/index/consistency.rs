@@ -34,7 +34,7 @@ pub(super) fn check(index: &Index) -> Result<(), String> {
     if let Some(groups) = index.groups.get()
         && *groups != MatchGroups::of(&index.places, &index.idents)
     {
-        return Err("match groups hold other clients than there are".into());
+        return Err("match groups and the index disagree about the clients".into());
     }
     let rows: u64 = index.rows.iter().map(|(_, _, members)| members.len()).sum();
     equal("rows of clients and members of rows", &memberships, &rows)?;

@@ -68,7 +68,7 @@ fn write_why(
         }
         Why::UnexpectedItems => write!(out, "Additional items are not allowed"),
         Why::Contains => {
-            write!(out, "{shown} does not contain what it has to, as often as it has to")
+            write!(out, "{shown} does not contain the required number of matching elements")
         }
         Why::NotUnique => write!(out, "{shown} has non-unique elements"),
         Why::MoreMembers(1) => write!(out, "{shown} has more than 1 property"),

@@ -142,7 +142,7 @@ fn check_names_what_is_wrong_with_a_backend_by_line_and_key() {
         ("url = http://h/", "1: [resource /chat]: has no `application`"),
         ("url = ftp://h/\napplication = chat", "3: url: is not an address of a backend"),
         ("url = http://token@h/\napplication = chat", "3: url: names a user"),
-        ("url = http://h/\napplication = shoop", "4: application: `shoop` is no application"),
+        ("url = http://h/\napplication = shoop", "4: application: `shoop` is not an application"),
         ("url = http://h/\napplication = chat\nwhenDown = {", "5: whenDown: is not valid JSON"),
         ("url = http://h/\napplication = chat\nevents = open, x", "5: events: is not known"),
         ("url = http://h/\napplication = chat\ndeadline = 0", "5: deadline: is out of range"),

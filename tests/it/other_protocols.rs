@@ -27,12 +27,12 @@ fn expect_explanation(mut client: Raw, bytes: &[u8], words: &str) {
 fn on_a_plain_port_they_are_named() {
     let server = Server::start();
     for (bytes, words) in [
-        (TLS, "this is TLS, and plain text is expected here: use ws:// or http://"),
-        (SSL_2, "this is TLS, and plain text is expected here"),
-        (PROXY_1, "this is the PROXY protocol, which is not spoken here"),
-        (PROXY_2, "this is the PROXY protocol, which is not spoken here"),
+        (TLS, "this is TLS, but plain text is expected here: use ws:// or http://"),
+        (SSL_2, "this is TLS, but plain text is expected here"),
+        (PROXY_1, "this is the PROXY protocol, which is not supported here"),
+        (PROXY_2, "this is the PROXY protocol, which is not supported here"),
         (b"PROXY UNKNOWN\r\n", "this is the PROXY protocol"),
-        (HTTP_2, "this is HTTP/2, which is not spoken here: use HTTP/1.1"),
+        (HTTP_2, "this is HTTP/2, which is not supported here: use HTTP/1.1"),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "this is SSH"),
     ] {
         expect_explanation(Raw::connect(server.port), bytes, words);
@@ -61,5 +61,5 @@ fn on_a_port_that_speaks_tls_they_are_named_too() {
     }
     expect_explanation(Raw::connect(server.port), HTTP_2, "this port speaks TLS");
     expect_explanation(inside(), HTTP_2, "this is HTTP/2");
-    expect_explanation(inside(), TLS, "this is TLS inside of TLS");
+    expect_explanation(inside(), TLS, "this is TLS inside TLS");
 }

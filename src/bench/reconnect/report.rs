@@ -70,10 +70,10 @@ impl Display for ReconnectReport {
         row(f, "CPU of the server", cpu)?;
         let openings = self.openings_cpu_seconds;
         let ratio = format_args!("{:.2} ({openings:.2} s)", self.cpu_ratio);
-        row(f, "to as many single openings", ratio)?;
+        row(f, "to sequential openings", ratio)?;
         let openings = self.openings_by_64_cpu_seconds;
         let ratio = format_args!("{:.2} ({openings:.2} s)", self.cpu_ratio_by_64);
-        row(f, "to as many openings by 64", ratio)?;
+        row(f, "to openings, 64 at once", ratio)?;
         row(f, "bystanders before", self.bystander_before_us)?;
         match &self.bystander_us {
             Some(latency) => {

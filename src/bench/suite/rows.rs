@@ -262,7 +262,7 @@ fn tls(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         })?;
         let inside = RoundFigures { figures: inside, is_clean };
         rows.push(Row::new(
-            format!("fan-out inside TLS 1.3, W={in_flight}, 1000 clients, to plain"),
+            format!("fan-out inside TLS 1.3, W={in_flight}, 1000 clients, relative to plain"),
             format!("{limit}"),
             format!(
                 "{}; {} per CPU second",

@@ -40,7 +40,7 @@ pub(in crate::cli) struct CompareArguments {
     /// Warm-up time of each run, in seconds
     #[arg(long, default_value = "0.5", value_name = "SECONDS", value_parser = seconds)]
     warmup: Duration,
-    /// Time to measure of each run, in seconds
+    /// Measured time of each run, in seconds
     #[arg(long, default_value = "2", value_name = "SECONDS", value_parser = seconds)]
     duration: Duration,
     /// Also measure the baseline servers, which only write prebuilt frames

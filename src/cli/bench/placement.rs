@@ -149,5 +149,6 @@ impl Output {
 /// Parses a number of seconds.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "use a number of seconds, such as 2.5")?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| "use a number of seconds from 0 on".to_owned())
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| "use a number of seconds, 0 or more".to_owned())
 }

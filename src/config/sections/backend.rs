@@ -194,7 +194,7 @@ fn application(
     let right = "name one of auth.yml, or make one: tagcast app add NAME";
     let known = applications.and_then(|all| all.list.iter().find(|it| it.key == key));
     let unknown =
-        || Problem::new(format!("`{}` is no application of auth.yml", visible(key)), right);
+        || Problem::new(format!("`{}` is not an application of auth.yml", visible(key)), right);
     let known = known.ok_or_else(unknown)?;
     Ok((key.to_owned(), known.secret.clone(), known.tenant.clone()))
 }

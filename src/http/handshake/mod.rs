@@ -10,7 +10,7 @@ use super::legacy::old_scripts;
 use super::response::switching_protocols;
 use super::{Hixie, Refusal, RefusalStatus, RequestHead, Version};
 
-const HTTP_10: Refusal = Refusal::bad("a WebSocket begins with HTTP/1.1");
+const HTTP_10: Refusal = Refusal::bad("a WebSocket needs HTTP/1.1");
 const NO_HOST: Refusal = Refusal::bad("the header Host is missing");
 const TWO_HOSTS: Refusal = Refusal::bad("the header Host must occur only once");
 const NO_UPGRADE: Refusal = Refusal::bad("the header Upgrade: websocket is missing");

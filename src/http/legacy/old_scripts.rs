@@ -6,9 +6,10 @@ use crate::http::{Refusal, RequestHead, Upgrade, WireFormat};
 pub(in crate::http) const UNUSABLE_KEY: Refusal =
     Refusal::bad("Sec-WebSocket-Key is not 1 to 128 visible characters without blanks");
 const BAD_KEY: Refusal = Refusal::bad("Sec-WebSocket-Key is not 16 bytes in base64");
-const CHUNKED: Refusal = Refusal::bad("a WebSocket begins without Transfer-Encoding");
+const CHUNKED: Refusal = Refusal::bad("a WebSocket handshake must not have Transfer-Encoding");
 const BAD_LENGTH: Refusal = Refusal::bad("Content-Length must be one number and occur only once");
-const BODY: Refusal = Refusal::bad("a WebSocket begins without a body: leave Content-Length out");
+const BODY: Refusal =
+    Refusal::bad("a WebSocket handshake must not have a body: remove Content-Length");
 
 /// Longest key that is accepted. Keys by RFC 6455 have 24 characters.
 const KEY_BYTES_MAX: usize = 128;

@@ -42,7 +42,7 @@ pub fn parse(datagram: &[u8]) -> Result<Pushed<'_>, NotPushed> {
         _ => return Err(NotPushed("its type is neither 1 nor 2")),
     }
     let action = action.and_then(|raw| Scalar::of(raw).text());
-    let application = action.ok_or(NotPushed("its action is no text"))?;
+    let application = action.ok_or(NotPushed("its action is not a text"))?;
     let data = data.filter(|data| data.starts_with(['{', '[']));
     let data = data.ok_or(NotPushed("its data is neither an object nor a list"))?;
     Ok(Pushed::Data { application, data })

@@ -193,7 +193,7 @@ impl WebhookResource {
             PublishTo::Others => match sender {
                 Some(sender) => Address::everyone_but(sender),
                 None => {
-                    let right = "a tick has no client, so there are no others; use \"all\"";
+                    let right = "a tick has no client, so \"others\" has no meaning; use \"all\"";
                     return Err(InvalidAnswer(right.to_owned()));
                 }
             },

@@ -174,7 +174,7 @@ pub(in crate::worker) fn refuse_raw(
 
 const TLS_TWICE: Refusal = Refusal::new(
     RefusalStatus::BadRequest,
-    "this is TLS inside of TLS: let the proxy pass TLS through, or speak plain text inside of it",
+    "this is TLS inside TLS: let the proxy pass TLS through, or send plain text inside it",
 );
 
 const REFUSED: CloseReason = CloseReason::new(CloseCode::POLICY, "refused");
