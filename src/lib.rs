@@ -20,7 +20,7 @@
 //! }
 //! ```
 
-// What an embedding program needs.
+// The API for embedding programs.
 pub use expression::{ExpressionError, ExpressionPlace};
 pub use http::{Refusal, RefusalStatus};
 pub use resource::{

@@ -1,7 +1,7 @@
 //! The HTTP API for backends: one process that serves HTTP for all workers.
 //!
-//! It is a member of the link to the broker, as a worker is: its publications have a source, numbers,
-//! a window and acknowledgements. It has no clients. One thread runs tokio, and shares nothing.
+//! It has a link to the broker, as a worker does: its publications have a source, numbers, a window
+//! and acknowledgements. It has no clients. One thread runs tokio and shares nothing.
 
 mod access;
 mod body;
@@ -29,7 +29,7 @@ use self::process::ApiProcess;
 use crate::link::control::{ApiCommand, Control, ExitReason};
 use crate::types::Generation;
 
-/// Runs the API on this thread until it is told to stop or its supervisor is gone.
+/// Runs the API on this thread until the supervisor stops it or exits.
 #[must_use]
 pub fn run(generation: Generation, control: Box<dyn Control<ApiCommand>>) -> ExitReason {
     serve(generation, control).unwrap_or_else(ExitReason::Failed)

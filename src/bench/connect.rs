@@ -75,7 +75,7 @@ pub(super) struct Opener<'a> {
 pub(super) struct Opened {
     /// The number that the opening was begun with.
     pub(super) at: usize,
-    /// The connection, or why there is none.
+    /// The connection, or the reason for its failure.
     pub(super) client: Result<BenchClient, BenchError>,
 }
 
@@ -89,7 +89,7 @@ struct PendingClient {
     splitter: Splitter,
     uuid: Option<Box<str>>,
     has_switched: bool,
-    /// What a template wants to happen before the client is open.
+    /// Steps of the template before the client counts as open.
     steps: VecDeque<RenderedStep>,
     /// The last message that was not expected.
     unexpected: String,

@@ -23,7 +23,7 @@ pub enum BenchProtocol {
     Gomoob,
     /// Messages of the floor server.
     Floor,
-    /// What a template describes.
+    /// The target that a template describes.
     Template,
 }
 
@@ -128,7 +128,7 @@ impl BenchTarget {
         self
     }
 
-    /// Lets new connections show the tickets of the former ones.
+    /// Lets new connections use tickets of earlier ones.
     pub(super) fn release_tickets(&self) {
         self.tickets.iter().for_each(|tickets| tickets.release());
     }

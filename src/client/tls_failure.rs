@@ -13,7 +13,7 @@ use super::error::ClientErrorKind;
 pub struct TlsFailure {
     kind: ClientErrorKind,
     what: String,
-    /// The advice; empty if there is none.
+    /// The advice. It may be empty.
     right: &'static str,
 }
 

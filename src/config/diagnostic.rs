@@ -66,7 +66,7 @@ impl Diagnostic {
 }
 
 impl ValueLocation {
-    /// Returns the line in the file, or 0 if there is none.
+    /// Returns the line in the file, or 0 without a line.
     pub(crate) const fn line(&self) -> usize {
         match self {
             Self::Line(_, line) => *line,

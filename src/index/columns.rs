@@ -1,4 +1,4 @@
-//! The rows of each tag name of a tenant: what a test of existence and a prefix search.
+//! The rows of each tag name of a tenant, which tests of existence and of prefixes search.
 
 use super::interner::{InternedName, Interner, NameId};
 use super::posting_list::{ColumnPlace, PostingList};
@@ -22,13 +22,13 @@ pub(super) struct Columns {
 
 /// The rows of one tag name of a tenant.
 ///
-/// A row that is removed leaves a vacant position for the next one. If another row took its position, that
-/// row would have to be told, and it is rarely in a cache.
+/// A row that is removed leaves a vacant position for the next one. Moving another row into the gap
+/// would require an update of that row, which is rarely in a cache.
 #[derive(Debug)]
 pub(super) struct Column {
     /// Rows and vacant positions, in no order. Each row knows its position here.
     positions: Vec<ColumnEntry>,
-    /// The vacant position that is filled first.
+    /// The vacant position that is filled next.
     vacant: u32,
     /// Number of rows.
     rows: u32,
@@ -41,7 +41,7 @@ pub(super) struct Column {
 struct ColumnEntry(u32);
 
 impl ColumnEntry {
-    /// Ids of rows are below it: two thousand million rows need 100 GB first.
+    /// Row ids stay below it, because two billion rows need 100 GB.
     const IS_VACANT: u32 = 1 << 31;
     /// The end of the vacant positions.
     const END: u32 = Self::IS_VACANT - 1;
@@ -80,7 +80,7 @@ impl Column {
         self.positions.get(usize::try_from(position).ok()?)?.row()
     }
 
-    /// Returns the clients with the tag, if they have a list of their own.
+    /// Returns the list of the clients with the tag, if the column has one.
     pub(super) fn clients(&self) -> Option<&PostingList> {
         self.clients.as_deref()
     }
@@ -123,8 +123,8 @@ impl Column {
         }
     }
 
-    /// Closes the gaps when three of four positions are vacant: a search would visit them, and they take
-    /// memory. As many rows have left since as the work is for.
+    /// Closes the gaps when three of four positions are vacant, because a search visits vacant
+    /// positions and they take memory. The cost is covered by the rows that have left since.
     fn compact(&mut self, rows: &mut Interner<PostingList>) {
         self.positions.retain(|entry| entry.row().is_some());
         self.positions.shrink_to_fit();
@@ -136,7 +136,7 @@ impl Column {
         }
     }
 
-    /// Makes the list of all clients with the tag.
+    /// Builds the list of all clients with the tag.
     fn list(&mut self, rows: &mut Interner<PostingList>) {
         let own: Vec<&PostingList> = self.rows().filter_map(|row| rows.get(row)).collect();
         self.clients = Some(Box::new(PostingList::of(union(&own))));
@@ -165,7 +165,7 @@ impl Columns {
         self.names.get(self.names.find(InternedName::tag_name_of(tenant, name))?)
     }
 
-    /// Takes note of a client that has joined a row. The row is new, or its column has a list.
+    /// Records a client that has joined a row. The row is new, or its column has a list.
     pub(super) fn join(
         &mut self,
         row: NameId,
@@ -186,8 +186,8 @@ impl Columns {
         }
     }
 
-    /// Takes note of a client that has left a row, which is empty now or whose column has a list. An empty row
-    /// leaves its column; the caller removes the row itself.
+    /// Records a client that has left a row. The row is now empty, or its column has a list. An
+    /// empty row leaves its column; the caller removes the row itself.
     pub(super) fn leave(
         &mut self,
         row: NameId,
@@ -208,7 +208,8 @@ impl Columns {
         if column.rows == 0 {
             self.names.remove(id);
         } else if column.clients.is_some() && column.len() <= self.union_max / 2 {
-            // Far below the limit at which it is made, so that it is not made again and again.
+            // The threshold is far below the one for building the list, so the list is not built
+            // again and again.
             column.unlist(rows);
         }
     }

@@ -18,14 +18,14 @@ const FEW_MAX: usize = if cfg!(any(test, fuzzing)) { 32 } else { 256 };
 pub(super) enum PostingList {
     /// A plain list.
     Few {
-        /// Where its row is in the column of the tag name.
+        /// Position of its row in the column of the tag name.
         column: ColumnPlace,
         /// Places in ascending order, at most [`FEW_MAX`].
         places: SmallVec<[ConnectionRef; 2]>,
     },
     /// Bitmaps.
     Many {
-        /// Where its row is in the column of the tag name.
+        /// Position of its row in the column of the tag name.
         column: ColumnPlace,
         /// In ascending order of their workers; no bitmap is empty.
         sets: Vec<(WorkerId, SlotBitmap)>,
@@ -37,7 +37,7 @@ const _: () = assert!(
     "a place in a column takes no memory, because it is in what was padding"
 );
 
-/// Where a row is in the column of its tag name, and whether that column has a list of its own.
+/// Position of a row in the column of its tag name, and whether that column has its own list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ColumnPlace(u32);
 

@@ -14,7 +14,7 @@ const FEW_SLOTS: usize = 64;
 /// Collects sets of slots of one worker.
 #[derive(Debug, Default)]
 pub(super) struct SlotUnion<'s> {
-    /// What dense bitmaps contain.
+    /// The contents of dense bitmaps.
     blocks: Vec<BlockBits>,
     sparse: Vec<&'s RoaringBitmap>,
     /// Single slots, in no order.

@@ -1,4 +1,5 @@
-//! Which clients a sequence of tags matches ([`Recipients::TagSequence`](crate::types::Recipients::TagSequence)).
+//! The clients that a sequence of tags matches
+//! ([`Recipients::TagSequence`](crate::types::Recipients::TagSequence)).
 
 use super::posting_list::{PostingList, intersection};
 use crate::types::{SlotSet, WorkerId};

@@ -158,7 +158,7 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// Returns whether a number is a 64-bit integer. `-0` is not: PHP treats it as a float too.
+/// Returns whether a number is a 64-bit integer. `-0` is not: PHP also treats it as a float.
 fn is_integer(raw: &str) -> bool {
     raw != "-0" && (raw.parse::<i64>().is_ok() || raw.parse::<u64>().is_ok())
 }

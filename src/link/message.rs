@@ -172,8 +172,8 @@ pub struct CountedPublication {
     pub clients: u64,
     /// On how many workers they are.
     pub workers: u32,
-    /// The values that the prefixes of its expression would scan, if they are too many: then it reached
-    /// nobody. Otherwise zero.
+    /// The number of values that the prefixes of its expression would scan, if that is above the
+    /// limit: the publication then reached no client. Otherwise zero.
     pub scan_values: u64,
 }
 

@@ -40,7 +40,7 @@ pub struct Bootstrap {
     pub listeners: ListeningSockets,
     /// Socket into which scripts push messages. None once the shutdown has started.
     pub push_socket: Option<PushSocket>,
-    /// Where the API process gets its connections from; none where the API is off.
+    /// The sockets of the API process. `None` if the API is off.
     pub api: Option<ApiSockets>,
     /// State folder, kept open for its lock.
     pub state: StateDir,

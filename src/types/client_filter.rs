@@ -1,4 +1,4 @@
-//! Which clients a query is about.
+//! The clients that a query is about.
 
 use super::{Expression, TagQuery};
 

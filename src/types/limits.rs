@@ -52,7 +52,8 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Header lines of a request, without the request line. Apache and hyper have the same limit.
 pub const HEAD_LINES_MAX: usize = 100;
 /// Bytes of all incomplete request heads in a worker, regardless of the limit of one head. When the
-/// share of each handshake falls below the length of a head, the client is told to try again later.
+/// share of each handshake falls below the length of a head, the server asks the client to try
+/// again later.
 pub const HEADS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of the first message of clients that are older than the header `Client-Type`. These
 /// messages were never longer.

@@ -1,4 +1,4 @@
-//! What the HTTP API refuses: a stable code, the place, and the setting that is in the way.
+//! Errors of the HTTP API: a stable code, the place, and the setting that limits the request.
 
 use crate::harness::api::{ApiAnswer, Clients, OTHER, PUBLISH, SHOP, head, post, setup};
 use crate::harness::{Raw, Server};

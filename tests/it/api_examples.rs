@@ -1,4 +1,5 @@
-//! The lines for backends in the README and in `docs/api.md` publish, in each of their languages.
+//! The examples for backends in the README and in `docs/api.md` publish, in each of their
+//! languages.
 
 use std::process::Command;
 

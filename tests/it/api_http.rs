@@ -1,4 +1,4 @@
-//! The HTTP API as HTTP: what is served, what is refused, and what a hostile client costs.
+//! The HTTP API at the level of HTTP: served and refused requests, and the cost of hostile clients.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -296,7 +296,7 @@ fn its_death_ends_its_own_connections_and_no_other() {
     let api = server.api_process();
     send_signal(api, Signal::KILL);
     client.wait_for_end();
-    // What comes meanwhile waits in the queue for its successor.
+    // Connections that arrive meanwhile wait in the queue for the next API process.
     let start = Instant::now();
     assert_eq!(server.call("GET", "/v1/info", &[]).status(), 200);
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
@@ -351,7 +351,8 @@ fn on_a_tls_address_a_connection_is_piped_to_it() {
     for number in 0..500 {
         assert_eq!(listener.frame().as_text(), number.to_string());
     }
-    // More than the pipe holds, in both directions: the second is an error that closes.
+    // More than the pipe holds, in both directions. The second case is an error that closes the
+    // connection.
     let large = format!(r#"{{"to":"all","message":"{}"}}"#, "x".repeat(3_000_000));
     assert_eq!(client.request(post(PUBLISH, &[SHOP], &large)).status(), 200);
     assert_eq!(listener.frame().payload.len(), 3_000_002);

@@ -68,7 +68,7 @@ fn signed(nonce: &str) -> Signed<'_> {
     Signed { path: PUBLISH, secret: SHOP_SECRET, timestamp: now(), nonce }
 }
 
-/// What was signed in the second in which the API process started is refused.
+/// A request that was signed in the second in which the API process started is refused.
 fn started() -> Server {
     let server = setup().auth(CI).start();
     server.wait_for_output("event=api_ready");
@@ -139,7 +139,7 @@ fn a_signature_has_its_time() {
     at(now - 30, "nonce-0002").is_error(401, "predates_restart");
     assert_eq!(at(now + 50, "nonce-0003").status(), 200);
     at(now + 120, "nonce-0004").is_error(401, "timestamp_ahead");
-    // A bad signature is never told about the time.
+    // The answer to a bad signature never contains the time.
     let bad = Signed { secret: "wrong", timestamp: 0, ..signed("nonce-0005") };
     bad.send(&server, BODY).is_error(401, "invalid_signature");
     let mut headers = signed("nonce-0006").headers(BODY);
@@ -177,7 +177,7 @@ fn an_application_may_do_what_it_is_permitted() {
         assert_eq!(error["error"]["permission"], "broadcast");
     }
     assert_eq!(server.post(path, ci, BODY).json()["matched"], 1);
-    // What the application may reach can only be lowered.
+    // A request can only lower the limits of its application.
     for tags in [r#"{"language":"FR"}"#, r#"{"language":"EN"}"#] {
         let body = format!(r#"{{"to":{{"tags":{tags}}},"message":1,"max_recipients":0}}"#);
         server.post(path, ci, &body).is_error(409, "too_many_recipients");

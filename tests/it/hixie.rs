@@ -217,7 +217,7 @@ fn without_legacy_older_protocols_are_refused() {
     let mut client = Raw::connect(server.port);
     client.send(b"<policy-file-request/>\0");
     client.expect_refusal(400);
-    // Where `legacy` is on, scripts of today get the same answers.
+    // With `legacy`, current scripts get the same answers.
     let server = legacy("");
     let mut client = Open::web().without("Sec-WebSocket-Key").ask(server.port);
     client.expect_refusal(400);

@@ -151,8 +151,7 @@ impl Model {
         self.published[no].is_promised = true;
     }
 
-    /// Records that the broker has acknowledged a publication, which also means that the publisher
-    /// is told.
+    /// Records that the broker has acknowledged a publication. The publisher then knows it too.
     pub fn acknowledges(&mut self, no: PublicationNo) {
         self.published[no].settled_at.get_or_insert(self.now);
         self.promises(no);

@@ -35,7 +35,7 @@ struct Ends {
     cut_after: Option<usize>,
 }
 
-/// What happens to the unread bytes of a dead writer.
+/// The fate of the unread bytes of a dead writer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kernel {
     /// They are delivered, as on Linux.

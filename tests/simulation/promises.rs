@@ -55,8 +55,8 @@ impl Model {
         if came_later || !self.is_for(it, client, (it.at, self.now), Sure::No) {
             return fault("that is for others (L3)");
         }
-        // If the worker of the earlier receiver has died too, it cannot have told the new broker
-        // about the delivery.
+        // If the worker of the earlier receiver has died too, the new broker cannot know of the
+        // delivery.
         let can_announce = |other: &ClientNo| !self.dead.contains(&self.lives[*other].worker);
         if let To::Alias(alias) = &it.to
             && let Some(holder) = self.holder(alias, it).filter(|holder| *holder != client)
@@ -86,8 +86,8 @@ impl Model {
             && match &it.to {
                 To::Uuid(uuid) => addressed.uuid == *uuid,
                 To::Ident(ident) => addressed.ident.as_ref() == Some(ident),
-                // The holder of an alias is known only if it was told before the publication: see
-                // `holder`.
+                // The holder of an alias is certain only if it knew of the alias before the
+                // publication: see `holder`.
                 To::Alias(alias) => match sure {
                     Sure::No => self.lives[client].requested.contains(alias),
                     Sure::Yes => self.holder(alias, it) == Some(client),
@@ -100,8 +100,8 @@ impl Model {
             }
     }
 
-    /// Returns the client that was told before this publication that it has the alias, and that
-    /// still has it.
+    /// Returns the client that knew before this publication that it has the alias, and that still
+    /// has it.
     fn holder(&self, alias: &Alias, it: &Published) -> Option<ClientNo> {
         let has = |life: &Life| {
             let granted = life.granted.as_ref();

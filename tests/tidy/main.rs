@@ -202,6 +202,8 @@ fn every_label_that_is_cited_is_defined() {
 /// what to write instead.
 #[rustfmt::skip]
 const UNCLEAR: &[(&str, &str, &str)] = &[
+    (" told", r"\b(is|are|be|was|were) told\b", "is notified, knows, must"),
+    ("hear", r"(?i)\b(hear|hears|heard)\b", "gets, receives"),
     ("anew", r"(?i)\banew\b", "again"),
     ("at the", r"(?i)\bat the (most|least)\b", "at most, at least"),
     ("into", r"(?i)\bbelongs? into\b", "belongs in"),

@@ -1,4 +1,5 @@
-//! Help texts, messages of commands, findings about the configuration and log lines are held to the same words as the documents.
+//! Help texts, messages of commands, findings about the configuration, log lines and comments are held to the same words
+//! as the documents.
 
 use std::path::Path;
 
@@ -66,6 +67,48 @@ fn shown(path: &Path, source: &str) -> Vec<(usize, String)> {
         is_log &= !code.ends_with(')') && !code.ends_with(");") && !code.ends_with("),");
     }
     all
+}
+
+/// The comments of a source that are whole lines: each block with its first line.
+fn comments(source: &str) -> Vec<(usize, String)> {
+    let mut all: Vec<(usize, String)> = Vec::new();
+    let mut is_open = false;
+    for (number, line) in (1..).zip(source.lines()) {
+        let comment = line.trim_start().strip_prefix("//");
+        if let Some(text) = comment.map(|text| text.trim_start_matches(['/', '!', ' '])) {
+            match all.last_mut().filter(|_| is_open) {
+                Some((_, block)) => *block = format!("{block} {text}"),
+                None => all.push((number, text.to_owned())),
+            }
+        }
+        is_open = comment.is_some();
+    }
+    all
+}
+
+#[test]
+fn comments_are_in_plain_english() {
+    let unclear: Vec<(&str, Regex, &str)> = UNCLEAR
+        .iter()
+        .map(|(part, pattern, better)| (*part, Regex::new(pattern).unwrap(), *better))
+        .collect();
+    let code = Regex::new(r"`[^`]*`").unwrap();
+    let (mut findings, mut count) = (Vec::new(), 0);
+    let paths = ["src", "tests"].iter().flat_map(|folder| files(Path::new(folder), "rs"));
+    for path in paths.filter(|path| !path.starts_with("tests/tidy")) {
+        for (number, text) in comments(&std::fs::read_to_string(&path).unwrap()) {
+            count += 1;
+            let lower = text.to_lowercase();
+            for (_, pattern, better) in unclear.iter().filter(|(part, ..)| lower.contains(part)) {
+                if let Some(found) = pattern.find(&code.replace_all(&text, "")) {
+                    let at = format!("{}:{number}", path.display());
+                    findings.push(format!("{at}: `{}`; write: {better}", found.as_str()));
+                }
+            }
+        }
+    }
+    assert!(count > 5000, "only {count} comments were found");
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_reload_that_revokes_thousands() -> Result<(), String> {
     }
 }
 
-/// More connections than one wait of the worker reports, each of which is always ready.
+/// More connections than one wait of the worker reports. Each of them is always ready.
 const READY_CLIENTS: usize = 700;
 const MESSAGES: usize = 300;
 

@@ -54,7 +54,7 @@ struct Probe<'a> {
     subscriber: BenchClient,
     publisher: BenchClient,
     message: String,
-    /// What the subscriber has received.
+    /// The text that the subscriber has received.
     seen: Vec<String>,
 }
 

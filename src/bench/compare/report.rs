@@ -46,7 +46,7 @@ pub struct CompareCell {
     pub figures: Vec<f64>,
     /// True if no delivery was lost, duplicated or out of order.
     pub is_clean: bool,
-    /// Why a round has no figure.
+    /// Reasons why rounds have no figure.
     pub error: Option<String>,
 }
 

@@ -18,7 +18,7 @@ pub(super) struct GeneratorProcess {
     pub(super) state: GeneratorState,
 }
 
-/// What the process has reported so far.
+/// The state that the process has reported.
 #[derive(Debug, Default)]
 pub(super) struct GeneratorState {
     pub(super) phase: GeneratorPhase,

@@ -39,7 +39,7 @@ use crate::types::Encryption;
 pub struct ReconnectPlan {
     /// The clients.
     pub comeback: Comeback,
-    /// What ends their connections.
+    /// The event that ends their connections.
     pub disruption: Disruption,
 }
 
@@ -50,7 +50,7 @@ pub struct Comeback {
     pub clients: usize,
     /// Each client waits for a random part of this time before its first attempt.
     pub jitter: Duration,
-    /// Whether each shows a session ticket, if the server uses TLS.
+    /// Whether each client uses a session ticket, if the server uses TLS.
     pub shows_tickets: bool,
 }
 

@@ -16,7 +16,7 @@ pub struct ReconnectReport {
     pub clients: usize,
     /// Seconds over which the first attempts were spread.
     pub jitter: f64,
-    /// Whether the clients showed session tickets. None without TLS.
+    /// Whether the clients used session tickets. None without TLS.
     pub tls_tickets: Option<bool>,
     /// Connections that ended.
     pub lost: u64,

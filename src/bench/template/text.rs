@@ -15,7 +15,7 @@ enum TextPart {
 /// A value that differs from message to message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::bench) enum Placeholder {
-    /// What clients subscribe to.
+    /// The topic that clients subscribe to.
     Topic,
     /// The message.
     Payload,

@@ -79,9 +79,9 @@ impl Uplink {
         self.joins.join(slot, client);
     }
 
-    /// Reports that a client is gone. Its slot stays taken until [`ToWorker::Left`] arrives (rule L3).
-    /// Without a link the slot is free at once: the deliveries of the dead broker were read to the end, and
-    /// the next broker is told only of connected clients.
+    /// Reports that a client is gone. Its slot stays taken until [`ToWorker::Left`] arrives (rule
+    /// L3). Without a link the slot is free at once: the deliveries of the dead broker were read to
+    /// the end, and the next broker gets only connected clients.
     pub fn leave(&mut self, slot: Slot) {
         if !self.joins.holds(slot) || self.joins.is_leaving(slot) {
             return;

@@ -1,4 +1,4 @@
-//! Where a benchmark runs: the server, the cores, and the form of the result.
+//! Placement of a benchmark: the server, the cores, and the form of the result.
 
 use std::fmt::Display;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use crate::bench::{self, BenchError, Comeback, Disruption, ReconnectPlan};
 pub(in crate::cli) struct ReconnectArguments {
     #[command(flatten)]
     comeback: ComebackArguments,
-    /// What ends the connections
+    /// Event that ends the connections
     #[arg(long, value_enum, default_value_t = KillArgument::Worker)]
     kill: KillArgument,
     #[command(flatten)]
@@ -35,7 +35,7 @@ struct ComebackArguments {
     /// Spread the first attempts over this time; 0 is at once
     #[arg(long, default_value = "0", value_name = "SECONDS", value_parser = seconds)]
     jitter: Duration,
-    /// Whether clients show TLS session tickets
+    /// Whether clients use TLS session tickets
     #[arg(long, default_value = "on", value_name = "on|off", value_parser = switch)]
     #[arg(action = ArgAction::Set)]
     tls_tickets: bool,

@@ -78,7 +78,7 @@ impl ChildId {
         if source.worker.is_api() { Self::Api(source.generation) } else { Self::Worker(source) }
     }
 
-    /// What the broker calls it; none for the broker itself.
+    /// The number by which the broker knows this process. `None` for the broker itself.
     #[must_use]
     pub fn source(self) -> Option<WorkerIncarnation> {
         match self {

@@ -211,7 +211,7 @@ fn is_ending() -> AdminResponse {
     AdminResponse::Failed(vec!["the server is shutting down".to_owned()])
 }
 
-/// Reads the files after they are no longer being written.
+/// Reads the files once no process is writing them.
 fn read(source: &ConfigSources, events: &mpsc::Sender<ProcessEvent>) {
     let mut looks = 0;
     let read = loop {

@@ -54,7 +54,7 @@ pub(in crate::worker) fn bind(context: &mut Context, ticks: &mut TickScheduler, 
     ticks.set(context.resources.ticking(config), context.clock.now());
 }
 
-/// Review of the connections whose grants are still those of the former configuration.
+/// Review of the connections whose grants are still from the previous configuration.
 #[derive(Debug)]
 pub(in crate::worker) struct ConfigReview {
     number: ConfigNumber,

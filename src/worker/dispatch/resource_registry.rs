@@ -95,7 +95,7 @@ impl ResourceRegistry {
 
     /// Binds the names of `[echo]`, then the embedding program's paths, then the
     /// bloatless/php-websocket applications, then the configured resources. Later bindings replace
-    /// earlier ones. Existing connections keep their resource even if it is no longer bound.
+    /// earlier ones. Existing connections keep a resource that the configuration no longer binds.
     pub(in crate::worker) fn bind(&mut self, config: &Config, paths: &mut Routes) {
         for name in &config.echo.applications {
             let is_silent = config.echo.bar_silent && name == "Bar";

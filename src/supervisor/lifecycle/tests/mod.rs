@@ -235,7 +235,7 @@ fn silent_children_are_killed_and_others_are_not() {
     assert_eq!(play.dies(worker(0, 0)), [dead, Action::Start(worker(0, 1)), link(0, 1, 0)]);
 }
 
-/// Starts a rolling restart and runs it until the first old worker is told to drain.
+/// Starts a rolling restart and runs it until the first old worker is drained.
 fn restarting() -> (Play, Vec<Action>) {
     let mut play = Play::running();
     let effects =

@@ -179,7 +179,7 @@ impl Outbox {
         self.waiting
     }
 
-    /// Records the waiting deliveries in the sum over all outboxes. Returns the former number.
+    /// Records the waiting deliveries in the sum over all outboxes. Returns the previous number.
     pub(in crate::worker) fn note_waiting(&mut self) -> u64 {
         std::mem::replace(&mut self.noted, self.waiting)
     }
