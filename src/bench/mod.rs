@@ -31,7 +31,7 @@ mod stamp;
 mod suite;
 mod target;
 mod template;
-mod tickets;
+mod tls_tickets;
 
 use std::fmt::{self, Display, Formatter};
 

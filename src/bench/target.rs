@@ -10,7 +10,7 @@ use tungstenite::http::Uri;
 use super::connect::WantedClient;
 use super::error::{At, BenchError};
 use super::template::{PublishForm, RenderedStep, ServerDialect};
-use super::tickets::ClientTickets;
+use super::tls_tickets::ClientTickets;
 use crate::client::{ClientCredentials, ServerUrl, tls};
 use crate::websocket::{Fin, Opcode, write};
 

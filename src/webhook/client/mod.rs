@@ -1,8 +1,8 @@
 //! Webhook client: a thread of a worker that sends events to backends over HTTP. The event loop of
 //! the worker never waits for a backend.
 
-mod delivery;
 mod inbox;
+mod retry;
 mod target;
 
 use std::io;

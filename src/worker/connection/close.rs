@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
-use rustix::net::{Shutdown, shutdown, sockopt};
-use tracing::{info, warn};
+use rustix::net::{Shutdown, shutdown};
+use tracing::info;
 
 use super::outbox::{OutboxPart, PartKind};
-use super::{Connection, Phase, SLOW};
+use super::{Connection, Phase};
 use crate::types::limits::CLOSE_WAIT;
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::write as frames;
@@ -126,44 +126,6 @@ fn ends_abruptly(context: &Context, connection: &Connection) -> bool {
         _ => return false,
     };
     (session.protocol.spec().closes_abruptly)(&context.settings.rules.protocols)
-}
-
-/// Closes a client that does not read: completes the current frame, sends Close, then resets the
-/// connection (rule L7).
-pub(in crate::worker) fn close_slow(context: &mut Context, connection: &mut Connection) {
-    let held = connection.outbox.as_ref().map_or(0, |outbox| outbox.bytes());
-    let client = connection.uuid().map(tracing::field::debug);
-    warn!(
-        event = "slow_client",
-        connection = connection.serial,
-        client,
-        bytes = held,
-        "slow client"
-    );
-    context.stats.slow += 1;
-    if let Some(outbox) = &mut connection.outbox {
-        context.stats.missed += outbox.truncate();
-    }
-    if let Some(socket) = context.sockets.get(connection.slot) {
-        // Without this option the connection ends with a FIN instead of a reset.
-        let _unset = sockopt::set_socket_linger(socket, Some(std::time::Duration::ZERO));
-    }
-    fail(context, connection, &SLOW);
-}
-
-/// Returns true if the client must be dropped as soon as its socket is full, as in
-/// phpWebSocketServer.
-pub(in crate::worker) fn drops_slow(context: &Context, connection: &Connection) -> bool {
-    let Phase::Open(session) = &connection.phase else { return false };
-    (session.protocol.spec().drops_slow)(&context.settings.rules.protocols)
-}
-
-/// Drops a connection in the middle of a frame, where a Close frame cannot be sent.
-pub(in crate::worker) fn drop_slow(context: &mut Context, connection: &mut Connection) {
-    warn!(event = "slow_client", connection = connection.serial, "slow client");
-    context.stats.slow += 1;
-    forget_outbox(context, connection);
-    discard(context, connection, "its socket was full");
 }
 
 /// Sends the response to a request that does not become a WebSocket, then closes the connection.

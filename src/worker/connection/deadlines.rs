@@ -7,7 +7,9 @@ use crate::http::Refusal;
 use crate::types::limits::OUTBOX_STALL;
 use crate::worker::clock::Moment;
 use crate::worker::connection::table::{BrokenSocket, ConnectionTable};
-use crate::worker::connection::{close, heartbeat, incomplete_input, readiness, write};
+use crate::worker::connection::{
+    close, heartbeat, incomplete_input, readiness, slow_client, write,
+};
 use crate::worker::context::Context;
 use crate::worker::handshake;
 use crate::worker::handshake::{authorize, refusals};
@@ -70,7 +72,7 @@ fn wake_open(context: &mut Context, connection: &mut Connection) {
         && let Some(outbox) = &connection.outbox
         && outbox.moved_at().after(OUTBOX_STALL) <= context.clock.now()
     {
-        return close::close_slow(context, connection);
+        return slow_client::close(context, connection);
     }
     if let Some(reason) = incomplete_input::find_stuck(context, connection) {
         return close::fail(context, connection, &reason);

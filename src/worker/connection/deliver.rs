@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::backlog::BacklogPacing;
 use super::outbox::{OutboxPart, Sent, send_now};
 use super::table::{ConnectionTable, DeliveryPath};
-use super::{close, readiness, write};
+use super::{readiness, slow_client, write};
 use crate::broker_client::fanout::Batch;
 use crate::protocol::Protocol;
 use crate::types::Slot;
@@ -95,8 +95,8 @@ impl Delivery<'_> {
         outbox.push(rest, now);
         let bytes = outbox.bytes();
         self.note_outbox(slot, bytes);
-        if close::drops_slow(self.context, &connection) {
-            close::drop_slow(self.context, &mut connection);
+        if slow_client::is_dropped(self.context, &connection) {
+            slow_client::drop_connection(self.context, &mut connection);
         }
         readiness::rearm(self.context, self.connections, connection);
     }
@@ -119,11 +119,11 @@ impl Delivery<'_> {
         let waited = connection.waiting();
         if !parts.into_iter().all(|part| write::push(context, &mut connection, part)) {
             context.stats.missed += count - (connection.waiting() - waited);
-            close::close_slow(context, &mut connection);
+            slow_client::close(context, &mut connection);
         } else if connection.pacer.is_some() || (!connection.is_full && !connection.is_plain()) {
             write::flush(context, &mut connection);
-            if connection.is_full && close::drops_slow(context, &connection) {
-                close::drop_slow(context, &mut connection);
+            if connection.is_full && slow_client::is_dropped(context, &connection) {
+                slow_client::drop_connection(context, &mut connection);
             }
         }
         let waiting = connection.outbox.as_ref().map_or(0, |outbox| outbox.bytes());

@@ -10,7 +10,7 @@ use super::{Connection, Phase};
 use crate::types::Slot;
 use crate::worker::clock::TurnClock;
 use crate::worker::connection::table::ConnectionTable;
-use crate::worker::connection::{close, readiness};
+use crate::worker::connection::{close, readiness, slow_client};
 use crate::worker::context::Context;
 
 /// Writes to a connection: directly to the socket, or after the bytes in its outbox.
@@ -32,12 +32,12 @@ pub(in crate::worker) fn write(
         return write_directly(context, connection, bytes);
     }
     if !push(context, connection, OutboxPart::of(bytes, kind)) {
-        return close::close_slow(context, connection);
+        return slow_client::close(context, connection);
     }
     if connection.pacer.is_some() || !waits {
         flush(context, connection);
-        if connection.is_full && close::drops_slow(context, connection) {
-            close::drop_slow(context, connection);
+        if connection.is_full && slow_client::is_dropped(context, connection) {
+            slow_client::drop_connection(context, connection);
         }
     }
 }
@@ -46,8 +46,8 @@ fn write_directly(context: &mut Context, connection: &mut Connection, mut bytes:
     let Some(socket) = context.sockets.get(connection.slot) else { return };
     match send_now(socket, &bytes) {
         Sent::All => {}
-        Sent::Some(_) if close::drops_slow(context, connection) => {
-            close::drop_slow(context, connection);
+        Sent::Some(_) if slow_client::is_dropped(context, connection) => {
+            slow_client::drop_connection(context, connection);
         }
         Sent::Some(taken) => {
             connection.is_full = true;

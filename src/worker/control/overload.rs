@@ -16,7 +16,7 @@ use crate::types::{Allowance, Pressure, Slot};
 use crate::worker::clock::Moment;
 use crate::worker::connection::outbox::Outbox;
 use crate::worker::connection::table::{ConnectionTable, TableWalk};
-use crate::worker::connection::{Connection, Phase, SCARCE, close, readiness};
+use crate::worker::connection::{Connection, Phase, SCARCE, close, readiness, slow_client};
 use crate::worker::context::Context;
 use crate::worker::handshake;
 use crate::worker::handshake::refusals;
@@ -318,7 +318,7 @@ fn close_holder(context: &mut Context, connection: &mut Connection, bytes: u64) 
     );
     context.stats.shed += 1;
     match &connection.phase {
-        Phase::Open(_) if outbox as u64 > bytes / 2 => close::close_slow(context, connection),
+        Phase::Open(_) if outbox as u64 > bytes / 2 => slow_client::close(context, connection),
         Phase::Open(_) => close::close(context, connection, &SCARCE),
         Phase::Joining(_) => handshake::give_up_joining(context, connection),
         Phase::Head(_) | Phase::Authorizing(_) => {

@@ -1,4 +1,4 @@
-//! Delivery of one event: its turn, its deadline, and its retries.
+//! Sends one event: waits for its turn, retries, and gives up at the deadline.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
