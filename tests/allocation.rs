@@ -1,8 +1,8 @@
-//! What one message costs: hostile messages of 2 MiB, in memory at the peak and in time, for everything
-//! that looks at what clients, scripts and backends send.
+//! The cost of one message: peak memory and time of hostile messages of 2 MiB, for all code that
+//! reads input of clients, scripts and backends.
 //!
-//! Memory is counted in bytes for each byte of the message, time in plain looks at the same bytes, so
-//! that a slow or busy machine changes nothing.
+//! Memory is measured in bytes per byte of the message. Time is measured in plain reads of the same
+//! bytes, so a slow or busy machine does not change the result.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test may stop")]
 #![allow(clippy::disallowed_methods, reason = "it measures")]
@@ -24,10 +24,11 @@ use tagcast::webhook::parse;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// A debug build looks at them for ten seconds; at the largest message the quotients are the same.
+/// Bytes of each message. With them the whole test takes a debug build ten seconds. Messages of the
+/// maximum size give the same quotients.
 const BYTES: usize = 2 * 1024 * 1024;
 
-/// One look that does nothing but read every byte after the other.
+/// One plain read: it reads every byte in order and does nothing else.
 fn plain_look(text: &str) -> u64 {
     text.bytes().fold(0, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()))
 }
@@ -36,18 +37,18 @@ struct Case {
     name: &'static str,
     text: String,
     look: fn(&str),
-    /// Bytes at the peak, in addition to the message, for each byte of it.
+    /// Peak bytes per byte of the message, without the message itself.
     memory_max: usize,
 }
 
-/// Plain looks at the message that a look may take. A release build stays far below, and a debug
-/// build near it.
+/// Maximum time in plain reads of the message. A release build stays far below it, a debug build
+/// near it.
 const LOOKS_MAX: f64 = 60.0;
 
-/// Plain looks that are timed together.
+/// Plain reads that are timed together.
 const UNITS: u32 = 10;
 
-/// `count` pieces as fill a message, each made of its number.
+/// Fills a message with pieces, each made from its number.
 fn filled(head: &str, piece: impl Fn(usize) -> String, tail: &str) -> String {
     let mut text = String::with_capacity(BYTES + 1024);
     text.push_str(head);
@@ -230,7 +231,8 @@ fn held(schema: &str, message: &str) {
     let _fits = black_box(schema.check(message));
 }
 
-/// Messages that are held against a schema: what would take too long is denied in the middle.
+/// Messages that are validated against a schema. A validation that would take too long is aborted
+/// and denied.
 fn checked() -> Vec<Case> {
     let list = |item: &'static str| filled("[", same(item), "]");
     let names = || filled("{", |it| format!("\"{it:x}\":0"), "}");
@@ -302,7 +304,7 @@ fn checked() -> Vec<Case> {
     ]
 }
 
-/// Seconds that this thread had a processor for: what other programs take is not in it.
+/// Processor seconds of this thread, so other programs do not count.
 fn processor_time() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     text.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
@@ -320,7 +322,7 @@ fn no_message_allocates_more_than_a_small_multiple_of_its_size() {
     for Case { name, text, look, memory_max } in
         [packets(), requests(), written_by_php(), others(), checked()].into_iter().flatten()
     {
-        // A few of them, since the kernel counts in milliseconds.
+        // Several reads, because the kernel counts in milliseconds.
         let unit = timed(|| {
             (0..UNITS).for_each(|_| drop(black_box(plain_look(black_box(&text)).to_string())));
         }) / f64::from(UNITS);

@@ -81,7 +81,7 @@ const PSR_LOG: Need = File("/usr/share/php/Psr/Log/autoload.php", "php-psr-log")
 const PYTHON: Need = Program("python3", "python3");
 const STRACE: Need = Program("strace", "strace");
 
-/// Each test with what it needs.
+/// Each test and its requirements.
 macro_rules! trials {
     ($($module:ident::$test:ident needs $($need:expr),+;)*) => {
         vec![$(trial(

@@ -290,7 +290,7 @@ impl PendingClient {
         messages.iter().try_for_each(|message| self.take_message(message, target))
     }
 
-    /// Sends what has to be sent before the next expected message.
+    /// Sends all steps before the next expected message.
     fn send_steps(&mut self, target: &BenchTarget) -> Result<(), BenchError> {
         while let Some(RenderedStep::Send(text)) = self.steps.front() {
             let mut frame = Vec::new();

@@ -35,13 +35,13 @@ pub(super) struct KnownRoute {
     pub(super) address: Address,
     /// The recipients, while they are valid.
     targets: Option<Targets>,
-    /// How many they are, while that is valid and if it was asked for.
+    /// Their number, if it was requested and is still valid.
     counts: Option<RouteCounts>,
-    /// What was found while counting, for the delivery that follows.
+    /// The result of the count, for the delivery that follows.
     counted: Option<Resolved>,
 }
 
-/// How many recipients an address has.
+/// The number of recipients of an address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RouteCounts {
     pub(super) clients: u64,
@@ -93,7 +93,7 @@ impl KnownRoute {
 }
 
 impl RouteCounts {
-    /// What a repeat for one client counts that was delivered before.
+    /// The count of a repeated publication to one client that was already delivered.
     pub(super) const ONE: Self = Self { clients: 1, workers: 1, scan_values: 0 };
 
     /// The counts as those of a publication.

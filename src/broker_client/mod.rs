@@ -78,7 +78,7 @@ pub enum BrokerEvent {
     Reached {
         /// The publisher, and the form in which it named the recipients.
         asker: ReportRequester,
-        /// What was counted.
+        /// The counts.
         counted: CountedPublication,
     },
     /// The link has failed or was closed, and everything that arrived on it was processed (rule L6). The

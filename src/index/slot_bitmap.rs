@@ -179,8 +179,8 @@ fn by_form<'s>(sets: &[&'s SlotBitmap]) -> (Vec<&'s RoaringBitmap>, Vec<&'s [Blo
     (sparse, dense)
 }
 
-/// Returns what is in all of these sets and in none of the others, by the faster of two methods. A sample
-/// estimates the density of the result.
+/// Returns the slots that are in all of these sets and in none of the others, by the faster of two
+/// methods. A sample estimates the density of the result.
 fn compressed(sets: &[&[BlockBits]], without: &[&[BlockBits]]) -> RoaringBitmap {
     const SAMPLE_EVERY: usize = 16;
     let count = sets.iter().map(|blocks| blocks.len()).min().unwrap_or(0);
@@ -204,8 +204,8 @@ fn compressed(sets: &[&[BlockBits]], without: &[&[BlockBits]]) -> RoaringBitmap 
     RoaringBitmap::from_lsb0_bytes(0, &bytes)
 }
 
-/// Computes what is in all of these sets and in none of the others, for one block, which must be present in
-/// each of these sets.
+/// Computes the slots of one block that are in all of these sets and in none of the others. The
+/// block must be present in each of these sets.
 ///
 /// Each set is read once, and only this block is written. Three sets are combined in registers at a time,
 /// which is a quarter faster than combining them one after another.
@@ -224,8 +224,8 @@ fn combine(sets: &[&[BlockBits]], without: &[&[BlockBits]], at: usize, common: &
     }
 }
 
-/// Returns what is in all of these sets and in none of the others, built slot by slot; `None` if it has more
-/// members than lists may have.
+/// Returns the slots that are in all of these sets and in none of the others, built slot by slot.
+/// `None` if there are more slots than a list may have.
 ///
 /// The search first finds groups of four words that have bits, then the bits. A branch per word would be
 /// mispredicted for each slot found, which took half of the time of a query.

@@ -1,5 +1,5 @@
-//! Tag expressions over real sockets: what a backend publishes to one, and counts with one, is what the
-//! expression matches.
+//! Tag expressions over real sockets: publications and counts of a backend reach exactly the
+//! clients that the expression matches.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::backend::chat::{APPLICATIONS, start};
 use crate::backend::{Act, Backend};
 use crate::harness::{Open, Raw, Server, Setup};
 
-/// A client, with what it carries.
+/// A client and its tags.
 struct Member {
     socket: Raw,
     tags: Vec<(&'static str, String)>,

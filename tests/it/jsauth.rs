@@ -227,7 +227,7 @@ fn a_lock_without_a_key_does_not_start() {
     assert!(check.text.contains("is a placeholder that has not been filled in"), "{}", check.text);
 }
 
-/// Does in PHP what a site does: starts a session with this id and sets the entry.
+/// Starts a session with this id in PHP and sets the entry, as a site does.
 fn write_by_php(sessions: &Folder, id: &str, code: &str) {
     let script = format!(
         "session_save_path($argv[1]); session_id($argv[2]); session_start(); {code} \

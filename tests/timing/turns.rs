@@ -14,7 +14,7 @@ use tagcast::types::{
 use crate::harness::wait::in_one_of_a_few;
 use crate::harness::{Bystander, Open, Raw, Server, Setup, feedback_to, frames};
 
-/// Starts a server with one worker, so that the bystander shares it with the crowd.
+/// Starts a server with one worker, so the bystander shares it with the busy clients.
 fn server() -> (Server, u32) {
     let server = Setup::new().workers(1).start();
     let worker = server.workers(1)[0];
@@ -131,8 +131,8 @@ fn requests_with_many_tags_at_once() -> Result<(), String> {
     within(longest, all / 2)
 }
 
-/// All clients of the crowd send everything before the first of them is served, so that their
-/// sockets are always readable. No message may be lost.
+/// All busy clients send everything before the first of them is served, so their sockets are always
+/// readable. No message may be lost.
 fn many_small_messages(clients: usize, messages: usize) -> Result<(), String> {
     let (server, worker) = server();
     let mut bystander = bystander(&server);

@@ -105,7 +105,7 @@ impl Bystanders {
         open.map(|bystander| bystander.waiting.len()).sum()
     }
 
-    /// Sends what is due and returns the time at which the next message is due.
+    /// Sends due messages and returns the time at which the next one is due.
     pub(super) fn send(&mut self, now: u64, target: &BenchTarget) -> u64 {
         while self.is_sending && self.next_due <= now {
             let due = self.next_due;

@@ -9,7 +9,7 @@ use super::lines::{GeneratorEvent, GeneratorResult, Lines};
 use crate::bench::error::{At, BenchError};
 use crate::bench::target::BenchTarget;
 
-/// The process and what it has reported.
+/// The process and its reported state.
 #[derive(Debug)]
 pub(super) struct GeneratorProcess {
     child: Child,
@@ -59,7 +59,7 @@ impl GeneratorProcess {
         self.out.as_fd()
     }
 
-    /// Reads what the process has reported.
+    /// Reads the reports of the process.
     pub(super) fn on_readable(&mut self) -> Result<(), BenchError> {
         let Some(lines) =
             self.lines.read(self.out.as_fd()).at("reading from a generator process")?

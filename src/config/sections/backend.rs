@@ -37,7 +37,7 @@ pub struct BackendBinding {
     pub every: Option<Duration>,
     /// Error that a client receives if its message could not be delivered to the backend, as JSON.
     pub when_down: String,
-    /// What happens to new connections while the backend is unavailable.
+    /// The treatment of new connections while the backend is unavailable.
     pub open_when_down: OpenWhenDown,
     /// PEM certificates to trust instead of the authorities of the system.
     pub ca: Option<String>,
