@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod cited_code;
 mod shape;
 mod spoken;
 mod test_names;
