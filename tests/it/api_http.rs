@@ -389,6 +389,21 @@ fn a_kept_connection_inside_tls_does_not_hold_up_a_restart_of_the_workers() {
 }
 
 #[test]
+fn a_tls_client_that_ends_its_session_gets_its_answers_and_the_end() {
+    let server = server_with_tls("");
+    for is_new in [false, true] {
+        let mut client = Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
+        if !is_new {
+            assert_eq!(client.request(head("GET", "/v1/info", &[])).status(), 200);
+        }
+        client.send(head("GET", "/v1/info", &[]).repeat(2));
+        client.end_session();
+        assert_eq!([client.read_answer().status(), client.read_answer().status()], [200, 200]);
+        client.wait_for_end();
+    }
+}
+
+#[test]
 fn a_tls_client_that_reads_no_answer_is_closed_and_frees_everything() {
     let server = server_with_tls("");
     let mut client = Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);

@@ -50,6 +50,7 @@ pub(in crate::worker) fn read_tls(
             } else {
                 read::on_input(context, connection, &mut plain);
             }
+            end_requests(connection);
         }
         Err(error) => {
             match was_in_tls_handshake {
@@ -60,6 +61,16 @@ pub(in crate::worker) fn read_tls(
         }
     }
     context.buffers.plain = plain;
+}
+
+/// Tells the API process that a client which has ended its side of the session sends no more requests.
+fn end_requests(connection: &mut Connection) {
+    let has_ended = connection.tls.as_ref().is_some_and(|tls| tls.has_peer_ended());
+    if let Phase::Piping(pipe) = &mut connection.phase
+        && has_ended
+    {
+        pipe.end_input();
+    }
 }
 
 /// Refuses a peer that does not use TLS, or an old version of it, in the protocol of the peer.

@@ -94,6 +94,11 @@ impl Raw {
         self.stream.socket()
     }
 
+    /// Ends this side of the TLS session, and leaves the socket open.
+    pub fn end_session(&mut self) {
+        self.stream.end_session();
+    }
+
     /// Returns the kind of the TLS handshake: full or resumed. None without TLS.
     pub fn handshake_kind(&self) -> Option<rustls::HandshakeKind> {
         self.stream.handshake_kind()

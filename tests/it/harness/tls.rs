@@ -38,6 +38,14 @@ impl Stream {
         }
     }
 
+    /// Ends this side of the TLS session, and leaves the socket open.
+    pub fn end_session(&mut self) {
+        if let Self::Tls(tls) = self {
+            tls.conn.send_close_notify();
+            tls.conn.write_tls(&mut tls.sock).unwrap();
+        }
+    }
+
     /// Returns the kind of the TLS handshake: full or resumed. None without TLS.
     pub fn handshake_kind(&self) -> Option<HandshakeKind> {
         match self {

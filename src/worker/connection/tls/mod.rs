@@ -284,6 +284,11 @@ impl TlsSession {
         }
     }
 
+    /// Returns true if the peer has ended its side of the session.
+    pub(in crate::worker) fn has_peer_ended(&self) -> bool {
+        self.stage == TlsStage::PeerEnded
+    }
+
     /// Returns true if ciphertext waits for the socket.
     pub(in crate::worker) fn has_sealed(&self) -> bool {
         !self.unsent.is_empty()
