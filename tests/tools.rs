@@ -38,6 +38,8 @@ mod chat_python;
 mod conformance;
 #[path = "it/examples.rs"]
 mod examples;
+#[path = "it/from_a_backend.rs"]
+mod from_a_backend;
 #[path = "it/groups_example.rs"]
 mod groups_example;
 #[path = "it/harness/mod.rs"]
@@ -116,6 +118,10 @@ fn trials() -> Vec<Trial> {
         chat_python::two_pages_chat_and_a_restart_of_the_backend_closes_no_connection needs PYTHON, CHROMIUM;
         conformance::every_case_of_autobahn_ends_as_expected needs Autobahn;
         examples::the_script_reports_to_the_page_that_started_it needs PHP;
+        from_a_backend::the_node_backend_reports_to_the_page needs NODE, CHROMIUM;
+        from_a_backend::the_php_backend_reports_to_the_page needs PHP, CHROMIUM;
+        from_a_backend::the_python_backend_reports_to_the_page needs PYTHON, CHROMIUM;
+        from_a_backend::the_shell_reports_to_the_page needs CURL;
         groups_example::a_page_gets_only_publications_in_its_language needs CHROMIUM;
         hostile_waits::fault_18_system_calls_that_fail_now_and_then_lose_nothing needs STRACE, Tracing;
         jsauth::sessions_that_php_has_written_are_read needs PHP;
