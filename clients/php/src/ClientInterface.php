@@ -93,7 +93,7 @@ interface ClientInterface
      * Closes the connections of all clients that match an expression.
      *
      * @param string|array<string, mixed> $expression
-     * @param int $spreadMs milliseconds over which the connections are closed, so that clients do not all come back at once
+     * @param int $spreadMs closes them over so many milliseconds, so that clients do not all come back at once
      * @return int how many clients match
      */
     public function disconnectMatching(

@@ -141,7 +141,7 @@ trait Recording
      */
     public function assertPublished(callable $isExpected, string $message = ''): void
     {
-        $found = array_filter($this->published, static fn (Publication $publication): bool => $isExpected($publication));
+        $found = array_filter($this->published, $isExpected);
         $count = count($this->published);
         self::assert($found !== [], $message ?: "None of the $count publications is the expected one.");
     }

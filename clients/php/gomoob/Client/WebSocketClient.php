@@ -18,7 +18,7 @@ use Tagcast\Client\WebSocket\GomoobSocket;
  *
  * With a `ws://` or `wss://` address it sends requests on a kept WebSocket, as Gomoob's does: the server does not
  * acknowledge them, and a request that it refuses is reported by the next call or by `close()`. With `http://`,
- * `https://` or `unix:` it publishes over the HTTP API: each request is acknowledged, and errors are exceptions at once.
+ * `https://` or `unix:` it publishes over the HTTP API: each request is acknowledged, and each error is an exception.
  */
 class WebSocketClient extends AbstractWebSocketClient
 {

@@ -22,7 +22,7 @@ class WebSocketClientMock extends AbstractWebSocketClient implements ClientInter
         record as private recordPublication;
     }
 
-    /** @var array<int, array{IWebSocketRequest, array<string, string|int>}> requests and the tags they were sent with */
+    /** @var array<int, array{IWebSocketRequest, array<string, string|int>}> with the tags that they were sent with */
     private array $requests = [];
 
     /**

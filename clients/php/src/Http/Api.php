@@ -16,7 +16,10 @@ use Tagcast\Client\Exception\UnavailableException;
 /** Sends requests with the application's credentials, repeats them where that is safe, and reads their answers. */
 final class Api
 {
-    private const JSON = JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_PRESERVE_ZERO_FRACTION | JSON_THROW_ON_ERROR;
+    private const JSON = JSON_THROW_ON_ERROR
+        | JSON_PRESERVE_ZERO_FRACTION
+        | JSON_UNESCAPED_SLASHES
+        | JSON_UNESCAPED_UNICODE;
 
     private readonly ?RequestSigner $signer;
     private readonly Retry $retry;

@@ -20,12 +20,6 @@ final class ResponseReader
     {
     }
 
-    /** Whether any byte of the answer has arrived. */
-    public function hasBegun(): bool
-    {
-        return $this->bytes !== '';
-    }
-
     /** Whether the connection can carry another request after this answer. */
     public function isKept(): bool
     {

@@ -33,9 +33,10 @@ final class Retry
         if ($attempt > $this->retries) {
             return null;
         }
+        $isSafe = $failed instanceof UnavailableException && ($isRepeatable || !$failed->isOutcomeUnknown);
         $asked = match (true) {
             $failed instanceof RateLimitedException => $failed->retryAfter,
-            $failed instanceof UnavailableException && ($isRepeatable || !$failed->isOutcomeUnknown) => $failed->retryAfter ?? 0.0,
+            $isSafe => $failed->retryAfter ?? 0.0,
             // The API process has started after the request was signed; it is signed again.
             $failed->code === 'predates_restart' => 1.0,
             default => null,

@@ -70,9 +70,6 @@ final class SocketTransport implements Transport
             $response = $reader->read();
         } catch (SocketException $failed) {
             $socket->close();
-            if ($reader->hasBegun() && $failed->failure === SocketFailure::Lost) {
-                throw new UnavailableException('connection_lost', 'The answer of the server is not complete.');
-            }
             throw $failed;
         } catch (UnexpectedValueException $invalid) {
             $socket->close();
@@ -88,7 +85,8 @@ final class SocketTransport implements Transport
 
     private function bytes(Request $request): string
     {
-        $head = "$request->method {$this->address->path}{$request->target()} HTTP/1.1\r\nHost: {$this->address->host}\r\n";
+        $head = "$request->method {$this->address->path}{$request->target()} HTTP/1.1\r\n"
+            . "Host: {$this->address->host}\r\n";
         foreach ($request->headers as $name => $value) {
             $head .= "$name: $value\r\n";
         }

@@ -153,7 +153,8 @@ final class GomoobSocket
         $agent = self::AGENT;
         $socket->write(
             "GET $path$query HTTP/1.1\r\nHost: {$this->address->host}\r\nUser-Agent: $agent\r\n"
-            . "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: $key\r\n\r\n",
+            . "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            . "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: $key\r\n\r\n",
             $deadline,
         );
         $bytes = '';
@@ -176,7 +177,8 @@ final class GomoobSocket
     {
         $status = preg_match('#^HTTP/1\.1 ([0-9]{3})#', $head, $found) === 1 ? (int) $found[1] : 0;
         $expected = base64_encode(sha1($key . '258EAFA5-E914-47DA-95CA-C5AB0DC85B11', true));
-        if ($status === 101 && preg_match('/^Sec-WebSocket-Accept:\s*' . preg_quote($expected, '/') . '\s*$/mi', $head)) {
+        $accept = '/^Sec-WebSocket-Accept:\s*' . preg_quote($expected, '/') . '\s*$/mi';
+        if ($status === 101 && preg_match($accept, $head) === 1) {
             return;
         }
         $answer = json_decode($rest, true);

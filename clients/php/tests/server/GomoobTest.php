@@ -69,8 +69,9 @@ final class GomoobTest extends ServerTestCase
     {
         $room = bin2hex(random_bytes(8));
         $page = self::page(['room' => $room], '/');
-        $client = new WebSocketClient($address() . '?' . http_build_query(['key' => self::KEY, 'secret' => self::env('TAGCAST_SECRET')]));
-        $client->setDefaultMetadata(['key' => self::KEY, 'secret' => self::env('TAGCAST_SECRET')]);
+        $credentials = ['key' => self::KEY, 'secret' => self::env('TAGCAST_SECRET')];
+        $client = new WebSocketClient($address() . '?' . http_build_query($credentials));
+        $client->setDefaultMetadata($credentials);
         foreach (['0', 0, false, []] as $message) {
             $client->send(WebSocketRequest::create($message, ['room' => $room]));
             self::assertSame(json_encode($message), $page->receive());

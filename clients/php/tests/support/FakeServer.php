@@ -21,8 +21,8 @@ final class FakeServer
     private array $requests = [];
 
     /**
-     * @param list<list<string|float>> $connections what happens on each connection, one after the other: a string is the
-     *     answer to the next request, a number waits for so many seconds; then the connection is closed
+     * @param list<list<string|float>> $connections what happens on each connection, one after the other: a string is
+     *     the answer to the next request, a number waits for so many seconds; then the connection is closed
      */
     public function __construct(array $connections)
     {
@@ -86,6 +86,6 @@ final class FakeServer
     public static function answer(int $status, string $body, string $headers = ''): string
     {
         $length = strlen($body);
-        return "HTTP/1.1 $status Status\r\nContent-Type: application/json\r\nContent-Length: $length\r\n$headers\r\n$body";
+        return "HTTP/1.1 $status Status\r\nContent-Length: $length\r\n$headers\r\n$body";
     }
 }

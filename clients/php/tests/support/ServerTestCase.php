@@ -32,7 +32,11 @@ abstract class ServerTestCase extends TestCase
 
     protected static function config(mixed ...$changed): Config
     {
-        return new Config(...$changed + ['url' => self::env('TAGCAST_URL'), 'key' => self::KEY, 'secret' => self::env('TAGCAST_SECRET')]);
+        return new Config(...$changed + [
+            'url' => self::env('TAGCAST_URL'),
+            'key' => self::KEY,
+            'secret' => self::env('TAGCAST_SECRET'),
+        ]);
     }
 
     protected static function client(mixed ...$changed): HttpClient

@@ -17,7 +17,8 @@ final class FrameReaderTest extends TestCase
         foreach ([1, 2, 3, 7, 100, strlen($bytes)] as $size) {
             $reader = new FrameReader();
             $frames = array_merge(...array_map($reader->add(...), str_split($bytes, $size)));
-            self::assertEquals([new Frame(Frame::PING, 'hi'), new Frame(Frame::PONG, ''), new Frame(Frame::CLOSE, "\x03\xf0reason")], $frames);
+            $close = new Frame(Frame::CLOSE, "\x03\xf0reason");
+            self::assertEquals([new Frame(Frame::PING, 'hi'), new Frame(Frame::PONG, ''), $close], $frames);
             self::assertSame([1008, 'reason'], [$frames[2]->closeCode(), $frames[2]->closeReason()]);
         }
         self::assertNull((new Frame(Frame::CLOSE, ''))->closeCode());

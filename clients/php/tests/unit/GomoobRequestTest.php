@@ -38,7 +38,6 @@ final class GomoobRequestTest extends TestCase
     /** @return array<string, array{mixed, string}> */
     public function invalid(): array
     {
-        $parsed = new MessageParser();
         return [
             'member' => [['badKey' => 1], "Unexpected property 'badKey' !"],
             'no name' => [['message' => 'x', 'more'], "Unexpected property '0' !"],
@@ -91,7 +90,8 @@ final class GomoobRequestTest extends TestCase
         self::assertSame($tags, WebSocketRequest::create('x', $tags)->getTags());
         $request = WebSocketRequest::factory('x');
         self::assertSame($request, $request->setTags($tags)->setMetadata(['token' => 't'])->setMessage('y'));
-        self::assertSame([$tags, ['token' => 't'], 'y'], [$request->getTags(), $request->getMetadata(), $request->getMessage()]);
+        self::assertSame([$tags, ['token' => 't']], [$request->getTags(), $request->getMetadata()]);
+        self::assertSame('y', $request->getMessage());
         self::assertInstanceOf(IWebSocketRequest::class, $request);
     }
 

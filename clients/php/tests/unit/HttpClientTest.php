@@ -32,7 +32,8 @@ final class HttpClientTest extends TestCase
     private function start(array $connections, mixed ...$config): FakeServer
     {
         $this->server = new FakeServer($connections);
-        $this->client = new HttpClient(new Config(...($config + ['url' => $this->server->url(), 'key' => 'shop', 'secret' => 's3cret', 'ids' => true])));
+        $usual = ['url' => $this->server->url(), 'key' => 'shop', 'secret' => 's3cret', 'ids' => true];
+        $this->client = new HttpClient(new Config(...$config + $usual));
         return $this->server;
     }
 
@@ -52,15 +53,17 @@ final class HttpClientTest extends TestCase
     public function testAPublicationIsOneRequestWithAnId(): void
     {
         $server = $this->start([[FakeServer::answer(200, self::OK)]]);
-        $report = $this->client->publish(To::tags(['room' => '1']), ['text' => 'Zoë / 1.0', 'n' => 1.0], 'price', ['u'], maxRecipients: 9);
+        $data = ['text' => 'Zoë / 1.0', 'n' => 1.0];
+        $report = $this->client->publish(To::tags(['room' => '1']), $data, 'price', ['u'], maxRecipients: 9);
         self::assertEquals(new Report(1, 1), $report);
         $request = $server->request();
-        self::assertStringStartsWith("POST /v1/apps/shop/publish HTTP/1.1\r\nHost: 127.0.0.1:$server->port\r\n", $request['head']);
+        $start = "POST /v1/apps/shop/publish HTTP/1.1\r\nHost: 127.0.0.1:$server->port\r\n";
+        self::assertStringStartsWith($start, $request['head']);
         self::assertStringContainsString("\r\nAuthorization: Bearer s3cret\r\n", $request['head']);
         self::assertStringContainsString("\r\nContent-Type: application/json\r\n", $request['head']);
         self::assertMatchesRegularExpression(
-            '#^\{"to":\{"tags":\{"room":"1"\}\},"message":\{"text":"Zoë / 1.0","n":1.0\},"event":"price","id":"[0-9a-f]{32}",'
-            . '"except":\["u"\],"max_recipients":9\}$#',
+            '#^\{"to":\{"tags":\{"room":"1"\}\},"message":\{"text":"Zoë / 1.0","n":1.0\},"event":"price",'
+            . '"id":"[0-9a-f]{32}","except":\["u"\],"max_recipients":9\}$#',
             $request['body'],
         );
     }
@@ -104,7 +107,7 @@ final class HttpClientTest extends TestCase
         To::tags(['a' => 1.5]);
     }
 
-    /** @return array<string, array{int, string, string, class-string, string}> */
+    /** @return array<string, array{int, string, string, class-string}> */
     public function errors(): array
     {
         return [
@@ -128,13 +131,18 @@ final class HttpClientTest extends TestCase
      * @dataProvider errors
      * @param class-string $class
      */
-    public function testAnErrorIsAnExceptionThatSaysWhatTheCallerCanDo(int $status, string $code, string $more, string $class): void
-    {
+    public function testAnErrorIsAnExceptionThatSaysWhatTheCallerCanDo(
+        int $status,
+        string $code,
+        string $more,
+        string $class,
+    ): void {
         $error = '{"error":{"code":"' . $code . '","message":"why","request_id":"r1"' . $more . '}}';
         $this->start([[FakeServer::answer($status, $error)]], retries: 0);
         $failed = $this->failure(fn () => $this->client->broadcast(1));
         self::assertInstanceOf($class, $failed);
-        self::assertSame([$code, $code, 'why', $status, 'r1'], [$failed->code, $failed->getCode(), $failed->getMessage(), $failed->status, $failed->requestId()]);
+        self::assertSame([$code, $code, 'why'], [$failed->code, $failed->getCode(), $failed->getMessage()]);
+        self::assertSame([$status, 'r1'], [$failed->status, $failed->requestId()]);
         if ($failed instanceof TooLargeException) {
             self::assertSame([5, 'maxMessage'], [$failed->limit, $failed->setting]);
         }
@@ -183,7 +191,8 @@ final class HttpClientTest extends TestCase
         $server = $this->start([[$busy, FakeServer::answer(200, self::OK)]], signed: true);
         $this->client->broadcast(1);
         [$first, $second] = [$server->request()['head'], $server->request()['head']];
-        $nonce = static fn (string $head): string => preg_match('/^X-Tagcast-Nonce: (.{32})\r$/m', $head, $found) ? $found[1] : '';
+        $nonce = static fn (string $head): string =>
+            preg_match('/^X-Tagcast-Nonce: (.{32})\r$/m', $head, $found) === 1 ? $found[1] : '';
         self::assertNotSame('', $nonce($first));
         self::assertNotSame($nonce($first), $nonce($second));
         self::assertStringNotContainsString('s3cret', $first . $second);
@@ -210,7 +219,8 @@ final class HttpClientTest extends TestCase
     public function testAConnectionIsKeptAndReplacedWhenTheServerHasClosedIt(): void
     {
         $answer = FakeServer::answer(200, self::OK);
-        $chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n{\"matched\"\r\n4;x=y\r\n:7 }\r\n0\r\nTrailer: 1\r\n\r\n";
+        $chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            . "a\r\n{\"matched\"\r\n4;x=y\r\n:7 }\r\n0\r\nTrailer: 1\r\n\r\n";
         $closing = FakeServer::answer(200, self::OK, "Connection: close\r\n");
         $server = $this->start([[$answer, $chunked], [$closing], [$answer]], ids: false);
         self::assertSame([1, 7], [$this->client->broadcast(1)->matched, $this->client->broadcast(2)->matched]);
@@ -266,7 +276,8 @@ final class HttpClientTest extends TestCase
     public function testLargeBatchesAreDividedAndAFailureEndsThem(): void
     {
         $busy = FakeServer::answer(503, '{"error":{"code":"busy","message":"m"}}');
-        $server = $this->start([[FakeServer::answer(200, '{"results":[{"status":200,"matched":1,"workers":1}]}'), $busy]], retries: 0);
+        $first = FakeServer::answer(200, '{"results":[{"status":200,"matched":1,"workers":1}]}');
+        $server = $this->start([[$first, $busy]], retries: 0);
         $large = new Publication(To::all(), str_repeat('x', 700_000));
         $results = $this->client->publishBatch([$large, $large, $large]);
         self::assertInstanceOf(Report::class, $results[0]);
@@ -283,8 +294,10 @@ final class HttpClientTest extends TestCase
         self::assertNull($this->client->connection('u'));
         $request = $server->request();
         self::assertStringStartsWith('POST /v1/apps/shop/connections/u-1.ab/feedback HTTP', $request['head']);
-        self::assertMatchesRegularExpression('#^\{"message":\{"p":50\},"event":"progress","id":"[0-9a-f]{32}"\}$#', $request['body']);
-        self::assertStringStartsWith('DELETE /v1/apps/shop/connections/u?code=4001&reason=see%20you HTTP', $server->request()['head']);
+        $body = '#^\{"message":\{"p":50\},"event":"progress","id":"[0-9a-f]{32}"\}$#';
+        self::assertMatchesRegularExpression($body, $request['body']);
+        $delete = 'DELETE /v1/apps/shop/connections/u?code=4001&reason=see%20you HTTP';
+        self::assertStringStartsWith($delete, $server->request()['head']);
     }
 
     /** @return array<string, array{int, string, string}> */
@@ -311,36 +324,78 @@ final class HttpClientTest extends TestCase
         self::assertSame('{"message":{"q":1},"timeout_ms":500}', $server->request()['body']);
     }
 
-    public function testQuestionsListsAndChangesAreWrittenAsTheApiReadsThem(): void
+    /** @return array<string, array{string, mixed, callable(HttpClient): mixed, string, string}> */
+    public function calls(): array
     {
-        $page = '{"matched":1,"cursor":"c2","connections":[{"uuid":"u","ident":null,"kind":"web","tags":{"a":"1"},"version":17,"worker":0}]}';
-        $server = $this->start([[
-            FakeServer::answer(200, '{"answer":{"a":2},"took_ms":12}'),
-            FakeServer::answer(200, $page),
-            FakeServer::answer(200, '{"version":18,"tags":{"a":"2"}}'),
-            FakeServer::answer(200, '{"matched":3}'),
-            FakeServer::answer(200, '{"matched":4,"workers":1}'),
-            FakeServer::answer(200, '{"application":"shop"}'),
-            FakeServer::answer(200, '{"matched":3,"workers":1,"written":1,"slow":1,"closed":0,"waiting":1,"id":"o-1","repeated":true}'),
-        ]]);
-        self::assertSame(['a' => 2], $this->client->ask('u', 1));
-        $connections = $this->client->connections('role=admin & !(region=eu)', limit: 2, cursor: 'c1');
-        self::assertSame([1, 'c2', 'u', 17, ['a' => '1']], [$connections->matched, $connections->cursor,
-            $connections->connections[0]->uuid, $connections->connections[0]->version, $connections->connections[0]->tags]);
-        self::assertSame(18, $this->client->retag('u', ['a' => '2'], ['b'], 17)->version);
-        self::assertSame(3, $this->client->retagMatching('a?', ['a' => 1]));
-        self::assertSame(4, $this->client->disconnectMatching('a?', 4000, 'x', 100));
-        self::assertSame(['application' => 'shop'], $this->client->stats());
-        $report = $this->client->publish(To::all(), 1, id: 'o-1', ack: Ack::Written, timeoutMs: 500);
-        self::assertEquals(new Report(3, 1, null, 'o-1', true, 1, 1, 0, 1), $report);
-        $first = static fn (array $request): string => strtok($request['head'], "\r") . ' ' . $request['body'];
-        self::assertSame('POST /v1/apps/shop/connections/u/ask HTTP/1.1 {"message":1,"timeout_ms":5000}', $first($server->request()));
-        self::assertSame('GET /v1/apps/shop/connections?expr=role%3Dadmin%20%26%20%21%28region%3Deu%29&limit=2&cursor=c1 HTTP/1.1 ', $first($server->request()));
-        self::assertSame('PATCH /v1/apps/shop/connections/u/tags HTTP/1.1 {"set":{"a":"2"},"remove":["b"],"if_version":17}', $first($server->request()));
-        self::assertSame('POST /v1/apps/shop/connections:retag HTTP/1.1 {"expr":"a?","set":{"a":1}}', $first($server->request()));
-        self::assertSame('POST /v1/apps/shop/connections:disconnect HTTP/1.1 {"expr":"a?","code":4000,"reason":"x","spread_ms":100}', $first($server->request()));
-        self::assertSame('GET /v1/apps/shop/stats HTTP/1.1 ', $first($server->request()));
-        self::assertSame('POST /v1/apps/shop/publish HTTP/1.1 {"to":"all","message":1,"id":"o-1","ack":"written","timeout_ms":500}', $first($server->request()));
+        $page = '{"matched":1,"cursor":"c2","connections":[{"uuid":"u","ident":null,"kind":"web","tags":{"a":"1"},'
+            . '"version":17,"worker":0}]}';
+        $counts = '{"matched":3,"workers":1,"written":1,"slow":1,"closed":0,"waiting":1,"id":"o-1","repeated":true}';
+        return [
+            'ask' => [
+                '{"answer":{"a":2},"took_ms":12}', ['a' => 2],
+                fn (HttpClient $client): mixed => $client->ask('u', 1),
+                'POST /v1/apps/shop/connections/u/ask', '{"message":1,"timeout_ms":5000}',
+            ],
+            'list' => [
+                $page, [1, 'c2', 'u', null, 'web', ['a' => '1'], 17],
+                function (HttpClient $client): array {
+                    $page = $client->connections('role=admin & !(region=eu)', limit: 2, cursor: 'c1');
+                    $first = $page->connections[0];
+                    return [$page->matched, $page->cursor, $first->uuid, $first->ident, $first->kind, $first->tags,
+                        $first->version];
+                },
+                'GET /v1/apps/shop/connections?expr=role%3Dadmin%20%26%20%21%28region%3Deu%29&limit=2&cursor=c1', '',
+            ],
+            'retag' => [
+                '{"version":18,"tags":{"a":"2"}}', [18, ['a' => '2']],
+                function (HttpClient $client): array {
+                    $tags = $client->retag('u', ['a' => '2'], ['b'], 17);
+                    return [$tags->version, $tags->tags];
+                },
+                'PATCH /v1/apps/shop/connections/u/tags', '{"set":{"a":"2"},"remove":["b"],"if_version":17}',
+            ],
+            'retag many' => [
+                '{"matched":3}', 3,
+                fn (HttpClient $client): int => $client->retagMatching('a?', ['a' => 1], dryRun: true),
+                'POST /v1/apps/shop/connections:retag', '{"expr":"a?","set":{"a":1},"dry_run":true}',
+            ],
+            'disconnect many' => [
+                '{"matched":4,"workers":1}', 4,
+                fn (HttpClient $client): int => $client->disconnectMatching('a?', 4000, 'x', 100, 9),
+                'POST /v1/apps/shop/connections:disconnect',
+                '{"expr":"a?","code":4000,"reason":"x","spread_ms":100,"max_recipients":9}',
+            ],
+            'stats' => [
+                '{"application":"shop"}', ['application' => 'shop'],
+                fn (HttpClient $client): array => $client->stats(),
+                'GET /v1/apps/shop/stats', '',
+            ],
+            'written' => [
+                $counts, [3, 1, 'o-1', true, 1, 1, 0, 1],
+                function (HttpClient $client): array {
+                    $report = $client->publish(To::all(), 1, id: 'o-1', ack: Ack::Written, timeoutMs: 500);
+                    return [$report->matched, $report->workers, $report->id, $report->repeated, $report->written,
+                        $report->slow, $report->closed, $report->waiting];
+                },
+                'POST /v1/apps/shop/publish',
+                '{"to":"all","message":1,"id":"o-1","ack":"written","timeout_ms":500}',
+            ],
+        ];
+    }
+
+    /** @dataProvider calls */
+    public function testEachCallIsWrittenAndReadAsTheApiDescribes(
+        string $answer,
+        mixed $expected,
+        callable $call,
+        string $request,
+        string $body,
+    ): void {
+        $server = $this->start([[FakeServer::answer(200, $answer)]]);
+        self::assertSame($expected, $call($this->client));
+        $sent = $server->request();
+        self::assertSame("$request HTTP/1.1", strtok($sent['head'], "\r"));
+        self::assertSame($body, $sent['body']);
     }
 
     public function testTheLogNamesRepeatsAndNoSecret(): void

@@ -23,10 +23,12 @@ final class PsrTransportTest extends TestCase
     {
         $http = $this->stub(new Response(200, ['Content-Type' => 'application/json'], '{"matched":4,"workers":2}'));
         $factory = new Psr17Factory();
-        $client = new HttpClient(new Config('http://example.org/ws/', 'büro', 's', ids: false), $http, $factory, $factory);
+        $config = new Config('http://example.org/ws/', 'büro', 's', ids: false);
+        $client = new HttpClient($config, $http, $factory, $factory);
         self::assertSame(4, $client->broadcast('Zoë')->matched);
         $request = $http->request;
-        self::assertSame('POST http://example.org/ws/v1/apps/b%C3%BCro/publish', "{$request->getMethod()} {$request->getUri()}");
+        self::assertSame('POST', $request->getMethod());
+        self::assertSame('http://example.org/ws/v1/apps/b%C3%BCro/publish', (string) $request->getUri());
         self::assertSame('Bearer s', $request->getHeaderLine('Authorization'));
         self::assertSame('{"to":"all","message":"Zoë"}', (string) $request->getBody());
     }
@@ -41,7 +43,8 @@ final class PsrTransportTest extends TestCase
             $client->broadcast(1);
             self::fail('no exception');
         } catch (UnavailableException $failed) {
-            self::assertSame(['connection_lost', 'cable', true], [$failed->code, $failed->getMessage(), $failed->isOutcomeUnknown]);
+            self::assertSame(['connection_lost', 'cable'], [$failed->code, $failed->getMessage()]);
+            self::assertTrue($failed->isOutcomeUnknown);
         }
     }
 

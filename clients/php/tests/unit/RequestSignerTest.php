@@ -17,14 +17,14 @@ final class RequestSignerTest extends TestCase
     {
         return [
             'V1' => [
-                ['POST', '/v1/apps/shop/publish', '', '{"to":{"tags":{"language":"FR"}},"message":"Bonjour"}', 1764345600,
-                    '5f0c3b1e9a7d4c62'],
+                ['POST', '/v1/apps/shop/publish', '', '{"to":{"tags":{"language":"FR"}},"message":"Bonjour"}',
+                    1764345600, '5f0c3b1e9a7d4c62'],
                 'a8022e941211dc6ceeae33f0f6b0859b6658022b395e6001e523aaa724cb9612',
                 '997f20cd48482e309f754287f12cc0d5f7dfcc1159c67ba678e0a07a438b3a37',
             ],
             'V2' => [
-                ['GET', '/v1/apps/shop/connections', 'expr=role%3Dadmin%20%26%20!(region%3Deu)&limit=2', '', 1764345601,
-                    'n-0000000000000002'],
+                ['GET', '/v1/apps/shop/connections', 'expr=role%3Dadmin%20%26%20!(region%3Deu)&limit=2', '',
+                    1764345601, 'n-0000000000000002'],
                 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
                 'cdcc71305d629a07f51f77842b19bfb35d8fd8b6147a9a681d36f44c5b097aec',
             ],

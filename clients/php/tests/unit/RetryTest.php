@@ -14,23 +14,26 @@ use Tagcast\Client\Http\Retry;
 
 final class RetryTest extends TestCase
 {
-    /** @return array<string, array{TagcastException, bool, bool}> what failed; whether it is repeated, without and with an id */
+    /** @return array<string, array{TagcastException, bool, bool}> an error; is it repeated without, and with an id? */
     public function failures(): array
     {
-        $error = static fn (string $class, string $code, array $details = []): TagcastException => new $class($code, 'm', 0, $details);
+        $unavailable = static fn (string $code, ?int $wait = null): TagcastException =>
+            new UnavailableException($code, 'm', 503, ['retry_after_ms' => $wait]);
+        $limited = static fn (int $wait): TagcastException =>
+            new RateLimitedException('rate_limited', 'm', 429, ['retry_after_ms' => $wait]);
         return [
-            'no server' => [$error(UnavailableException::class, 'connect_failed'), true, true],
-            'nothing was done' => [$error(UnavailableException::class, 'broker_unavailable', ['retry_after_ms' => 1000]), true, true],
-            'timeout' => [$error(UnavailableException::class, 'timeout'), false, true],
-            'lost' => [$error(UnavailableException::class, 'connection_lost'), false, true],
-            'the first is in flight' => [$error(UnavailableException::class, 'in_progress', ['retry_after_ms' => 50]), false, true],
-            'a proxy' => [$error(UnavailableException::class, 'http_504'), false, true],
-            'a proxy without servers' => [$error(UnavailableException::class, 'http_503'), true, true],
-            'rate' => [$error(RateLimitedException::class, 'rate_limited', ['retry_after_ms' => 300]), true, true],
-            'a long wait' => [$error(RateLimitedException::class, 'rate_limited', ['retry_after_ms' => 60000]), false, false],
-            'a restart' => [$error(AuthException::class, 'predates_restart'), true, true],
-            'credentials' => [$error(AuthException::class, 'invalid_credentials'), false, false],
-            'the request' => [$error(RequestException::class, 'invalid_value'), false, false],
+            'no server' => [$unavailable('connect_failed'), true, true],
+            'nothing was done' => [$unavailable('broker_unavailable', 1000), true, true],
+            'timeout' => [$unavailable('timeout'), false, true],
+            'lost' => [$unavailable('connection_lost'), false, true],
+            'the first is in flight' => [$unavailable('in_progress', 50), false, true],
+            'a proxy' => [$unavailable('http_504'), false, true],
+            'a proxy without servers' => [$unavailable('http_503'), true, true],
+            'rate' => [$limited(300), true, true],
+            'a long wait' => [$limited(60000), false, false],
+            'a restart' => [new AuthException('predates_restart', 'm'), true, true],
+            'credentials' => [new AuthException('invalid_credentials', 'm'), false, false],
+            'the request' => [new RequestException('invalid_value', 'm'), false, false],
         ];
     }
 

@@ -78,7 +78,8 @@ final class WebSocketClientMockTest extends TestCase
         $this->mock->assertFeedback('uuid-1');
         $this->mock->assertPublished(fn (Publication $it): bool => $it->to->kind() === 'all' && $it->data === 'all');
         self::assertSame($this->mock, $this->mock->setDefaultTags(['a' => 'b'])->setDefaultMetadata(['key' => 'k']));
-        self::assertSame([['a' => 'b'], ['key' => 'k']], [$this->mock->getDefaultTags(), $this->mock->getDefaultMetadata()]);
+        self::assertSame(['a' => 'b'], $this->mock->getDefaultTags());
+        self::assertSame(['key' => 'k'], $this->mock->getDefaultMetadata());
     }
 
     public function testAssertionsFail(): void
