@@ -1,4 +1,4 @@
-//! Where connections come from: workers that hand them over, and addresses of the API's own.
+//! Accepts connections: those that workers hand over, and those to the API's own addresses.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
@@ -23,17 +23,17 @@ use crate::link::handover::{Handover, HandoverReceiver};
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::types::limits::ACCEPT_PAUSE;
 
-/// The tasks that take connections.
+/// The tasks that accept connections.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
-    /// Tasks that accept from the API's own addresses.
+    /// Tasks that accept on the API's own addresses.
     accepting: Vec<JoinHandle<()>>,
 }
 
-/// A client of a Unix socket has no address.
+/// The address of clients of a Unix socket, which have none.
 const NO_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// A connection before it is served.
+/// A connection that is not served yet.
 struct NewConnection {
     socket: ApiSocket,
     peer: SocketAddr,
@@ -43,11 +43,11 @@ struct NewConnection {
 }
 
 impl Intake {
-    /// Begins to take the connections that workers hand over.
+    /// Starts to receive the connections that workers hand over.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left.
+    /// If the process has no descriptors left.
     pub(super) fn take_handovers(&self, state: &Rc<ApiState>, socket: OwnedFd) -> io::Result<()> {
         let receiver = HandoverReceiver::new(socket);
         let waiter = AsyncWaiter::new(&receiver)?;
@@ -55,17 +55,17 @@ impl Intake {
         Ok(())
     }
 
-    /// Accepts no more connections from the API's own addresses. Those that workers hand over are still taken: no
-    /// other process would answer them.
+    /// Stops accepting on the API's own addresses. Connections that workers hand over are still
+    /// served, because no other process would answer them.
     pub(super) fn stop_accepting(&mut self) {
         self.accepting.drain(..).for_each(|task| task.abort());
     }
 
-    /// Begins to accept from a listening socket.
+    /// Starts to accept on a listening socket.
     ///
     /// # Errors
     ///
-    /// When it is not a listening socket of this kind.
+    /// If it is not a listening socket of this kind.
     pub(super) fn accept(
         &mut self,
         state: &Rc<ApiState>,
@@ -109,8 +109,8 @@ async fn take_handovers(state: Rc<ApiState>, mut receiver: HandoverReceiver, wai
     }
 }
 
-/// A connection that a worker has handed over: a TCP socket, or one end of a pair where the worker keeps
-/// the TLS session.
+/// A connection that a worker has handed over: a TCP socket, or one end of a socket pair if the
+/// worker keeps the TLS session.
 fn received(handover: Handover<OwnedFd, Vec<u8>>) -> io::Result<NewConnection> {
     let Handover { socket, peer, head_within, bytes } = handover;
     let address = rustix::net::getsockname(&socket)?;
@@ -171,7 +171,7 @@ async fn accepted(state: &Rc<ApiState>, socket: ApiSocket, peer: SocketAddr) {
     serve(state, NewConnection { socket, peer, origin, head_within, read_before }).await;
 }
 
-/// Serves a connection once there is room for it; those after it wait in the kernel.
+/// Serves a connection once there is room for it. Later connections wait in the kernel.
 async fn serve(state: &Rc<ApiState>, connection: NewConnection) {
     wait_for_room(state).await;
     let NewConnection { socket, peer, origin, head_within, read_before } = connection;

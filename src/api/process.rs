@@ -21,7 +21,7 @@ use crate::telemetry::{flush, set_level};
 use crate::types::limits::ORPHAN_WAIT;
 use crate::types::{Generation, ProcessCounts, WorkerId, WorkerIncarnation, scrub_stack};
 
-/// How often a process that comes to its end looks whether anything is under way.
+/// Interval at which an exiting process checks for pending requests.
 const END_PAUSE: Duration = Duration::from_millis(5);
 
 /// The API process.
@@ -39,26 +39,27 @@ pub(super) struct ApiProcess {
     first: Vec<ControlMessage<ApiCommand>>,
 }
 
-/// How far the end is.
+/// The state of the exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EndStage {
     Serving,
-    /// What is under way is finished, and this is reported.
+    /// Pending requests are finished, and then the supervisor is notified.
     Quiescing,
-    /// It was reported.
+    /// The supervisor was notified.
     Quiet,
-    /// The process exits when nothing is under way, and then at the latest.
+    /// The process exits when no request is pending, and at this time at the latest.
     Leaving {
         until: Instant,
     },
 }
 
 impl ApiProcess {
-    /// Waits for the configuration, which comes before any other command. None if the supervisor is gone.
+    /// Waits for the configuration, which is the first command. Returns `None` if the supervisor is
+    /// gone.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left, or the configuration cannot be used.
+    /// If the process has no descriptors left, or if the configuration is invalid.
     pub(super) async fn start(
         generation: Generation,
         mut control: Box<dyn Control<ApiCommand>>,
@@ -89,11 +90,11 @@ impl ApiProcess {
         Ok(Some(Self { control, commanded, state, intake, link, stage, is_orphan, first }))
     }
 
-    /// Runs until the process is to exit.
+    /// Runs until the process must exit.
     ///
     /// # Errors
     ///
-    /// When it cannot go on.
+    /// If it cannot continue.
     pub(super) async fn run(mut self) -> io::Result<ExitReason> {
         let first = std::mem::take(&mut self.first);
         self.apply_all(first)?;
@@ -205,7 +206,7 @@ impl ApiProcess {
         }
     }
 
-    /// Accepts no more connections, and refuses new requests.
+    /// Stops accepting connections and refuses new requests.
     fn drain(&mut self) {
         self.intake.stop_accepting();
         self.state.drain();
@@ -224,7 +225,7 @@ impl ApiProcess {
         }
     }
 
-    /// Reports that nothing is under way, or returns why the process is to exit.
+    /// Reports that no request is pending, or returns the reason for the exit.
     fn finish_stage(&mut self) -> Option<ExitReason> {
         match self.stage {
             EndStage::Quiescing if self.state.is_quiet() => {
@@ -251,7 +252,7 @@ impl ApiProcess {
     }
 }
 
-/// Why the loop turns.
+/// The event that starts a turn of the loop.
 enum Woken {
     Commands,
     Link,

@@ -1,5 +1,5 @@
-//! The sockets of the API process: held for the whole life of the server, so that what waits in them
-//! outlives that process.
+//! The sockets of the API process. The supervisor holds them as long as the server runs, so waiting
+//! connections survive that process.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,7 +13,7 @@ use crate::config::{ApiAddress, ApiSettings, ListenAddress};
 use crate::link::control::{ApiCommand, ApiListener, Attachment, ChildCommand, ControlMessage};
 use crate::link::handover::{HandoverPair, handover_pair};
 
-/// What the API process receives connections from.
+/// The sources of connections for the API process.
 #[derive(Debug)]
 pub struct ApiSockets {
     handover: HandoverPair,
@@ -22,11 +22,11 @@ pub struct ApiSockets {
 }
 
 impl ApiSockets {
-    /// Makes the pair for connections that workers hand over, and binds the addresses of the API.
+    /// Creates the hand-over socket and binds the addresses of the API.
     ///
     /// # Errors
     ///
-    /// When an address cannot be bound, or the process has no descriptor left.
+    /// If an address cannot be bound, or if the process has no descriptors left.
     pub fn bind(settings: &ApiSettings) -> Result<Self, StartError> {
         let what = "failed to create the sockets of the API";
         let system = |error| StartError::System { what, error };
@@ -49,20 +49,20 @@ impl ApiSockets {
         })
     }
 
-    /// The end into which a worker hands connections over.
+    /// Returns the end for a worker.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left.
+    /// If the process has no descriptors left.
     pub fn sender(&self) -> io::Result<OwnedFd> {
         self.handover.sender.try_clone()
     }
 
-    /// The commands that bring the API process its sockets.
+    /// Returns the commands that pass the sockets to the API process.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left.
+    /// If the process has no descriptors left.
     pub fn commands<L>(&self) -> io::Result<Vec<ControlMessage<ChildCommand, L>>> {
         let receiver = Attachment::Sockets(vec![self.handover.receiver.try_clone()?]);
         let mut messages = vec![ControlMessage::with(ApiCommand::Handover, receiver)];
@@ -84,7 +84,7 @@ impl ApiSockets {
         Ok(messages)
     }
 
-    /// Where the API is served alone, as URLs.
+    /// Returns the API's own addresses as URLs.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
         let addresses = self.tcp.iter().flat_map(ListeningSockets::addresses);
@@ -93,7 +93,7 @@ impl ApiSockets {
             .collect()
     }
 
-    /// Closes the addresses of the API. Connections that were handed over are still received.
+    /// Closes the API's own addresses. Connections that workers hand over are still received.
     pub fn close(&mut self) {
         self.tcp = None;
         self.unix.clear();

@@ -1,4 +1,4 @@
-//! What the supervisor orders the API process.
+//! Commands of the supervisor to the API process.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::types::{Encryption, Generation, Pressure};
 /// A command to the API process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ApiCommand {
-    /// The attached socket brings the connections that workers hand over. Once.
+    /// The attached socket receives the connections that workers hand over. Sent once.
     Handover,
-    /// Accept from the attached sockets, which are used in this way. Once, if there are any.
+    /// Accept on the attached sockets. Sent once, if the API has its own addresses.
     Listen {
-        /// For each socket.
+        /// The use of each socket.
         sockets: Vec<ApiListener>,
     },
-    /// The attached end is the link to this broker; the broker before it is dead.
+    /// The attached end is the link to this broker. The previous broker is dead.
     Link {
-        /// Which broker.
+        /// The broker.
         broker: Generation,
     },
     /// Accept no more requests, and report [`ChildEvent::Quiesced`](super::ChildEvent::Quiesced) when those in
@@ -28,17 +28,17 @@ pub enum ApiCommand {
     Quiesce,
     /// Close all connections and return.
     Drain {
-        /// How long that may take before the process is ended.
+        /// Maximum time before the process is killed.
         within: Duration,
     },
-    /// How scarce memory is.
+    /// The memory pressure.
     Pressure(Pressure),
-    /// What all roles understand.
+    /// A command that all roles understand.
     #[serde(untagged)]
     Common(CommonCommand),
 }
 
-/// How a listening socket of the API is used.
+/// The use of a listening socket of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ApiListener {
     /// A TCP socket.
