@@ -37,13 +37,14 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Returns texts that occur only once, as the value of a `secret`.
+/// Returns texts that occur only once, as the value of a `secret` or `value`.
 fn secrets(text: &str) -> Vec<&str> {
     if text.contains(['"', '\'', '|', '>', '?', '#', '&', '*']) {
         return Vec::new();
     }
     let values = text.lines().filter_map(|line| {
-        let member = line.trim_start_matches([' ', '-']).strip_prefix("secret: ")?;
+        let line = line.trim_start_matches([' ', '-']);
+        let member = line.strip_prefix("secret: ").or_else(|| line.strip_prefix("value: "))?;
         (member.len() > 5 && member.bytes().all(|byte| byte.is_ascii_alphanumeric()))
             .then_some(member)
     });
@@ -55,24 +56,34 @@ fn are_right(applications: &Applications) {
     assert!(!list.is_empty() && anonymous.is_none_or(|at| at < list.len()));
     let access = Permissions::new(Some(applications), AuthorizeOpen::Application);
     for (at, one) in list.iter().enumerate() {
-        assert!(!one.key.is_empty() && one.key.len() <= 255 && !one.secret.expose().is_empty());
+        assert!(!one.key.is_empty() && one.key.len() <= 255);
+        assert!((1..=8).contains(&one.secrets.len()));
         assert!(list.iter().skip(at + 1).all(|other| other.key != one.key));
         let show = |secret: String| Credentials {
             key: one.key.as_str().into(),
             secret: Some(secret.into()),
         };
-        let right = show(one.secret.expose().to_owned());
-        let grant = access.open(Some(&right)).expect("key and secret open");
-        assert_eq!(
-            grant.tenant,
-            one.tenant.as_deref().map_or_else(Tenant::shared, |name| Tenant(name.into()))
-        );
-        let here = grant.by_ref();
-        let permit = access.send(here, Some(&right)).expect("and publish");
-        assert_eq!(permit.tenant, grant.tenant);
-        let wrong = show(format!("{}x", one.secret.expose()));
-        assert!(access.send(here, Some(&wrong)).is_err());
-        assert_eq!(access.open(Some(&wrong)).is_ok(), one.authorize_open);
+        for (place, secret) in one.secrets.iter().enumerate() {
+            let text = secret.secret.expose();
+            assert!(!text.is_empty() && !secret.id.is_empty());
+            let earlier = one.secrets.iter().take(place);
+            assert!(earlier.clone().all(|it| it.id != secret.id && it.secret != secret.secret));
+            let right = show(text.to_owned());
+            let grant = access.open(Some(&right)).expect("key and secret open");
+            assert_eq!(
+                grant.tenant,
+                one.tenant.as_deref().map_or_else(Tenant::shared, |name| Tenant(name.into()))
+            );
+            let here = grant.by_ref();
+            let permit = access.send(here, Some(&right)).expect("and publish");
+            assert_eq!(permit.tenant, grant.tenant);
+            let wrong = show(format!("{text}x"));
+            let is_another = one.secrets.iter().any(|it| it.secret.expose() == format!("{text}x"));
+            if !is_another {
+                assert!(access.send(here, Some(&wrong)).is_err());
+                assert_eq!(access.open(Some(&wrong)).is_ok(), one.authorize_open);
+            }
+        }
     }
     let unknown = Credentials { key: "\u{1}nobody".into(), secret: None };
     assert!(access.open(Some(&unknown)).is_err());

@@ -157,7 +157,7 @@ impl ServedRequest<'_> {
             path: request.uri().path(),
             query: request.uri().query().unwrap_or_default(),
         };
-        let shown = ShownRequest { headers: request.headers(), target };
+        let shown = ShownRequest { headers: request.headers(), target, now: unix_seconds() };
         let Authenticated { application, signed } =
             self.config.access.authenticate(&route.application, shown)?;
         let nonce = signed.as_ref().map(|it| self.check_signed(application, it)).transpose()?;

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
@@ -14,13 +14,9 @@ use super::connection::registry::ConnectionRegistry;
 use super::nonces::Nonces;
 use super::publisher::ApiPublisher;
 use super::request::RequestIds;
+pub(super) use crate::telemetry::unix_seconds;
 use crate::types::limits::{API_BODIES_BYTES_MAX, API_REQUESTS_MAX};
 use crate::types::{ApiCounts, Pressure, WorkerIncarnation};
-
-/// The time of the server's clock, in Unix seconds.
-pub(super) fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
 
 /// How often a line is written about wrong credentials.
 const WRONG_CREDENTIALS_EVERY: Duration = Duration::from_secs(60);
@@ -76,8 +72,9 @@ impl ApiState {
 
     /// Takes another configuration over.
     pub(super) fn configure(&self, config: ApiConfig) {
-        let former = self.config.replace(Rc::new(config)).signatures;
-        let signatures = self.config().signatures;
+        let former = self.config.replace(Rc::new(config));
+        self.config().access.keep_uses(&former.access);
+        let (former, signatures) = (former.signatures, self.config().signatures);
         self.nonces.borrow_mut().lengthen(former, signatures, unix_seconds());
     }
 

@@ -67,6 +67,12 @@ impl ApiPermissions {
         Self(self.0 | 1 << permission.0)
     }
 
+    /// Returns the permissions that are in both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Returns whether this permission is in the set.
     #[must_use]
     pub const fn has(self, permission: ApiPermission) -> bool {

@@ -1,13 +1,10 @@
 //! Applications of auth.yml: who may open, who may publish, and in which tenant.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{ApiRights, MessageSchema};
+use super::{ApiRights, ApplicationSecret, MessageSchema};
 use crate::types::Secret;
-use crate::types::limits::{SECRET_BYTES_MIN, SECRET_CHARACTERS_MIN};
 
 /// Applications that may use the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +21,9 @@ pub struct Applications {
 pub struct Application {
     /// Public name in requests.
     pub key: String,
-    /// Secret that proves that a request comes from this application.
-    pub secret: Secret,
+    /// Secrets, each of which proves that a request comes from this application; at most
+    /// [`SECRETS_MAX`](crate::types::limits::SECRETS_MAX).
+    pub secrets: Vec<ApplicationSecret>,
     /// True if the key alone opens a connection.
     pub authorize_open: bool,
     /// True if clients of this application may publish without a secret.
@@ -40,29 +38,24 @@ pub struct Application {
 }
 
 impl Application {
-    /// Returns why the secret is easy to guess, or `None` if it is not.
+    /// Returns the secret that signs what the server sends to backends of this application: the first
+    /// one of the file. `None` if there is none.
+    #[must_use]
+    pub fn signing_secret(&self) -> Option<&Secret> {
+        self.secrets.first().map(|first| &first.secret)
+    }
+
+    /// Returns why one of the secrets is easy to guess, or `None` if none is.
     #[must_use]
     pub fn weakness(&self) -> Option<&'static str> {
-        let secret = self.secret.expose();
-        let characters = secret.chars().collect::<HashSet<char>>().len();
-        if secret.is_empty() || !self.secret.is_text() {
-            None
-        } else if secret.len() < SECRET_BYTES_MIN {
-            Some("has fewer than 16 bytes and is easy to guess")
-        } else if secret == self.key {
-            Some("equals the key, which is not secret")
-        } else if characters < SECRET_CHARACTERS_MIN {
-            Some("repeats a few characters and is easy to guess")
-        } else {
-            None
-        }
+        self.secrets.iter().find_map(|one| one.weakness(&self.key))
     }
 
     /// Returns the placeholder of an invalid entry, so the other entries keep their indexes.
     pub(crate) fn placeholder() -> Self {
         Self {
             key: String::new(),
-            secret: Secret::new(String::new()),
+            secrets: Vec::new(),
             authorize_open: false,
             client_publish: false,
             tenant: None,
@@ -85,7 +78,15 @@ impl Applications {
     /// Returns the first application with a public secret.
     #[must_use]
     pub fn with_public_secret(&self) -> Option<&Application> {
-        self.list.iter().find(|application| is_public(application.secret.expose()))
+        let is_public = |one: &ApplicationSecret| is_public(one.secret.expose());
+        self.list.iter().find(|application| application.secrets.iter().any(is_public))
+    }
+
+    /// Returns the next time, in Unix seconds, at which a secret expires that is accepted now.
+    #[must_use]
+    pub fn next_expiry(&self, now: u64) -> Option<u64> {
+        let secrets = self.list.iter().flat_map(|application| &application.secrets);
+        secrets.filter_map(|one| one.expires).filter(|end| *end > now).min()
     }
 }
 

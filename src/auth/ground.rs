@@ -1,7 +1,8 @@
 //! Basis of a grant: an application and the credentials that were shown, packed into one word.
 
 /// Basis of a grant: the index of an application in the `Permissions` that issued the grant, their
-/// edition, and the kind of credentials. Packed into one word, because each connection holds one.
+/// edition, the kind of credentials, and which of the secrets was shown. Packed into one word, because
+/// each connection holds one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthBasis(u32);
 
@@ -38,9 +39,17 @@ impl AuthBasis {
     pub const NOTHING: Self = Self(0);
 
     const EDITION: u32 = 4;
+    /// Bits below the index of the secret, and below that of the application.
+    const SECRET_SHIFT: u32 = 3;
+    const PLACE_SHIFT: u32 = 6;
 
     pub(super) const fn new(place: u32, shown: ShownCredentials) -> Self {
-        Self(place << 3 | shown as u32)
+        Self(place << Self::PLACE_SHIFT | shown as u32)
+    }
+
+    /// Basis of a client that showed the secret with this index.
+    pub(super) const fn of_secret(place: u32, secret: u32) -> Self {
+        Self(Self::new(place, ShownCredentials::Secret).0 | secret << Self::SECRET_SHIFT)
     }
 
     /// Returns the same basis for permissions of this edition.
@@ -69,6 +78,12 @@ impl AuthBasis {
     }
 
     pub(super) const fn place(self) -> usize {
-        (self.0 >> 3) as usize
+        (self.0 >> Self::PLACE_SHIFT) as usize
+    }
+
+    /// Returns the index of the secret that was shown, among those of the application.
+    pub(super) const fn secret(self) -> usize {
+        const MASK: u32 = (1 << (AuthBasis::PLACE_SHIFT - AuthBasis::SECRET_SHIFT)) - 1;
+        (self.0 >> Self::SECRET_SHIFT & MASK) as usize
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod api_rights;
 mod application;
+mod application_secret;
 mod ground;
 pub mod php_session;
 mod schema;
@@ -12,5 +13,6 @@ pub(crate) use access::SecretDigest;
 pub use access::{AuthorizeOpen, Denied, Grant, GrantRef, Permissions, Permit, Right};
 pub use api_rights::{ApiPermission, ApiPermissions, ApiRights, AuthMethods};
 pub use application::{Application, Applications};
+pub use application_secret::{ApplicationSecret, OWN_SECRET};
 pub use ground::AuthBasis;
 pub use schema::{MessageCheck, MessageSchema};

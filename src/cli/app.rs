@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 use super::config_args::source;
 use super::{EXIT_CONFIG, after, print_error, print_line};
 use crate::config::{
-    self, ConfigSources, ListenAddress, NewApplication, NotAdded, add_application, applications_in,
-    make_anonymous, remove_application, rotate_application,
+    self, ConfigSources, ListenAddress, NewApplication, NotAdded, add_application, add_secret,
+    applications_in, make_anonymous, remove_application, remove_secret, replace_secret,
 };
+use crate::telemetry::today;
 use crate::types::Secret;
 
 #[derive(Debug, Subcommand)]
@@ -26,9 +27,12 @@ pub(super) enum AppCommand {
     /// Remove an application from auth.yml.
     #[command(after_help = after!("Example: tagcast app remove shop"))]
     Remove(NamedApplication),
-    /// Replace the secret of an application.
+    /// Add a secret to an application, next to those it has.
     #[command(after_help = after!("Example: tagcast app rotate shop"))]
-    Rotate(NamedApplication),
+    Rotate(Rotation),
+    /// Remove a secret of an application.
+    #[command(after_help = after!("Example: tagcast app revoke shop own"))]
+    Revoke(Revocation),
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]
@@ -61,6 +65,30 @@ pub(super) struct NamedApplication {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Rotation {
+    /// Key of the application
+    name: String,
+    /// Id of the new secret [default: the day, such as 2026-11-29]
+    #[arg(long, value_name = "ID", conflicts_with = "replace")]
+    id: Option<String>,
+    /// Replace the value of `secret`, so that the old value is refused
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    at: Where,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Revocation {
+    /// Key of the application
+    name: String,
+    /// Id of the secret; `own` is the member `secret`
+    id: String,
+    #[command(flatten)]
+    at: Where,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Where {
     /// File with the applications [default: from the configuration]
     #[arg(long, value_name = "FILE")]
@@ -75,7 +103,8 @@ pub(super) fn run(command: &AppCommand) -> ExitCode {
         AppCommand::Add(arguments) => add(arguments),
         AppCommand::List(at) => list(at),
         AppCommand::Remove(NamedApplication { name, at }) => remove(name, at),
-        AppCommand::Rotate(NamedApplication { name, at }) => rotate(name, at),
+        AppCommand::Rotate(rotation) => rotate(rotation),
+        AppCommand::Revoke(revocation) => revoke(revocation),
     };
     done.err().unwrap_or(ExitCode::SUCCESS)
 }
@@ -106,13 +135,16 @@ fn list(at: &Where) -> Result<(), ExitCode> {
     let file = at.file()?;
     let all = applications_in(&file).map_err(|error| refused("nothing can be shown", &error))?;
     let widest = all.list.iter().map(|it| it.key.chars().count()).max().unwrap_or(0).max(3);
-    print_line(&format!("{:widest$}  opens with  publishes    tenant", "key"));
+    print_line(&format!("{:widest$}  opens with  publishes    tenant  secrets", "key"));
     for (place, it) in all.list.iter().enumerate() {
         let opens = if it.authorize_open { "key" } else { "secret" };
         let publishes = if it.client_publish { "its clients" } else { "the secret" };
         let tenant = it.tenant.as_deref().unwrap_or("-");
+        let ids: Vec<&str> = it.secrets.iter().map(|one| one.id.as_str()).collect();
+        let (tenant, ids) = (format!("{tenant:6}"), ids.join(", "));
         let anonymous = if all.anonymous == Some(place) { "  (without a key)" } else { "" };
-        let line = format!("{:widest$}  {opens:10}  {publishes:11}  {tenant}{anonymous}", it.key);
+        let line =
+            format!("{:widest$}  {opens:10}  {publishes:11}  {tenant}  {ids}{anonymous}", it.key);
         // A key in the file can contain any character.
         print_line(&line.replace(char::is_control, "?"));
     }
@@ -129,14 +161,38 @@ fn remove(name: &str, at: &Where) -> Result<(), ExitCode> {
     Ok(())
 }
 
-fn rotate(name: &str, at: &Where) -> Result<(), ExitCode> {
+fn rotate(Rotation { name, id, replace, at }: &Rotation) -> Result<(), ExitCode> {
     let (file, secret) = (at.file()?, random_secret()?);
-    let done = rotate_application(&file, name, &secret);
-    done.map_err(|error| refused("nothing was changed", &error))?;
+    let failed = |error| refused("nothing was changed", &error);
+    let shown = file.display();
+    if *replace {
+        replace_secret(&file, name, &secret).map_err(failed)?;
+        print_line(&format!(
+            "key:    {name}\nsecret: {}\n\nChanged in {shown}. `tagcast reload` makes a running server use it, \
+             and closes the connections that used the previous one.",
+            secret.expose(),
+        ));
+        return Ok(());
+    }
+    let id = id.clone().unwrap_or_else(today);
+    let id = add_secret(&file, name, &id, &secret).map_err(failed)?;
     print_line(&format!(
-        "key:    {name}\nsecret: {}\n\nChanged in {}. `tagcast reload` makes a running server use it, and \
-         closes the connections that used the previous one.",
+        "key:    {name}\nid:     {id}\nsecret: {}\n\nAdded to {shown}. The other secrets stay valid.\n\
+         1. `tagcast reload` makes a running server accept it.\n\
+         2. Give it to your backends.\n\
+         3. `tagcast app revoke {name} ID` removes an old one; its id is `own` if it is the member `secret`. \
+         `tagcast reload` then closes the connections that used it.",
         secret.expose(),
+    ));
+    Ok(())
+}
+
+fn revoke(Revocation { name, id, at }: &Revocation) -> Result<(), ExitCode> {
+    let file = at.file()?;
+    let removed = remove_secret(&file, name, id);
+    removed.map_err(|error| refused("nothing was removed", &error))?;
+    print_line(&format!(
+        "Removed the secret `{id}` of `{name}` from {}. `tagcast reload` closes the connections that used it.",
         file.display()
     ));
     Ok(())

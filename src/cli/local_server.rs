@@ -9,6 +9,7 @@ use crate::admin::{AdminRequest, AdminResponse, ask};
 use crate::client::ServerUrl;
 use crate::config;
 use crate::config::{Config, ConfigSources, ListenAddress, Loaded};
+use crate::telemetry::unix_seconds;
 use crate::types::Encryption;
 
 /// The server that an ini file configures.
@@ -74,7 +75,9 @@ impl LocalServer {
             Some(key) => applications.list.iter().find(|application| application.key == key),
             None => applications.anonymous.and_then(|place| applications.list.get(place)),
         }?;
-        Some((application.key.clone(), application.secret.expose().to_owned()))
+        let now = unix_seconds();
+        let secret = application.secrets.iter().find(|one| !one.is_expired(now))?;
+        Some((application.key.clone(), secret.secret.expose().to_owned()))
     }
 }
 

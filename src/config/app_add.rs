@@ -11,6 +11,7 @@ use super::diagnostic::Diagnostics;
 use super::{UnreadFile, read};
 use crate::auth::Applications;
 use crate::types::Secret;
+use crate::types::limits::SECRETS_MAX;
 
 /// Maximum characters of a new key, which is used in URLs.
 const NAME_CHARACTERS_MAX: usize = 64;
@@ -71,6 +72,21 @@ pub enum NotAdded {
         /// The file.
         file: PathBuf,
     },
+    /// The application has no secret with this id.
+    UnknownSecret {
+        /// The file.
+        file: PathBuf,
+    },
+    /// It is the last secret of the application.
+    LastSecret {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The application has as many secrets as it can have.
+    TooManySecrets {
+        /// The file.
+        file: PathBuf,
+    },
     /// The file cannot be read or written.
     Unwritable {
         /// The file.
@@ -104,6 +120,21 @@ impl fmt::Display for NotAdded {
             Self::ByHand { file } => write!(
                 f,
                 "{}: the application is not written on lines of its own; change it by hand",
+                file.display()
+            ),
+            Self::UnknownSecret { file } => write!(
+                f,
+                "{}: the application has no such secret; tagcast app list shows the ids",
+                file.display()
+            ),
+            Self::LastSecret { file } => write!(
+                f,
+                "{}: it is the only secret of the application; add another one first (tagcast app rotate)",
+                file.display()
+            ),
+            Self::TooManySecrets { file } => write!(
+                f,
+                "{}: the application has {SECRETS_MAX} secrets already; remove one (tagcast app revoke)",
                 file.display()
             ),
             Self::Wrong(findings) => findings.fmt(f),
@@ -155,7 +186,7 @@ pub fn add_application(file: &Path, new: &NewApplication) -> Result<(), NotAdded
     replace(file, &text).map_err(unwritable)
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=NAME_CHARACTERS_MAX).contains(&text.len()) && text.bytes().all(is_known)
 }

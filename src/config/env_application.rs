@@ -7,7 +7,7 @@ use super::auth_file::InvalidAuthFile;
 use super::diagnostic::{Problem, ValueLocation, visible};
 use super::layers::ConfigLayers;
 use super::read;
-use crate::auth::{Application, Applications};
+use crate::auth::{Application, ApplicationSecret, Applications};
 use crate::types::Secret;
 
 /// Variables with the key and with the secret.
@@ -45,7 +45,7 @@ fn application(
         (None, None) => Ok(None),
         (Some(key), Some(secret)) if key.len() <= KEY_BYTES_MAX => Ok(Some(Application {
             key,
-            secret: Secret::new(secret),
+            secrets: vec![ApplicationSecret::own(Secret::new(secret))],
             authorize_open: true,
             client_publish: false,
             tenant: None,
@@ -91,13 +91,16 @@ fn value(
             }
         },
     };
-    let text = text
-        .strip_suffix('\n')
-        .map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    let text = without_last_break(&text);
     if text.is_empty() {
         return wrong(given, name, Problem::new("is empty", "give it a value"));
     }
     Ok(Some(text.to_owned()))
+}
+
+/// Returns the text of a file without its last line break, which editors add.
+pub(super) fn without_last_break(text: &str) -> &str {
+    text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text))
 }
 
 fn wrong<T>(

@@ -37,7 +37,9 @@ pub(crate) use self::ini::{IniEntry, Title, parse as parse_ini};
 pub use self::schema::{ConfigKey, KEYS};
 pub use self::sections::compat::HttpErrors;
 pub use app_add::{NewApplication, NotAdded, add_application};
-pub use app_edit::{applications_in, make_anonymous, remove_application, rotate_application};
+pub use app_edit::{
+    add_secret, applications_in, make_anonymous, remove_application, remove_secret, replace_secret,
+};
 pub use broker::BrokerConfig;
 pub use listen::ListenAddress;
 pub use reload::{ConfigChange, Reload};
@@ -160,7 +162,7 @@ pub fn files(source: &ConfigSources) -> Vec<PathBuf> {
         all.push(files.folder.join(".env"));
         let named = resolve::auth_path(&mut given, &files.folder);
         let named = named.unwrap_or_else(|| Some(files.folder.join(AUTH_FILE)));
-        all.extend(named.iter().flat_map(|path| auth_file::schema_files(path)));
+        all.extend(named.iter().flat_map(|path| auth_file::named_files(path)));
         all.extend(named);
         all.extend(resolve::tls_files(&mut given, &files.folder).into_iter().flatten());
     }

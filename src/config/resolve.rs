@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::auth_file;
-use super::auth_file::FileNeed;
+use super::auth_file::{FileNeed, SecretReading};
 use super::certificate;
 use super::diagnostic::{Problem, ValueLocation, visible};
 use super::env_application;
@@ -20,7 +20,7 @@ use super::settings::{
 use super::{AUTH_FILE, KEYS, ListenAddress, state_beside};
 use crate::auth::{Application, Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
-use crate::telemetry::{LogFormat, LogLevel};
+use crate::telemetry::{LogFormat, LogLevel, unix_seconds};
 use crate::types::limits::{
     EXPRESSION_SCAN_MAX, HEAD_BYTES_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX,
     MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
@@ -100,7 +100,9 @@ fn applications(
         Some(Some(file)) => (file, FileNeed::Named),
         None => (folder.join(AUTH_FILE), FileNeed::IfThere),
     };
-    let mut read = auth_file::load(&file, wanted);
+    let variable = |name: &str| given.variable(name);
+    let with = SecretReading { variable: &variable, now: unix_seconds() };
+    let mut read = auth_file::load(&file, wanted, with);
     if read.is_unread
         && let Some(place) = given.place("", "authFile")
     {

@@ -230,14 +230,20 @@ impl Config {
         Zeroizing::new(str::from_utf8(&json).unwrap_or_default().to_owned())
     }
 
-    /// Returns the configuration for a worker. Secrets of applications are reduced to digests,
-    /// except for the keys in `signing`, because a worker signs events with those secrets.
+    /// Returns the configuration for a worker at this time, in Unix seconds: without secrets that have
+    /// expired. Secrets of applications are reduced to digests, except for those that sign events of
+    /// the applications in `signing`.
     #[must_use]
-    pub fn for_worker(&self, signing: &BTreeSet<String>) -> Self {
+    pub fn for_worker(&self, signing: &BTreeSet<String>, now: u64) -> Self {
         let mut config = self.clone();
-        let list = config.applications.iter_mut().flat_map(|all| &mut all.list);
-        for application in list.filter(|application| !signing.contains(&application.key)) {
-            application.secret = application.secret.to_digest();
+        for application in config.applications.iter_mut().flat_map(|all| &mut all.list) {
+            let signs = signing.contains(&application.key);
+            for (at, one) in application.secrets.iter_mut().enumerate() {
+                if at > 0 || !signs {
+                    one.secret = one.secret.to_digest();
+                }
+            }
+            application.secrets.retain(|one| !one.is_expired(now));
         }
         config
     }

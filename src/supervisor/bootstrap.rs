@@ -16,7 +16,7 @@ use super::state_dir::{random_key, uuid_key};
 use super::{ListeningSockets, StartError, StateDir};
 use crate::config::{Config, LogSettings, UuidKey};
 use crate::link::control::{Attachment, ChildCommand, ConfigText, ControlMessage, WorkerCommand};
-use crate::telemetry::LogFile;
+use crate::telemetry::{LogFile, unix_seconds};
 use crate::types::{ConfigNumber, Secret};
 
 /// The sockets, the lock and the keys that a server needs before its roles start.
@@ -36,6 +36,8 @@ pub struct Bootstrap {
     /// Applications whose secrets have signed events since the start. A removed resource may still
     /// have clients whose events must be signed.
     signing: BTreeSet<String>,
+    /// Unix seconds at which a secret of an application expires that is accepted now.
+    next_expiry: Option<u64>,
     /// The listening sockets.
     pub listeners: ListeningSockets,
     /// Socket into which scripts push messages. None once the shutdown has started.
@@ -91,23 +93,40 @@ impl Bootstrap {
             api_json: ConfigText::default(),
             broker_json: ConfigText::default(),
             signing: BTreeSet::new(),
+            next_expiry: None,
             listeners,
             push_socket,
             api,
             state,
         };
-        prepared.write();
+        prepared.write(unix_seconds());
         Ok(prepared)
     }
 
     /// Serializes the configuration for workers and broker.
-    fn write(&mut self) {
+    fn write(&mut self, now: u64) {
         self.signing.extend(self.config.signing().map(str::to_owned));
-        self.json = Arc::new(self.config.for_worker(&self.signing).to_json());
+        self.json = Arc::new(self.config.for_worker(&self.signing, now).to_json());
         if self.api.is_some() {
             self.api_json = Arc::new(self.config.for_api().to_json());
         }
         self.broker_json = Arc::new(self.config.for_broker().to_json().into());
+        let applications = self.config.applications.as_ref();
+        self.next_expiry = applications.and_then(|all| all.next_expiry(now));
+    }
+
+    /// Makes another configuration for the children when a secret has expired, and returns its number.
+    /// `now` is in Unix seconds.
+    pub fn expire(&mut self, now: u64) -> Option<ConfigNumber> {
+        let _expired = self.next_expiry.filter(|end| *end <= now)?;
+        tracing::info!(event = "secret_expired", "a secret of an application has expired");
+        Some(self.renumber(now))
+    }
+
+    fn renumber(&mut self, now: u64) -> ConfigNumber {
+        self.write(now);
+        self.number = ConfigNumber(self.number.0 + 1);
+        self.number
     }
 
     /// No process runs yet.
@@ -163,9 +182,7 @@ impl Bootstrap {
             tls.ticket_secret.clone_from(&before.ticket_secret);
         }
         self.config = config;
-        self.write();
-        self.number = ConfigNumber(self.number.0 + 1);
-        self.number
+        self.renumber(unix_seconds())
     }
 }
 

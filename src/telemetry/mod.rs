@@ -14,4 +14,4 @@ pub use line::{LINE_BYTES_MAX, LogFormat};
 pub use log::{LogOutput, OfferResult, Pipe, flush, log_panics, log_to, set_level};
 pub use rotation::LogFile;
 pub use sink::{LINES_WAITING_MAX, Sink, SinkSettings};
-pub use utc::today;
+pub use utc::{today, unix_seconds};

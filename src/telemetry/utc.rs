@@ -37,6 +37,12 @@ pub fn today() -> String {
     Utc::now().to_string().chars().take_while(|character| *character != 'T').collect()
 }
 
+/// Returns the current time in Unix seconds.
+#[must_use]
+pub fn unix_seconds() -> u64 {
+    Utc::now().0.as_secs()
+}
+
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();

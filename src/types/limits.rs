@@ -68,6 +68,9 @@ pub const EXPANSION_BYTES_MAX: usize = 1024 * 1024;
 pub const SECRET_BYTES_MIN: usize = 16;
 /// Distinct characters that a secret needs so that it is not a mere pattern.
 pub const SECRET_CHARACTERS_MIN: usize = 6;
+/// Secrets of an application, the one of the member `secret` included. All of them are compared with
+/// what a client shows.
+pub const SECRETS_MAX: usize = 8;
 /// Entries of a directory that are checked for pages and scripts.
 pub const FOLDER_ENTRIES_MAX: usize = 1000;
 /// Nesting depth of lists and mappings in `auth.yml`. A valid file needs three.

@@ -30,11 +30,11 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 /// A request as a backend signs it.
 #[derive(Clone)]
-struct Signed<'a> {
-    path: &'a str,
-    secret: &'a str,
-    timestamp: u64,
-    nonce: &'a str,
+pub(crate) struct Signed<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) secret: &'a str,
+    pub(crate) timestamp: u64,
+    pub(crate) nonce: &'a str,
 }
 
 impl Signed<'_> {
@@ -59,12 +59,12 @@ impl Signed<'_> {
         post(self.path, &headers, body)
     }
 
-    fn send(&self, server: &Server, body: &str) -> ApiAnswer {
+    pub(crate) fn send(&self, server: &Server, body: &str) -> ApiAnswer {
         Raw::connect(server.port).request(self.bytes(body))
     }
 }
 
-fn signed(nonce: &str) -> Signed<'_> {
+pub(crate) fn signed(nonce: &str) -> Signed<'_> {
     Signed { path: PUBLISH, secret: SHOP_SECRET, timestamp: now(), nonce }
 }
 

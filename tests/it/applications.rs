@@ -42,8 +42,8 @@ fn the_list_shows_what_each_application_may_and_no_secret() {
     let output = done(&folder, &["app", "list"]);
     let line = |key: &str| output.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
     let words = |key: &str| line(key).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(words("shop"), ["shop", "key", "the", "secret", "shop"]);
-    assert_eq!(words("bank"), ["bank", "secret", "its", "clients", "-"]);
+    assert_eq!(words("shop"), ["shop", "key", "the", "secret", "shop", "own"]);
+    assert_eq!(words("bank"), ["bank", "secret", "its", "clients", "-", "own"]);
     assert!(!output.contains("the secret of"), "{output}");
 }
 
@@ -77,19 +77,54 @@ fn the_application_without_a_key_is_not_removed_by_accident() {
 }
 
 #[test]
-fn another_secret_takes_the_place_of_the_former_one() {
+fn another_secret_takes_the_place_of_the_former_one_if_it_is_to() {
     let folder = folder();
     for (name, former) in [("shop", "'the secret of the shop'"), ("bank", "the secret of the bank")]
     {
         let before = text(&folder);
-        let output = done(&folder, &["app", "rotate", name]);
-        let secret = output.lines().find_map(|line| line.strip_prefix("secret: ")).unwrap();
-        assert_eq!(secret.len(), 64);
+        let output = done(&folder, &["app", "rotate", name, "--replace"]);
+        let secret = secret_of(&output);
         assert_eq!(text(&folder), before.replace(former, &format!("\"{secret}\"")));
     }
     refused(&folder, &["app", "rotate", "nobody"], "no application has this key");
     folder.write("auth.yml", &AUTH.replace("'the secret of the shop'", "|\n      block"));
-    refused(&folder, &["app", "rotate", "shop"], "change it by hand");
+    refused(&folder, &["app", "rotate", "shop", "--replace"], "change it by hand");
+}
+
+#[track_caller]
+fn secret_of(output: &str) -> String {
+    let secret = output.lines().find_map(|line| line.strip_prefix("secret: ")).unwrap();
+    assert_eq!(secret.len(), 64);
+    secret.to_owned()
+}
+
+#[test]
+fn rotating_adds_a_secret_and_revoking_removes_one() {
+    let folder = folder();
+    let output = done(&folder, &["app", "rotate", "shop", "--id", "new"]);
+    let item = |secret: &str| format!("      - {{ id: \"new\", value: \"{secret}\" }}\n");
+    let first = item(&secret_of(&output));
+    let expected =
+        AUTH.replace("    tenant: shop\n", &format!("    tenant: shop\n    secrets:\n{first}"));
+    assert_eq!(text(&folder), expected);
+    let output = done(&folder, &["app", "rotate", "shop", "--id", "new"]);
+    assert!(output.contains("id:     new-2\n"), "{output}");
+    let second = item(&secret_of(&output)).replace("\"new\"", "\"new-2\"");
+    assert_eq!(text(&folder), expected.replace(&first, &format!("{first}{second}")));
+    let output = done(&folder, &["app", "list"]);
+    assert!(output.contains("own, new, new-2"), "{output}");
+    done(&folder, &["app", "revoke", "shop", "own"]);
+    done(&folder, &["app", "revoke", "shop", "new"]);
+    let left = expected.replace("    secret: 'the secret of the shop'\n", "");
+    assert_eq!(text(&folder), left.replace(&first, &second));
+    refused(&folder, &["app", "revoke", "shop", "new"], "has no such secret");
+    refused(&folder, &["app", "revoke", "shop", "new-2"], "the only secret of the application");
+    refused(&folder, &["app", "rotate", "shop", "--replace"], "has no such secret");
+    refused(&folder, &["app", "rotate", "shop", "--id", "a b"], "a name must have 1 to 64");
+    for _ in 0..7 {
+        done(&folder, &["app", "rotate", "bank"]);
+    }
+    refused(&folder, &["app", "rotate", "bank"], "has 8 secrets already");
 }
 
 #[test]
@@ -110,8 +145,7 @@ fn a_rotated_secret_holds_after_a_reload_and_the_former_one_no_more() {
     let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
     let path = "/web?key=bank&secret=the%20secret%20of%20the%20bank";
     let mut before = Open::at(path).ready(server.port);
-    let output = done(&server.folder, &["app", "rotate", "bank"]);
-    let secret = output.lines().find_map(|line| line.strip_prefix("secret: ")).unwrap();
+    let secret = secret_of(&done(&server.folder, &["app", "rotate", "bank", "--replace"]));
     done(&server.folder, &["reload"]);
     before.expect_close(1008);
     Open::at(path).ask(server.port).expect_refusal(401);

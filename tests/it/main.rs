@@ -24,6 +24,7 @@ mod answers;
 mod api_errors;
 mod api_http;
 mod api_publish;
+mod api_secrets;
 mod api_signed;
 mod applications;
 mod auth_file;

@@ -1,16 +1,14 @@
 //! Access rules: who may open a connection, who may publish, and in which tenant.
 
 mod denied;
+mod known_applications;
 mod secret_digest;
 
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::Arc;
-
 pub use self::denied::Denied;
+use self::known_applications::{ApplicationRules, KnownKey};
 pub(crate) use self::secret_digest::SecretDigest;
 use super::ground::{AuthBasis, Edition, ShownCredentials};
-use super::{Application, Applications, MessageCheck};
+use super::{Applications, MessageCheck};
 use crate::types::{Credentials, Tenant, word_choices};
 
 word_choices! {
@@ -39,33 +37,6 @@ enum AccessRules {
     /// Everything is allowed, because there are no applications.
     Everything,
     Applications(KnownKey),
-}
-
-#[derive(Debug)]
-struct KnownKey {
-    /// Applications in the order of the file.
-    entries: Vec<ApplicationRules>,
-    by_key: HashMap<Box<str>, u32>,
-    /// Index of the application of connections without a key.
-    anonymous: Option<u32>,
-    /// Length of the longest secret in bytes.
-    secret_bytes_max: usize,
-}
-
-struct ApplicationRules {
-    key: Box<str>,
-    secret: SecretDigest,
-    tenant: Tenant,
-    /// A client may open a connection with the key alone, without the secret.
-    opens_with_key: bool,
-    clients: Right,
-    check: Option<Box<MessageCheck>>,
-}
-
-impl fmt::Debug for ApplicationRules {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("tenant", &self.tenant).finish_non_exhaustive()
-    }
 }
 
 /// Rights of a connection, decided when it opens.
@@ -151,9 +122,11 @@ impl Permissions {
     /// Creates rules with one application: its key opens, its secret publishes.
     #[cfg(test)]
     pub(crate) fn of_one(key: &str, secret: &str) -> Self {
-        let application = Application {
+        let application = crate::auth::Application {
             key: key.to_owned(),
-            secret: crate::types::Secret::new(secret.to_owned()),
+            secrets: vec![crate::auth::ApplicationSecret::own(crate::types::Secret::new(
+                secret.to_owned(),
+            ))],
             authorize_open: true,
             client_publish: false,
             tenant: None,
@@ -202,7 +175,7 @@ impl Permissions {
         let GrantRef { tenant, right, ground } = grant;
         match (&self.rules, shown) {
             (AccessRules::Applications(known), Some(credentials)) => {
-                let (_, entry) = known.proven(credentials).ok_or(Denied::Send)?;
+                let entry = known.proven(credentials).ok_or(Denied::Send)?.entry;
                 Ok(Permit { tenant: entry.tenant.clone(), check: entry.check.as_deref() })
             }
             (AccessRules::Everything, _) => Ok(Permit { tenant: tenant.clone(), check: None }),
@@ -248,7 +221,8 @@ impl Permissions {
     }
 
     /// Applies these rules to a connection that the former rules admitted. The application must
-    /// still exist in the same tenant. If the client showed a secret, the secret must be unchanged.
+    /// still exist in the same tenant. If the client showed a secret, the application must
+    /// still have it.
     ///
     /// # Errors
     ///
@@ -257,7 +231,9 @@ impl Permissions {
         let granted = match (&self.rules, self.holder(ground)) {
             (AccessRules::Everything, _) => Ok(Grant::everything()),
             (AccessRules::Applications(known), Some((entry, ShownCredentials::Secret))) => {
-                known.proven_before(entry).ok_or(Denied::Open)
+                let secret = entry.secrets.get(ground.secret()).copied();
+                let kept = secret.and_then(|secret| known.proven_before(&entry.key, secret));
+                kept.ok_or(Denied::Open)
             }
             (AccessRules::Applications(_), Some((entry, ShownCredentials::Key))) => {
                 self.open(Some(&Credentials { key: (&*entry.key).into(), secret: None }))
@@ -297,84 +273,6 @@ impl Grant {
     #[must_use]
     pub fn by_ref(&self) -> GrantRef<'_> {
         GrantRef { tenant: &self.tenant, right: self.right, ground: self.ground }
-    }
-}
-
-impl KnownKey {
-    fn new(applications: &Applications) -> Self {
-        let entries: Vec<ApplicationRules> =
-            applications.list.iter().map(ApplicationRules::new).collect();
-        let secrets = applications.list.iter().map(|one| one.secret.bytes());
-        let places = entries.iter().zip(0..).map(|(entry, place)| (entry.key.clone(), place));
-        Self {
-            by_key: places.collect(),
-            entries,
-            anonymous: applications.anonymous.and_then(|place| u32::try_from(place).ok()),
-            secret_bytes_max: secrets.max().unwrap_or_default(),
-        }
-    }
-
-    fn open(&self, shown: &Credentials<'_>) -> Option<Grant> {
-        if let Some((place, entry)) = self.proven(shown) {
-            return Some(entry.proven(place));
-        }
-        let place = *self.by_key.get(shown.key.as_ref())?;
-        self.entries
-            .get(place as usize)?
-            .open_with_key(AuthBasis::new(place, ShownCredentials::Key))
-    }
-
-    fn open_anonymously(&self) -> Option<Grant> {
-        let place = self.anonymous?;
-        self.entries
-            .get(place as usize)?
-            .open_with_key(AuthBasis::new(place, ShownCredentials::NoKey))
-    }
-
-    /// Returns the grant of the application with the same key and the same secret.
-    fn proven_before(&self, former: &ApplicationRules) -> Option<Grant> {
-        let place = *self.by_key.get(&former.key)?;
-        let entry = self.entries.get(place as usize)?;
-        entry.secret.is(former.secret).then(|| entry.proven(place))
-    }
-
-    /// Returns the application whose key and secret match. An unknown key takes as long as a wrong
-    /// secret.
-    fn proven(&self, shown: &Credentials<'_>) -> Option<(u32, &ApplicationRules)> {
-        let place = self.by_key.get(shown.key.as_ref());
-        let entry = place.and_then(|place| Some((*place, self.entries.get(*place as usize)?)));
-        // An empty secret never matches. A secret longer than any known one is not hashed, because
-        // it may be as long as a message.
-        let may_be = |secret: &&str| (1..=self.secret_bytes_max).contains(&secret.len());
-        let shown_secret = shown.secret.as_deref().filter(may_be);
-        let secret = shown_secret.map(SecretDigest::new);
-        let expected = entry.map_or(SecretDigest::NO_SECRET, |(_, entry)| entry.secret);
-        let is_it = secret.unwrap_or(SecretDigest::NO_SECRET).is(expected);
-        entry.filter(|_| is_it && secret.is_some())
-    }
-}
-
-impl ApplicationRules {
-    fn new(application: &Application) -> Self {
-        let tenant = application.tenant.as_deref().map(|name| Tenant(Arc::from(name)));
-        Self {
-            key: application.key.as_str().into(),
-            secret: SecretDigest::of(&application.secret),
-            tenant: tenant.unwrap_or_else(Tenant::shared),
-            opens_with_key: application.authorize_open,
-            clients: if application.client_publish { Right::Publish } else { Right::Listen },
-            check: application.schema.as_ref().map(|it| Box::new(MessageCheck::new(it))),
-        }
-    }
-
-    fn open_with_key(&self, ground: AuthBasis) -> Option<Grant> {
-        let grant = || Grant { tenant: self.tenant.clone(), right: self.clients, ground };
-        self.opens_with_key.then(grant)
-    }
-
-    fn proven(&self, place: u32) -> Grant {
-        let ground = AuthBasis::new(place, ShownCredentials::Secret);
-        Grant { tenant: self.tenant.clone(), right: Right::Publish, ground }
     }
 }
 

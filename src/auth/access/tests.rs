@@ -1,13 +1,16 @@
 //! Tests of opening, publishing and renewal of grants.
 
+use std::sync::Arc;
+
 use super::*;
-use crate::auth::MessageSchema;
+use crate::auth::Application;
+use crate::auth::{ApplicationSecret, MessageSchema};
 use crate::types::Secret;
 
 fn application(key: &str, (open, publish): (bool, bool), tenant: Option<&str>) -> Application {
     Application {
         key: key.to_owned(),
-        secret: Secret::new(format!("{key}'s")),
+        secrets: vec![ApplicationSecret::own(Secret::new(format!("{key}'s")))],
         authorize_open: open,
         client_publish: publish,
         tenant: tenant.map(str::to_owned),
@@ -139,7 +142,8 @@ fn a_grant_lasts_as_long_as_what_it_rests_on() {
     assert_eq!(renewed(Some(&proof), without_first), Ok(Right::Publish), "it has moved up");
     assert_eq!(renewed(None, without_first), Ok(Right::Publish));
     let new_secrets = |it: &mut Applications| {
-        it.list.iter_mut().for_each(|one| one.secret = Secret::new("new".to_owned()));
+        let new = || vec![ApplicationSecret::own(Secret::new("new".to_owned()))];
+        it.list.iter_mut().for_each(|one| one.secrets = new());
     };
     assert_eq!(renewed(Some(&proof), new_secrets), Err(Denied::Open));
     assert_eq!(renewed(Some(&key), new_secrets), Ok(Right::Listen), "it showed none");
@@ -230,7 +234,9 @@ fn digests_accept_the_same_credentials_as_the_secrets() {
     let mut known = applications(None);
     let whole = Permissions::new(Some(&known), AuthorizeOpen::Application);
     for application in &mut known.list {
-        application.secret = application.secret.to_digest();
+        for one in &mut application.secrets {
+            one.secret = one.secret.to_digest();
+        }
     }
     let digests = Permissions::new(Some(&known), AuthorizeOpen::Application);
     for key in ["open", "closed", "chat", "nobody"] {
@@ -244,4 +250,49 @@ fn digests_accept_the_same_credentials_as_the_secrets() {
         }
     }
     assert!(open(&digests, Some(&shown("closed", Some("closed's")))).is_ok());
+}
+
+/// Applications of which `closed` has two more secrets, `second` and `third`.
+fn with_more_secrets() -> Applications {
+    let mut all = applications(None);
+    for text in ["second", "third"] {
+        let one = ApplicationSecret::named(text.to_owned(), Secret::new(text.to_owned()));
+        all.list[1].secrets.push(one);
+    }
+    all
+}
+
+#[test]
+fn each_secret_of_an_application_is_accepted_and_no_other() {
+    let access = Permissions::new(Some(&with_more_secrets()), AuthorizeOpen::Application);
+    for secret in ["closed's", "second", "third"] {
+        let proof = shown("closed", Some(secret));
+        assert_eq!(open(&access, Some(&proof)), Ok(grant("b", Right::Publish)), "{secret}");
+        let shared = Tenant::shared();
+        assert!(space(&access, (&shared, Right::Listen), Some(&proof)).is_ok(), "{secret}");
+        assert_eq!(open(&access, Some(&shown("chat", Some(secret)))).unwrap().0.0.as_ref(), "c");
+        assert!(open(&access, Some(&shown("unknown", Some(secret)))).is_err());
+    }
+    for wrong in ["fourth", "", "secon", "second2"] {
+        assert_eq!(open(&access, Some(&shown("closed", Some(wrong)))), Err(Denied::Open));
+    }
+}
+
+#[test]
+fn a_grant_ends_with_the_secret_that_was_shown_and_with_no_other() {
+    let renewed = |by: &str, kept: &[&str]| {
+        let former = Permissions::new(Some(&with_more_secrets()), AuthorizeOpen::Application);
+        let granted = former.open(Some(&shown("closed", Some(by)))).unwrap();
+        let mut list = with_more_secrets();
+        list.list[1].secrets.retain(|one| kept.contains(&one.id.as_str()));
+        // Another place of the application, and of the secret.
+        list.list.remove(0);
+        let now = Permissions::new(Some(&list), AuthorizeOpen::Application).replacing(former);
+        now.renew(&granted.tenant, granted.ground).map(|grant| grant.ground.is_proven())
+    };
+    assert_eq!(renewed("second", &["third", "second"]), Ok(true));
+    assert_eq!(renewed("third", &["third"]), Ok(true));
+    assert_eq!(renewed("second", &["own", "third"]), Err(Denied::Open));
+    assert_eq!(renewed("closed's", &["second", "third"]), Err(Denied::Open));
+    assert_eq!(renewed("second", &[]), Err(Denied::Open), "none is left");
 }

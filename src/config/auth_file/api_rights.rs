@@ -11,20 +11,26 @@ const METHODS: [&str; 2] = ["bearer", "signed"];
 impl CheckedFile {
     /// Returns the rights in the HTTP API. A wrong member is an error, and grants nothing.
     pub(super) fn api_rights(&mut self, entry: ApplicationEntry<'_>) -> ApiRights {
-        let permissions = self.words(entry, "permissions", ApiPermission::names());
+        let permissions = self.permissions(entry);
         let methods = self.words(entry, "authMethods", &METHODS);
-        let permissions = permissions.map(|words| {
-            let each = words.iter().filter_map(|word| ApiPermission::named(word));
-            each.fold(ApiPermissions::NONE, ApiPermissions::with)
-        });
         let has = |words: &[String], word: &str| words.iter().any(|it| it == word);
         let methods = methods
             .map(|it| AuthMethods { bearer: has(&it, "bearer"), signed: has(&it, "signed") });
         ApiRights {
-            permissions: permissions.unwrap_or_default(),
+            permissions,
             methods: methods.unwrap_or_default(),
             max_recipients: self.recipients(entry),
         }
+    }
+
+    /// Returns the permissions of an application or a secret; all if they are not restricted.
+    pub(super) fn permissions(&mut self, entry: ApplicationEntry<'_>) -> ApiPermissions {
+        let words = self.words(entry, "permissions", ApiPermission::names());
+        let permissions = words.map(|words| {
+            let each = words.iter().filter_map(|word| ApiPermission::named(word));
+            each.fold(ApiPermissions::NONE, ApiPermissions::with)
+        });
+        permissions.unwrap_or_default()
     }
 
     /// Returns a list of known words; `None` if the member is absent.

@@ -2,19 +2,21 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::secrets;
+use super::secrets::NamedSecret;
 use super::tree::{Construct, NodeKind, YamlMember, YamlNode};
 use super::violation::{AuthFileViolation, FindingSubject, Severity};
 use crate::auth::{Application, Applications};
 use crate::config::diagnostic::{Problem, visible};
 use crate::config::schema::nearest_of;
-use crate::types::Secret;
 
 /// Maximum bytes of a key and of a tenant's name. Both are keys of tables.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 /// Allowed members of an application.
-const MEMBERS: [&str; 9] = [
+const MEMBERS: [&str; 10] = [
     "key",
     "secret",
+    "secrets",
     "authorizeOpen",
     "clientPublish",
     "tenant",
@@ -38,8 +40,8 @@ pub(super) struct CheckedFile {
     pub(super) violations: Vec<AuthFileViolation>,
     /// Schema files that applications name.
     pub(super) schemas: Vec<NamedSchema>,
-    /// Warnings about weak secrets.
-    pub(super) weak: Vec<AuthFileViolation>,
+    /// All secrets, and where they come from.
+    pub(super) secrets: Vec<NamedSecret>,
 }
 
 /// The schema file of an application.
@@ -51,20 +53,27 @@ pub(super) struct NamedSchema {
     pub(super) file: String,
 }
 
-/// Position of an application, and the names of its members in findings.
+/// Position of an application, or of a secret in it, and the names of its members in findings.
 #[derive(Clone, Copy)]
 pub(super) struct ApplicationEntry<'t> {
+    /// Index of the application, from 0.
     pub(super) at: usize,
     pub(super) node: &'t YamlNode,
+    /// Index in the member `secrets` of the application; None for the application itself.
+    pub(super) part: Option<usize>,
 }
 
 impl ApplicationEntry<'_> {
     pub(super) fn name(self) -> String {
-        format!("application {}", self.at + 1)
+        let application = format!("application {}", self.at + 1);
+        match self.part {
+            None => application,
+            Some(part) => format!("{application}: secrets {}", part + 1),
+        }
     }
 
     pub(super) fn member(self, name: &str) -> String {
-        format!("application {}: {name}", self.at + 1)
+        format!("{}: {name}", self.name())
     }
 }
 
@@ -79,7 +88,7 @@ pub(super) fn check(file: Option<&YamlNode>) -> CheckedFile {
     for member in top.members() {
         check.top_member(member);
     }
-    check.duplicate_members(top, "");
+    check.duplicate_members(top, "", &TOP);
     match top.get("applications") {
         None => {
             let what = "No 'applications' key found in provided configuration file !";
@@ -146,7 +155,7 @@ impl CheckedFile {
         match list.items() {
             Some(items) if !items.is_empty() => {
                 for (at, node) in items.iter().enumerate() {
-                    self.application(ApplicationEntry { at, node });
+                    self.application(ApplicationEntry { at, node, part: None });
                 }
             }
             _ => self.error(
@@ -186,22 +195,16 @@ impl CheckedFile {
         for member in node.members() {
             self.member(entry, member);
         }
-        self.duplicate_members(node, &format!("{}: ", entry.name()));
+        self.duplicate_members(node, &format!("{}: ", entry.name()), &MEMBERS);
         let application = Application {
             key: self.text(entry, "key").unwrap_or_default(),
-            secret: Secret::new(self.text(entry, "secret").unwrap_or_default()),
+            secrets: secrets::read(self, entry),
             authorize_open: self.switch(entry, "authorizeOpen"),
             client_publish: self.switch(entry, "clientPublish"),
             tenant: self.text(entry, "tenant"),
             schema: None,
             api: self.api_rights(entry),
         };
-        if let Some(what) = application.weakness() {
-            let line = node.get("secret").map(|value| value.line);
-            let right = "use a long random one: tagcast app rotate";
-            let (name, fault) = (entry.member("secret"), Problem::new(what, right));
-            self.weak.push(AuthFileViolation { line, name, severity: Severity::Warning, fault });
-        }
         let line = node.get("schema").map_or(node.line, |value| value.line);
         let schema = self.text(entry, "schema");
         self.schemas.extend(schema.map(|file| NamedSchema { at: entry.at, line, file }));
@@ -238,16 +241,16 @@ impl CheckedFile {
         self.error(about, "is not known here", right);
     }
 
-    fn duplicate_members(&mut self, node: &YamlNode, before: &str) {
+    /// Reports members that occur twice. `ours` are the names that may be shown: an unknown one may be
+    /// a value.
+    pub(super) fn duplicate_members(&mut self, node: &YamlNode, before: &str, ours: &[&str]) {
         let mut seen = HashSet::new();
         for YamlMember { name, .. } in node.members() {
             let Some(text) = name.scalar() else { continue };
             if seen.insert(text) {
                 continue;
             }
-            // An unknown name may have any value.
-            let is_ours = MEMBERS.contains(&text) || TOP.contains(&text);
-            let shown = if is_ours { text } else { "a member" };
+            let shown = if ours.contains(&text) { text } else { "a member" };
             let about = format!("{before}{shown}");
             self.error(
                 FindingSubject::at(name.line, &about),
@@ -266,7 +269,7 @@ impl CheckedFile {
             let Some(before) = first.insert(key.clone(), at) else { continue };
             first.insert(key, before);
             let what = format!("is the key of application {} too", before + 1);
-            let entry = ApplicationEntry { at, node };
+            let entry = ApplicationEntry { at, node, part: None };
             let line = node.get("key").map_or(node.line, |value| value.line);
             self.error(FindingSubject::at(line, &entry.member("key")), what, "give each its own");
         }

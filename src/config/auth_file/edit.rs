@@ -11,7 +11,7 @@ pub(in crate::config) fn without(text: &str, at: usize) -> Option<String> {
     let is_dash =
         |line: &usize| lines.get(line - 1).is_some_and(|text| text.trim_start().starts_with('-'));
     let first = (1..=node.line).rev().find(is_dash)?;
-    let last = last_line(text, node);
+    let last = end_line(text, node);
     let others = (1..).zip(&lines).filter(|(number, _)| !(first..=last).contains(number));
     Some(others.map(|(_, line)| *line).collect())
 }
@@ -21,10 +21,7 @@ pub(in crate::config) fn with_secret(text: &str, at: usize, secret: &str) -> Opt
     let root = tree::parse(text).ok()??;
     let node = root.get("applications")?.items()?.get(at)?.get("secret")?;
     let NodeKind::Scalar(_, Style::Plain | Style::Quoted) = node.kind else { return None };
-    let byte = |characters: usize| {
-        text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(characters)
-    };
-    let (start, end) = (byte(node.span.start)?, byte(node.span.end)?);
+    let (start, end) = (byte_at(text, node.span.start)?, byte_at(text, node.span.end)?);
     // The parser includes a comment on the same line in the span of a quoted text.
     let end = start + quoted_bytes(text.get(start..end)?);
     let (before, after) = (text.get(..start)?, text.get(end..)?);
@@ -64,18 +61,36 @@ pub(in crate::config) fn with_anonymous(text: &str, key: &str) -> Option<String>
     Some(lines.concat())
 }
 
-/// Returns the last line of an application. The parser reports the start of the next node as the
-/// end of a block, so the last line comes from the last value.
-fn last_line(text: &str, node: &YamlNode) -> usize {
-    let is_flow = text.chars().nth(node.span.start) == Some('{');
-    if is_flow {
-        return node.last_line;
+/// Returns the last line of a value. The parser reports the start of the next node as the end of a
+/// block, so the last line of a block comes from its last value.
+pub(super) fn end_line(text: &str, node: &YamlNode) -> usize {
+    match &node.kind {
+        NodeKind::Scalar(_, Style::Literal | Style::Folded) => node.last_line - 1,
+        NodeKind::List(items) if !is_flow(text, node) => {
+            items.iter().map(|item| end_line(text, item)).max().unwrap_or(node.line)
+        }
+        NodeKind::Mapping(members) if !is_flow(text, node) => {
+            let ends = members.iter().map(|it| end_line(text, &it.value).max(it.name.line));
+            ends.max().unwrap_or(node.line)
+        }
+        _ => node.last_line,
     }
-    let ends = node.members().iter().map(|member| match &member.value.kind {
-        NodeKind::Scalar(_, Style::Literal | Style::Folded) => member.value.last_line - 1,
-        _ => member.value.last_line.max(member.name.line),
-    });
-    ends.max().unwrap_or(node.line)
+}
+
+/// Returns true if a list or mapping is in brackets. The parser reports the first item as the start of a
+/// list that is not indented.
+pub(super) fn is_flow(text: &str, node: &YamlNode) -> bool {
+    let bracket = match node.kind {
+        NodeKind::List(_) => '[',
+        NodeKind::Mapping(_) => '{',
+        NodeKind::Scalar(..) | NodeKind::Alias => return false,
+    };
+    text.chars().nth(node.span.start) == Some(bracket)
+}
+
+/// Returns the byte at which a character begins, or the end of the text.
+pub(super) fn byte_at(text: &str, characters: usize) -> Option<usize> {
+    text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(characters)
 }
 
 #[cfg(test)]

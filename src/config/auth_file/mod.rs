@@ -5,7 +5,13 @@
 mod api_rights;
 mod check;
 pub(super) mod edit;
+pub(super) mod edit_secrets;
+mod expiry;
 mod scalar;
+mod secret_sources;
+#[cfg(test)]
+mod secret_tests;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -15,6 +21,8 @@ mod violation;
 use std::path::{Path, PathBuf};
 
 use self::check::{CheckedFile, NamedSchema};
+pub(super) use self::secret_sources::SecretReading;
+use self::secrets::NamedSecret;
 use self::tree::Broken;
 use self::violation::{AuthFileViolation, Severity};
 use super::diagnostic::{Diagnostic, Problem, ValueLocation};
@@ -50,7 +58,7 @@ pub(super) enum FileNeed {
 pub(super) struct InvalidAuthFile;
 
 /// Reads and checks a file.
-pub(super) fn load(path: &Path, wanted: FileNeed) -> Read {
+pub(super) fn load(path: &Path, wanted: FileNeed, with: SecretReading<'_>) -> Read {
     let shown = path.display();
     let alone = |what: String, right: &str| {
         let fault = Problem::new(what, right);
@@ -76,10 +84,8 @@ pub(super) fn load(path: &Path, wanted: FileNeed) -> Read {
     };
     let (mut read, named) = checked(path, &text);
     take_schemas(&mut read, path, &named.schemas);
-    for AuthFileViolation { line, name, fault, .. } in named.weak {
-        let place = ValueLocation::Line(path.to_owned(), line.unwrap_or(1));
-        read.warnings.push(Diagnostic::new(place, &name, fault));
-    }
+    secret_sources::take(&mut read, path, &named.secrets, with);
+    read.warnings.truncate(SHOWN_MAX);
     // The secrets of the shipped example are public, which is reported elsewhere.
     let is_example =
         read.applications.as_ref().is_some_and(|all| all.with_public_secret().is_some());
@@ -88,22 +94,24 @@ pub(super) fn load(path: &Path, wanted: FileNeed) -> Read {
     read
 }
 
-/// Returns the schema files that a file names, including missing ones.
-pub(super) fn schema_files(path: &Path) -> Vec<PathBuf> {
+/// Returns the files that a file names, with schemas and secrets, including missing ones.
+pub(super) fn named_files(path: &Path) -> Vec<PathBuf> {
     let text = read(path).unwrap_or_default();
     let (_, named) = checked(path, &text);
-    named.schemas.iter().map(|schema| beside(path, &schema.file)).collect()
+    let mut files = secret_sources::files(path, &named.secrets);
+    files.extend(named.schemas.iter().map(|schema| beside(path, schema.file.as_ref())));
+    files
 }
 
 /// Resolves a path relative to the folder of the file that names it.
-fn beside(path: &Path, file: &str) -> PathBuf {
+fn beside(path: &Path, file: &Path) -> PathBuf {
     path.parent().unwrap_or_else(|| Path::new("")).join(file)
 }
 
 /// Reads the schemas of the applications.
 fn take_schemas(read: &mut Read, path: &Path, schemas: &[NamedSchema]) {
     for NamedSchema { at, line, file } in schemas {
-        match load_schema(&beside(path, file)) {
+        match load_schema(&beside(path, file.as_ref())) {
             Ok(schema) => {
                 let list = read.applications.iter_mut().flat_map(|all| &mut all.list);
                 list.skip(*at).take(1).for_each(|it| it.schema = Some(schema.clone()));
@@ -120,7 +128,7 @@ fn take_schemas(read: &mut Read, path: &Path, schemas: &[NamedSchema]) {
     }
 }
 
-/// Checks the text of a file, without the schema files.
+/// Checks the text of a file, without the files and variables that it names.
 pub(super) fn check_text(path: &Path, text: &str) -> Read {
     checked(path, text).0
 }
@@ -129,8 +137,7 @@ pub(super) fn check_text(path: &Path, text: &str) -> Read {
 #[derive(Default)]
 struct OtherNames {
     schemas: Vec<NamedSchema>,
-    /// Warnings about weak secrets.
-    weak: Vec<AuthFileViolation>,
+    secrets: Vec<NamedSecret>,
 }
 
 /// Like [`check_text`], with the additional results.
@@ -150,9 +157,8 @@ fn checked(path: &Path, text: &str) -> (Read, OtherNames) {
             return (Read { findings: vec![finding], ..Read::default() }, OtherNames::default());
         }
     };
-    let CheckedFile { applications, mut violations, schemas, mut weak } =
+    let CheckedFile { applications, mut violations, schemas, secrets } =
         check::check(root.as_ref());
-    weak.truncate(SHOWN_MAX);
     // Errors come first, so that many warnings cannot hide an error.
     violations.sort_by_key(|violation| violation.severity == Severity::Warning);
     let is_error = |violation: &&AuthFileViolation| violation.severity == Severity::Error;
@@ -176,7 +182,7 @@ fn checked(path: &Path, text: &str) -> (Read, OtherNames) {
     if errors == 0 {
         read.applications = Some(applications);
     }
-    (read, OtherNames { schemas, weak })
+    (read, OtherNames { schemas, secrets })
 }
 
 /// Returns the column of the first application, from 0, if each application has lines of its own.

@@ -21,7 +21,7 @@ fn gomoobs_file_is_read_as_it_is() {
     let applications = read.applications.unwrap();
     let [one, two] = applications.list.as_slice() else { panic!("{applications:?}") };
     assert_eq!(
-        (one.key.as_str(), one.secret.expose(), one.authorize_open),
+        (one.key.as_str(), one.secrets[0].secret.expose(), one.authorize_open),
         ("application1", "s1", true)
     );
     assert!(!two.authorize_open && !two.client_publish && two.tenant.is_none());
@@ -45,7 +45,10 @@ fn members_of_ours_are_read_and_numbers_are_warned_about() {
     );
     let applications = read.applications.unwrap();
     assert_eq!(applications.list[0].tenant.as_deref(), Some("shop"));
-    assert_eq!((applications.list[0].secret.expose(), applications.anonymous), ("8", Some(0)));
+    assert_eq!(
+        (applications.list[0].secrets[0].secret.expose(), applications.anonymous),
+        ("8", Some(0))
+    );
 }
 
 #[test]
@@ -160,7 +163,7 @@ fn an_ambiguous_number_is_refused_and_others_are_kept_as_written() {
     let text = "anonymous: 16\napplications:\n- {key: 16, secret: -12, authorizeOpen: true}\n";
     let applications = read(text).applications.unwrap();
     assert_eq!((applications.list[0].key.as_str(), applications.anonymous), ("16", Some(0)));
-    assert_eq!(applications.list[0].secret.expose(), "-12");
+    assert_eq!(applications.list[0].secrets[0].secret.expose(), "-12");
     let text = "applications:\n- {key: 0x10, secret: 1e3, authorizeOpen: true}\n";
     assert_eq!(
         shown(&read(text).findings),
@@ -199,7 +202,7 @@ fn a_member_that_is_not_known_is_refused_with_the_one_that_was_meant() {
         ("ten\u{430}nt: one", "did you mean `tenant`?"),
         ("client_publish: false", "did you mean `clientPublish`?"),
         ("shema: x", "did you mean `schema`?"),
-        ("color: red", "remove it: the members are key, secret, authorizeOpen"),
+        ("color: red", "remove it: the members are key, secret, secrets, authorizeOpen"),
         ("7: red", "remove it: the members are"),
         ("~: red", "remove it: the members are"),
         ("limits:\n  tenant: one", "remove it: the members are"),

@@ -5,6 +5,9 @@ use super::scalar::{Meaning, meaning};
 use super::tree::{NodeKind, Style, YamlNode};
 use super::violation::FindingSubject;
 
+/// Members that hold a secret, which may be longer than a name.
+const SECRETS: [&str; 2] = ["secret", "value"];
+
 impl CheckedFile {
     /// Returns a member that must be a text. A whole number is accepted as it is written, with a
     /// warning, because PHP compares it as a number.
@@ -32,7 +35,7 @@ impl CheckedFile {
             self.error(about, "is empty", right);
             return None;
         }
-        if name != "secret" && text.len() > NAME_BYTES_MAX {
+        if !SECRETS.contains(&name) && text.len() > NAME_BYTES_MAX {
             let what = format!("has {} bytes", text.len());
             self.error(about, what, format!("use {NAME_BYTES_MAX} at most"));
         }

@@ -6,7 +6,7 @@ use super::auth_file::InvalidAuthFile;
 use super::diagnostic::{Diagnostic, Diagnostics, ValueLocation, visible};
 use super::resolve::Exposure;
 use super::{Config, ConfigKey, EffectiveValues, KEYS, Loaded, LogSettings, TlsSettings};
-use crate::auth::Applications;
+use crate::auth::{Application, ApplicationSecret, Applications, OWN_SECRET};
 
 /// A valid reload.
 #[derive(Clone, Debug)]
@@ -143,11 +143,15 @@ fn applications(
             Some(old) if old != application => tell(format!(
                 "application `{key}`: {}",
                 differences(&[
-                    ("secret", old.secret != application.secret),
+                    ("secret", secret(old) != secret(application)),
+                    ("secrets", !more_secrets(old).eq(more_secrets(application))),
                     ("authorizeOpen", old.authorize_open != application.authorize_open),
                     ("clientPublish", old.client_publish != application.client_publish),
                     ("tenant", old.tenant != application.tenant),
                     ("schema", old.schema != application.schema),
+                    ("permissions", old.api.permissions != application.api.permissions),
+                    ("authMethods", old.api.methods != application.api.methods),
+                    ("maxRecipients", old.api.max_recipients != application.api.max_recipients),
                 ])
             )),
             Some(_) => {}
@@ -166,6 +170,16 @@ fn applications(
     if old != new {
         tell(format!("anonymous: {old} -> {new}"));
     }
+}
+
+/// The secret of the member `secret`.
+fn secret(application: &Application) -> Option<&ApplicationSecret> {
+    application.secrets.iter().find(|one| one.id == OWN_SECRET)
+}
+
+/// The secrets of the member `secrets`.
+fn more_secrets(application: &Application) -> impl Iterator<Item = &ApplicationSecret> {
+    application.secrets.iter().filter(|one| one.id != OWN_SECRET)
 }
 
 fn differences(members: &[(&str, bool)]) -> String {

@@ -18,7 +18,7 @@ fn said(former: &Loaded, fresh: Loaded) -> Vec<String> {
 fn application(key: &str, secret: &str) -> Application {
     Application {
         key: key.to_owned(),
-        secret: Secret::new(secret.to_owned()),
+        secrets: vec![ApplicationSecret::own(Secret::new(secret.to_owned()))],
         authorize_open: true,
         client_publish: false,
         tenant: None,

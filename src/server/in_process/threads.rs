@@ -18,7 +18,8 @@ use crate::link::transport::{Transport, memory_pair};
 use crate::resource::ResourceFactories;
 use crate::supervisor::Bootstrap;
 use crate::supervisor::lifecycle::{Action, ChildId, ProcessTable};
-use crate::types::{ConfigNumber, Generation, WorkerIncarnation};
+use crate::telemetry::unix_seconds;
+use crate::types::{Generation, WorkerIncarnation};
 use crate::worker;
 
 /// State of the supervising thread.
@@ -55,6 +56,7 @@ impl Threads {
                 self.processes.request_shutdown(now(), &mut self.effects);
             }
             self.receive_events();
+            self.expire_secrets();
             self.processes.proceed(now(), &mut self.effects);
         }
     }
@@ -117,7 +119,8 @@ impl Threads {
 
     fn try_start(&self, child: ChildId) -> io::Result<Running> {
         let builder = thread::Builder::new().name(child.to_string());
-        let configure = ControlMessage::configure(ConfigNumber(1), self.prepared.json_for(child));
+        let configure =
+            ControlMessage::configure(self.prepared.number, self.prepared.json_for(child));
         match child {
             ChildId::Api(generation) => {
                 let (mut end, control) = memory_control()?;
@@ -145,6 +148,15 @@ impl Threads {
                 let run = move || worker::run(seat, Box::new(control), &own);
                 Ok(Running { end, thread: builder.spawn(run)? })
             }
+        }
+    }
+
+    /// Takes secrets away that have expired; see the supervisor of processes.
+    fn expire_secrets(&mut self) {
+        let Some(number) = self.prepared.expire(unix_seconds()) else { return };
+        for child in self.roles.keys().copied().collect::<Vec<_>>() {
+            let json = self.prepared.json_for(child);
+            self.send(child, ControlMessage::configure(number, json));
         }
     }
 

@@ -27,7 +27,7 @@ use super::{Bootstrap, StartError, keep_memory_private, notify, raise_descriptor
 use crate::config;
 use crate::config::Loaded;
 use crate::link::control::{ChildEvent, ControlMessage};
-use crate::telemetry::{LogFormat, LogLevel, Sink};
+use crate::telemetry::{LogFormat, LogLevel, Sink, unix_seconds};
 
 /// Maximum queued events and deaths. While the queue is full, the tasks of the children wait.
 const EVENTS_MAX: usize = 1024;
@@ -127,6 +127,7 @@ impl Supervisor {
             }
             supervisor.answer_status();
             supervisor.check_reload();
+            supervisor.expire_secrets();
             supervisor.memory.check(&supervisor.children);
             supervisor.log_level.restore(&supervisor.children);
         }
@@ -135,6 +136,16 @@ impl Supervisor {
         supervisor.children.drain_logs().await;
         tracing::info!(event = "server_stopped", "server stopped");
         Ok(())
+    }
+
+    /// Takes secrets away that have expired. It compares the wall clock in every turn, and liveness
+    /// makes a turn every quarter of a second, so a clock that is set has its effect too.
+    fn expire_secrets(&mut self) {
+        let Some(number) = self.prepared.expire(unix_seconds()) else { return };
+        for child in self.children.members() {
+            let json = self.prepared.json_for(child);
+            self.children.send_message(child, ControlMessage::configure(number, json));
+        }
     }
 
     fn wakes_at(&self) -> Option<Instant> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::error;
 
+use crate::auth::Application;
 use crate::config::{BackendBinding, Config, ResourceBinding};
 use crate::http::HostAllowlist;
 use crate::resource::bloatless::{BloatlessApplication, BloatlessApplications, BloatlessOptions};
@@ -251,7 +252,7 @@ fn route(made: &MadeResource, config: &Config) -> Option<BackendRoute> {
     let backend = made.binding.backend.as_ref()?;
     let applications = config.applications.iter().flat_map(|all| &all.list);
     let known = applications.into_iter().find(|it| it.key == backend.application);
-    let known = known.map(|it| &it.secret).filter(|secret| secret.is_text());
+    let known = known.and_then(Application::signing_secret).filter(|secret| secret.is_text());
     let secret = known.unwrap_or(&backend.secret);
     let settings = TargetSettings {
         resource: made.binding.name.clone(),

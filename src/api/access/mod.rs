@@ -1,16 +1,19 @@
 //! Which application a request speaks for, by the secret that it shows.
 
-use std::collections::HashMap;
+mod api_secret;
 
-use hmac::{Hmac, KeyInit};
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use hyper::HeaderMap;
 use hyper::header::{self, HeaderValue};
-use sha2::Sha256;
 
+use self::api_secret::{ApiSecret, SignatureKey};
 use super::error::{ApiError, ErrorCode};
 use super::signature::{SignedHeaders, SignedTarget};
 use crate::auth::{
-    ApiPermission, ApiRights, Application, Applications, AuthMethods, MessageCheck, SecretDigest,
+    ApiPermission, ApiRights, Application, ApplicationSecret, Applications, AuthMethods,
+    MessageCheck, SecretDigest,
 };
 use crate::types::Tenant;
 
@@ -31,49 +34,37 @@ pub(super) enum ApiAccess {
 /// The applications of auth.yml.
 #[derive(Debug)]
 pub(super) struct KnownApplications {
-    by_key: HashMap<Box<str>, ApiApplication>,
+    /// Each key, with the application once for each of its secrets.
+    by_key: HashMap<Box<str>, Vec<ApiApplication>>,
     /// Key with which signatures for unknown applications are computed, so that they take as long as others.
     unknown_key: SignatureKey,
+    /// Most secrets of one application. As many are compared for each, so that the time does not
+    /// depend on the application.
+    secrets_max: usize,
 }
 
-/// An application, as the API knows it.
+/// An application, as the API knows it, for a request that shows one of its secrets.
 pub(super) struct ApiApplication {
     /// Its name.
     pub(super) key: Box<str>,
     /// The space of its clients.
     pub(super) tenant: Tenant,
     /// What its messages have to fit.
-    pub(super) check: Option<MessageCheck>,
-    /// What it may do.
+    pub(super) check: Option<Rc<MessageCheck>>,
+    /// What it may do with this secret.
     pub(super) rights: ApiRights,
-    secret: SecretDigest,
-    signature_key: SignatureKey,
+    secret: ApiSecret,
 }
 
-/// The key of the signatures of an application.
-struct SignatureKey {
-    hmac: Hmac<Sha256>,
-    /// False for an empty secret, with which anyone could sign.
-    is_secret: bool,
-}
-
-/// Without the key.
-impl std::fmt::Debug for SignatureKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SignatureKey").finish_non_exhaustive()
-    }
-}
-
-impl SignatureKey {
-    fn new(secret: &str) -> Self {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-        let hmac = Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
-        Self { hmac, is_secret: !secret.is_empty() }
-    }
-
-    fn has_signed(&self, signed: &SignedHeaders, target: SignedTarget<'_>) -> bool {
-        signed.is_by(&self.hmac, target) && self.is_secret
-    }
+/// What statistics say about a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SecretUse<'a> {
+    /// Its id in auth.yml.
+    pub(super) id: &'a str,
+    /// Unix seconds of the last request that showed it.
+    pub(super) last_used: Option<u64>,
+    /// Whether it is not accepted any more.
+    pub(super) is_expired: bool,
 }
 
 /// What a request shows besides its body.
@@ -81,6 +72,8 @@ impl SignatureKey {
 pub(super) struct ShownRequest<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) target: SignedTarget<'a>,
+    /// The time, in Unix seconds.
+    pub(super) now: u64,
 }
 
 /// An application for which a request may speak.
@@ -99,23 +92,27 @@ impl std::fmt::Debug for ApiApplication {
 }
 
 impl ApiApplication {
-    fn new(application: &Application) -> Self {
+    /// The application once for each of its secrets.
+    fn all_of(application: &Application) -> Vec<Self> {
         let tenant = application.tenant.as_deref().map(|name| Tenant(name.into()));
-        Self {
+        let tenant = tenant.unwrap_or_else(Tenant::shared);
+        let check = application.schema.as_ref().map(|schema| Rc::new(MessageCheck::new(schema)));
+        let with = |one: &ApplicationSecret| Self {
             key: application.key.as_str().into(),
-            tenant: tenant.unwrap_or_else(Tenant::shared),
-            check: application.schema.as_ref().map(MessageCheck::new),
+            tenant: tenant.clone(),
+            check: check.clone(),
             rights: ApiRights {
+                permissions: application.api.permissions.and(one.permissions),
                 methods: AuthMethods {
                     // Without the text of the secret, nothing can be compared with a signature.
-                    signed: application.api.methods.signed && application.secret.is_text(),
+                    signed: application.api.methods.signed && one.secret.is_text(),
                     ..application.api.methods
                 },
                 ..application.api
             },
-            secret: SecretDigest::of(&application.secret),
-            signature_key: SignatureKey::new(application.secret.expose()),
-        }
+            secret: ApiSecret::new(one),
+        };
+        application.secrets.iter().map(with).collect()
     }
 
     fn open() -> Self {
@@ -124,8 +121,7 @@ impl ApiApplication {
             tenant: Tenant::shared(),
             check: None,
             rights: ApiRights::default(),
-            secret: SecretDigest::NO_SECRET,
-            signature_key: SignatureKey::new(""),
+            secret: ApiSecret::none(),
         }
     }
 
@@ -138,9 +134,10 @@ impl ApiApplication {
         if self.rights.permissions.has(permission) {
             return Ok(());
         }
-        let message = format!("the application has no permission `{}`", permission.name());
+        let name = permission.name();
+        let message = format!("the application, or its secret, has no permission `{name}`");
         let error = ApiError::new(ErrorCode::PermissionDenied, message);
-        Err(error.with_text("permission", permission.name()))
+        Err(error.with_text("permission", name))
     }
 }
 
@@ -150,11 +147,11 @@ impl ApiAccess {
         match applications {
             None => Self::Open(Box::new(ApiApplication::open())),
             Some(applications) => {
-                let entry = |it: &Application| (it.key.as_str().into(), ApiApplication::new(it));
-                Self::Applications(KnownApplications {
-                    by_key: applications.list.iter().map(entry).collect(),
-                    unknown_key: SignatureKey::new(""),
-                })
+                let entry = |it: &Application| (it.key.as_str().into(), ApiApplication::all_of(it));
+                let by_key: HashMap<_, _> = applications.list.iter().map(entry).collect();
+                let secrets_max = by_key.values().map(Vec::len).max().unwrap_or_default();
+                let unknown_key = SignatureKey::new("");
+                Self::Applications(KnownApplications { by_key, unknown_key, secrets_max })
             }
         }
     }
@@ -175,51 +172,116 @@ impl ApiAccess {
         application: &str,
         shown: ShownRequest<'_>,
     ) -> Result<Authenticated<'_>, ApiError> {
-        let KnownApplications { by_key, unknown_key } = match self {
+        let applications = match self {
             Self::Open(open) if application == OPEN_APPLICATION => {
                 return Ok(Authenticated { application: open, signed: None });
             }
             Self::Open(_) => return Err(invalid_credentials()),
             Self::Applications(applications) => applications,
         };
-        let found = by_key.get(application);
         let (signed, secret) = (SignedHeaders::read(shown.headers)?, shown_secret(shown.headers)?);
-        let application = match (&signed, secret) {
+        let found = match (&signed, secret) {
             (Some(_), Some(_)) => return Err(multiple_credentials()),
-            (Some(signed), None) => {
-                let key = found.map_or(unknown_key, |it| &it.signature_key);
-                let has_signed = key.has_signed(signed, shown.target);
-                found
-                    .filter(|it| has_signed && it.rights.methods.signed)
-                    .ok_or_else(invalid_signature)?
+            (Some(signed), None) => applications.proven_by_signature(application, signed, shown)?,
+            (None, Some(secret)) => {
+                applications.proven_by_secret(application, secret, shown.now)?
             }
-            (None, Some(secret)) => proven_by_secret(found, secret)?,
             (None, None) => {
                 let message = "this endpoint needs `Authorization: Bearer SECRET`";
                 return Err(ApiError::new(ErrorCode::MissingCredentials, message));
             }
         };
-        Ok(Authenticated { application, signed })
+        found.secret.last_used.set(Some(shown.now));
+        Ok(Authenticated { application: found, signed })
+    }
+
+    /// The secrets of an application, in the order of the file.
+    #[cfg_attr(not(test), expect(dead_code, reason = "GET /stats shows it"))]
+    pub(super) fn secret_uses(
+        &self,
+        application: &str,
+        now: u64,
+    ) -> impl Iterator<Item = SecretUse<'_>> {
+        let found = match self {
+            Self::Open(_) => None,
+            Self::Applications(applications) => applications.by_key.get(application),
+        };
+        found.into_iter().flatten().map(move |it| SecretUse {
+            id: &it.secret.id,
+            last_used: it.secret.last_used.get(),
+            is_expired: it.secret.is_expired(now),
+        })
+    }
+
+    /// Takes over when secrets were used last under a former configuration.
+    pub(super) fn keep_uses(&self, former: &Self) {
+        let (Self::Applications(now), Self::Applications(former)) = (self, former) else { return };
+        for (key, application) in &now.by_key {
+            let before = former.by_key.get(key).into_iter().flatten();
+            for old in before {
+                let is_it = |new: &&ApiApplication| new.secret.digest.is(old.secret.digest);
+                if let Some(new) = application.iter().find(is_it) {
+                    new.secret.last_used.set(old.secret.last_used.get());
+                }
+            }
+        }
     }
 }
 
-fn proven_by_secret<'a>(
-    found: Option<&'a ApiApplication>,
-    secret: &[u8],
-) -> Result<&'a ApiApplication, ApiError> {
-    let expected = found.map_or(SecretDigest::NO_SECRET, |it| it.secret);
-    let is_it = SecretDigest::of_bytes(secret).is(expected);
-    let found = found.filter(|_| is_it && !secret.is_empty()).ok_or_else(invalid_credentials)?;
-    if found.rights.methods.bearer {
-        return Ok(found);
+impl KnownApplications {
+    fn proven_by_secret(
+        &self,
+        application: &str,
+        secret: &[u8],
+        now: u64,
+    ) -> Result<&ApiApplication, ApiError> {
+        let digest = SecretDigest::of_bytes(secret);
+        let found = self.matching(application, now, |known| {
+            digest.is(known.map_or(SecretDigest::NO_SECRET, |it| it.secret.digest))
+        });
+        let found = found.filter(|_| !secret.is_empty()).ok_or_else(invalid_credentials)?;
+        if found.rights.methods.bearer {
+            return Ok(found);
+        }
+        let message = "this application accepts signed requests only (authMethods)";
+        Err(ApiError::new(ErrorCode::SignatureRequired, message))
     }
-    let message = "this application accepts signed requests only (authMethods)";
-    Err(ApiError::new(ErrorCode::SignatureRequired, message))
-}
 
-fn invalid_signature() -> ApiError {
-    let message = "the signature is not that of this request by a secret of the application";
-    ApiError::new(ErrorCode::InvalidSignature, message)
+    fn proven_by_signature(
+        &self,
+        application: &str,
+        signed: &SignedHeaders,
+        shown: ShownRequest<'_>,
+    ) -> Result<&ApiApplication, ApiError> {
+        let text = signed.text(shown.target);
+        let found = self.matching(application, shown.now, |known| {
+            let key = known.map_or(&self.unknown_key, |it| &it.secret.signature_key);
+            key.has_signed(signed, &text)
+        });
+        found.filter(|it| it.rights.methods.signed).ok_or_else(|| {
+            let message =
+                "the signature is not that of this request by a secret of the application";
+            ApiError::new(ErrorCode::InvalidSignature, message)
+        })
+    }
+
+    /// The application, with the secret that fits what is shown and has not expired. It makes the same
+    /// number of comparisons for each application; one that has no further secret is given none.
+    fn matching(
+        &self,
+        application: &str,
+        now: u64,
+        is_it: impl Fn(Option<&ApiApplication>) -> bool,
+    ) -> Option<&ApiApplication> {
+        let known = self.by_key.get(application).map_or(&[][..], Vec::as_slice);
+        let mut found = None;
+        for at in 0..self.secrets_max.max(1) {
+            let one = known.get(at);
+            let fits = is_it(one);
+            found = one.filter(|it| fits && !it.secret.is_expired(now)).or(found);
+        }
+        found
+    }
 }
 
 fn invalid_credentials() -> ApiError {
@@ -255,7 +317,7 @@ mod tests {
     fn access() -> ApiAccess {
         let application = |key: &str, secret: &str| Application {
             key: key.to_owned(),
-            secret: Secret::new(secret.to_owned()),
+            secrets: vec![ApplicationSecret::own(Secret::new(secret.to_owned()))],
             authorize_open: true,
             client_publish: false,
             tenant: Some(key.to_owned()),
@@ -266,9 +328,11 @@ mod tests {
         ApiAccess::new(Some(&Applications { list, anonymous: None }))
     }
 
+    const NOW: u64 = 1_800_000_000;
+
     fn shown(headers: &HeaderMap) -> ShownRequest<'_> {
         let target = SignedTarget { method: "POST", path: "/", query: "" };
-        ShownRequest { headers, target }
+        ShownRequest { headers, target, now: NOW }
     }
 
     fn code(application: &str, headers: &[(&'static str, &'static str)]) -> &'static str {
@@ -305,40 +369,41 @@ mod tests {
     }
 
     #[test]
+    fn each_secret_counts_until_it_expires_and_its_use_is_noted() {
+        let secret = |id: &str, expires| ApplicationSecret {
+            expires,
+            ..ApplicationSecret::named(id.to_owned(), Secret::new(format!("{id}-text")))
+        };
+        let with = |secrets| {
+            let (key, api) = ("shop".to_owned(), ApiRights::default());
+            let application = Application { key, secrets, api, ..Application::placeholder() };
+            ApiAccess::new(Some(&Applications { list: vec![application], anonymous: None }))
+        };
+        let access = with(vec![secret("own", None), secret("old", Some(NOW + 1))]);
+        let proves = |access: &ApiAccess, text: &str, now| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-api-key", HeaderValue::from_str(text).unwrap());
+            access.authenticate("shop", ShownRequest { now, ..shown(&headers) }).is_ok()
+        };
+        assert!(proves(&access, "own-text", NOW) && proves(&access, "old-text", NOW));
+        assert!(!proves(&access, "old-text", NOW + 1) && !proves(&access, "new-text", NOW));
+        let renewed = with(vec![secret("old", Some(NOW + 1)), secret("new", None)]);
+        renewed.keep_uses(&access);
+        let uses: Vec<_> = renewed.secret_uses("shop", NOW + 1).collect();
+        let expected = [
+            SecretUse { id: "old", last_used: Some(NOW), is_expired: true },
+            SecretUse { id: "new", last_used: None, is_expired: false },
+        ];
+        assert_eq!(uses, expected);
+        assert_eq!(renewed.secret_uses("other", NOW).count(), 0);
+    }
+
+    #[test]
     fn missing_foreign_and_double_credentials_are_distinguished() {
         assert_eq!(code("shop", &[]), "missing_credentials");
         assert_eq!(code("shop", &[("authorization", "Basic czE6czE=")]), "missing_credentials");
         let both = [("authorization", "Bearer s1"), ("x-api-key", "s1")];
         assert_eq!(code("shop", &both), "multiple_credentials");
-    }
-
-    #[test]
-    fn an_empty_secret_signs_nothing() {
-        use hmac::Mac;
-        use sha2::Digest;
-        use std::fmt::Write;
-
-        let target = SignedTarget { method: "POST", path: "/", query: "" };
-        let content = Sha256::digest("").iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").unwrap();
-            text
-        });
-        let verdict = |secret: &str| {
-            let key = SignatureKey::new(secret);
-            let mut mac = key.hmac.clone();
-            mac.update(format!("TAGCAST1\nPOST\n/\n\n1764345600\n12345678\n{content}").as_bytes());
-            let mut signature = "v1=".to_owned();
-            for byte in mac.finalize().into_bytes() {
-                write!(signature, "{byte:02x}").unwrap();
-            }
-            let mut headers = HeaderMap::new();
-            headers.insert("x-tagcast-timestamp", HeaderValue::from_static("1764345600"));
-            headers.insert("x-tagcast-nonce", HeaderValue::from_static("12345678"));
-            headers.insert("x-tagcast-signature", HeaderValue::from_str(&signature).unwrap());
-            key.has_signed(&SignedHeaders::read(&headers).unwrap().unwrap(), target)
-        };
-        assert!(verdict("s1"));
-        assert!(!verdict(""));
     }
 
     #[test]
