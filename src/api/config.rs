@@ -1,12 +1,15 @@
 //! What the API takes from the configuration, in the form in which it uses it.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio_rustls::TlsAcceptor;
 
 use super::access::ApiAccess;
 use super::nonces::SignatureWindow;
 use crate::auth::uuid::Signer;
-use crate::config::Config;
+use crate::config::{ApiAddress, Config, TlsSettings};
 
 /// The settings of the API process.
 #[derive(Debug)]
@@ -27,6 +30,30 @@ pub(super) struct ApiConfig {
     pub(super) is_shared: bool,
     /// The hosts that an open server listens on; requests name one of them, or loopback.
     hosts: Vec<String>,
+    /// TLS of the API's own addresses; none where none of them speaks it.
+    pub(super) tls: Option<ApiTls>,
+}
+
+/// TLS of the API's own addresses.
+#[derive(Clone)]
+pub(super) struct ApiTls {
+    pub(super) acceptor: TlsAcceptor,
+    /// How long a handshake may take.
+    pub(super) within: Duration,
+}
+
+impl ApiTls {
+    fn new(tls: &TlsSettings) -> io::Result<Self> {
+        let acceptor = TlsAcceptor::from(Arc::new(tls.server_config()?));
+        Ok(Self { acceptor, within: tls.handshake_timeout })
+    }
+}
+
+/// Without the key.
+impl std::fmt::Debug for ApiTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiTls").field("within", &self.within).finish_non_exhaustive()
+    }
 }
 
 impl ApiConfig {
@@ -39,7 +66,10 @@ impl ApiConfig {
         let key = config.uuid_key.bytes().ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs is missing")
         })?;
-        let hosts = config.listen.iter().map(|address| address.host.to_ascii_lowercase());
+        let own = config.api.addresses.iter().filter_map(ApiAddress::tcp);
+        let hosts =
+            config.listen.iter().chain(own).map(|address| address.host.to_ascii_lowercase());
+        let tls = config.tls.as_ref().map(ApiTls::new).transpose()?;
         Ok(Self {
             access: ApiAccess::new(config.applications.as_ref()),
             signer: Signer::new(&key, config.phpws.uuid),
@@ -56,6 +86,7 @@ impl ApiConfig {
             },
             is_shared: config.api.addresses.is_empty(),
             hosts: hosts.collect(),
+            tls,
         })
     }
 

@@ -8,19 +8,22 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::io::Errno;
 use rustix::net::AddressFamily;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::sleep;
-use tracing::{error, warn};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, warn};
 
+use super::config::ApiTls;
 use super::connection;
-use super::connection::registry::ConnectionOrigin;
+use super::connection::registry::{ConnectionOrigin, RegisteredConnection};
 use super::connection::stream::{ApiSocket, ApiStream};
 use super::state::ApiState;
 use crate::link::control::ApiListener;
 use crate::link::handover::{Handover, HandoverReceiver};
 use crate::reactor::async_waiter::AsyncWaiter;
+use crate::types::Encryption;
 use crate::types::limits::ACCEPT_PAUSE;
 
 /// The tasks that accept connections.
@@ -40,6 +43,8 @@ struct NewConnection {
     origin: ConnectionOrigin,
     head_within: Duration,
     read_before: Bytes,
+    /// The socket still needs a TLS handshake.
+    encryption: Encryption,
 }
 
 impl Intake {
@@ -74,9 +79,9 @@ impl Intake {
     ) -> io::Result<()> {
         let state = Rc::clone(state);
         let task = match kind {
-            ApiListener::Tcp(_) => {
+            ApiListener::Tcp(encryption) => {
                 let listener = TcpListener::from_std(StdTcpListener::from(socket))?;
-                spawn_local(accept_tcp(state, listener))
+                spawn_local(accept_tcp(state, listener, encryption))
             }
             ApiListener::Unix => {
                 let listener = UnixListener::from_std(StdUnixListener::from(socket))?;
@@ -101,6 +106,9 @@ async fn take_handovers(state: Rc<ApiState>, mut receiver: HandoverReceiver, wai
                 if waiter.changed().await.is_err() {
                     return;
                 }
+            }
+            Err(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => {
+                pause_after(&error).await;
             }
             Err(error) => {
                 return error!(event = "api_handover_failed", %error, "the hand-over socket failed");
@@ -129,13 +137,17 @@ fn received(handover: Handover<OwnedFd, Vec<u8>>) -> io::Result<NewConnection> {
         origin: ConnectionOrigin::Shared,
         head_within,
         read_before: bytes.into(),
+        encryption: Encryption::Plain,
     })
 }
 
-async fn accept_tcp(state: Rc<ApiState>, listener: TcpListener) {
+async fn accept_tcp(state: Rc<ApiState>, listener: TcpListener, encryption: Encryption) {
     loop {
         match listener.accept().await {
-            Ok((socket, peer)) => accepted(&state, ApiSocket::Tcp(socket), peer).await,
+            Ok((socket, peer)) => {
+                let socket = ApiSocket::Tcp(socket);
+                accepted(&state, socket, peer, encryption).await;
+            }
             Err(error) => pause_after(&error).await,
         }
     }
@@ -144,7 +156,10 @@ async fn accept_tcp(state: Rc<ApiState>, listener: TcpListener) {
 async fn accept_unix(state: Rc<ApiState>, listener: UnixListener) {
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => accepted(&state, ApiSocket::Unix(socket), NO_PEER).await,
+            Ok((socket, _)) => {
+                let (socket, plain) = (ApiSocket::Unix(socket), Encryption::Plain);
+                accepted(&state, socket, NO_PEER, plain).await;
+            }
             Err(error) => pause_after(&error).await,
         }
     }
@@ -165,23 +180,57 @@ async fn wait_for_room(state: &ApiState) {
     }
 }
 
-async fn accepted(state: &Rc<ApiState>, socket: ApiSocket, peer: SocketAddr) {
+async fn accepted(
+    state: &Rc<ApiState>,
+    socket: ApiSocket,
+    peer: SocketAddr,
+    encryption: Encryption,
+) {
     let head_within = state.config().head_timeout;
     let (origin, read_before) = (ConnectionOrigin::Own, Bytes::new());
-    serve(state, NewConnection { socket, peer, origin, head_within, read_before }).await;
+    let connection = NewConnection { socket, peer, origin, head_within, read_before, encryption };
+    serve(state, connection).await;
 }
 
 /// Serves a connection once there is room for it. Later connections wait in the kernel.
 async fn serve(state: &Rc<ApiState>, connection: NewConnection) {
     wait_for_room(state).await;
-    let NewConnection { socket, peer, origin, head_within, read_before } = connection;
+    let NewConnection { socket, peer, origin, head_within, read_before, encryption } = connection;
     let head_timeout = state.config().head_timeout;
     let registered = state.connections.add(peer, origin, head_within, head_timeout);
-    let stream = ApiStream::new(socket, read_before, registered.activity());
     let state = Rc::clone(state);
     spawn_local(async move {
-        let served = connection::serve(Rc::clone(&state), stream, Rc::clone(&registered));
-        Box::pin(served).await;
+        if let Some(socket) = encrypted(&state, socket, encryption, &registered).await {
+            let stream = ApiStream::new(socket, read_before, registered.activity());
+            let served = connection::serve(Rc::clone(&state), stream, Rc::clone(&registered));
+            Box::pin(served).await;
+        }
         state.connections.remove(&registered);
     });
+}
+
+/// The socket after its TLS handshake, if it needs one; none if that failed or took too long, or if the
+/// place is needed for another connection.
+async fn encrypted(
+    state: &ApiState,
+    socket: ApiSocket,
+    encryption: Encryption,
+    connection: &RegisteredConnection,
+) -> Option<ApiSocket> {
+    let socket = match (socket, encryption) {
+        (ApiSocket::Tcp(socket), Encryption::Tls) => socket,
+        (socket, _) => return Some(socket),
+    };
+    let ApiTls { acceptor, within } = state.config().tls.clone()?;
+    let handshake = tokio::select! {
+        done = timeout(within, acceptor.accept(socket)) => done,
+        () = connection.evicted() => return None,
+    };
+    let why = match handshake {
+        Ok(Ok(socket)) => return Some(ApiSocket::Tls(Box::new(socket))),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it took too long".to_owned(),
+    };
+    debug!(peer = %connection.peer(), why, "TLS handshake of the API failed");
+    None
 }

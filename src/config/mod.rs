@@ -164,7 +164,7 @@ pub fn files(source: &ConfigSources) -> Vec<PathBuf> {
         let named = named.unwrap_or_else(|| Some(files.folder.join(AUTH_FILE)));
         all.extend(named.iter().flat_map(|path| auth_file::named_files(path)));
         all.extend(named);
-        all.extend(resolve::tls_files(&mut given, &files.folder).into_iter().flatten());
+        all.extend(sections::tls::files(&mut given, &files.folder).into_iter().flatten());
     }
     all
 }

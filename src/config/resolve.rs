@@ -1,11 +1,10 @@
 //! Builds the effective configuration from the given values.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::auth_file;
 use super::auth_file::{FileNeed, SecretReading};
-use super::certificate;
 use super::diagnostic::{Problem, ValueLocation, visible};
 use super::env_application;
 use super::layers::ConfigLayers;
@@ -13,9 +12,9 @@ use super::listen::addresses;
 use super::parse;
 use super::parse::{Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::sections::backend::BackendSources;
-use super::sections::{api, bloatless, echo, gomoob, jsauth, legacy, phpws, resource};
+use super::sections::{api, bloatless, echo, gomoob, jsauth, legacy, phpws, resource, tls};
 use super::settings::{
-    Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, TlsSettings, UuidKey,
+    Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, UuidKey,
 };
 use super::{AUTH_FILE, KEYS, ListenAddress, state_beside};
 use crate::auth::{Application, Applications, AuthorizeOpen};
@@ -28,10 +27,8 @@ use crate::types::limits::{
 use crate::types::{Encryption, IpRange, Secret};
 
 const WORKERS: Bounds<usize> = Bounds::new(1, 256);
-const HANDSHAKE: Bounds<Duration> =
+pub(super) const HANDSHAKE: Bounds<Duration> =
     Bounds::new(Duration::from_millis(100), Duration::from_secs(300));
-/// The timeout of phpWebSocketServer.
-const TLS_HANDSHAKE: Duration = Duration::from_secs(3);
 const DRAIN: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(3600));
 const PING: Bounds<Duration> =
     Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
@@ -54,10 +51,10 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
     let applications = env_application::add_to(applications(given, folder), given, folder);
     let exposure = Exposure::of(&applications);
     let mut listen = listen(given, &exposure);
-    let tls = tls(given, folder, &mut listen);
     let known = applications.as_ref().map(Option::as_ref).map_err(|_| ());
     let limits = limits(given);
     let api = api::read(given, folder, limits.max_message, &|address| exposure.check(address));
+    let tls = tls::read(given, folder, &mut listen, &api);
     let resources = resource::read(given, BackendSources { applications: known, folder });
     Config {
         listen,
@@ -212,64 +209,6 @@ fn listen(given: &mut ConfigLayers<'_>, exposure: &Exposure) -> Vec<ListenAddres
     given.read("", "address", checked).unwrap_or_else(default)
 }
 
-/// Reads the certificate if an address uses TLS. With `tls = off` or `proxy` all addresses become
-/// unencrypted.
-fn tls(
-    given: &mut ConfigLayers<'_>,
-    folder: &Path,
-    listen: &mut [ListenAddress],
-) -> Option<TlsSettings> {
-    let mode = given.read("", "tls", choice).unwrap_or(TlsMode::On);
-    let handshake = given.read("", "tlsHandshakeTimeout", |text| duration(text, &HANDSHAKE));
-    let [chain_file, key_file] = tls_files(given, folder);
-    if mode != TlsMode::On {
-        listen.iter_mut().for_each(|address| address.encryption = Encryption::Plain);
-    }
-    let Some(address) = listen.iter().find(|address| address.encryption == Encryption::Tls) else {
-        if chain_file.is_some() && mode == TlsMode::On {
-            let right = "use wss:// in address, or remove it";
-            given.warn("certFile", Problem::new("is not used: no address speaks TLS", right));
-        }
-        return None;
-    };
-    let text = address.text.clone();
-    let (Some(chain_file), Some(key_file)) = (chain_file, key_file) else {
-        let place = given.place("", "address").unwrap_or(ValueLocation::Default);
-        let what = format!("`{}` speaks TLS, but certFile or pkFile is missing", visible(&text));
-        let right = "name both, or set `tls = proxy` when a proxy speaks TLS for the server";
-        given.find_fault(place, "address", Problem::new(what, right));
-        return None;
-    };
-    let chain = match certificate::chain(&chain_file, SystemTime::now()) {
-        Ok(chain) => chain,
-        Err(fault) => return given.find_fault_of("certFile", fault),
-    };
-    for fault in &chain.odd {
-        given.warn("certFile", fault.clone());
-    }
-    if others_can_read(&key_file) {
-        let right = "make it readable only by its owner: chmod 600";
-        given.warn("pkFile", Problem::new("can be read by every user of this machine", right));
-    }
-    let key = match certificate::key(&key_file, &chain) {
-        Ok(key) => key,
-        Err(fault) => return given.find_fault_of("pkFile", fault),
-    };
-    let handshake_timeout = handshake.unwrap_or(TLS_HANDSHAKE);
-    Some(TlsSettings { chain: chain.pem, key, ticket_secret: None, handshake_timeout })
-}
-
-/// Returns the files of the certificate and of its key.
-pub(super) fn tls_files(given: &mut ConfigLayers<'_>, folder: &Path) -> [Option<PathBuf>; 2] {
-    let file = |name| given.read("", name, |text| Ok(path(text, folder))).flatten();
-    ["certFile", "pkFile"].map(file)
-}
-
-fn others_can_read(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
-}
-
 fn workers(given: &mut ConfigLayers<'_>) -> u16 {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let parse = |text: &str| match text.trim() {
@@ -297,7 +236,7 @@ fn log(given: &mut ConfigLayers<'_>, folder: &Path) -> LogSettings {
 }
 
 /// Resolves a path relative to the folder of the ini file.
-fn path(text: &str, folder: &Path) -> Option<PathBuf> {
+pub(super) fn path(text: &str, folder: &Path) -> Option<PathBuf> {
     (!is_absent(text)).then(|| folder.join(text.trim()))
 }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::ListenAddress;
 use super::parse;
-use super::sections::api::ApiSettings;
+use super::sections::api::{ApiAddress, ApiSettings};
 use super::sections::bloatless::BloatlessSettings;
 use super::sections::echo::EchoSettings;
 use super::sections::gomoob::GomoobSettings;
@@ -23,7 +23,9 @@ use super::sections::resource::ResourceBinding;
 use crate::auth::{Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
 use crate::telemetry::{LogFormat, LogLevel};
-use crate::types::{IpRange, Secret, WipedBytes, from_hexadecimal, push_hexadecimal, word_choices};
+use crate::types::{
+    Encryption, IpRange, Secret, WipedBytes, from_hexadecimal, push_hexadecimal, word_choices,
+};
 
 /// The effective configuration from file, variables and flags.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -236,6 +238,9 @@ impl Config {
     #[must_use]
     pub fn for_worker(&self, signing: &BTreeSet<String>, now: u64) -> Self {
         let mut config = self.clone();
+        if self.listen.iter().all(|address| address.encryption == Encryption::Plain) {
+            config.tls = None;
+        }
         for application in config.applications.iter_mut().flat_map(|all| &mut all.list) {
             let signs = signing.contains(&application.key);
             for (at, one) in application.secrets.iter_mut().enumerate() {
@@ -248,11 +253,15 @@ impl Config {
         config
     }
 
-    /// The part of the configuration that the API process needs: the secrets that sign requests, and no key of a
-    /// certificate.
+    /// The part of the configuration that the API process needs: the secrets that sign requests, and the
+    /// key of the certificate only if an address of the API speaks TLS.
     #[must_use]
     pub fn for_api(&self) -> Self {
-        Self { tls: None, resources: Vec::new(), ..self.clone() }
+        let mut addresses = self.api.addresses.iter().filter_map(ApiAddress::tcp);
+        let speaks_tls = addresses.any(|address| address.encryption == Encryption::Tls);
+        let tls = self.tls.as_ref().filter(|_| speaks_tls);
+        let tls = tls.map(|tls| TlsSettings { ticket_secret: None, ..tls.clone() });
+        Self { tls, resources: Vec::new(), ..self.clone() }
     }
 
     /// Returns the keys of the applications whose secrets sign webhook events.

@@ -87,8 +87,8 @@ impl ApiSockets {
     /// Returns the API's own addresses as URLs.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
-        let addresses = self.tcp.iter().flat_map(ListeningSockets::addresses);
-        let tcp = addresses.map(|address| format!("http://{address}"));
+        let addresses = self.tcp.iter().flat_map(ListeningSockets::urls);
+        let tcp = addresses.map(|url| url.replacen("ws", "http", 1));
         tcp.chain(self.unix.iter().map(|socket| format!("unix:{}", socket.path().display())))
             .collect()
     }

@@ -21,6 +21,7 @@
 
 mod admin;
 mod answers;
+mod api_addresses;
 mod api_errors;
 mod api_http;
 mod api_publish;

@@ -138,7 +138,7 @@ impl RegisteredConnection {
     }
 
     /// Waits until the connection must make room.
-    pub(super) async fn evicted(&self) {
+    pub(in crate::api) async fn evicted(&self) {
         loop {
             self.evicted.notified().await;
             // A request that arrived meanwhile is served.

@@ -10,15 +10,18 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep};
+use tokio_rustls::server::TlsStream;
 
 use super::activity::Activity;
 use crate::types::limits::API_WRITE_STALL;
 
-/// A socket of either kind.
+/// A socket of any kind.
 #[derive(Debug)]
 pub(in crate::api) enum ApiSocket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// TLS that this process speaks itself.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// The socket of a connection.
@@ -47,6 +50,7 @@ impl ApiStream {
         match &self.socket {
             ApiSocket::Tcp(socket) => socket.writable().await,
             ApiSocket::Unix(socket) => socket.writable().await,
+            ApiSocket::Tls(socket) => socket.get_ref().0.writable().await,
         }
     }
 
@@ -84,6 +88,7 @@ impl AsyncRead for ApiStream {
         let read = match &mut this.socket {
             ApiSocket::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
             ApiSocket::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+            ApiSocket::Tls(socket) => Pin::new(socket).poll_read(cx, buffer),
         };
         if buffer.filled().len() > before {
             this.activity.on_bytes();
@@ -102,6 +107,7 @@ impl AsyncWrite for ApiStream {
         let written = match &mut this.socket {
             ApiSocket::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
             ApiSocket::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+            ApiSocket::Tls(socket) => Pin::new(socket).poll_write(cx, bytes),
         };
         this.watched(cx, written)
     }
@@ -115,6 +121,7 @@ impl AsyncWrite for ApiStream {
         let written = match &mut this.socket {
             ApiSocket::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
             ApiSocket::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+            ApiSocket::Tls(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
         };
         this.watched(cx, written)
     }
@@ -123,15 +130,21 @@ impl AsyncWrite for ApiStream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A socket holds nothing back.
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = match &mut this.socket {
+            // A socket holds nothing back.
+            ApiSocket::Tcp(_) | ApiSocket::Unix(_) => return Poll::Ready(Ok(())),
+            ApiSocket::Tls(socket) => Pin::new(socket).poll_flush(cx),
+        };
+        this.watched(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().socket {
             ApiSocket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
             ApiSocket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            ApiSocket::Tls(socket) => Pin::new(socket).poll_shutdown(cx),
         }
     }
 }

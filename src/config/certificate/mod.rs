@@ -1,6 +1,7 @@
 //! Reads and checks the certificate and its key at the start, so that TLS does not fail later.
 
 mod kinds;
+mod server_config;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -66,6 +66,9 @@ impl Loaded {
 fn merged(former: &Config, fresh: Config) -> Config {
     let mut phpws = fresh.phpws;
     phpws.uuid = former.phpws.uuid;
+    let mut api = fresh.api;
+    (api.is_on, api.socket_mode) = (former.api.is_on, former.api.socket_mode);
+    api.addresses.clone_from(&former.api.addresses);
     let mut bloatless = fresh.bloatless;
     bloatless.push_socket.clone_from(&former.bloatless.push_socket);
     Config {
@@ -81,6 +84,7 @@ fn merged(former: &Config, fresh: Config) -> Config {
             // Turning TLS on or off needs a restart, like the addresses.
             (before, _) => before.clone(),
         },
+        api,
         phpws,
         bloatless,
         ..fresh

@@ -49,7 +49,8 @@ pub enum ApiAddress {
 
 impl ApiAddress {
     /// The host and port, unless it is a path.
-    fn tcp(&self) -> Option<&ListenAddress> {
+    #[must_use]
+    pub fn tcp(&self) -> Option<&ListenAddress> {
         match self {
             Self::Tcp(address) => Some(address),
             Self::Unix(_) => None,
@@ -64,7 +65,7 @@ const SKEW: Bounds<Duration> = Bounds::new(Duration::ZERO, SIGNATURE_CLOCK_SKEW_
 const CONNECTIONS: Bounds<usize> = Bounds::new(1, 1_000_000);
 /// What fits into an address of the kernel, with the byte after it.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
-const RIGHT: &str = "use `http://host:port`, a port, or `unix:path`";
+const RIGHT: &str = "use `https://host:port`, `http://host:port`, a port, or `unix:path`";
 
 pub(in crate::config) fn read(
     given: &mut ConfigLayers<'_>,
@@ -111,7 +112,7 @@ fn warn_unencrypted(given: &mut ConfigLayers<'_>, addresses: &[ApiAddress]) {
         address.encryption == Encryption::Plain && address.check_loopback("", "").is_err()
     };
     if addresses.iter().filter_map(ApiAddress::tcp).any(is_open) {
-        let right = "listen on loopback or on a unix: socket, and let a proxy speak TLS";
+        let right = "use https://, or listen on loopback or on a unix: socket";
         given.warn("apiAddress", Problem::new("sends secrets unencrypted over the network", right));
     }
 }
@@ -141,21 +142,18 @@ fn address(item: &str, folder: &Path) -> Result<ApiAddress, Problem> {
         }
         return Ok(ApiAddress::Unix(path));
     }
-    let rest = match item.split_once("://") {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-            let right = "use http:// on loopback, and let a proxy speak TLS";
-            return Err(Problem::new("asks for https, which the API does not serve itself", right));
-        }
+    let (encryption, rest) = match item.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Encryption::Plain, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Encryption::Tls, rest),
         Some(_) => return Err(Problem::new("has an unknown scheme", RIGHT)),
-        None => item,
+        None => (Encryption::Plain, item),
     };
     let port = rest.strip_prefix(':').unwrap_or(rest);
     let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let host_and_port = if is_port { format!("127.0.0.1:{port}") } else { rest.to_owned() };
     let parsed = ListenAddress::parse(&format!("tcp://{host_and_port}"));
     let address = parsed.map_err(|fault| Problem::new(fault.what, RIGHT))?;
-    Ok(ApiAddress::Tcp(ListenAddress { text: item.to_owned(), ..address }))
+    Ok(ApiAddress::Tcp(ListenAddress { text: item.to_owned(), encryption, ..address }))
 }
 
 fn mode(text: &str) -> Result<u32, Problem> {
@@ -188,6 +186,9 @@ mod tests {
         ] {
             assert_eq!(host(text), (expected.0.to_owned(), expected.1), "{text}");
         }
+        for (text, encryption) in [("8095", Encryption::Plain), ("https://h:1", Encryption::Tls)] {
+            assert_eq!(read(text).unwrap()[0].tcp().unwrap().encryption, encryption, "{text}");
+        }
         assert_eq!(read("none"), Ok(Vec::new()));
         assert_eq!(read("8095, unix:a").unwrap().len(), 2);
     }
@@ -196,7 +197,8 @@ mod tests {
     fn an_invalid_address_is_refused_with_a_valid_form() {
         for (text, words) in [
             ("ws://h:1", "unknown scheme"),
-            ("https://h:1", "https"),
+            ("wss://h:1", "unknown scheme"),
+            ("https://h", "port"),
             ("http://h/v1", "a path"),
             ("8095, :8095x", "invalid port"),
             ("8095, 8095", "twice"),

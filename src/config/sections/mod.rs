@@ -10,3 +10,4 @@ pub(super) mod jsauth;
 pub(super) mod legacy;
 pub(super) mod phpws;
 pub(super) mod resource;
+pub(super) mod tls;

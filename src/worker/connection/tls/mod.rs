@@ -10,12 +10,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, ServerConnectionData, UnbufferedServerConnection};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
@@ -45,29 +40,15 @@ const MINOR_VERSION_MIN: u8 = 3;
 /// Fatal alert `protocol_version`, in a record that all old versions can read.
 pub(in crate::worker) const TOO_OLD: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
 
-/// Creates the TLS configuration: the certificate, and TLS 1.2 and 1.3. Client certificates are not
-/// requested.
+/// Creates the TLS configuration of a worker: the one of the certificate, with tickets that all workers
+/// know.
 ///
 /// # Errors
 ///
 /// Fails when the certificate is unusable, although the configuration has checked it, or when the
 /// secret of the session tickets is missing, although the supervisor creates it.
 pub(in crate::worker) fn acceptor(tls: &config::TlsSettings) -> io::Result<Arc<ServerConfig>> {
-    let chain = CertificateDer::pem_slice_iter(tls.chain.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(io::Error::other)?;
-    // The key is borrowed, so our copy can be wiped.
-    let der = tls.key_der().ok_or_else(|| io::Error::other("the private key cannot be read"))?;
-    let key = PrivateKeyDer::try_from(der.as_slice()).map_err(io::Error::other)?;
-    let key = any_supported_type(&key).map_err(io::Error::other)?;
-    let certified = SingleCertAndKey::from(CertifiedKey::new(chain, key));
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(certified));
-    // A WebSocket handshake needs HTTP/1.1. A client without ALPN is served too.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let mut config = tls.server_config()?;
     let secret = tls
         .ticket_secret()
         .ok_or_else(|| io::Error::other("the secret of the session tickets is missing"))?;

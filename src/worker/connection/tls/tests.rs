@@ -1,6 +1,7 @@
 //! TLS over memory, with all segmentations of the bytes.
 
 use super::*;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use std::io::{Read, Write};
