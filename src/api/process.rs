@@ -116,6 +116,7 @@ impl ApiProcess {
                 Woken::End => {}
             }
             if let Some(exit) = self.finish_stage() {
+                self.state.log_last_wrong_credentials();
                 return Ok(exit);
             }
         }
@@ -202,7 +203,10 @@ impl ApiProcess {
                 self.report(ChildEvent::Counts { number, counts });
             }
             (CommonCommand::LogLevel { level }, _) => set_level(level),
-            (CommonCommand::Heartbeat, _) => self.report(ChildEvent::Heartbeat),
+            (CommonCommand::Heartbeat, _) => {
+                self.state.log_wrong_credentials();
+                self.report(ChildEvent::Heartbeat);
+            }
         }
     }
 

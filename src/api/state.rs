@@ -14,6 +14,7 @@ use super::connection::registry::ConnectionRegistry;
 use super::nonces::Nonces;
 use super::publisher::ApiPublisher;
 use super::request::RequestIds;
+use crate::telemetry::LogThrottle;
 pub(super) use crate::telemetry::unix_seconds;
 use crate::types::limits::{API_BODIES_BYTES_MAX, API_REQUESTS_MAX};
 use crate::types::{ApiCounts, Pressure, WorkerIncarnation};
@@ -40,8 +41,12 @@ pub(super) struct ApiState {
     pub(super) pressure: Cell<Pressure>,
     pub(super) answered: Cell<u64>,
     pub(super) refused: Cell<u64>,
-    /// Wrong credentials, and when they were logged last.
-    wrong_credentials: Cell<(u64, Option<Instant>)>,
+    started: Instant,
+    wrong_credentials: RefCell<LogThrottle>,
+}
+
+fn warn_of_wrong_credentials(count: u64) {
+    warn!(event = "api_credentials_refused", count, "wrong credentials for the API were refused");
 }
 
 impl ApiState {
@@ -61,7 +66,8 @@ impl ApiState {
             pressure: Cell::new(Pressure::None),
             answered: Cell::new(0),
             refused: Cell::new(0),
-            wrong_credentials: Cell::new((0, None)),
+            started: Instant::now(),
+            wrong_credentials: RefCell::new(LogThrottle::new(1, WRONG_CREDENTIALS_EVERY)),
         }
     }
 
@@ -91,17 +97,23 @@ impl ApiState {
 
     /// Wrong credentials were shown. One line a minute says how often, whatever a client guesses.
     pub(super) fn note_wrong_credentials(&self) {
-        let (count, logged_at) = self.wrong_credentials.get();
-        let is_due = logged_at.is_none_or(|at| at.elapsed() >= WRONG_CREDENTIALS_EVERY);
-        if !is_due {
-            return self.wrong_credentials.set((count + 1, logged_at));
+        if self.wrong_credentials.borrow_mut().admits(self.started.elapsed()) {
+            warn_of_wrong_credentials(1);
         }
-        warn!(
-            event = "api_credentials_refused",
-            count = count + 1,
-            "wrong credentials for the API were refused"
-        );
-        self.wrong_credentials.set((0, Some(Instant::now())));
+    }
+
+    /// Writes the line about wrong credentials that were counted, once its minute is over.
+    pub(super) fn log_wrong_credentials(&self) {
+        if let Some(count) = self.wrong_credentials.borrow_mut().unshown(self.started.elapsed()) {
+            warn_of_wrong_credentials(count);
+        }
+    }
+
+    /// Writes the last line about wrong credentials, before the process exits.
+    pub(super) fn log_last_wrong_credentials(&self) {
+        if let Some(count) = self.wrong_credentials.borrow_mut().take_unshown() {
+            warn_of_wrong_credentials(count);
+        }
     }
 
     /// Whether nothing is under way.

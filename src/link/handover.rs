@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::sockopt::{set_socket_send_buffer_size, set_socket_send_buffer_size_force};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
@@ -107,9 +107,13 @@ impl HandoverReceiver {
     ///
     /// # Errors
     ///
-    /// When the socket is broken.
+    /// EMFILE when the process has no descriptor left: what is queued stays there, so another try after a
+    /// pause loses nothing. Anything else means that the socket is broken.
     pub fn receive(&mut self) -> io::Result<Option<Handover<OwnedFd, Vec<u8>>>> {
         loop {
+            // The kernel drops a descriptor for which there is no room, and takes the message from the queue
+            // all the same. So the room is tried before.
+            drop(fcntl_dupfd_cloexec(&self.socket, 0)?);
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
             let mut ancillary = RecvAncillaryBuffer::new(&mut space);
             let mut slices = [IoSliceMut::new(&mut self.buffer)];
@@ -128,7 +132,11 @@ impl HandoverReceiver {
             if received.bytes == 0 && socket.is_none() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            let is_whole = !received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
+            // Another thread of this process was faster.
+            if received.flags.contains(ReturnFlags::CTRUNC) {
+                return Err(Errno::MFILE.into());
+            }
+            let is_whole = !received.flags.contains(ReturnFlags::TRUNC);
             let message = self.buffer.get(..received.bytes).unwrap_or_default();
             if let (Some(socket), true) = (socket, is_whole)
                 && let Some((header, bytes)) = message.split_first_chunk()

@@ -10,7 +10,6 @@ mod control;
 mod dispatch;
 mod event_loop;
 mod handshake;
-mod log_throttle;
 mod push_socket;
 mod rng;
 mod settings;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use tracing::info;
 
@@ -9,13 +10,14 @@ use crate::http;
 use crate::http::{
     Refusal, RequestHead, effective_address_of, has_members, has_parameter, parameter,
 };
+use crate::telemetry::LogThrottle;
+use crate::types::limits::REJECTION_LINES_PER_SECOND;
 use crate::types::{CloseReason, IpRange};
 use crate::worker::connection::close;
 use crate::worker::connection::tls_failure;
 use crate::worker::connection::{Connection, Phase};
 use crate::worker::context::Context;
 use crate::worker::handshake::legacy;
-use crate::worker::log_throttle::LogThrottle;
 
 /// Most characters of a path or an origin in a log line. Clients choose them.
 const TEXT_CHARACTERS_MAX: usize = 128;
@@ -61,12 +63,19 @@ impl Caller {
 }
 
 /// Rate limit of log lines that clients can cause, per second and kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::worker) struct RefusalLog {
     refusals: LogThrottle,
     tls_failures: LogThrottle,
     /// Serial numbers of connections whose offered subprotocols were all unknown.
     unmet_offers: HashSet<u64>,
+}
+
+impl Default for RefusalLog {
+    fn default() -> Self {
+        let throttle = LogThrottle::new(REJECTION_LINES_PER_SECOND, Duration::from_secs(1));
+        Self { refusals: throttle, tls_failures: throttle, unmet_offers: HashSet::new() }
+    }
 }
 
 impl RefusalLog {
@@ -134,7 +143,7 @@ pub(in crate::worker) fn log_refused(
     status: &str,
     why: &str,
 ) {
-    if !context.refusal_log.refusals.admits(context.clock.now()) {
+    if !context.refusal_log.refusals.admits(context.clock.now().time()) {
         return;
     }
     let trusted = &context.settings.trusted_proxies;
@@ -169,7 +178,7 @@ pub(in crate::worker) fn log_tls_failure(
     connection: &Connection,
     why: &str,
 ) {
-    if !context.refusal_log.tls_failures.admits(context.clock.now()) {
+    if !context.refusal_log.tls_failures.admits(context.clock.now().time()) {
         return;
     }
     let Phase::Head(partial) = &connection.phase else { return };
@@ -216,10 +225,10 @@ pub(in crate::worker) fn take_unmet_offer(
 
 /// Logs how many lines the rate limit suppressed. Called several times per second.
 pub(in crate::worker) fn log_unshown(context: &mut Context) {
-    if let Some(unshown) = context.refusal_log.refusals.unshown(context.clock.now()) {
+    if let Some(unshown) = context.refusal_log.refusals.unshown(context.clock.now().time()) {
         info!(event = "more_handshakes_refused", unshown, "more handshakes were refused");
     }
-    if let Some(unshown) = context.refusal_log.tls_failures.unshown(context.clock.now()) {
+    if let Some(unshown) = context.refusal_log.tls_failures.unshown(context.clock.now().time()) {
         info!(event = "more_tls_handshakes_failed", unshown, "more TLS handshakes failed");
     }
 }
