@@ -11,20 +11,35 @@ const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 pub(super) struct HttpResponses {
     /// Bytes of a head that is not complete.
     head: Vec<u8>,
-    /// Bytes of the current body that have not arrived.
-    body_left: usize,
+    /// Bytes of the current body that have not arrived; none outside of a body.
+    body_left: Option<usize>,
+    /// Bytes of the current body.
+    body: Vec<u8>,
 }
 
 impl HttpResponses {
-    /// Takes the next bytes of the connection.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
+    /// Takes the next bytes of the connection, and passes on each body that is complete.
+    pub(super) fn read(
+        &mut self,
+        bytes: &[u8],
+        mut answered: impl FnMut(&[u8]) -> Result<(), BenchError>,
+    ) -> Result<(), BenchError> {
         let mut rest = bytes;
-        while !rest.is_empty() {
-            let skipped = self.body_left.min(rest.len());
-            self.body_left -= skipped;
-            rest = rest.get(skipped..).unwrap_or_default();
+        loop {
+            if let Some(left) = self.body_left {
+                let (part, after) = rest.split_at(left.min(rest.len()));
+                self.body.extend_from_slice(part);
+                rest = after;
+                if part.len() < left {
+                    self.body_left = Some(left - part.len());
+                    return Ok(());
+                }
+                self.body_left = None;
+                answered(&self.body)?;
+                self.body.clear();
+            }
             if rest.is_empty() {
-                break;
+                return Ok(());
             }
             let known = self.head.len();
             self.head.extend_from_slice(rest);
@@ -34,11 +49,10 @@ impl HttpResponses {
                 return self.check_length();
             };
             let length = end + END_OF_HEAD.len();
-            self.body_left = body_bytes(self.head.get(..end).unwrap_or_default())?;
+            self.body_left = Some(body_bytes(self.head.get(..end).unwrap_or_default())?);
             self.head.clear();
             rest = rest.get(length.saturating_sub(known)..).unwrap_or_default();
         }
-        Ok(())
     }
 
     fn check_length(&self) -> Result<(), BenchError> {
@@ -84,10 +98,16 @@ mod tests {
     fn responses_are_read_however_they_were_cut() {
         for step in 1..TWO.len() {
             let mut responses = HttpResponses::default();
+            let mut bodies = Vec::new();
             for piece in TWO.as_bytes().chunks(step) {
-                responses.read(piece).unwrap();
+                let kept = responses.read(piece, |body| {
+                    bodies.push(body.to_owned());
+                    Ok(())
+                });
+                kept.unwrap();
             }
-            assert_eq!((responses.body_left, responses.head.len()), (0, 0), "{step}");
+            assert_eq!((responses.body_left, responses.head.len()), (None, 0), "{step}");
+            assert_eq!(bodies, [b"hello".to_vec(), Vec::new()], "{step}");
         }
     }
 
@@ -99,10 +119,11 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "`x` is not a length"),
             ("nonsense\r\n\r\n", "nonsense"),
         ] {
-            let error = HttpResponses::default().read(text.as_bytes()).unwrap_err().to_string();
+            let error = HttpResponses::default().read(text.as_bytes(), |_| Ok(()));
+            let error = error.unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
         let endless = vec![b'x'; HEAD_BYTES_MAX + 1];
-        assert!(HttpResponses::default().read(&endless).is_err());
+        assert!(HttpResponses::default().read(&endless, |_| Ok(())).is_err());
     }
 }

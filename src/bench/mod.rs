@@ -5,6 +5,7 @@
 //! processor time of the server, because only those are comparable on a machine with other load.
 //! The generator is one thread with one epoll, pinned to cores that the server does not use.
 
+mod api;
 mod clock;
 mod compare;
 mod connect;
@@ -37,6 +38,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
+pub use self::api::{ApiLoad, ApiReport, FeedbackBeside, api};
 pub use self::compare::{
     CompareCell, ComparePlan, CompareReport, CompareRow, CompareScenario, ComparedServer, compare,
 };

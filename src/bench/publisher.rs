@@ -189,7 +189,7 @@ impl BenchPublisher {
             ReadResult::End => return Err(BenchError::Closed("without a word".to_owned())),
         };
         if let Some(responses) = &mut line.responses {
-            return responses.read(bytes);
+            return responses.read(bytes, |_| Ok(()));
         }
         let (mut pongs, mut closed, mut refused) = (Vec::new(), None, None);
         let target = &line.target;

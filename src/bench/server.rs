@@ -17,7 +17,7 @@ use super::load_sources::Sources;
 use super::process::Tree;
 use super::target::{BenchProtocol, BenchTarget};
 use super::template::{OUTPUT, ServerTemplate, StartedTemplate};
-use crate::client::{ClientCredentials, ClientError, ServerUrl};
+use crate::client::{ApplicationKey, ClientCredentials, ClientError, ServerUrl};
 use crate::types::Encryption;
 
 /// Maximum time until the server accepts the first client.
@@ -46,6 +46,8 @@ pub enum ServerKind {
 pub(super) struct OwnServer {
     child: Child,
     folder: Option<PathBuf>,
+    /// The application of a server with applications, and its secret.
+    application: Option<ApplicationKey>,
     pub(super) target: BenchTarget,
     /// Time from the start of its process to the first accepted client.
     pub(super) started_in: Duration,
@@ -80,9 +82,15 @@ impl OwnServer {
         let started = template.start();
         shares.generator.take()?;
         let StartedTemplate { child, folder, target } = started?;
-        let mut own = Self { child, folder: Some(folder), target, started_in: Duration::ZERO };
+        let (folder, application, started_in) = (Some(folder), None, Duration::ZERO);
+        let mut own = Self { child, folder, application, target, started_in };
         own.await_first_client(&clock).map_err(|error| template.wrong(&error.to_string()))?;
         Ok(own)
+    }
+
+    /// Returns the application of a server with applications, and its secret.
+    pub(super) fn application(&self) -> Option<&ApplicationKey> {
+        self.application.as_ref()
     }
 
     /// Returns the process id of its first process.
@@ -200,7 +208,9 @@ fn start_tagcast(
         url(encryption.scheme(), address)?,
         ClientCredentials { credentials: None, ca },
     )?;
-    Ok(OwnServer { child, folder: Some(folder), target, started_in: Duration::ZERO })
+    let application = Some(ApplicationKey::new(KEY.to_owned(), Some(secret)));
+    let (folder, started_in) = (Some(folder), Duration::ZERO);
+    Ok(OwnServer { child, folder, application, target, started_in })
 }
 
 fn start_floor(writes: Writes) -> Result<OwnServer, BenchError> {
@@ -218,7 +228,8 @@ fn start_floor(writes: Writes) -> Result<OwnServer, BenchError> {
     let address = address.map_err(|_| BenchError::NotStarted("no port".to_owned()))?;
     let target =
         BenchTarget::new(BenchProtocol::Floor, url("ws", address)?, ClientCredentials::default())?;
-    Ok(OwnServer { child, folder: None, target, started_in: Duration::ZERO })
+    let started_in = Duration::ZERO;
+    Ok(OwnServer { child, folder: None, application: None, target, started_in })
 }
 
 fn url(scheme: &str, address: SocketAddr) -> Result<ServerUrl, ClientError> {

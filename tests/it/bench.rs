@@ -53,6 +53,36 @@ fn every_scenario_runs_in_both_dialects_and_in_tls() {
 }
 
 #[test]
+fn requests_to_the_api_are_measured_and_feedback_next_to_them() {
+    for scenario in [
+        &["--connections", "4"][..],
+        &["--connections", "2", "--batch", "10", "--signed", "--tls"],
+        &["--rate", "200", "--payload", "1024", "--feedback-rate", "100"],
+    ] {
+        let (code, report) = bench(&[&["api"], scenario, SHORT].concat());
+        assert_eq!(code, Some(0), "{report}");
+        assert!(report["answers"].as_u64().unwrap() > 10, "{report}");
+        let (answers, publications) =
+            (&report["answers_per_second"], &report["publications_per_second"]);
+        let batch = if scenario.contains(&"--batch") { 10.0 } else { 1.0 };
+        let each = publications.as_f64().unwrap() / answers.as_f64().unwrap();
+        assert!((each - batch).abs() < 1e-9, "{report}");
+        assert!(report["latency_us"]["p50"].as_f64().unwrap() > 0.0, "{report}");
+        let has_feedback = scenario.contains(&"--feedback-rate");
+        assert_eq!(report["feedback"]["is_clean"].as_bool(), has_feedback.then_some(true));
+    }
+    let (code, _) = bench_refused(&["api", "--batch", "101"]);
+    assert_eq!(code, Some(69));
+}
+
+#[track_caller]
+fn bench_refused(arguments: &[&str]) -> (Option<i32>, String) {
+    let Finished { code, text } = run_to_end(&Folder::new(), &[&["bench"], arguments].concat());
+    assert!(text.contains("tagcast bench: "), "{text}");
+    (code, text)
+}
+
+#[test]
 fn idle_connections_and_openings_are_weighed() {
     for (scenario, tls) in [("idle", &[][..]), ("connect", &["--tls"])] {
         let all = [&[scenario, "--clients", "200", "--tags", "2"], tls].concat();

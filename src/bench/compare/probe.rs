@@ -131,7 +131,7 @@ impl Probe<'_> {
             ReadResult::End => return Err(self.template.wrong("the server closed a publisher")),
         };
         if self.target.publishes_by_http() {
-            let read = responses.read(bytes);
+            let read = responses.read(bytes, |_| Ok(()));
             return read.map_err(|error| self.template.wrong(&error.to_string()));
         }
         let (target, mut refused) = (self.target, None);

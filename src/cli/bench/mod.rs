@@ -1,5 +1,6 @@
 //! `tagcast bench`: the load generator.
 
+mod api;
 mod compare;
 mod load_arguments;
 mod placement;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use self::api::ApiArguments;
 use self::compare::CompareArguments;
 use self::load_arguments::{IdleArguments, LoadArguments};
 use self::placement::Output;
@@ -23,6 +25,7 @@ Examples:
   tagcast bench fanout --clients 1000 --in-flight 64 --floor
   tagcast bench groups --clients 10000 --groups 100 --dialect gomoob
   tagcast bench feedback --rate 5000 --fanout-rate 10 --clients 9500
+  tagcast bench api --connections 64 --batch 100
   tagcast bench idle --clients 10000 --tags 1 --tls
   tagcast bench reconnect --clients 10000 --workers 2 --kill worker --jitter 2
   tagcast bench compare benches/compare/tagcast.ini benches/compare/nats.ini
@@ -68,6 +71,9 @@ pub(super) enum BenchCommand {
     #[command(after_help = "Example: tagcast bench compare benches/compare/tagcast.ini \
                             benches/compare/nats.ini --floor")]
     Compare(CompareArguments),
+    /// Measure requests to the HTTP API.
+    #[command(after_help = "Example: tagcast bench api --connections 64 --signed")]
+    Api(ApiArguments),
     /// Measure the index alone, with a million clients.
     #[command(after_help = "Example: tagcast bench index")]
     Index(Output),
@@ -131,6 +137,7 @@ fn run_scenario(command: &BenchCommand) -> Result<ExitCode, BenchError> {
         BenchCommand::Connect(arguments) => arguments.run("connect"),
         BenchCommand::Reconnect(plan) => plan.run(),
         BenchCommand::Compare(plan) => plan.run(),
+        BenchCommand::Api(plan) => plan.run(),
         BenchCommand::Index(output) => {
             let report = bench::index()?;
             let server = "the index alone".to_owned();
