@@ -22,7 +22,7 @@ pub struct AdminCall {
 #[derive(Debug)]
 pub enum AdminError {
     /// No server is running with this state folder.
-    NobodyThere {
+    NotRunning {
         /// The state folder.
         folder: PathBuf,
     },
@@ -52,7 +52,7 @@ pub fn ask(folder: &Path, request: AdminRequest) -> Result<AdminCall, AdminError
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
             ) =>
         {
-            return Err(AdminError::NobodyThere { folder });
+            return Err(AdminError::NotRunning { folder });
         }
         Err(error) => return Err(AdminError::Refused { folder, error }),
     };
@@ -103,7 +103,7 @@ impl AdminError {
 impl fmt::Display for AdminError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NobodyThere { folder } => write!(
+            Self::NotRunning { folder } => write!(
                 f,
                 "no server is running with the state folder {}; -i FILE names the configuration \
                  of another one",

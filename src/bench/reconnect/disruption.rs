@@ -31,7 +31,7 @@ pub(super) struct DisruptionAim {
 
 /// A disruption that has started.
 #[derive(Debug)]
-pub(super) enum BegunDisruption {
+pub(super) enum RunningDisruption {
     /// This worker was killed.
     KilledWorker(Tree),
     /// These processes, all of the server, were killed.
@@ -71,22 +71,22 @@ impl Disruption {
         self,
         aim: DisruptionAim,
         server: &OwnServer,
-    ) -> Result<BegunDisruption, BenchError> {
+    ) -> Result<RunningDisruption, BenchError> {
         match self {
             Self::Worker => {
                 let worker = Tree::only(aim.worker);
                 worker.kill();
-                Ok(BegunDisruption::KilledWorker(worker))
+                Ok(RunningDisruption::KilledWorker(worker))
             }
             Self::Server => {
                 let tree = Tree::of(server.pid());
                 tree.kill();
-                Ok(BegunDisruption::KilledServer(tree))
+                Ok(RunningDisruption::KilledServer(tree))
             }
             Self::Rolling => {
                 let mut command = server.command(&["restart-workers"])?;
                 let command = command.stdout(Stdio::null()).spawn();
-                Ok(BegunDisruption::Command(command.at("starting `tagcast restart-workers`")?))
+                Ok(RunningDisruption::Command(command.at("starting `tagcast restart-workers`")?))
             }
         }
     }
@@ -106,7 +106,7 @@ fn connections_of_workers(server: &OwnServer) -> Result<Vec<(u32, u64)>, BenchEr
     Ok(processes.iter().filter_map(worker).collect())
 }
 
-impl BegunDisruption {
+impl RunningDisruption {
     /// Continues the disruption without waiting. Returns true once it is over.
     pub(super) fn is_over(
         &mut self,
