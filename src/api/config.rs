@@ -1,4 +1,4 @@
-//! What the API takes from the configuration, in the form in which it uses it.
+//! The settings of the API process, taken from the configuration.
 
 use std::io;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ pub(super) struct ApiConfig {
     pub(super) signer: Signer,
     pub(super) message_bytes_max: usize,
     pub(super) body_bytes_max: usize,
-    /// Values that the prefixes of one expression may scan.
+    /// Maximum values that the prefixes of one expression may scan.
     pub(super) expression_scan: u64,
-    /// How long a request waits for room in the window, and for the broker.
+    /// Maximum time that a request waits for room in the window and for the broker.
     pub(super) timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) head_timeout: Duration,
@@ -28,7 +28,8 @@ pub(super) struct ApiConfig {
     pub(super) signatures: SignatureWindow,
     /// Whether the addresses of the WebSockets serve the API too.
     pub(super) is_shared: bool,
-    /// The hosts that an open server listens on; requests name one of them, or loopback.
+    /// The hosts that an open server listens on. The host of a request must be one of them, or
+    /// loopback.
     hosts: Vec<String>,
     /// TLS of the API's own addresses; none where none of them speaks it.
     pub(super) tls: Option<ApiTls>,
@@ -57,11 +58,11 @@ impl std::fmt::Debug for ApiTls {
 }
 
 impl ApiConfig {
-    /// Takes over what concerns the API.
+    /// Creates the settings from the configuration.
     ///
     /// # Errors
     ///
-    /// When the key of the UUIDs is missing (the supervisor reads or makes it).
+    /// If the key of the UUIDs is missing. The supervisor reads or generates it.
     pub(super) fn of(config: &Config) -> io::Result<Self> {
         let key = config.uuid_key.bytes().ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs is missing")
@@ -90,8 +91,8 @@ impl ApiConfig {
         })
     }
 
-    /// Whether a request to an open server names this server: a page of another origin whose name was
-    /// bound to this address (DNS rebinding) does not.
+    /// Returns true if a request to an open server names this server. A page of another origin
+    /// whose name was bound to this address (DNS rebinding) does not.
     pub(super) fn is_own_host(&self, host: &str) -> bool {
         let name = match host.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! What a request is refused with: a stable code, a text for people, and what a program needs.
+//! Errors of requests: a stable code, a text for people, and members for programs.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use hyper::StatusCode;
 
 use crate::json;
 
-/// How much of what was sent an error repeats, in bytes.
+/// Maximum bytes of the input that an error quotes.
 const SHOWN_BYTES_MAX: usize = 24;
 
 macro_rules! error_codes {
@@ -22,18 +22,18 @@ macro_rules! error_codes {
         }
 
         impl ErrorCode {
-            /// All of them.
+            /// All codes.
             #[cfg(test)]
             pub(super) const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// As it is written.
+            /// Returns the code as text.
             pub(super) const fn text(self) -> &'static str {
                 match self {
                     $(Self::$name => $code,)+
                 }
             }
 
-            /// The status that it comes with.
+            /// Returns the HTTP status of the code.
             pub(super) const fn status(self) -> u16 {
                 match self {
                     $(Self::$name => $status,)+
@@ -83,7 +83,7 @@ error_codes! {
     BrokerUnavailable = "broker_unavailable", 503;
 }
 
-/// A request that is refused.
+/// The error of a refused request.
 #[derive(Debug)]
 pub(super) struct ApiError(Box<ErrorBody>);
 
@@ -91,14 +91,14 @@ pub(super) struct ApiError(Box<ErrorBody>);
 struct ErrorBody {
     code: ErrorCode,
     message: String,
-    /// More members, as JSON with a comma before each.
+    /// Additional members as JSON, each after a comma.
     members: String,
     retry_after: Option<Duration>,
     allow: Option<&'static str>,
 }
 
 impl ApiError {
-    /// A refusal with a text for people.
+    /// Creates an error with a text for people.
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let retry_after = (code.status() == 503).then_some(Duration::from_secs(1));
         let message = message.into();
@@ -111,12 +111,12 @@ impl ApiError {
         }))
     }
 
-    /// The same about one place of the body, as a JSON pointer.
+    /// Creates an error about one place of the body, given as a JSON pointer.
     pub(super) fn at(code: ErrorCode, at: &str, message: impl Into<String>) -> Self {
         Self::new(code, message).with_text("at", at)
     }
 
-    /// A number that a setting bounds.
+    /// Creates the error for a number above the limit of a setting.
     pub(super) fn over_limit(what: &str, found: u64, limit: u64, setting: &'static str) -> Self {
         let message = format!("{what} has {found} bytes, the limit is {limit} ({setting})");
         let error = Self::new(ErrorCode::PayloadTooLarge, message);
@@ -131,36 +131,36 @@ impl ApiError {
         error
     }
 
-    /// One more member, a text.
+    /// Adds a text member.
     pub(super) fn with_text(mut self, name: &str, text: &str) -> Self {
         let _written = write!(self.0.members, ",\"{name}\":");
         json::push_text(text, &mut self.0.members);
         self
     }
 
-    /// One more member, a number.
+    /// Adds a number member.
     pub(super) fn with_number(mut self, name: &str, number: u64) -> Self {
         let _written = write!(self.0.members, ",\"{name}\":{number}");
         self
     }
 
-    /// When the request may be sent again, in seconds.
+    /// Adds the time after which the request may be sent again.
     pub(super) fn retry_after(mut self, seconds: u64) -> Self {
         self.0.retry_after = Some(Duration::from_secs(seconds));
         self.with_number("retry_after_ms", seconds.saturating_mul(1000))
     }
 
-    /// Its code.
+    /// Returns the code.
     pub(super) fn code(&self) -> ErrorCode {
         self.0.code
     }
 
-    /// The status of the answer.
+    /// Returns the status of the answer.
     pub(super) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// When the request may be sent again, in whole seconds, rounded up.
+    /// Returns the time after which the request may be sent again, in whole seconds, rounded up.
     pub(super) fn retry_after_seconds(&self) -> Option<u64> {
         self.0.retry_after.map(|after| after.as_millis().div_ceil(1000).max(1))?.try_into().ok()
     }
@@ -170,12 +170,12 @@ impl ApiError {
         self.0.allow
     }
 
-    /// The answer, as JSON.
+    /// Returns the answer as JSON.
     pub(super) fn json(&self, request_id: Option<&str>) -> String {
         format!("{{{}}}", self.members(request_id))
     }
 
-    /// The member `error` of an answer.
+    /// Returns the member `error` of an answer.
     pub(super) fn members(&self, request_id: Option<&str>) -> String {
         let ErrorBody { code, message, members, .. } = &*self.0;
         let mut text = format!("\"error\":{{\"code\":\"{}\",\"message\":", code.text());
@@ -190,7 +190,7 @@ impl ApiError {
     }
 }
 
-/// A part of what was sent, as an error may repeat it.
+/// Returns a part of the input in the form that an error may quote.
 pub(super) fn shown(text: &str) -> &str {
     text.get(..text.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or_default()
 }

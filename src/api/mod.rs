@@ -1,4 +1,4 @@
-//! The HTTP API for backends: one process that serves HTTP for all workers.
+//! The HTTP API for backends: one process serves HTTP for all workers.
 //!
 //! It has a link to the broker, as a worker does: its publications have a source, numbers, a window
 //! and acknowledgements. It has no clients. One thread runs tokio and shares nothing.

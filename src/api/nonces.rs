@@ -26,7 +26,7 @@ pub(super) struct Nonces {
 pub(super) struct Nonce(NonceDigest);
 
 impl Nonce {
-    /// The nonce of a request for an application.
+    /// Creates the digest of a nonce and its application.
     pub(super) fn new(application: &str, nonce: &str) -> Self {
         let digest = Sha256::new().chain_update(application).chain_update([0]).chain_update(nonce);
         let [digest @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
@@ -35,7 +35,7 @@ impl Nonce {
     }
 }
 
-/// How far a request may be from the server's clock, in seconds.
+/// Maximum difference between the time of a request and the server's clock, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SignatureWindow {
     pub(super) past: u64,

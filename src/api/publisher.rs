@@ -17,14 +17,14 @@ use crate::reactor::async_waiter::AsyncWaiter;
 use crate::types::limits::READ_BYTES;
 use crate::types::{Address, Generation, Number, PayloadForm, Slot, Tenant, WorkerIncarnation};
 
-/// What the broker has counted, once every link has taken the publication (rule L5).
+/// The counts of the broker, after every link has accepted the publication (rule L5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reached {
-    /// Clients that the address named.
+    /// Clients that the address matched.
     pub(super) clients: u64,
-    /// Workers that they are on.
+    /// Workers that hold these clients.
     pub(super) workers: u32,
-    /// Not zero if an expression scans so many values that it was not evaluated.
+    /// Nonzero if an expression was not evaluated because it would scan too many values.
     pub(super) scan_values: u64,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Reached {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoRoom;
 
-/// What is published.
+/// The content of a publication.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ApiPublication<'a> {
     pub(super) tenant: &'a Tenant,
@@ -46,28 +46,28 @@ pub(super) struct ApiPublication<'a> {
 pub(super) struct ApiPublisher {
     source: WorkerIncarnation,
     state: RefCell<PublisherState>,
-    /// Something is to be written to the link.
+    /// Signals that the link has output to write.
     wake: Notify,
-    /// The window has room again.
+    /// Signals that the window has room again.
     room: Notify,
 }
 
 #[derive(Debug)]
 struct PublisherState {
     client: BrokerClient,
-    /// Requests that wait for a count, in the order of their publications; the window bounds them.
+    /// Requests that wait for a count, in the order of their publications. The window limits them.
     waiting: VecDeque<(Number, oneshot::Sender<Reached>)>,
     scratch: Box<[u8]>,
 }
 
-/// A publication that was taken over. Its count comes when the broker has acknowledged it.
+/// A publication that was accepted. Its count arrives with the acknowledgement of the broker.
 #[derive(Debug)]
 pub(super) struct PublicationReceipt(oneshot::Receiver<Reached>);
 
 /// A link that has ended.
 #[derive(Debug)]
 pub(super) struct BrokerLinkLost {
-    /// Which broker was at its other end.
+    /// The broker at its other end.
     pub(super) broker: Generation,
 }
 
@@ -83,16 +83,16 @@ impl ApiPublisher {
         Self { source, state, wake: Notify::new(), room: Notify::new() }
     }
 
-    /// As the broker knows this process.
+    /// The identity of this process for the broker.
     pub(super) fn source(&self) -> WorkerIncarnation {
         self.source
     }
 
-    /// Takes a publication over and does not wait for the broker.
+    /// Accepts a publication without waiting for the broker.
     ///
     /// # Errors
     ///
-    /// When the window has no room for it by this time.
+    /// If the window has no room for it by the deadline.
     pub(super) async fn publish(
         &self,
         publication: ApiPublication<'_>,
@@ -104,12 +104,12 @@ impl ApiPublisher {
         Ok(())
     }
 
-    /// Takes a publication over, and asks the broker for a count. With more recipients than
+    /// Accepts a publication and asks the broker for a count. With more recipients than
     /// `clients_max` it is delivered to none.
     ///
     /// # Errors
     ///
-    /// When the window has no room for it by this time.
+    /// If the window has no room for it by the deadline.
     pub(super) async fn publish_counted(
         &self,
         publication: ApiPublication<'_>,
@@ -151,13 +151,13 @@ impl ApiPublisher {
         self.state.borrow().client.uplink.published()
     }
 
-    /// Publications that the broker has not acknowledged.
+    /// Returns the number of publications that the broker has not acknowledged.
     pub(super) fn unacknowledged(&self) -> u64 {
         self.state.borrow().client.uplink.unacknowledged()
     }
 
-    /// A link to a new broker, which gets what the old one has not acknowledged (rule L6). Returns what
-    /// to wait on.
+    /// Adds the link to a new broker, which gets all publications that the old broker has not
+    /// acknowledged (rule L6). Returns the descriptor to wait on.
     ///
     /// # Errors
     ///
@@ -188,7 +188,7 @@ impl ApiPublisher {
         self.wake.notified().await;
     }
 
-    /// Takes what has come on the link, and writes what there is for the broker.
+    /// Reads the messages of the link and writes pending output.
     pub(super) fn read(&self) -> Option<BrokerLinkLost> {
         let mut lost = None;
         let mut state = self.state.borrow_mut();
@@ -208,7 +208,7 @@ impl ApiPublisher {
         lost
     }
 
-    /// Writes what there is for the broker.
+    /// Writes pending output to the broker.
     pub(super) fn write(&self) {
         self.state.borrow_mut().client.write();
     }
@@ -222,7 +222,7 @@ impl PublisherState {
                 let is_past = |(asked, _): &mut (Number, _)| *asked <= number;
                 while let Some((asked, waiting)) = self.waiting.pop_front_if(is_past) {
                     if asked == number {
-                        // Its request may have stopped waiting.
+                        // The request may no longer wait.
                         let _gone = waiting.send(Reached { clients, workers, scan_values });
                     }
                 }
@@ -246,8 +246,8 @@ impl PublisherState {
 }
 
 impl PublicationReceipt {
-    /// Waits for the count; none if the broker does not acknowledge by this time. The publication is in
-    /// the window all the same, and will be delivered.
+    /// Waits for the count. Returns `None` if the broker does not acknowledge by the deadline. The
+    /// publication stays in the window and will be delivered.
     pub(super) async fn reached(self, until: Instant) -> Option<Reached> {
         timeout_at(until, self.0).await.ok()?.ok()
     }

@@ -1,5 +1,5 @@
-//! From a request to its answer: what is wrong is reported in the order HTTP, route, method, credentials,
-//! body, and what is in it.
+//! Turns a request into its answer. Errors are reported in this order: HTTP, route, method,
+//! credentials, body, content of the body.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -25,10 +25,10 @@ use super::route::{self, ApiRoute, Endpoint};
 use super::signature::{SignedHeaders, SignedTarget};
 use super::state::{ApiState, unix_seconds};
 
-/// Bytes of an id that a client gives to its request.
+/// Maximum bytes of a request id that a client chooses.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
-/// Names requests that have no name of their own.
+/// Generates the ids of requests without an id.
 #[derive(Debug)]
 pub(super) struct RequestIds {
     process: String,
@@ -43,7 +43,7 @@ impl Default for RequestIds {
 }
 
 impl RequestIds {
-    /// The id of a request: its own where it has a usable one.
+    /// Returns the id of a request: its own if that is valid, otherwise a new one.
     fn of(&self, headers: &HeaderMap) -> String {
         let own = headers.get("x-request-id").and_then(|id| id.to_str().ok());
         if let Some(own) = own.filter(|id| is_request_id(id)) {
@@ -92,18 +92,18 @@ pub(super) async fn answer(
     debug!(request = id, %peer, status = answer.status().as_u16(), "request answered");
     state.answered.set(state.answered.get() + 1);
     state.connections.end_request(&connection, config.head_timeout);
-    // What follows a body that was not read cannot be found.
+    // After an unread body the next request cannot be found.
     let is_last =
         version != Version::HTTP_11 || (has_body && !is_body_read.get()) || state.is_draining();
     Ok(answer.into_response(AnswerHead { request_id: &id, version, is_last }))
 }
 
-/// One request, while it is served.
+/// One request that is being served.
 struct ServedRequest<'a> {
     state: &'a ApiState,
     config: &'a ApiConfig,
     origin: ConnectionOrigin,
-    /// Whether the body was read to its end: else the connection cannot be used again.
+    /// Whether the body was read to its end. Otherwise the connection cannot be reused.
     is_body_read: &'a Cell<bool>,
 }
 
@@ -178,7 +178,7 @@ impl ServedRequest<'_> {
         }
     }
 
-    /// Time and nonce of a signed request, before its body is read.
+    /// Checks the time and nonce of a signed request before its body is read.
     fn check_signed(
         &self,
         application: &ApiApplication,
@@ -190,7 +190,7 @@ impl ServedRequest<'_> {
         nonces.check(nonce).map(|()| nonce)
     }
 
-    /// The nonce is spent once the body is the one that was signed, whatever becomes of the request then.
+    /// The nonce is spent once the signed digest matches the body, even if the request fails later.
     fn spend(&self, signed: &SignedHeaders, nonce: Nonce, body: &[u8]) -> Result<(), ApiError> {
         if !signed.is_of(body) {
             let message = "the body has another digest than X-Tagcast-Content-SHA256";
@@ -207,7 +207,8 @@ impl ServedRequest<'_> {
         Ok(body)
     }
 
-    /// Without credentials a page of another origin could reach this server under a name of its own.
+    /// On a server without credentials, a page of another origin could reach it under its own host
+    /// name (DNS rebinding).
     fn check_host(&self, request: &Request<Incoming>) -> Result<(), ApiError> {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         match host.is_none_or(|host| self.config.is_own_host(host)) {
@@ -221,7 +222,7 @@ impl ServedRequest<'_> {
     }
 }
 
-/// The rules of HTTP that hyper leaves to its users.
+/// Checks the rules of HTTP that hyper does not check.
 fn check_http(request: &Request<Incoming>) -> Result<(), ApiError> {
     let bad = |message| Err(ApiError::new(ErrorCode::BadRequest, message));
     let (headers, method) = (request.headers(), request.method());
@@ -261,7 +262,7 @@ fn is_meant_as_websocket(headers: &HeaderMap) -> bool {
         || headers.keys().any(|name| name.as_str().starts_with("sec-websocket-"))
 }
 
-/// A key that was silently ignored would promise what is not done.
+/// Ignoring an idempotency key silently would break its promise.
 fn refuse_idempotency(headers: &HeaderMap) -> Result<(), ApiError> {
     if !headers.contains_key("idempotency-key") {
         return Ok(());

@@ -9,7 +9,7 @@ use super::error::ApiError;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What a request is answered with.
+/// The answer to a request.
 #[derive(Debug)]
 pub(super) struct ApiAnswer {
     status: StatusCode,
@@ -17,24 +17,24 @@ pub(super) struct ApiAnswer {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// What the head of an answer repeats of its request.
+/// The data of a request that the head of its answer depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AnswerHead<'a> {
     /// The id of the request.
     pub(super) request_id: &'a str,
     /// The version of HTTP.
     pub(super) version: Version,
-    /// Whether the connection ends after it.
+    /// Whether the connection closes after the answer.
     pub(super) is_last: bool,
 }
 
 impl ApiAnswer {
-    /// 200 with JSON.
+    /// Creates a 200 response with JSON.
     pub(super) fn ok(body: String) -> Self {
         Self { status: StatusCode::OK, body, headers: Vec::new() }
     }
 
-    /// 202: it was taken over, and nothing is known of it yet.
+    /// Creates a 202 response: the publication was accepted, and its result is not known yet.
     pub(super) fn accepted() -> Self {
         let body = r#"{"accepted":true}"#.to_owned();
         Self { status: StatusCode::ACCEPTED, body, headers: Vec::new() }
@@ -46,7 +46,7 @@ impl ApiAnswer {
         Self { status: StatusCode::NO_CONTENT, body: String::new(), headers: vec![allow] }
     }
 
-    /// An error.
+    /// Creates the response to an error.
     pub(super) fn error(error: &ApiError, request_id: &str) -> Self {
         let mut headers = Vec::new();
         if let Some(seconds) = error.retry_after_seconds() {
@@ -62,12 +62,12 @@ impl ApiAnswer {
         Self { status: error.status(), body: error.json(Some(request_id)), headers }
     }
 
-    /// Its status.
+    /// Returns the status.
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// As hyper sends it.
+    /// Converts the response to the type of hyper.
     pub(super) fn into_response(self, head: AnswerHead<'_>) -> Response<Full<Bytes>> {
         let AnswerHead { request_id, version, is_last } = head;
         let has_body = self.status != StatusCode::NO_CONTENT;

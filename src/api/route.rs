@@ -6,7 +6,7 @@ use hyper::Method;
 
 use super::error::{ApiError, ErrorCode};
 
-/// An endpoint, without what its path names.
+/// An endpoint, without the application and UUID of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     /// `GET /v1/info`
@@ -26,7 +26,7 @@ pub(super) struct ApiRoute<'a> {
     pub(super) endpoint: Endpoint,
     /// The application, decoded; empty where the endpoint is not one of an application.
     pub(super) application: Cow<'a, str>,
-    /// The UUID of a client, decoded; empty where the path has none.
+    /// The decoded UUID of a client. It is empty if the path contains no UUID.
     pub(super) uuid: Cow<'a, str>,
 }
 
@@ -73,12 +73,12 @@ pub(super) fn find(path: &str) -> Result<ApiRoute<'_>, ApiError> {
     Ok(ApiRoute { endpoint, application: decoded(application)?, uuid: decoded(uuid)? })
 }
 
-/// The error about a path that names nothing.
+/// Returns the error for an unknown path.
 pub(super) fn not_found() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no such endpoint")
 }
 
-/// A part of a path, percent-decoded.
+/// Percent-decodes a part of a path.
 fn decoded(part: &str) -> Result<Cow<'_, str>, ApiError> {
     if !part.contains('%') {
         return Ok(Cow::Borrowed(part));

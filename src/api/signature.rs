@@ -13,22 +13,22 @@ const SIGNATURE: &str = "x-tagcast-signature";
 
 const TIMESTAMP_DIGITS_MAX: usize = 12;
 const NONCE_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
-/// The SHA-256 of nothing.
+/// The SHA-256 of an empty body.
 const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// The headers of a signed request, well formed.
+/// The valid signature headers of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SignedHeaders {
-    /// When it was signed, in Unix seconds.
+    /// Time of the signature in Unix seconds.
     pub(super) timestamp: u64,
-    /// What makes it the only one of its kind.
+    /// The nonce, which makes the request unique.
     pub(super) nonce: String,
-    /// The digest of its body, in hexadecimal.
+    /// The digest of the body in hexadecimal.
     content: String,
     signature: [u8; 32],
 }
 
-/// What of a request is signed besides its headers, as it was sent.
+/// The signed parts of a request besides its headers, unchanged from the input.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SignedTarget<'a> {
     pub(super) method: &'a str,
@@ -37,7 +37,7 @@ pub(super) struct SignedTarget<'a> {
 }
 
 impl SignedHeaders {
-    /// Reads the headers; none if the request is not signed.
+    /// Reads the headers. Returns `None` if the request is not signed.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl SignedHeaders {
         format!("TAGCAST1\n{method}\n{path}\n{query}\n{timestamp}\n{nonce}\n{content}")
     }
 
-    /// Whether a body has the digest that was signed.
+    /// Returns true if a body has the signed digest.
     pub(super) fn is_of(&self, body: &[u8]) -> bool {
         let found: [u8; 32] = Sha256::digest(body).into();
         digest(&self.content) == Some(found)
@@ -106,7 +106,7 @@ fn malformed(name: &'static str) -> ApiError {
     ApiError::new(ErrorCode::InvalidHeader, message)
 }
 
-/// 64 hexadecimal digits in lower case.
+/// Checks for 64 lower-case hexadecimal digits.
 fn digest(text: &str) -> Option<[u8; 32]> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let value = |digit: u8| match digit {

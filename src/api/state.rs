@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state that all requests share.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -22,20 +22,20 @@ use crate::types::{ApiCounts, Pressure, WorkerIncarnation};
 /// How often a line is written about wrong credentials.
 const WRONG_CREDENTIALS_EVERY: Duration = Duration::from_secs(60);
 
-/// The API, for its connections.
+/// The state of the API, for its connections.
 #[derive(Debug)]
 pub(super) struct ApiState {
     config: RefCell<Rc<ApiConfig>>,
     pub(super) publisher: ApiPublisher,
     pub(super) connections: ConnectionRegistry,
-    /// One permit for each request that is served.
+    /// One permit for each concurrent request.
     pub(super) requests: Semaphore,
-    /// One permit for each byte of a body.
+    /// One permit for each byte of all bodies.
     pub(super) bodies: Arc<Semaphore>,
     pub(super) request_ids: RequestIds,
-    /// Requests in flight are finished, and no more are accepted.
+    /// True once no more requests are accepted. Pending requests are finished.
     is_draining: Cell<bool>,
-    /// The drain has begun.
+    /// Signals that the drain has started.
     pub(super) drain_begun: Notify,
     pub(super) nonces: RefCell<Nonces>,
     pub(super) pressure: Cell<Pressure>,
@@ -71,12 +71,12 @@ impl ApiState {
         }
     }
 
-    /// The configuration of this moment; a request keeps the one that it began with.
+    /// Returns the current configuration. A request keeps the one that it started with.
     pub(super) fn config(&self) -> Rc<ApiConfig> {
         Rc::clone(&self.config.borrow())
     }
 
-    /// Takes another configuration over.
+    /// Applies another configuration.
     pub(super) fn configure(&self, config: ApiConfig) {
         let former = self.config.replace(Rc::new(config));
         self.config().access.keep_uses(&former.access);
@@ -84,18 +84,18 @@ impl ApiState {
         self.nonces.borrow_mut().lengthen(former, signatures, unix_seconds());
     }
 
-    /// Whether requests are refused because the server ends.
+    /// Returns true if requests are refused because the server is stopping.
     pub(super) fn is_draining(&self) -> bool {
         self.is_draining.get()
     }
 
-    /// Accepts no more requests.
+    /// Stops accepting requests.
     pub(super) fn drain(&self) {
         self.is_draining.set(true);
         self.drain_begun.notify_waiters();
     }
 
-    /// Wrong credentials were shown. One line a minute says how often, whatever a client guesses.
+    /// Records wrong credentials. At most one log line per minute reports their number.
     pub(super) fn note_wrong_credentials(&self) {
         if self.wrong_credentials.borrow_mut().admits(self.started.elapsed()) {
             warn_of_wrong_credentials(1);
@@ -116,13 +116,13 @@ impl ApiState {
         }
     }
 
-    /// Whether nothing is under way.
+    /// Returns true if no request is pending.
     pub(super) fn is_quiet(&self) -> bool {
         self.requests.available_permits() == API_REQUESTS_MAX
             && self.publisher.unacknowledged() == 0
     }
 
-    /// What was counted.
+    /// Returns the counters.
     pub(super) fn counts(&self) -> ApiCounts {
         ApiCounts {
             open: self.connections.open() as u64,

@@ -1,15 +1,15 @@
-//! What an application may do through the HTTP API, and how it proves itself there.
+//! Rights of an application in the HTTP API, and the credentials that it may use there.
 
 use serde::{Deserialize, Serialize};
 
 /// Rights of an application in the HTTP API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiRights {
-    /// What it may do.
+    /// Its permissions.
     pub permissions: ApiPermissions,
     /// Credentials that are accepted.
     pub methods: AuthMethods,
-    /// Recipients that one publication may have. `None`: any number.
+    /// Maximum recipients of one publication. `None`: no limit.
     pub max_recipients: Option<u64>,
 }
 
@@ -17,14 +17,14 @@ pub struct ApiRights {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiPermission(u8);
 
-/// Names of the permissions; the index of a name is its bit.
+/// Names of the permissions. The index of a name is its bit.
 const PERMISSIONS: [&str; 8] =
     ["publish", "broadcast", "ask", "list", "tags", "disconnect", "tokens", "stats"];
 
 impl ApiPermission {
-    /// To publish to a UUID, an ident, or tags.
+    /// Publish to a UUID, an ident, tags or an expression.
     pub const PUBLISH: Self = Self(0);
-    /// To publish to all clients.
+    /// Publish to all clients.
     pub const BROADCAST: Self = Self(1);
 
     /// Names of all permissions.
@@ -47,7 +47,7 @@ impl ApiPermission {
     }
 }
 
-/// A set of permissions; all of them by default.
+/// A set of permissions. The default is all permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiPermissions(u8);
 
@@ -58,7 +58,7 @@ impl Default for ApiPermissions {
 }
 
 impl ApiPermissions {
-    /// No permission.
+    /// Returns the empty set.
     pub const NONE: Self = Self(0);
 
     /// Returns the set with one more permission.

@@ -1,4 +1,4 @@
-//! The clients that an expression matches, found with the rows of its tags.
+//! Finds the clients that an expression matches, with the rows of its tags.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::types::{
     ConnectionRef, Expression, Slot, SlotSet, TagCondition, TagTerm, ValueTest, WorkerId,
 };
 
-/// Looks into rows that cost as much as one client of a set operation.
+/// Number of row lookups that cost as much as one client of a set operation.
 const CHECK_COST: u64 = 4;
 
 /// An expression whose prefixes would scan more values than `exprScanMax`.
@@ -36,9 +36,9 @@ impl std::error::Error for TooExpensive {}
 enum Plan<'i> {
     /// Clients that are in one of these rows.
     Rows(Vec<&'i PostingList>),
-    /// Clients that all of `with` match, which is not empty, and none of `without`.
+    /// Clients that all operands of `with` match and none of `without`. `with` is not empty.
     All { with: Vec<Self>, without: Vec<Self> },
-    /// Clients that one of these matches.
+    /// Clients that at least one of these operands matches.
     Any(Vec<Self>),
 }
 
@@ -67,12 +67,13 @@ pub(super) fn evaluate(
 struct Planner<'i> {
     index: &'i Index,
     tenant: NameId,
-    /// All clients of the tenant that tags reach.
+    /// Returns all clients of the tenant that tags reach.
     everyone: &'i PostingList,
 }
 
 impl<'i> Planner<'i> {
-    /// Refuses an expression whose prefixes scan too many values. Each prefix scans all values of its tag name.
+    /// Refuses an expression whose prefixes scan too many values. Each prefix scans all values of
+    /// its tag name.
     fn admit_scan(&self, expression: &Expression) -> Result<(), TooExpensive> {
         let mut values = 0_u64;
         expression.root().walk(&mut |part| {
@@ -113,7 +114,7 @@ impl<'i> Planner<'i> {
         Plan::Any(others)
     }
 
-    /// The operands of an OR below NOT are taken away one after another.
+    /// The operands of an OR below NOT are subtracted one after another.
     fn all(&self, operands: &[TagCondition]) -> Plan<'i> {
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for operand in operands {
@@ -178,7 +179,7 @@ impl<'i> Plan<'i> {
         }
     }
 
-    /// Returns whether the client of a place matches.
+    /// Returns true if the client of a place matches.
     fn contains(&self, place: ConnectionRef) -> bool {
         match self {
             Self::Rows(rows) => rows.iter().any(|row| row.contains(place)),
@@ -190,7 +191,7 @@ impl<'i> Plan<'i> {
         }
     }
 
-    /// Returns how many clients may match at most, roughly what an evaluation costs.
+    /// Returns the maximum number of matching clients, which is roughly the cost of an evaluation.
     fn estimate(&self) -> u64 {
         match self {
             Self::Rows(rows) => rows.iter().map(|row| row.len()).sum(),
@@ -199,7 +200,7 @@ impl<'i> Plan<'i> {
         }
     }
 
-    /// Returns how many rows [`Self::contains`] may look into.
+    /// Returns the maximum number of rows that [`Self::contains`] looks up.
     fn checks(&self) -> u64 {
         match self {
             Self::Rows(rows) => u64::try_from(rows.len()).unwrap_or(u64::MAX),
@@ -220,8 +221,8 @@ impl<'i> Plan<'i> {
     }
 }
 
-/// Returns the clients that all of `with` match and none of `without`. The search begins with the smallest
-/// operand; single rows are combined in one step.
+/// Returns the clients that all operands of `with` match and none of `without`. The search starts
+/// with the smallest operand. Single rows are combined in one step.
 fn all<'i>(with: &[Plan<'i>], without: &[Plan<'i>]) -> Found {
     let (mut rows, mut complex) = apart(with);
     let (rows_without, complex_without) = apart(without);
@@ -259,8 +260,8 @@ fn apart<'p, 'i>(operands: &'p [Plan<'i>]) -> (Vec<&'i PostingList>, Vec<&'p Pla
     (rows, complex)
 }
 
-/// Keeps the clients that another operand matches too: looks each of them up, or evaluates the operand,
-/// whichever costs less.
+/// Keeps the clients that another operand matches too. It looks each of them up or evaluates the
+/// operand, whichever costs less.
 fn narrow(found: &mut Found, operand: &Plan<'_>) {
     if is_cheaper_one_by_one(found, operand) {
         retain(found, |place| operand.contains(place));

@@ -1,7 +1,7 @@
-//! The socket by which workers hand connections over to the API process.
+//! The socket through which workers hand connections over to the API process.
 //!
-//! Each message is one connection: its descriptor, its peer, and all bytes that were read of it. The
-//! supervisor holds both ends, so what is queued outlives a process that dies.
+//! Each message is one connection: its descriptor, its peer, and all bytes that were read of it.
+//! The supervisor holds both ends, so queued connections survive the death of a process.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -19,53 +19,53 @@ use rustix::net::{
 
 use crate::types::limits::{HANDOVER_BYTES_MAX, HANDOVER_QUEUE_BYTES};
 
-/// What every message begins with: the address in its IPv6 form, the port, and the milliseconds that
-/// are left for the head, all big endian.
+/// Header of every message: the address in its IPv6 form, the port, and the remaining milliseconds
+/// for the head, all big endian.
 const HEADER_BYTES: usize = 16 + 2 + 4;
 
 /// The two ends of a hand-over socket.
 #[derive(Debug)]
 pub struct HandoverPair {
-    /// Every worker has it.
+    /// The end of every worker.
     pub sender: OwnedFd,
-    /// The API process has it.
+    /// The end of the API process.
     pub receiver: OwnedFd,
 }
 
-/// Makes the two ends.
+/// Creates the two ends.
 ///
 /// # Errors
 ///
-/// When the process has no descriptor left.
+/// If the process has no descriptors left.
 pub fn handover_pair() -> io::Result<HandoverPair> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (sender, receiver) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    // Beyond `net.core.wmem_max` only where we may (CAP_NET_ADMIN); else as far as it goes.
+    // A size above `net.core.wmem_max` needs CAP_NET_ADMIN. Otherwise the kernel's maximum applies.
     if set_socket_send_buffer_size_force(&sender, HANDOVER_QUEUE_BYTES).is_err() {
         set_socket_send_buffer_size(&sender, HANDOVER_QUEUE_BYTES)?;
     }
     Ok(HandoverPair { sender, receiver })
 }
 
-/// A connection on its way to the API process.
+/// A connection that is handed over to the API process.
 #[derive(Debug)]
 pub struct Handover<S, B> {
-    /// Its socket.
+    /// The socket.
     pub socket: S,
-    /// The address of its client.
+    /// The address of the client.
     pub peer: SocketAddr,
-    /// How long its head may still take.
+    /// Remaining time for the request head.
     pub head_within: Duration,
-    /// All bytes that were read of it.
+    /// All bytes that were read from it.
     pub bytes: B,
 }
 
 impl Handover<BorrowedFd<'_>, &[u8]> {
-    /// Sends it as one message. The caller still owns the socket, and closes it.
+    /// Sends the connection as one message. The caller still owns the socket and closes it.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the queue is full; anything else means that the API cannot be reached.
+    /// `WouldBlock` if the queue is full. Any other error means that the API cannot be reached.
     pub fn send(&self, sender: BorrowedFd<'_>) -> io::Result<()> {
         let header = encode_header(self.peer, self.head_within);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -78,7 +78,8 @@ impl Handover<BorrowedFd<'_>, &[u8]> {
         loop {
             match sendmsg(sender, &parts, &mut ancillary, SendFlags::NOSIGNAL) {
                 Err(Errno::INTR) => {}
-                // More descriptors are under way than the user may have: as a full queue.
+                // More descriptors are in transit than the user may have. This is treated like a
+                // full queue.
                 Err(Errno::NOBUFS | Errno::TOOMANYREFS) => {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
@@ -103,7 +104,7 @@ impl HandoverReceiver {
         Self { socket, buffer }
     }
 
-    /// The next connection, if one is there. A message that is not one is skipped.
+    /// Returns the next connection, if there is one. Invalid messages are skipped.
     ///
     /// # Errors
     ///

@@ -288,47 +288,49 @@ pub const ORPHAN_WAIT: Duration = Duration::from_secs(2);
 /// clients.
 pub const HUNG_BROKER_REPLACED: Duration = Duration::from_secs(4);
 
-/// What a body of the API may have beyond the largest message: its address, and the JSON around both.
+/// Bytes that a body of the API may have in addition to the largest message: for its address and
+/// the surrounding JSON.
 pub const API_BODY_SLACK_BYTES: usize = 64 * 1024;
-/// How long a request of the API waits for the broker, by default.
+/// Default of the maximum time that a request of the API waits for the broker.
 pub const API_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection of the API may be idle between two requests, by default: longer than the pools
-/// of usual HTTP clients keep one.
+/// Default idle time of an API connection between two requests. It is longer than the pools of
+/// usual HTTP clients keep a connection.
 pub const API_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Open connections of the API, by default.
+/// Default of the maximum number of open API connections.
 pub const API_CONNECTIONS_MAX: usize = 1024;
-/// Bytes of a connection that a worker hands over with it: the longest head, and one read.
+/// Maximum bytes that a worker hands over with a connection: the longest head and one read.
 pub const HANDOVER_BYTES_MAX: usize = 256 * 1024;
-/// What the queue of handed over connections holds, as the kernel counts: some hundred requests.
+/// Size of the queue of handed-over connections by the kernel's count. It holds some hundred
+/// requests.
 pub const HANDOVER_QUEUE_BYTES: usize = 1024 * 1024;
-/// Bytes that are under way in one direction between a TLS connection and the API process.
+/// Bytes in transit in one direction between a TLS connection and the API process.
 pub const API_PIPE_BYTES: usize = 64 * 1024;
-/// How long a body may take as a whole.
+/// Maximum time for a whole body.
 pub const API_BODY_TIME: Duration = Duration::from_secs(30);
-/// How often a body is looked at, which has to have grown since.
+/// Interval at which a body is checked. It must have grown since the last check.
 pub const API_BODY_PAUSE: Duration = Duration::from_secs(5);
-/// Bytes by which it has to have grown.
+/// Minimum growth of a body in that interval.
 pub const API_BODY_BYTES_MIN: usize = 1024;
-/// How long a client may take no byte of an answer.
+/// Maximum time in which a client accepts no byte of an answer.
 pub const API_WRITE_STALL: Duration = Duration::from_secs(10);
-/// Bytes of the bodies of all requests together.
+/// Maximum bytes of the bodies of all requests together.
 pub const API_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Requests that are served at the same time.
+/// Maximum concurrent requests.
 pub const API_REQUESTS_MAX: usize = 256;
 /// Age of a signed request, by default: backends whose clocks differ by some minutes still work.
 pub const SIGNATURE_WINDOW: Duration = Duration::from_secs(300);
-/// How far a signed request may be in the future, by default.
+/// Default of the maximum time of a signed request in the future.
 pub const SIGNATURE_CLOCK_SKEW: Duration = Duration::from_secs(60);
-/// The longest that this can be set to. A nonce is kept for so long in addition to the window.
+/// Maximum of that setting. A nonce is kept for this time in addition to the window.
 pub const SIGNATURE_CLOCK_SKEW_MAX: Duration = Duration::from_secs(600);
-/// Nonces that are kept: 2,700 signed requests a second, for six minutes.
+/// Maximum nonces that are kept: 2,700 signed requests per second for six minutes.
 pub const API_NONCES_MAX: usize = 1_000_000;
 /// Publications of one batch.
 pub const API_BATCH_MAX: usize = 100;
 /// What a client may still send after the last answer on its connection: it is read and dropped, so that
 /// the answer is not lost by a reset.
 pub const API_LINGER_BYTES_MAX: usize = 256 * 1024;
-/// How long that may take.
+/// Maximum time for that.
 pub const API_LINGER: Duration = Duration::from_secs(2);
 
 const _: () =

@@ -1,4 +1,4 @@
-//! Which application a request speaks for, by the secret that it shows.
+//! Finds the application of a request by its secret.
 
 mod api_secret;
 
@@ -17,17 +17,17 @@ use crate::auth::{
 };
 use crate::types::Tenant;
 
-/// The application of a server without applications.
+/// The name of the application on a server without applications.
 pub(super) const OPEN_APPLICATION: &str = "-";
 
 const API_KEY: &str = "x-api-key";
 
-/// All applications, by their keys.
+/// All applications by key.
 #[derive(Debug)]
 pub(super) enum ApiAccess {
-    /// There are none: everything is allowed.
+    /// The server has no applications: everything is allowed.
     Open(Box<ApiApplication>),
-    /// Those of auth.yml.
+    /// The applications of auth.yml.
     Applications(KnownApplications),
 }
 
@@ -45,9 +45,9 @@ pub(super) struct KnownApplications {
 
 /// An application, as the API knows it, for a request that shows one of its secrets.
 pub(super) struct ApiApplication {
-    /// Its name.
+    /// The name of the application.
     pub(super) key: Box<str>,
-    /// The space of its clients.
+    /// The tenant of its clients.
     pub(super) tenant: Tenant,
     /// What its messages have to fit.
     pub(super) check: Option<Rc<MessageCheck>>,
@@ -67,7 +67,7 @@ pub(super) struct SecretUse<'a> {
     pub(super) is_expired: bool,
 }
 
-/// What a request shows besides its body.
+/// The credentials of a request, except for the body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ShownRequest<'a> {
     pub(super) headers: &'a HeaderMap,
@@ -76,15 +76,15 @@ pub(super) struct ShownRequest<'a> {
     pub(super) now: u64,
 }
 
-/// An application for which a request may speak.
+/// The application of a request, and its signature.
 #[derive(Debug)]
 pub(super) struct Authenticated<'a> {
     pub(super) application: &'a ApiApplication,
-    /// Its signature, where it is signed: time, nonce and body are still to be checked.
+    /// The signature, if the request is signed. Its time, nonce and body must still be checked.
     pub(super) signed: Option<SignedHeaders>,
 }
 
-/// Without what its secret is recognised by.
+/// Omits the data that recognises its secret.
 impl std::fmt::Debug for ApiApplication {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ApiApplication").field("tenant", &self.tenant).finish_non_exhaustive()
@@ -125,11 +125,11 @@ impl ApiApplication {
         }
     }
 
-    /// Whether it may do this.
+    /// Checks a permission.
     ///
     /// # Errors
     ///
-    /// 403 with the name of the permission.
+    /// 403 with the name of the missing permission.
     pub(super) fn require(&self, permission: ApiPermission) -> Result<(), ApiError> {
         if self.rights.permissions.has(permission) {
             return Ok(());
@@ -142,7 +142,7 @@ impl ApiApplication {
 }
 
 impl ApiAccess {
-    /// What these applications allow; none allow everything.
+    /// Creates the access rules of these applications. Without applications everything is allowed.
     pub(super) fn new(applications: Option<&Applications>) -> Self {
         match applications {
             None => Self::Open(Box::new(ApiApplication::open())),
@@ -156,17 +156,17 @@ impl ApiAccess {
         }
     }
 
-    /// Whether requests need no credentials.
+    /// Returns true if requests need no credentials.
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Open(_))
     }
 
-    /// The application for which a request may speak.
+    /// Returns the application of a request.
     ///
     /// # Errors
     ///
-    /// When its credentials are missing or wrong. An unknown application takes as long as a wrong
-    /// secret, and is answered in the same words.
+    /// If the credentials are missing or wrong. An unknown application takes as long as a wrong
+    /// secret and gets the same answer.
     pub(super) fn authenticate(
         &self,
         application: &str,
@@ -294,7 +294,7 @@ fn multiple_credentials() -> ApiError {
     ApiError::new(ErrorCode::MultipleCredentials, message)
 }
 
-/// The secret of a request, as a bearer token or as `X-API-Key`.
+/// Returns the secret of a request: a bearer token or `X-API-Key`.
 fn shown_secret(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
     let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(bearer);
     let keys = headers.get_all(API_KEY).iter().map(|key| key.as_bytes().trim_ascii());

@@ -1,5 +1,5 @@
-//! The socket of a connection: what was read of it before, then what comes. A peer that takes no byte for
-//! too long is given up.
+//! The socket of a connection: first the bytes that were already read, then new ones. A peer that
+//! accepts no byte for too long is disconnected.
 
 use std::io;
 use std::pin::Pin;
@@ -28,15 +28,15 @@ pub(in crate::api) enum ApiSocket {
 #[derive(Debug)]
 pub(in crate::api) struct ApiStream {
     socket: ApiSocket,
-    /// What a worker has read before it handed the connection over.
+    /// Bytes that a worker read before it handed the connection over.
     read_before: Bytes,
     activity: Rc<Activity>,
-    /// Runs while the peer takes nothing.
+    /// The deadline while the peer accepts nothing.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl ApiStream {
-    /// A connection of which some bytes were read already.
+    /// Creates the stream of a connection from which some bytes were already read.
     pub(in crate::api) fn new(
         socket: ApiSocket,
         read_before: Bytes,
@@ -45,7 +45,7 @@ impl ApiStream {
         Self { socket, read_before, activity, stall: None }
     }
 
-    /// Waits until the socket takes bytes.
+    /// Waits until the socket accepts bytes.
     pub(super) async fn writable(&self) -> io::Result<()> {
         match &self.socket {
             ApiSocket::Tcp(socket) => socket.writable().await,

@@ -1,4 +1,4 @@
-//! `POST /publish:batch`: publications that are checked and published one by one, in their order.
+//! `POST /publish:batch`: checks and publishes a list of publications one by one, in order.
 
 use std::fmt::Write;
 
@@ -14,7 +14,7 @@ impl PublishContext<'_> {
     ///
     /// # Errors
     ///
-    /// What is wrong with the list as a whole; then nothing was published.
+    /// If the list as a whole is invalid. Nothing is published then.
     pub(in crate::api) async fn batch(self, text: &str) -> Result<ApiAnswer, ApiError> {
         let body = JsonObject::read(text, "", &["publications"])?;
         let right = format!("`publications` is a list of 1 to {API_BATCH_MAX} publications");
@@ -52,7 +52,7 @@ impl PublishContext<'_> {
     }
 }
 
-/// A batch is not answered when sockets have taken it.
+/// The answer to a batch does not wait until sockets have accepted it.
 fn refuse_written(at: usize, item: &str) -> Result<(), ApiError> {
     let Ok(json::JsonShape::Object(members)) = json::pick(item, ["ack"]) else { return Ok(()) };
     let [ack] = members.named;

@@ -36,9 +36,9 @@ pub(in crate::api) struct PublishContext<'a> {
 /// When a publication is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PublishAck {
-    /// When this process holds it.
+    /// As soon as this process holds it.
     None,
-    /// When the broker has acknowledged it.
+    /// After the broker has acknowledged it.
     Accepted,
 }
 

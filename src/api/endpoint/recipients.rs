@@ -1,4 +1,4 @@
-//! Whom a publication is for: the members `to` and `except`.
+//! The recipients of a publication: the members `to` and `except`.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ impl PublishContext<'_> {
     ///
     /// # Errors
     ///
-    /// What is wrong with them.
+    /// If they are invalid.
     pub(super) fn address(self, body: &JsonObject<'_>) -> Result<Address, ApiError> {
         let recipients = self.recipients(body)?;
         Ok(match body.raw("except") {
@@ -61,7 +61,7 @@ impl PublishContext<'_> {
         Ok(Address::matching(query))
     }
 
-    /// The clients that are left out.
+    /// Reads the excluded client.
     fn except(self, list: &str, at: &str) -> Result<Vec<ClientUuid>, ApiError> {
         let wrong = || ApiError::at(ErrorCode::WrongType, at, "`except` is a list of strings");
         let texts = list_of(list, EXCEPT_MAX).map_err(|_| wrong())?;
@@ -76,11 +76,11 @@ impl PublishContext<'_> {
         uuids.collect()
     }
 
-    /// A UUID that this server has issued.
+    /// Reads a UUID that this server has issued.
     ///
     /// # Errors
     ///
-    /// When it has not.
+    /// If the server has not issued it.
     pub(super) fn uuid(self, text: &str, at: Option<&str>) -> Result<ClientUuid, ApiError> {
         self.config.signer.verify(text).ok_or_else(|| {
             let message = "this is not a UUID that this server has issued";
@@ -90,7 +90,7 @@ impl PublishContext<'_> {
     }
 }
 
-/// Whether an address reaches clients without any tag.
+/// Returns true if an address reaches clients without any tag.
 pub(super) fn is_open(address: &Address) -> bool {
     let recipients = match &address.recipients {
         Recipients::Without(it) => &it.recipients,
@@ -124,7 +124,7 @@ fn read_expression(raw: &str, at: &str) -> Result<Expression, ApiError> {
     })
 }
 
-/// Of a tag that occurs twice, one value would be lost without a word.
+/// A duplicate tag is refused, because one of its values would be lost silently.
 fn check_names_once(tags: &str, at: &str) -> Result<(), ApiError> {
     const NAMES_MAX: usize = 2 * crate::types::limits::TAGS_MAX;
     let mut names: Vec<Cow<'_, str>> = Vec::new();

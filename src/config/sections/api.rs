@@ -1,4 +1,4 @@
-//! The HTTP API for backends: where it is served, and its bounds.
+//! The HTTP API for backends: its addresses and limits.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,27 +18,27 @@ use crate::types::limits::{
 /// The HTTP API for backends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ApiSettings {
-    /// Whether it is served.
+    /// Whether the API is on.
     pub is_on: bool,
-    /// Addresses of its own; empty: it is served on those of the WebSockets.
+    /// Its own addresses. If empty, the WebSocket addresses serve the API.
     pub addresses: Vec<ApiAddress>,
     /// The file mode of its Unix sockets.
     pub socket_mode: u32,
-    /// Bytes of the largest body.
+    /// Maximum bytes of a body.
     pub body_bytes_max: usize,
-    /// How long a request waits for the broker.
+    /// Maximum time that a request waits for the broker.
     pub timeout: Duration,
-    /// How long a connection may be idle between two requests.
+    /// Maximum idle time of a connection between two requests.
     pub idle_timeout: Duration,
-    /// Open connections.
+    /// Maximum number of open connections.
     pub connections_max: usize,
-    /// Age of a signed request.
+    /// Maximum age of a signed request.
     pub signature_window: Duration,
-    /// How far a signed request may be in the future.
+    /// Maximum time of a signed request in the future.
     pub signature_clock_skew: Duration,
 }
 
-/// An address of the API alone.
+/// An address that serves only the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ApiAddress {
     /// A host and a port.
@@ -63,7 +63,7 @@ const WAIT: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration:
 const WINDOW: Bounds<Duration> = Bounds::new(Duration::from_secs(1), Duration::from_secs(3600));
 const SKEW: Bounds<Duration> = Bounds::new(Duration::ZERO, SIGNATURE_CLOCK_SKEW_MAX);
 const CONNECTIONS: Bounds<usize> = Bounds::new(1, 1_000_000);
-/// What fits into an address of the kernel, with the byte after it.
+/// Maximum bytes of a path in a kernel address, with its final zero byte.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 const RIGHT: &str = "use `https://host:port`, `http://host:port`, a port, or `unix:path`";
 
@@ -106,7 +106,7 @@ pub(in crate::config) fn read(
     settings
 }
 
-/// Secrets cross the network as they are where a plain address is not this machine's alone.
+/// On a plain address that other machines can reach, secrets cross the network unencrypted.
 fn warn_unencrypted(given: &mut ConfigLayers<'_>, addresses: &[ApiAddress]) {
     let is_open = |address: &ListenAddress| {
         address.encryption == Encryption::Plain && address.check_loopback("", "").is_err()
