@@ -53,7 +53,8 @@ final class HttpClientTest extends ServerTestCase
             self::env('TAGCAST_CA'),
         );
         [$french, $english] = [$page('FR'), $page('EN')];
-        self::assertEquals(new Report(0, 0), self::withoutId($client->publish(To::tags(['room' => "$room-x"]), 'none')));
+        $none = $client->publish(To::tags(['room' => "$room-x"]), 'none');
+        self::assertSame([0, 0, null], [$none->matched, $none->workers, $none->away]);
         self::assertSame(2, $client->publish(To::tags(['room' => $room]), 'both')->matched);
         self::assertSame(1, $client->publish(To::expr("room=$room & !language=EN"), ['é' => 1.0])->matched);
         self::assertSame(1, $client->publish(To::uuid($english->uuid), new Text('a "b"'), 'event')->matched);
@@ -102,6 +103,19 @@ final class HttpClientTest extends ServerTestCase
         }
     }
 
+    public function testAChildProcessHasAConnectionOfItsOwn(): void
+    {
+        $room = bin2hex(random_bytes(8));
+        $page = self::page(['room' => $room]);
+        $command = [PHP_BINARY, __DIR__ . '/../support/fork.php', self::env('TAGCAST_URL'), self::KEY,
+            self::env('TAGCAST_SECRET'), $room];
+        $process = proc_open($command, [1 => ['pipe', 'w']], $pipes);
+        self::assertIsResource($process);
+        self::assertSame("100\n101\n", stream_get_contents($pipes[1]));
+        self::assertSame(0, proc_close($process));
+        self::assertSame('{"opcode":"broadcast","message":"before"}', $page->receive());
+    }
+
     public function testErrorsOfTheServerAreExceptions(): void
     {
         $client = self::client();
@@ -113,7 +127,8 @@ final class HttpClientTest extends ServerTestCase
             [RequestException::class, 'invalid_uuid', '/to/uuid', fn () => $client->publish(To::uuid('x'), 1)],
             [RequestException::class, 'invalid_value', '/event', fn () => $client->broadcast(1, 'an event')],
             [RequestException::class, 'invalid_expression', 5, fn () => $client->publish(To::expr('room='), 1)],
-            [TooLargeException::class, 'payload_too_large', null, fn () => $client->broadcast(str_repeat('x', 5_300_000))],
+            [TooLargeException::class, 'payload_too_large', null,
+                fn () => $client->broadcast(str_repeat('x', 5_300_000))],
         ];
         foreach ($failures as [$class, $code, $at, $call]) {
             try {
@@ -145,10 +160,5 @@ final class HttpClientTest extends ServerTestCase
             usleep(10_000);
         }
         self::assertSame(0, $client->feedback($uuid, 1)->matched);
-    }
-
-    private static function withoutId(Report $report): Report
-    {
-        return new Report($report->matched, $report->workers, $report->away);
     }
 }
