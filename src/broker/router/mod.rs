@@ -4,23 +4,21 @@
 //! No I/O and no clock: the input is messages of workers, the output is bytes for their links. The rules L3
 //! to L6 can therefore be tested without a process.
 
-mod turns;
+mod publications;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
-use bytes::Bytes;
-
-use self::turns::Turn;
+use self::publications::Turn;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 use super::presence;
 pub use super::protocol_error::ProtocolError;
-use super::resolve_cache::{KnownRoute, ResolveCache, RouteCounts};
+use super::resolve_cache::{KnownRoute, ResolveCache};
 use super::worker_state::{CountRequest, LinkState, WorkerState};
 use crate::index::Index;
-use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker};
+use crate::link::message::{ToBroker, ToWorker};
 use crate::types::{
-    BrokerCounts, Claim, Client, ConnectionRef, Content, GrantNumber, JoinNumber, Number,
-    Publication, Sequence, Slot, WorkerId, WorkerIncarnation,
+    BrokerCounts, Claim, Client, ConnectionRef, GrantNumber, JoinNumber, Number, Publication, Slot,
+    WorkerId, WorkerIncarnation,
 };
 
 /// The broker without its sockets.
@@ -179,36 +177,6 @@ impl Router {
         }
     }
 
-    /// Processes one publication of a worker. Most messages are publications.
-    ///
-    /// # Errors
-    ///
-    /// The same as [`Router::on_message`].
-    pub fn on_publish(
-        &mut self,
-        source: WorkerIncarnation,
-        publish: PublishFrame<'_>,
-    ) -> Result<(), ProtocolError> {
-        let is_never_held = self.is_resolving() && !self.has_departed();
-        let is_applied = is_never_held
-            && self.workers.get(&source.worker).is_some_and(|member| {
-                member.link_state == LinkState::Announced && member.held.is_empty()
-            });
-        let mut route =
-            self.resolve_cache.take_route(&publish).map_err(ProtocolError::Malformed)?;
-        let PublishFrame { number, content, .. } = publish;
-        if is_applied {
-            let published = self.publish(source, number, &mut route, content);
-            self.resolve_cache.keep_route(route);
-            return published;
-        }
-        let KnownRoute { tenant, address, .. } = *route;
-        let payload = Bytes::copy_from_slice(content.payload);
-        let content = Content { form: content.form, payload };
-        let publication = Publication { tenant, address, content };
-        self.on_message(source, ToBroker::Publish { number, publication })
-    }
-
     fn announce(
         &mut self,
         source: WorkerIncarnation,
@@ -326,47 +294,6 @@ impl Router {
             self.resolve_cache.forget();
         }
         self.send(source.worker, &ToWorker::Left { slot });
-    }
-
-    fn publish(
-        &mut self,
-        source: WorkerIncarnation,
-        number: Number,
-        route: &mut KnownRoute,
-        content: Content<&[u8]>,
-    ) -> Result<(), ProtocolError> {
-        let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
-        if member.last_publication.is_some_and(|last| number <= last) {
-            return Err(ProtocolError::Disorder(number));
-        }
-        member.last_publication = Some(number);
-        let is_single = route.address.recipients.is_single();
-        let is_repeated = is_single && self.delivered.contains(&(source, number));
-        let mut is_refused = is_repeated;
-        if let Some(request) = member.take_count_request() {
-            let counts = match is_repeated {
-                true => RouteCounts::ONE,
-                false => route.count(&self.index, &self.departed),
-            };
-            member.counted(counts.of(number));
-            is_refused |= request.clients_max.is_some_and(|max| counts.clients > max);
-        }
-        if is_refused {
-            return Ok(());
-        }
-        self.last_sequence += 1;
-        self.publications += 1;
-        let Self { index, resolve_cache, workers, .. } = self;
-        let targets = route.targets(resolve_cache, index, workers);
-        let sequence = Sequence(self.last_sequence);
-        for (worker, target) in targets {
-            if let Some(member) = workers.get_mut(worker) {
-                // The worker of the publisher keeps the content until the acknowledgement.
-                let content = (member.source != source).then_some(content);
-                member.out.deliver(&Deliver { source, number, sequence, target: *target, content });
-            }
-        }
-        Ok(())
     }
 
     fn send(&mut self, worker: WorkerId, message: &ToWorker) {

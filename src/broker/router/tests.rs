@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
 
 use super::*;
+use crate::broker::resolve_cache::RouteCounts;
 use crate::link::codec::MessageDecoder;
 use crate::link::message::{DeliverTo, SetName, VERSION};
 use crate::types::{
-    Address, AddressLimit, ClientClass, ClientUuid, Content, Generation, Ident, PayloadForm, Tag,
-    Tags, Tenant,
+    Address, AddressLimit, ClientClass, ClientUuid, Content, Generation, Ident, PayloadForm,
+    Sequence, Tag, Tags, Tenant,
 };
 
 fn source(worker: u16) -> WorkerIncarnation {

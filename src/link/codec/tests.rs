@@ -8,12 +8,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::link::message::{
     CountedPublication, Deliver, DeliverTo, Full, NewPublication, PresenceQuery, PresenceResult,
+    SetName,
 };
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, Content,
-    Exclusivity, Expression, Generation, GrantNumber, Ident, MatchOptions, NamedClient,
-    PayloadForm, Publication, Recipients, Slot, SlotSet, Tag, TagCondition, TagQuery, TagTerm,
-    Tags, Tenant, ValueTest, WorkerId, WorkerIncarnation,
+    Exclusivity, Expression, Generation, GrantNumber, Ident, JoinNumber, MatchOptions, NamedClient,
+    Number, PayloadForm, Publication, Recipients, Sequence, Slot, SlotSet, Tag, TagCondition,
+    TagQuery, TagTerm, Tags, Tenant, ValueTest, WorkerId, WorkerIncarnation,
 };
 
 fn source() -> impl Strategy<Value = WorkerIncarnation> {

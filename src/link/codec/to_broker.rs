@@ -1,0 +1,118 @@
+//! Encodes and decodes messages of a worker to the broker.
+
+use bytes::BufMut;
+
+use super::decode::FieldReader;
+use super::encode::{
+    put_claim, put_client, put_count, put_ip, put_length, put_publication, put_question,
+    put_source, put_tags, with_length,
+};
+use super::{Malformed, PUBLISH, WireMessage};
+use crate::link::message::ToBroker;
+use crate::types::{GrantNumber, JoinNumber, Number, Sequence};
+
+impl WireMessage for ToBroker {
+    fn encode(&self, out: &mut Vec<u8>) {
+        with_length(out, |out| match self {
+            Self::Hello { version, source } => {
+                out.put_u8(1);
+                out.put_u16_le(*version);
+                put_source(out, *source);
+            }
+            Self::Announce { slot, number, client } => {
+                out.put_u8(2);
+                out.put_u32_le(slot.0);
+                out.put_u64_le(number.0);
+                put_client(out, client);
+            }
+            Self::Seen { source, numbers } => {
+                out.put_u8(3);
+                put_source(out, *source);
+                put_length(out, numbers.len());
+                numbers.iter().for_each(|number| out.put_u64_le(number.0));
+            }
+            Self::Announced { sequence } => {
+                out.put_u8(4);
+                out.put_u64_le(sequence.0);
+            }
+            Self::Join { slot, client } => {
+                out.put_u8(5);
+                out.put_u32_le(slot.0);
+                put_client(out, client);
+            }
+            Self::Leave { slot } => {
+                out.put_u8(6);
+                out.put_u32_le(slot.0);
+            }
+            Self::Count { clients_max } => put_count(out, *clients_max),
+            Self::Publish { number, publication } => {
+                out.put_u8(PUBLISH);
+                out.put_u64_le(number.0);
+                put_publication(out, publication);
+            }
+            Self::Retag { slot, tags } => {
+                out.put_u8(8);
+                out.put_u32_le(slot.0);
+                put_tags(out, tags);
+            }
+            Self::Alias { slot, claim } => {
+                out.put_u8(10);
+                out.put_u32_le(slot.0);
+                put_claim(out, claim);
+            }
+            Self::Holds { slot, claim, grant } => {
+                out.put_u8(11);
+                out.put_u32_le(slot.0);
+                put_claim(out, claim);
+                out.put_u64_le(grant.0);
+            }
+            Self::Reserve { slot, ip } => {
+                out.put_u8(20);
+                out.put_u32_le(slot.0);
+                put_ip(out, *ip);
+            }
+            Self::Sync { number } => {
+                out.put_u8(12);
+                out.put_u64_le(*number);
+            }
+            Self::Ask { slot, question } => {
+                out.put_u8(9);
+                out.put_u32_le(slot.0);
+                put_question(out, question);
+            }
+        });
+    }
+
+    fn decode(body: &[u8]) -> Result<Self, Malformed> {
+        let mut body = FieldReader::new(body);
+        let message = match body.u8()? {
+            1 => Self::Hello { version: body.u16()?, source: body.source()? },
+            2 => Self::Announce {
+                slot: body.slot()?,
+                number: JoinNumber(body.u64()?),
+                client: body.client()?,
+            },
+            3 => Self::Seen { source: body.source()?, numbers: body.numbers()? },
+            4 => Self::Announced { sequence: Sequence(body.u64()?) },
+            5 => Self::Join { slot: body.slot()?, client: body.client()? },
+            6 => Self::Leave { slot: body.slot()? },
+            PUBLISH => {
+                Self::Publish { number: Number(body.u64()?), publication: body.publication()? }
+            }
+            8 => Self::Retag { slot: body.slot()?, tags: body.tags()? },
+            9 => Self::Ask { slot: body.slot()?, question: body.question()? },
+            10 => Self::Alias { slot: body.slot()?, claim: body.claim()? },
+            11 => Self::Holds {
+                slot: body.slot()?,
+                claim: body.claim()?,
+                grant: GrantNumber(body.u64()?),
+            },
+            12 => Self::Sync { number: body.u64()? },
+            20 => Self::Reserve { slot: body.slot()?, ip: body.ip()? },
+            13 => Self::Count { clients_max: Some(body.u64()?).filter(|max| *max < u64::MAX) },
+            kind => return Err(Malformed::Unknown("kind", kind)),
+        };
+        body.end()?;
+        Ok(message)
+    }
+}

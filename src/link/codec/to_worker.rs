@@ -1,0 +1,97 @@
+//! Encodes and decodes messages of the broker to a worker.
+
+use bytes::BufMut;
+
+use super::decode::FieldReader;
+use super::encode::{put_counted, put_deliver, put_found, put_grant, put_slots, with_length};
+use super::{DELIVER, Malformed, WireMessage, owned};
+use crate::link::message::{CountedPublication, Full, SetName, ToWorker};
+use crate::types::{JoinNumber, Number};
+
+impl WireMessage for ToWorker {
+    fn encode(&self, out: &mut Vec<u8>) {
+        with_length(out, |out| match self {
+            Self::Batch => out.put_u8(1),
+            Self::Set { name, slots } => {
+                out.put_u8(2);
+                out.put_u32_le(name.0);
+                put_slots(out, slots);
+            }
+            Self::Deliver(deliver) => put_deliver(out, deliver),
+            Self::Joined { slot, number, own, smallest } => {
+                out.put_u8(4);
+                out.put_u32_le(slot.0);
+                out.put_u64_le(number.0);
+                out.put_u32_le(*own);
+                out.put_u32_le(*smallest);
+            }
+            Self::Left { slot } => {
+                out.put_u8(5);
+                out.put_u32_le(slot.0);
+            }
+            Self::Reached(counted) => put_counted(out, *counted),
+            Self::Acknowledged { up_to } => {
+                out.put_u8(6);
+                out.put_u64_le(up_to.0);
+            }
+            Self::Refused { slot, full } => {
+                out.put_u8(7);
+                out.put_u32_le(slot.0);
+                out.put_u8(match full {
+                    Full::Clients => 1,
+                    Full::Address => 2,
+                });
+            }
+            Self::Aliased { slot, granted } => {
+                out.put_u8(9);
+                out.put_u32_le(slot.0);
+                put_grant(out, *granted);
+            }
+            Self::Reserved { slot } => {
+                out.put_u8(20);
+                out.put_u32_le(slot.0);
+            }
+            Self::Synced { number } => {
+                out.put_u8(10);
+                out.put_u64_le(*number);
+            }
+            Self::Answer { slot, number, found } => {
+                out.put_u8(8);
+                out.put_u32_le(slot.0);
+                out.put_u32_le(*number);
+                put_found(out, found);
+            }
+        });
+    }
+
+    fn decode(body: &[u8]) -> Result<Self, Malformed> {
+        let mut body = FieldReader::new(body);
+        let message = match body.u8()? {
+            1 => Self::Batch,
+            2 => Self::Set { name: SetName(body.u32()?), slots: body.slots()? },
+            DELIVER => Self::Deliver(owned(body.deliver()?)),
+            4 => Self::Joined {
+                slot: body.slot()?,
+                number: JoinNumber(body.u64()?),
+                own: body.u32()?,
+                smallest: body.u32()?,
+            },
+            5 => Self::Left { slot: body.slot()? },
+            6 => Self::Acknowledged { up_to: Number(body.u64()?) },
+            7 => Self::Refused { slot: body.slot()?, full: body.full()? },
+            8 => Self::Answer { slot: body.slot()?, number: body.u32()?, found: body.found()? },
+            9 => Self::Aliased { slot: body.slot()?, granted: body.grant()? },
+            10 => Self::Synced { number: body.u64()? },
+            20 => Self::Reserved { slot: body.slot()? },
+            11 => Self::Reached(CountedPublication {
+                number: Number(body.u64()?),
+                clients: body.u64()?,
+                workers: body.u32()?,
+                scan_values: body.u64()?,
+            }),
+            kind => return Err(Malformed::Unknown("kind", kind)),
+        };
+        body.end()?;
+        Ok(message)
+    }
+}
