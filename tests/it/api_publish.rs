@@ -192,6 +192,41 @@ fn recipients_can_be_counted_and_limited() {
 }
 
 #[test]
+fn a_dry_run_is_answered_with_its_count_or_an_error() {
+    let server = setup().ini("apiTimeout = 300ms").start();
+    let mut clients = Clients::open(&server);
+    for ack in ["none", "written"] {
+        let body = format!(r#"{{"to":"all","message":1,"dry_run":true,"ack":"{ack}"}}"#);
+        let answer = server.post(PUBLISH, SHOP, &body);
+        assert_eq!(answer.error(), (400, "invalid_value".into(), "/ack".into()));
+    }
+    let broker = server.broker();
+    send_signal(broker, Signal::STOP);
+    let dry = server.post(PUBLISH, SHOP, r#"{"to":"all","message":1,"dry_run":true}"#);
+    send_signal(broker, Signal::CONT);
+    dry.is_error(503, "broker_unavailable");
+    server.post(PUBLISH, SHOP, r#"{"to":"all","message":2}"#);
+    assert_eq!(clients.e.frame().as_text(), "2");
+}
+
+#[test]
+fn an_error_of_an_expression_comes_after_those_of_other_members() {
+    let server = setup().start();
+    for (members, code, at) in [
+        (r#""message":1,"ack":"x""#, "invalid_value", json!("/ack")),
+        (r#""message":1,"event":"""#, "invalid_value", json!("/event")),
+        (r#""message":1,"max_recipients":-1"#, "wrong_type", json!("/max_recipients")),
+        (r#""message":1,"except":["x"]"#, "invalid_uuid", json!("/except/0")),
+        (r#""text":1"#, "wrong_type", json!("/text")),
+        (r#""message":1"#, "invalid_expression", json!(1)),
+    ] {
+        let body = format!(r#"{{"to":{{"expr":"a!=b"}},{members}}}"#);
+        let error = &publish(&server, &body).1["error"];
+        assert_eq!((&error["code"], &error["at"]), (&json!(code), &at), "{error}");
+    }
+}
+
+#[test]
 fn a_message_fits_the_schema_of_its_application() {
     let files = Folder::new();
     files.write("schema.json", r#"{"type":"object","properties":{"price":{"type":"number"}}}"#);

@@ -90,6 +90,42 @@ struct ApiPayload<'a> {
     bytes: Cow<'a, str>,
 }
 
+/// The members of a body besides the recipients.
+#[derive(Debug)]
+struct PublishRequest<'a> {
+    payload: ApiPayload<'a>,
+    ack: PublishAck,
+    limits: RecipientLimits,
+}
+
+impl<'a> PublishRequest<'a> {
+    fn read(body: &JsonObject<'a>, context: PublishContext<'_>) -> Result<Self, ApiError> {
+        let payload = ApiPayload::read(body)?;
+        check_event(body)?;
+        let ack = ack(body)?;
+        let limits = RecipientLimits::read(body, context)?;
+        if limits.is_dry && ack != PublishAck::Accepted {
+            let right = "with `dry_run`, `ack` must be accepted: the answer is the count";
+            return Err(body.invalid("ack", right));
+        }
+        Ok(Self { payload, ack, limits })
+    }
+}
+
+impl<'a> ApiPayload<'a> {
+    fn read(body: &JsonObject<'a>) -> Result<Self, ApiError> {
+        let right = "a publication has either `message`, any JSON but null, or `text`";
+        match (body.raw("message"), body.text("text")?) {
+            (Some(message), None) => {
+                Ok(Self { form: PayloadForm::Message, bytes: Cow::Borrowed(message) })
+            }
+            (None, Some(text)) => Ok(Self { form: PayloadForm::Text, bytes: text }),
+            (Some(_), Some(_)) => Err(body.invalid("text", right)),
+            (None, None) => Err(body.missing("message", right)),
+        }
+    }
+}
+
 /// A publication that was taken over.
 #[derive(Debug)]
 pub(super) struct TakenPublication {
@@ -125,7 +161,8 @@ impl PublishContext<'_> {
         let body = JsonObject::read(text, "", FEEDBACK_MEMBERS)?;
         self.application.require(ApiPermission::PUBLISH)?;
         let address = Address::first(Some(self.uuid(uuid, None)?), None);
-        let taken = self.send(&body, &address).await?;
+        let request = PublishRequest::read(&body, self)?;
+        let taken = self.send(&request, &address).await?;
         let limits = taken.limits;
         let Some(receipt) = taken.receipt else { return Ok(ApiAnswer::accepted()) };
         match receipt.reached(self.until).await {
@@ -145,52 +182,39 @@ impl PublishContext<'_> {
         at: &str,
     ) -> Result<TakenPublication, ApiError> {
         let body = JsonObject::read(text, at, PUBLISH_MEMBERS)?;
+        let request = PublishRequest::read(&body, self)?;
         let address = self.address(&body)?;
         self.application.require(match is_open(&address) {
             true => ApiPermission::BROADCAST,
             false => ApiPermission::PUBLISH,
         })?;
-        self.send(&body, &address).await
+        self.send(&request, &address).await
     }
 
     async fn send(
         self,
-        body: &JsonObject<'_>,
+        request: &PublishRequest<'_>,
         address: &Address,
     ) -> Result<TakenPublication, ApiError> {
-        let payload = self.payload(body)?;
-        check_event(body)?;
-        let ack = ack(body)?;
-        let limits = RecipientLimits::read(body, self)?;
-        self.check_message(&payload)?;
+        let PublishRequest { payload, ack, limits } = request;
+        self.check_message(payload)?;
         if self.state.pressure.get() == Pressure::Busy {
             return Err(ApiError::new(ErrorCode::Busy, "the server is short of memory"));
         }
         let Self { state, application, until, .. } = self;
-        let ApiPayload { form, bytes } = &payload;
+        let ApiPayload { form, bytes } = payload;
         let (tenant, payload) = (&application.tenant, bytes.as_bytes());
         let publication = ApiPublication { tenant, address, form: *form, payload };
         let (publisher, clients_max) = (&state.publisher, limits.clients_max());
-        if ack == PublishAck::None && clients_max.is_none() {
+        let limits = *limits;
+        if *ack == PublishAck::None && clients_max.is_none() {
             publisher.publish(publication, until).await.map_err(unavailable)?;
             return Ok(TakenPublication { receipt: None, limits });
         }
         let counted = publisher.publish_counted(publication, clients_max, until);
         let receipt = counted.await.map_err(unavailable)?;
-        let receipt = Some(receipt).filter(|_| ack == PublishAck::Accepted);
+        let receipt = Some(receipt).filter(|_| *ack == PublishAck::Accepted);
         Ok(TakenPublication { receipt, limits })
-    }
-
-    fn payload<'a>(self, body: &JsonObject<'a>) -> Result<ApiPayload<'a>, ApiError> {
-        let right = "a publication has either `message`, any JSON but null, or `text`";
-        match (body.raw("message"), body.text("text")?) {
-            (Some(message), None) => {
-                Ok(ApiPayload { form: PayloadForm::Message, bytes: Cow::Borrowed(message) })
-            }
-            (None, Some(text)) => Ok(ApiPayload { form: PayloadForm::Text, bytes: text }),
-            (Some(_), Some(_)) => Err(body.invalid("text", right)),
-            (None, None) => Err(body.missing("message", right)),
-        }
     }
 
     /// Checks the size, and then the schema of the application: a message that is too large costs no check.
@@ -237,7 +261,9 @@ impl TakenPublication {
     /// When there were more recipients than there may be.
     pub(super) async fn reached(self, until: Instant) -> Result<Option<String>, ApiError> {
         let Self { receipt: Some(receipt), limits } = self else { return Ok(None) };
-        let Some(reached) = receipt.reached(until).await else { return Ok(None) };
+        let Some(reached) = receipt.reached(until).await else {
+            return if limits.is_dry { Err(not_counted()) } else { Ok(None) };
+        };
         let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
         Ok(Some(format!("{dry}{}", counts(limits.check(reached)?))))
     }
@@ -256,6 +282,12 @@ fn too_expensive(values: u64, limit: u64) -> ApiError {
 
 fn counts(Reached { clients, workers, .. }: Reached) -> String {
     format!("\"matched\":{clients},\"workers\":{workers}")
+}
+
+/// A dry run is only its count.
+fn not_counted() -> ApiError {
+    let message = "the broker has not counted the recipients in time; nothing was sent";
+    ApiError::new(ErrorCode::BrokerUnavailable, message)
 }
 
 fn unavailable(NoRoom: NoRoom) -> ApiError {

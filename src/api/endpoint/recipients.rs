@@ -15,25 +15,39 @@ use crate::types::{Address, ClientUuid, Expression, Ident, Recipients};
 const TO: &str = "`to` is \"all\", or an object with exactly one of `uuid`, `ident`, `tags` \
                   and `expr`";
 
+/// The recipients as a body names them. An expression is not read yet.
+enum NamedRecipients<'a> {
+    Known(Address),
+    Expression { raw: &'a str, at: String },
+}
+
 impl PublishContext<'_> {
-    /// The recipients that a body names.
+    /// The recipients that a body names. An error of their expression comes after all others.
     ///
     /// # Errors
     ///
     /// If they are invalid.
     pub(super) fn address(self, body: &JsonObject<'_>) -> Result<Address, ApiError> {
         let recipients = self.recipients(body)?;
-        Ok(match body.raw("except") {
-            None => recipients,
-            Some(uuids) => recipients.without(&self.except(uuids, &body.place("except"))?),
-        })
+        let except = match body.raw("except") {
+            None => Vec::new(),
+            Some(uuids) => self.except(uuids, &body.place("except"))?,
+        };
+        let recipients = match recipients {
+            NamedRecipients::Known(address) => address,
+            NamedRecipients::Expression { raw, at } => Address::expr(read_expression(raw, &at)?),
+        };
+        Ok(recipients.without(&except))
     }
 
-    fn recipients(self, body: &JsonObject<'_>) -> Result<Address, ApiError> {
+    fn recipients<'a>(self, body: &JsonObject<'a>) -> Result<NamedRecipients<'a>, ApiError> {
         let to = body.raw("to").ok_or_else(|| body.missing("to", TO))?;
         let invalid = || body.invalid("to", TO);
         if let Scalar::Text(word) = Scalar::of(to) {
-            return if word == "all" { Ok(Address::everyone()) } else { Err(invalid()) };
+            return match word.as_ref() {
+                "all" => Ok(NamedRecipients::Known(Address::everyone())),
+                _ => Err(invalid()),
+            };
         }
         if !to.starts_with('{') {
             return Err(body.wrong_type("to", "\"all\" or an object"));
@@ -42,15 +56,16 @@ impl PublishContext<'_> {
         if to.len() != 1 {
             return Err(invalid());
         }
+        if let Some(raw) = to.raw("expr") {
+            return Ok(NamedRecipients::Expression { raw, at: to.place("expr") });
+        }
         if let Some(uuid) = to.text("uuid")? {
-            return Ok(Address::first(Some(self.uuid(&uuid, Some(&to.place("uuid")))?), None));
+            let uuid = self.uuid(&uuid, Some(&to.place("uuid")))?;
+            return Ok(NamedRecipients::Known(Address::first(Some(uuid), None)));
         }
         if let Some(ident) = to.text("ident")? {
             let ident = Ident::new(&ident).map_err(|error| to.invalid("ident", error.to_string()));
-            return Ok(Address::first(None, Some(ident?)));
-        }
-        if let Some(expression) = to.raw("expr") {
-            return Ok(Address::expr(read_expression(expression, &to.place("expr"))?));
+            return Ok(NamedRecipients::Known(Address::first(None, Some(ident?))));
         }
         let tags = to.raw("tags").ok_or_else(invalid)?;
         if !tags.starts_with('{') {
@@ -58,7 +73,7 @@ impl PublishContext<'_> {
         }
         check_names_once(tags, &to.place("tags"))?;
         let query = tags::of_request(tags).map_err(|why| to.invalid("tags", why.into_owned()))?;
-        Ok(Address::matching(query))
+        Ok(NamedRecipients::Known(Address::matching(query)))
     }
 
     /// Reads the excluded client.
