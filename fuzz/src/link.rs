@@ -92,6 +92,7 @@ impl Canonical for ToBroker {
             | Self::Holds { .. }
             | Self::Sync { .. }
             | Self::Reserve { .. }
+            | Self::Tracked { .. }
             | Self::Leave { .. } => true,
         }
     }

@@ -13,7 +13,7 @@ use tagcast::protocol::phpws::{
     without_credentials,
 };
 use tagcast::protocol::{Cast, Protocol};
-use tagcast::types::{Content, PayloadForm};
+use tagcast::types::{AskToken, Content, PayloadForm};
 
 /// The text is a packet, and also a text from an application.
 pub fn run(data: &[u8]) {
@@ -52,6 +52,9 @@ fn means(packet: &PhpwsPacket<'_>, json: &Value) {
         Some("quit") => PhpwsCommand::Quit,
         Some("uuid") => PhpwsCommand::Register,
         Some("jsonerror") => PhpwsCommand::JsonError,
+        Some("answer") if text("ask").is_some_and(|it| AskToken::parse(it).is_some()) => {
+            PhpwsCommand::Answer
+        }
         _ => PhpwsCommand::Nothing,
     };
     assert_eq!(packet.command, expected, "{json}");

@@ -71,6 +71,8 @@ error_codes! {
     MethodNotAllowed = "method_not_allowed", 405;
     RequestTimeout = "request_timeout", 408;
     TooManyRecipients = "too_many_recipients", 409;
+    AskUnsupported = "ask_unsupported", 409;
+    ConnectionClosed = "connection_closed", 410;
     PayloadTooLarge = "payload_too_large", 413;
     UnsupportedMediaType = "unsupported_media_type", 415;
     InvalidExpression = "invalid_expression", 422;
@@ -81,6 +83,7 @@ error_codes! {
     Draining = "draining", 503;
     Busy = "busy", 503;
     BrokerUnavailable = "broker_unavailable", 503;
+    AskTimeout = "ask_timeout", 504;
 }
 
 /// The error of a refused request.

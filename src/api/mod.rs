@@ -19,6 +19,7 @@ mod response;
 mod route;
 mod signature;
 mod state;
+mod tracked;
 
 use std::io;
 

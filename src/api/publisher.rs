@@ -3,11 +3,14 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
+use super::tracked::{AskPlace, ReportProgress, TooManyOpen, TrackedRequests};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::uplink::NewPublication;
 use crate::broker_client::{BrokerClient, BrokerEvent};
@@ -15,7 +18,10 @@ use crate::link::message::CountedPublication;
 use crate::link::transport::Transport;
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::types::limits::READ_BYTES;
-use crate::types::{Address, Generation, Number, PayloadForm, Slot, Tenant, WorkerIncarnation};
+use crate::types::{
+    Address, AskToken, ClientUuid, Generation, Number, PayloadForm, Slot, Tenant, TrackedOutcome,
+    TrackedSubject, Tracking, WorkerIncarnation,
+};
 
 /// The counts of the broker, after every link has accepted the publication (rule L5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +34,14 @@ pub(super) struct Reached {
     pub(super) scan_values: u64,
 }
 
-/// A publication that nothing has taken over, because the window stayed full.
+/// Why a publication was not taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoRoom;
+pub(super) enum NotTaken {
+    /// The window stayed full.
+    NoRoom,
+    /// Too many reports are open.
+    TooManyReports,
+}
 
 /// The content of a publication.
 #[derive(Clone, Copy, Debug)]
@@ -57,12 +68,29 @@ struct PublisherState {
     client: BrokerClient,
     /// Requests that wait for a count, in the order of their publications. The window limits them.
     waiting: VecDeque<(Number, oneshot::Sender<Reached>)>,
+    /// Requests that wait for reports of workers.
+    tracked: TrackedRequests,
     scratch: Box<[u8]>,
 }
 
 /// A publication that was accepted. Its count arrives with the acknowledgement of the broker.
 #[derive(Debug)]
 pub(super) struct PublicationReceipt(oneshot::Receiver<Reached>);
+
+/// A publication that was taken over, and on which the workers report.
+#[derive(Debug)]
+pub(super) struct ReportedReceipt {
+    pub(super) receipt: PublicationReceipt,
+    pub(super) progress: Rc<ReportProgress>,
+}
+
+/// A question that was taken over.
+#[derive(Debug)]
+pub(super) struct AskReceipt {
+    pub(super) receipt: PublicationReceipt,
+    pub(super) outcome: oneshot::Receiver<TrackedOutcome>,
+    _place: AskPlace,
+}
 
 /// A link that has ended.
 #[derive(Debug)]
@@ -77,6 +105,7 @@ impl ApiPublisher {
         let state = PublisherState {
             client: BrokerClient::new(source),
             waiting: VecDeque::new(),
+            tracked: TrackedRequests::default(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
         };
         let state = RefCell::new(state);
@@ -97,7 +126,7 @@ impl ApiPublisher {
         &self,
         publication: ApiPublication<'_>,
         until: Instant,
-    ) -> Result<(), NoRoom> {
+    ) -> Result<(), NotTaken> {
         self.wait_for_room(publication.payload.len(), until).await?;
         self.state.borrow_mut().client.uplink.publish(publication.into());
         self.wake.notify_one();
@@ -115,18 +144,69 @@ impl ApiPublisher {
         publication: ApiPublication<'_>,
         clients_max: Option<u64>,
         until: Instant,
-    ) -> Result<PublicationReceipt, NoRoom> {
+    ) -> Result<PublicationReceipt, NotTaken> {
         self.wait_for_room(publication.payload.len(), until).await?;
-        let (sender, receipt) = oneshot::channel();
-        let PublisherState { client, waiting, .. } = &mut *self.state.borrow_mut();
-        let requester = ReportRequester { slot: Slot::NONE, naming: RecipientForm::Usual };
-        client.uplink.publish_counted(requester, clients_max, publication.into());
-        waiting.push_back((Number(client.uplink.published()), sender));
+        let (_, receipt) = self.state.borrow_mut().publish_tracked(publication, clients_max, None);
         self.wake.notify_one();
-        Ok(PublicationReceipt(receipt))
+        Ok(receipt)
     }
 
-    async fn wait_for_room(&self, bytes: usize, until: Instant) -> Result<(), NoRoom> {
+    /// The same, and asks the workers how many sockets have taken it within a time.
+    ///
+    /// # Errors
+    ///
+    /// When the window has no room for it by `until`, or too many reports are open.
+    pub(super) async fn publish_reported(
+        &self,
+        publication: ApiPublication<'_>,
+        clients_max: Option<u64>,
+        within: Duration,
+        until: Instant,
+    ) -> Result<ReportedReceipt, NotTaken> {
+        self.wait_for_room(publication.payload.len(), until).await?;
+        let mut state = self.state.borrow_mut();
+        if !state.tracked.has_room_for_report() {
+            return Err(NotTaken::TooManyReports);
+        }
+        let tracking = Tracking { subject: TrackedSubject::Writes, within };
+        let (number, receipt) = state.publish_tracked(publication, clients_max, Some(tracking));
+        let progress = state.tracked.open_report(number, clients_max);
+        self.wake.notify_one();
+        Ok(ReportedReceipt { receipt, progress })
+    }
+
+    /// Takes a place for a question to this client.
+    ///
+    /// # Errors
+    ///
+    /// When there are as many as there may be.
+    pub(super) fn reserve_ask(&self, client: ClientUuid) -> Result<AskPlace, TooManyOpen> {
+        self.state.borrow().tracked.reserve_ask(client)
+    }
+
+    /// Takes a question to one client over.
+    ///
+    /// # Errors
+    ///
+    /// When the window has no room for it by `until`.
+    pub(super) async fn ask(
+        &self,
+        publication: ApiPublication<'_>,
+        mut place: AskPlace,
+        within: Duration,
+        until: Instant,
+    ) -> Result<AskReceipt, NotTaken> {
+        self.wait_for_room(publication.payload.len(), until).await?;
+        let token = AskToken(uuid::Uuid::new_v4().into_bytes());
+        let tracking = Tracking { subject: TrackedSubject::Answer(token), within };
+        let mut state = self.state.borrow_mut();
+        let (number, receipt) = state.publish_tracked(publication, None, Some(tracking));
+        let outcome = place.open(number);
+        self.wake.notify_one();
+        Ok(AskReceipt { receipt, outcome, _place: place })
+    }
+
+    async fn wait_for_room(&self, bytes: usize, until: Instant) -> Result<(), NotTaken> {
         if self.has_room(bytes) {
             return Ok(());
         }
@@ -139,7 +219,7 @@ impl ApiPublisher {
                 room.await;
             }
         };
-        timeout_at(until, room).await.map_err(|_| NoRoom)
+        timeout_at(until, room).await.map_err(|_| NotTaken::NoRoom)
     }
 
     fn has_room(&self, bytes: usize) -> bool {
@@ -175,6 +255,9 @@ impl ApiPublisher {
         }
         state.scratch = scratch;
         let waiter = AsyncWaiter::new(transport.ready())?;
+        if state.client.link_ready().is_some() {
+            state.tracked.on_broker_lost();
+        }
         state.client.connect(broker, transport);
         state.client.write();
         // The last acknowledgements of the old link may have made room.
@@ -215,10 +298,27 @@ impl ApiPublisher {
 }
 
 impl PublisherState {
+    /// Takes a publication over. Returns its number, and what its count comes through.
+    fn publish_tracked(
+        &mut self,
+        publication: ApiPublication<'_>,
+        clients_max: Option<u64>,
+        tracking: Option<Tracking>,
+    ) -> (Number, PublicationReceipt) {
+        let (sender, receipt) = oneshot::channel();
+        let requester = ReportRequester { slot: Slot::NONE, naming: RecipientForm::Usual };
+        let uplink = &mut self.client.uplink;
+        uplink.publish_tracked(requester, clients_max, tracking, publication.into());
+        let number = Number(uplink.published());
+        self.waiting.push_back((number, sender));
+        (number, PublicationReceipt(receipt))
+    }
+
     fn on_event(&mut self, event: BrokerEvent) -> Option<BrokerLinkLost> {
         match event {
             BrokerEvent::Reached { counted, .. } => {
                 let CountedPublication { number, clients, workers, scan_values } = counted;
+                self.tracked.on_reached(number, clients);
                 let is_past = |(asked, _): &mut (Number, _)| *asked <= number;
                 while let Some((asked, waiting)) = self.waiting.pop_front_if(is_past) {
                     if asked == number {
@@ -228,7 +328,12 @@ impl PublisherState {
                 }
                 None
             }
+            BrokerEvent::Tracked { number, outcome } => {
+                self.tracked.on_report(number, outcome);
+                None
+            }
             BrokerEvent::Lost(lost) => {
+                self.tracked.on_broker_lost();
                 info!(
                     event = "broker_link_lost",
                     broker = lost.broker.0,

@@ -10,6 +10,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, Version};
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
@@ -17,6 +18,7 @@ use super::access::{ApiApplication, Authenticated, ShownRequest};
 use super::body::{self, RequestBody};
 use super::config::ApiConfig;
 use super::connection::registry::{ConnectionOrigin, RegisteredConnection};
+use super::endpoint::ask::TakenQuestion;
 use super::endpoint::{info, publish};
 use super::error::{ApiError, ErrorCode};
 use super::nonces::Nonce;
@@ -24,6 +26,7 @@ use super::response::{AnswerHead, ApiAnswer};
 use super::route::{self, ApiRoute, Endpoint};
 use super::signature::{SignedHeaders, SignedTarget};
 use super::state::{ApiState, unix_seconds};
+use crate::auth::ApiPermission;
 
 /// Maximum bytes of a request id that a client chooses.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -128,20 +131,20 @@ impl ServedRequest<'_> {
         if self.config.access.is_open() {
             self.check_host(&request)?;
         }
-        let _served = self.begin().await?;
+        let place = self.begin().await?;
         match route.endpoint {
             Endpoint::Info => {
                 check_query(request.uri().query(), &[])?;
                 Ok(info::answer())
             }
-            Endpoint::Publish | Endpoint::Feedback | Endpoint::Batch => {
-                self.publish(&route, request).await
+            Endpoint::Publish | Endpoint::Feedback | Endpoint::Batch | Endpoint::Ask => {
+                self.publish(&route, request, place).await
             }
         }
     }
 
     /// Takes one of the places for requests that are served at the same time.
-    async fn begin(&self) -> Result<tokio::sync::SemaphorePermit<'_>, ApiError> {
+    async fn begin(&self) -> Result<SemaphorePermit<'_>, ApiError> {
         let place = tokio::time::timeout(self.config.timeout, self.state.requests.acquire()).await;
         let busy = || ApiError::new(ErrorCode::Busy, "too many requests are under way");
         place.ok().and_then(Result::ok).ok_or_else(busy)
@@ -151,6 +154,7 @@ impl ServedRequest<'_> {
         &self,
         route: &ApiRoute<'_>,
         request: Request<Incoming>,
+        place: SemaphorePermit<'_>,
     ) -> Result<ApiAnswer, ApiError> {
         let target = SignedTarget {
             method: request.method().as_str(),
@@ -161,7 +165,10 @@ impl ServedRequest<'_> {
         let Authenticated { application, signed } =
             self.config.access.authenticate(&route.application, shown)?;
         let nonce = signed.as_ref().map(|it| self.check_signed(application, it)).transpose()?;
-        publish::check_permission(application)?;
+        match route.endpoint {
+            Endpoint::Ask => application.require(ApiPermission::ASK)?,
+            _ => publish::check_permission(application)?,
+        }
         check_query(request.uri().query(), &[])?;
         refuse_idempotency(request.headers())?;
         let body = self.read_body(request).await?;
@@ -171,11 +178,20 @@ impl ServedRequest<'_> {
         let (state, config) = (self.state, self.config);
         let until = Instant::now() + config.timeout;
         let context = publish::PublishContext { state, config, application, until };
-        match route.endpoint {
-            Endpoint::Feedback => context.feedback(&route.uuid, body.text()?).await,
-            Endpoint::Batch => context.batch(body.text()?).await,
-            Endpoint::Publish | Endpoint::Info => context.publish(body.text()?).await,
-        }
+        let taken = match route.endpoint {
+            Endpoint::Batch => return context.batch(body.text()?).await,
+            Endpoint::Ask => {
+                let taken = TakenQuestion::take_over(context, &route.uuid, body.text()?).await?;
+                // Clients may take long: the request holds nothing meanwhile that others need.
+                drop((body, place));
+                return taken.answer(state).await;
+            }
+            Endpoint::Feedback => context.feedback(&route.uuid, body.text()?).await?,
+            Endpoint::Publish | Endpoint::Info => context.take_over(body.text()?, "").await?,
+        };
+        drop(body);
+        let _place = Some(place).filter(|_| !taken.waits_for_clients());
+        taken.answer(until).await
     }
 
     /// Checks the time and nonce of a signed request before its body is read.

@@ -1,9 +1,12 @@
 //! The answer to a request.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode, Version};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
 
@@ -13,7 +16,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug)]
 pub(super) struct ApiAnswer {
     status: StatusCode,
-    body: String,
+    body: Bytes,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -28,22 +31,42 @@ pub(super) struct AnswerHead<'a> {
     pub(super) is_last: bool,
 }
 
+/// A body with its share of the memory of all bodies.
+struct HeldBody {
+    json: Vec<u8>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for HeldBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.json
+    }
+}
+
 impl ApiAnswer {
     /// Creates a 200 response with JSON.
     pub(super) fn ok(body: String) -> Self {
-        Self { status: StatusCode::OK, body, headers: Vec::new() }
+        Self { status: StatusCode::OK, body: body.into(), headers: Vec::new() }
+    }
+
+    /// 200 with JSON that takes its share of this memory until it is sent. None if there is not enough.
+    pub(super) fn ok_within(memory: &Arc<Semaphore>, json: Vec<u8>) -> Option<Self> {
+        let bytes = u32::try_from(json.len()).ok()?;
+        let _permit = Arc::clone(memory).try_acquire_many_owned(bytes).ok()?;
+        let body = Bytes::from_owner(HeldBody { json, _permit });
+        Some(Self { status: StatusCode::OK, body, headers: Vec::new() })
     }
 
     /// Creates a 202 response: the publication was accepted, and its result is not known yet.
     pub(super) fn accepted() -> Self {
-        let body = r#"{"accepted":true}"#.to_owned();
+        let body = Bytes::from_static(br#"{"accepted":true}"#);
         Self { status: StatusCode::ACCEPTED, body, headers: Vec::new() }
     }
 
     /// 204 with the methods of an endpoint.
     pub(super) fn methods(allow: &'static str) -> Self {
         let allow = (header::ALLOW, HeaderValue::from_static(allow));
-        Self { status: StatusCode::NO_CONTENT, body: String::new(), headers: vec![allow] }
+        Self { status: StatusCode::NO_CONTENT, body: Bytes::new(), headers: vec![allow] }
     }
 
     /// Creates the response to an error.
@@ -59,7 +82,7 @@ impl ApiAnswer {
             let realm = HeaderValue::from_static("Bearer realm=\"tagcast\"");
             headers.push((header::WWW_AUTHENTICATE, realm));
         }
-        Self { status: error.status(), body: error.json(Some(request_id)), headers }
+        Self { status: error.status(), body: error.json(Some(request_id)).into(), headers }
     }
 
     /// Returns the status.
@@ -71,7 +94,7 @@ impl ApiAnswer {
     pub(super) fn into_response(self, head: AnswerHead<'_>) -> Response<Full<Bytes>> {
         let AnswerHead { request_id, version, is_last } = head;
         let has_body = self.status != StatusCode::NO_CONTENT;
-        let mut response = Response::new(Full::new(Bytes::from(self.body)));
+        let mut response = Response::new(Full::new(self.body));
         *response.status_mut() = self.status;
         *response.version_mut() = version;
         let headers = response.headers_mut();

@@ -17,6 +17,8 @@ pub(super) enum Endpoint {
     Batch,
     /// `POST /v1/apps/{app}/connections/{uuid}/feedback`
     Feedback,
+    /// `POST /v1/apps/{app}/connections/{uuid}/ask`
+    Ask,
 }
 
 /// What a path names.
@@ -68,6 +70,7 @@ pub(super) fn find(path: &str) -> Result<ApiRoute<'_>, ApiError> {
         [Some("publish"), None, ..] => (Endpoint::Publish, ""),
         [Some("publish:batch"), None, ..] => (Endpoint::Batch, ""),
         [Some("connections"), Some(uuid), Some("feedback"), None] => (Endpoint::Feedback, uuid),
+        [Some("connections"), Some(uuid), Some("ask"), None] => (Endpoint::Ask, uuid),
         _ => return Err(not_found()),
     };
     Ok(ApiRoute { endpoint, application: decoded(application)?, uuid: decoded(uuid)? })

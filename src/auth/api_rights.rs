@@ -27,6 +27,9 @@ impl ApiPermission {
     /// Publish to all clients.
     pub const BROADCAST: Self = Self(1);
 
+    /// To ask a client and wait for its answer.
+    pub const ASK: Self = Self(2);
+
     /// Names of all permissions.
     #[must_use]
     pub const fn names() -> &'static [&'static str] {

@@ -8,6 +8,7 @@ mod presence;
 mod protocol_error;
 mod resolve_cache;
 pub mod router;
+mod tracking;
 pub mod worker_state;
 
 use std::io;

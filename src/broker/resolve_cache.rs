@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use smallvec::SmallVec;
 
+use super::tracking::ClientsByWorker;
 use super::worker_state::WorkerState;
 use crate::index::{Index, Resolved};
 use crate::link::codec::Malformed;
 use crate::link::message::{CountedPublication, DeliverTo, PublishFrame, SetName};
 use crate::types::{
-    Address, ConnectionRef, Expression, Number, Recipients, TagQuery, Tenant, WorkerId,
+    Address, ConnectionRef, Expression, Number, Recipients, SlotSet, TagQuery, Tenant, WorkerId,
 };
 
 /// The sets of this turn. They are dropped at its end and whenever a client joins, leaves or changes its
@@ -37,6 +38,8 @@ pub(super) struct KnownRoute {
     targets: Option<Targets>,
     /// Their number, if it was requested and is still valid.
     counts: Option<RouteCounts>,
+    /// The same by worker.
+    by_worker: ClientsByWorker,
     /// The result of the count, for the delivery that follows.
     counted: Option<Resolved>,
 }
@@ -59,19 +62,26 @@ impl KnownRoute {
             address,
             targets: None,
             counts: None,
+            by_worker: ClientsByWorker::new(),
             counted: None,
         }
     }
 
     /// Counts the clients and their workers, without workers that have departed, unless that is known.
     pub(super) fn count(&mut self, index: &Index, departed: &BTreeSet<WorkerId>) -> RouteCounts {
-        let Self { tenant, address, counts, counted, .. } = self;
+        let Self { tenant, address, counts, by_worker, counted, .. } = self;
         *counts.get_or_insert_with(|| {
             let resolved = counted.insert(index.resolve(tenant, address).without(departed));
+            *by_worker = clients_by_worker(resolved);
             let (clients, workers) = resolved.counts();
             let scan_values = resolved.refused.map_or(0, |it| it.values);
             RouteCounts { clients, workers, scan_values }
         })
+    }
+
+    /// Returns the number of clients by worker, once they are counted.
+    pub(super) fn clients_by_worker(&self) -> &ClientsByWorker {
+        &self.by_worker
     }
 
     /// Returns the recipients by worker. They are resolved if that was not done in this turn.
@@ -195,4 +205,12 @@ fn targets(sets: &[(WorkerId, SetName)], except: Option<ConnectionRef>) -> Targe
         (*worker, DeliverTo::Set { name: *name, except })
     };
     sets.iter().map(target).collect()
+}
+
+fn clients_by_worker(resolved: &Resolved) -> ClientsByWorker {
+    let clients = |(worker, slots): &(WorkerId, SlotSet)| {
+        let is_except = resolved.except.is_some_and(|place| place.worker == *worker);
+        (*worker, slots.0.len().saturating_sub(u64::from(is_except)))
+    };
+    resolved.sets.iter().map(clients).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::router::ProtocolError;
 use crate::link::codec::{WireMessage, encode_deliver};
 use crate::link::message::{CountedPublication, Deliver, SetName, ToBroker, ToWorker, VERSION};
-use crate::types::{Number, SlotSet, WorkerIncarnation};
+use crate::types::{Number, SlotSet, Tracking, WorkerIncarnation};
 
 /// A worker with a link to this broker.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ struct PublishCounts {
 pub(super) struct CountRequest {
     /// With more recipients than this, the publication is not delivered.
     pub(super) clients_max: Option<u64>,
+    /// What the workers of its recipients report about its deliveries.
+    pub(super) tracking: Option<Tracking>,
 }
 
 /// The state of a link.

@@ -5,6 +5,7 @@
 //! run it over links of its own.
 
 pub(crate) mod alias_requests;
+pub(crate) mod answers;
 pub(crate) mod dedup;
 pub mod fanout;
 pub(crate) mod joins;
@@ -15,20 +16,25 @@ pub(crate) mod send_window;
 pub(crate) mod slot_allocator;
 pub mod sync;
 pub mod uplink;
+pub mod write_reports;
 
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
-use self::fanout::{Fanout, UnknownSet};
+use self::fanout::{DeliveryTracking, Fanout, Question, UnknownSet};
 use self::link_io::BrokerLink;
 use self::report_requests::ReportRequester;
 use self::slot_allocator::SlotAllocator;
 use self::uplink::{UnknownPublication, Uplink};
+use self::write_reports::WriteReports;
 use crate::link::message::{
-    CountedPublication, FromBroker, Full, PresenceQuery, PresenceResult, ToWorker,
+    CountedPublication, Deliver, FromBroker, Full, PresenceQuery, PresenceResult, ToWorker,
 };
 use crate::link::transport::Transport;
-use crate::types::{Client, Generation, Slot, WorkerIncarnation};
+use crate::types::{
+    Client, Generation, Number, Slot, TrackedOutcome, TrackedSubject, Tracking, WorkerIncarnation,
+};
 
 /// The broker-facing part of a worker, without its connections.
 #[derive(Debug)]
@@ -40,6 +46,7 @@ pub struct BrokerClient {
     ended: Option<io::Error>,
     fanout: Fanout,
     slots: SlotAllocator,
+    write_reports: WriteReports,
 }
 
 /// A message of the broker that concerns a connection, or the loss of the link.
@@ -81,6 +88,13 @@ pub enum BrokerEvent {
         /// The counts.
         counted: CountedPublication,
     },
+    /// A worker reports on a publication of this one.
+    Tracked {
+        /// Number of the publication.
+        number: Number,
+        /// The report.
+        outcome: TrackedOutcome,
+    },
     /// The link has failed or was closed, and everything that arrived on it was processed (rule L6). The
     /// supervisor decides whether the broker is dead (rule L1).
     Lost(LinkLoss),
@@ -100,8 +114,14 @@ impl BrokerClient {
     /// Creates the state of a worker without a link and without connections.
     #[must_use]
     pub fn new(source: WorkerIncarnation) -> Self {
-        let (uplink, slots) = (Uplink::new(source), SlotAllocator::default());
-        Self { uplink, link: None, ended: None, fanout: Fanout::default(), slots }
+        Self {
+            uplink: Uplink::new(source),
+            link: None,
+            ended: None,
+            fanout: Fanout::default(),
+            slots: SlotAllocator::default(),
+            write_reports: WriteReports::default(),
+        }
     }
 
     /// Allocates a slot for a new connection.
@@ -176,9 +196,9 @@ impl BrokerClient {
     /// before more is read.
     pub fn next(&mut self, is_spent: &mut dyn FnMut() -> bool) -> Option<BrokerEvent> {
         loop {
-            let Self { link, ended, uplink, fanout, slots } = &mut *self;
+            let Self { link, ended, uplink, fanout, slots, write_reports } = &mut *self;
             let taken = match link.as_mut()?.next() {
-                Ok(Some(message)) => on_message(message, uplink, fanout, slots),
+                Ok(Some(message)) => on_message(message, uplink, fanout, slots, write_reports),
                 Ok(None) => Err(ended.take()?),
                 Err(malformed) => Err(malformed),
             };
@@ -213,6 +233,7 @@ impl BrokerClient {
     fn forget_link(&mut self) {
         self.ended = None;
         self.fanout.forget_sets();
+        self.write_reports.forget();
         self.uplink.on_unlinked();
     }
 
@@ -228,6 +249,24 @@ impl BrokerClient {
         for slot in self.uplink.on_linked() {
             self.slots.vacate(slot);
         }
+    }
+
+    /// Queues the reports on tracked publications that are complete or due. `now` is the time since any
+    /// fixed moment. Called once in each turn, after writing to sockets.
+    pub fn report_writes(&mut self, now: Duration) {
+        if self.write_reports.is_empty() {
+            return;
+        }
+        for report in self.write_reports.take_finished(now) {
+            let outcome = TrackedOutcome::Writes(report.counts);
+            self.uplink.report(report.publisher, report.number, outcome);
+        }
+    }
+
+    /// Returns the time at which [`BrokerClient::report_writes`] must be called next.
+    #[must_use]
+    pub fn next_write_report(&self) -> Option<Duration> {
+        self.write_reports.next_due()
     }
 
     /// Sends the output of this turn to the broker.
@@ -270,14 +309,20 @@ fn on_message(
     uplink: &mut Uplink,
     fanout: &mut Fanout,
     slots: &mut SlotAllocator,
+    write_reports: &mut WriteReports,
 ) -> io::Result<Option<BrokerEvent>> {
     let queued = match message {
+        FromBroker::Deliver(deliver) if fanout.tracks_next() => {
+            deliver_tracked(&deliver, uplink, fanout, write_reports)?
+        }
         FromBroker::Deliver(deliver) if !uplink.is_new(&deliver) => Ok(()),
         FromBroker::Deliver(deliver) => {
-            let content = uplink.content(&deliver).map_err(|UnknownPublication(number)| {
-                unknown(&format!("publication {} is not kept", number.0))
-            })?;
+            let content = uplink.content(&deliver).map_err(not_kept)?;
             fanout.deliver(deliver.target, content)
+        }
+        FromBroker::Other(ToWorker::Track(tracking)) => {
+            fanout.track_next(tracking);
+            Ok(())
         }
         FromBroker::Other(message @ (ToWorker::Batch | ToWorker::Set { .. })) => {
             fanout.take_sets(message)
@@ -293,6 +338,38 @@ fn on_message(
         unknown(&format!("set {} was not named in this batch", name.0))
     })?;
     Ok(None)
+}
+
+/// Queues a publication whose publisher gets a report. A repeated one is reported by the first.
+fn deliver_tracked(
+    deliver: &Deliver<&[u8]>,
+    uplink: &mut Uplink,
+    fanout: &mut Fanout,
+    write_reports: &mut WriteReports,
+) -> io::Result<Result<(), UnknownSet>> {
+    let Some(Tracking { subject, within }) = fanout.take_tracking() else { return Ok(Ok(())) };
+    if !uplink.is_new(deliver) {
+        return Ok(Ok(()));
+    }
+    let content = uplink.content(deliver).map_err(not_kept)?;
+    let Deliver { source: publisher, number, target, .. } = *deliver;
+    let recipients = match fanout.recipients(target) {
+        Ok(recipients) => recipients,
+        Err(unknown) => return Ok(Err(unknown)),
+    };
+    let tracking = match subject {
+        TrackedSubject::Writes => {
+            DeliveryTracking::Writes(write_reports.open(publisher, number, within, recipients))
+        }
+        TrackedSubject::Answer(token) => {
+            DeliveryTracking::Question(Box::new(Question { publisher, number, token, within }))
+        }
+    };
+    Ok(fanout.deliver_tracked(target, content, tracking))
+}
+
+fn not_kept(UnknownPublication(number): UnknownPublication) -> io::Error {
+    unknown(&format!("publication {} is not kept", number.0))
 }
 
 fn unknown(what: &str) -> io::Error {

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{
     Address, Claim, Client, ClientFilter, Content, GrantNumber, JoinNumber, Number, PayloadForm,
-    Publication, Recipients, Sequence, Slot, SlotSet, Tags, Tenant, WorkerIncarnation,
+    Publication, Recipients, Sequence, Slot, SlotSet, Tags, Tenant, TrackedOutcome, Tracking,
+    WorkerIncarnation,
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 9;
+pub const VERSION: u16 = 10;
 
 /// Work for one tag, in bytes of a usual message.
 const ROW_WORK: usize = 64;
@@ -125,6 +126,17 @@ pub enum ToBroker {
     Count {
         /// With more recipients than this, the publication is not delivered.
         clients_max: Option<u64>,
+        /// What the workers of its recipients report about its deliveries.
+        tracking: Option<Tracking>,
+    },
+    /// The report of this worker on a publication that [`ToWorker::Track`] announced.
+    Tracked {
+        /// The publisher.
+        publisher: WorkerIncarnation,
+        /// Number of the publication within the publisher.
+        number: Number,
+        /// The report.
+        outcome: TrackedOutcome,
     },
     /// A publication. The worker keeps it until it is acknowledged (rule L4).
     Publish {
@@ -158,6 +170,7 @@ impl ToBroker {
                 };
                 publication.content.payload.len() + rows * ROW_WORK
             }
+            Self::Tracked { outcome: TrackedOutcome::Answer(json), .. } => json.len(),
             _ => 0,
         }
     }
@@ -191,6 +204,16 @@ pub enum ToWorker {
     },
     /// A publication for some of this worker's clients.
     Deliver(Deliver),
+    /// Requests a report on the `Deliver` that follows. This is a separate message, so that other
+    /// deliveries need no additional byte.
+    Track(Tracking),
+    /// A report of a worker on a publication of this one.
+    Tracked {
+        /// Number of the publication.
+        number: Number,
+        /// The report.
+        outcome: TrackedOutcome,
+    },
     /// The client in this slot is now addressable.
     Joined {
         /// The client's slot.

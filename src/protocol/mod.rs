@@ -10,7 +10,10 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 pub use self::gomoob::RefusalClose;
-pub use self::spec::{AckExtras, Acknowledge, ChunkMarks, ProtocolOptions, ProtocolSpec, Render};
+pub use self::spec::{
+    AckExtras, Acknowledge, ChunkMarks, ProtocolOptions, ProtocolSpec, QuestionAnswer,
+    QuestionSpec, Render,
+};
 use crate::types::Content;
 
 /// Defines the families. Each is a variant of [`Protocol`] and a file or folder with a table `SPEC`.

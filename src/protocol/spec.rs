@@ -8,7 +8,7 @@ use super::bloatless::BloatlessCloseOptions;
 use super::gomoob::{GomoobOptions, RefusalClose};
 use super::phpws::PhpwsOptions;
 use crate::http::SupportedVersions;
-use crate::types::{CloseReason, Content};
+use crate::types::{AskToken, CloseReason, Content};
 
 /// The properties of a protocol family. Sessions, resources and workers use this table and need no knowledge
 /// of single families.
@@ -63,6 +63,26 @@ pub struct ProtocolSpec {
     pub limit_wording: fn(&ProtocolOptions, Option<IpAddr>) -> Option<String>,
     /// Whether clients accept texts that are not publications, such as delivery reports.
     pub has_reports: bool,
+    /// How a client is asked, and how it answers; `None` if it cannot.
+    pub questions: Option<QuestionSpec>,
+}
+
+/// Questions to a client.
+#[derive(Clone, Copy, Debug)]
+pub struct QuestionSpec {
+    /// Renders a publication as a question with this number.
+    pub ask: for<'a> fn(Content<&'a [u8]>, AskToken) -> Vec<u8>,
+    /// Returns the answer in a message of a client, if it is one.
+    pub answer: for<'a> fn(&'a str) -> Option<QuestionAnswer<'a>>,
+}
+
+/// The answer of a client to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuestionAnswer<'a> {
+    /// Number of the question.
+    pub token: AskToken,
+    /// The answer, as JSON.
+    pub message: &'a str,
 }
 
 /// Renders a publication as text.
@@ -128,5 +148,6 @@ impl ProtocolSpec {
         limit_close: |_| None,
         limit_wording: |_, _| None,
         has_reports: false,
+        questions: None,
     };
 }

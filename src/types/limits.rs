@@ -327,6 +327,27 @@ pub const SIGNATURE_CLOCK_SKEW_MAX: Duration = Duration::from_secs(600);
 pub const API_NONCES_MAX: usize = 1_000_000;
 /// Publications of one batch.
 pub const API_BATCH_MAX: usize = 100;
+/// Default of `timeout_ms` for `ack: written`: a client that reads takes a message in far less.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest `timeout_ms` for `ack: written`: a socket that takes nothing for a third of it is closed.
+pub const WRITE_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// Default of `timeout_ms` for questions.
+pub const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest `timeout_ms` for questions: a person can be asked.
+pub const ASK_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// The shortest `timeout_ms`.
+pub const TRACKING_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// How long the API waits for reports of workers that are late. A worker that hangs is killed later than
+/// that, and what it has not reported counts as waiting.
+pub const WRITE_REPORT_GRACE: Duration = Duration::from_secs(1);
+/// Reports for `ack: written` that are open at the same time. Each turn of a worker looks at all of them.
+pub const WRITE_REPORTS_MAX: usize = 1000;
+/// Open questions to one client.
+pub const ASKS_PER_CLIENT_MAX: usize = 64;
+/// Open questions to all clients.
+pub const ASKS_MAX: usize = 10_000;
+/// Bytes that wait in the broker for the API process, above which an answer of a client is dropped.
+pub const ANSWERS_PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What a client may still send after the last answer on its connection: it is read and dropped, so that
 /// the answer is not lost by a reset.
 pub const API_LINGER_BYTES_MAX: usize = 256 * 1024;

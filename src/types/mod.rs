@@ -20,6 +20,7 @@ mod publication;
 mod secret;
 mod slots;
 mod tag;
+mod tracking;
 mod wiped;
 mod word_choice;
 
@@ -48,6 +49,7 @@ pub use publication::{Content, PayloadForm, Publication};
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use slots::SlotSet;
 pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};
+pub use tracking::{AskToken, TrackedOutcome, TrackedSubject, Tracking, WriteCounts};
 pub use wiped::{WipedBytes, scrub_stack};
 pub use word_choice::WordChoice;
 pub(crate) use word_choice::word_choices;

@@ -17,6 +17,7 @@ use super::dispatch::resource_registry::ResourceRegistry;
 use super::dispatch::without_client::ResourceQueries;
 use super::handshake::count::HandshakeCount;
 use super::handshake::refusals::RefusalLog;
+use super::questions::OpenQuestions;
 use super::rng::Rng;
 use super::settings::WorkerSettings;
 use super::webhook::queue::WebhookQueue;
@@ -51,6 +52,7 @@ pub(super) struct Context {
     pub(super) resources: ResourceRegistry,
     pub(super) resource_queries: ResourceQueries,
     pub(super) webhooks: WebhookQueue,
+    pub(super) questions: OpenQuestions,
     /// Takes the connections that the API process serves; none where it is off.
     pub(super) handover: Option<OwnedFd>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::accept::{Listeners, tls_handshakes};
-use super::clock::TurnClock;
+use super::clock::{Moment, TurnClock};
 use super::connection::backlog::{self, BacklogPacing};
 use super::connection::deferred_replies::{self, DeferredReplies};
 use super::connection::deliver::Delivery;
@@ -30,6 +30,7 @@ use super::handshake::authorize;
 use super::handshake::count::HandshakeCount;
 use super::handshake::refusals::RefusalLog;
 use super::push_socket::PushSocketReader;
+use super::questions::{self, OpenQuestions};
 use super::rng::Rng;
 use super::settings::WorkerSettings;
 use super::tokens::Token;
@@ -94,6 +95,7 @@ impl EventLoop {
             resources,
             resource_queries: ResourceQueries::default(),
             webhooks: WebhookQueue::default(),
+            questions: OpenQuestions::default(),
             handover: None,
         };
         Ok(Self {
@@ -165,6 +167,8 @@ impl EventLoop {
         deadlines::drop_broken(context, connections);
         self.ticks.run_due(context);
         self.continue_walks();
+        questions::expire_due(&mut self.context);
+        self.context.broker.report_writes(self.context.clock.now().time());
         self.context.broker.write();
         overload::look_early(&mut self.context, &mut self.connections);
         self.accept_and_push(ready)?;
@@ -224,6 +228,8 @@ impl EventLoop {
             self.ticks.next().filter(|_| context.stage.is_serving()),
             context.stage.next(),
             backlog.looks_at(context.clock.now()),
+            context.questions.next_due(),
+            context.broker.next_write_report().map(|due| Moment::START.after(due)),
         ];
         let next = moments.into_iter().flatten().min();
         next.map(|at| at.until_then(context.clock.read()))
@@ -308,6 +314,8 @@ impl EventLoop {
             BrokerEvent::Reached { asker, counted } => {
                 delivery_report::report_reached(context, connections, asker, counted.clients);
             }
+            // Reports are for publishers that ask for them, which is the API process.
+            BrokerEvent::Tracked { .. } => {}
             BrokerEvent::Lost(lost) => self.report_link_lost(&lost),
         }
     }

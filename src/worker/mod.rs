@@ -11,6 +11,7 @@ mod dispatch;
 mod event_loop;
 mod handshake;
 mod push_socket;
+mod questions;
 mod rng;
 mod settings;
 mod stats;

@@ -69,7 +69,8 @@ impl Worker {
             Some(BrokerEvent::Refused { slot, .. }) => self.refused.push(slot),
             Some(BrokerEvent::Answer { found, .. }) => self.answers.push(found),
             Some(BrokerEvent::Reached { counted, .. }) => self.reached.push(counted.clients),
-            Some(BrokerEvent::Reserved(_) | BrokerEvent::Lost(_)) | None => {}
+            Some(BrokerEvent::Reserved(_) | BrokerEvent::Tracked { .. } | BrokerEvent::Lost(_))
+            | None => {}
         }
     }
 

@@ -22,11 +22,13 @@
 mod admin;
 mod answers;
 mod api_addresses;
+mod api_ask;
 mod api_errors;
 mod api_http;
 mod api_publish;
 mod api_secrets;
 mod api_signed;
+mod api_written;
 mod applications;
 mod auth_file;
 mod authorisation;

@@ -3,7 +3,7 @@
 
 use std::os::unix::net::UnixDatagram;
 
-use crate::harness::{Open, Server, Setup, frames};
+use crate::harness::{Open, Raw, Server, Setup, api, frames};
 
 /// The secret as the document writes it.
 const AUTH: &str = "applications:\n  - key: shop\n    secret: \"…\"\n    authorizeOpen: true\n    \
@@ -30,6 +30,8 @@ fn every_example_is_sent_or_accepted_by_the_server() {
         feedback,
         broadcast,
         arrives,
+        question,
+        answer,
         register,
         next_with_uuid,
         report,
@@ -92,8 +94,26 @@ fn every_example_is_sent_or_accepted_by_the_server() {
     client.text(r#"{"message":{"type":"X"}}"#);
     client.expect_text(typed);
     bloatless(chat_examples, status_examples, pushed);
+    is_asked(question, answer);
     assert_eq!(close_of_raw, close);
     assert!(shape(event).contains(&"text".to_owned()));
+}
+
+/// Tests the question of a backend and the answer of a page.
+fn is_asked(question: &str, answer: &str) {
+    let server = api::setup().start();
+    let mut page = server.open(&Open::at("/web?key=shop"));
+    let mut backend = Raw::connect(server.port);
+    let target = format!("/v1/apps/shop/connections/{}/ask", page.uuid);
+    let body = r#"{"message":{"question":"Delete it?"}}"#;
+    backend.send(api::post(&target, &[api::SHOP], body));
+    let frame = page.frame();
+    let number = |text: &str| text.split("\"ask\":\"").nth(1).unwrap()[..32].to_owned();
+    let asked = number(frame.as_text());
+    assert_eq!(frame.as_text(), question.replace(&number(question), &asked));
+    page.text(answer.replace(&number(answer), &asked));
+    page.expect_next();
+    assert!(backend.read_answer().body.starts_with(r#"{"answer":{"yes":true},"took_ms":"#));
 }
 
 /// Tests the examples of bloatless/php-websocket's applications.

@@ -1,6 +1,9 @@
 //! The endpoints: one file for each kind.
 
+pub(super) mod ask;
 mod batch;
 pub(super) mod info;
+mod payload;
 pub(super) mod publish;
 mod recipients;
+mod taken;

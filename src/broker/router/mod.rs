@@ -13,6 +13,7 @@ use super::connection_limits::{ConnectionLimits, MaxConnections};
 use super::presence;
 pub use super::protocol_error::ProtocolError;
 use super::resolve_cache::{KnownRoute, ResolveCache};
+use super::tracking::{TrackedPublications, TrackedReport};
 use super::worker_state::{CountRequest, LinkState, WorkerState};
 use crate::index::Index;
 use crate::link::message::{ToBroker, ToWorker};
@@ -35,6 +36,8 @@ pub struct Router {
     /// Publications to a single recipient that were delivered before this broker started.
     delivered: HashSet<(WorkerIncarnation, Number)>,
     resolve_cache: ResolveCache,
+    /// Publications on whose deliveries workers report.
+    tracked: TrackedPublications,
     /// Resolved publications that are not acknowledged yet, by turn (rule L5).
     turns: VecDeque<Turn>,
     last_join: u64,
@@ -75,6 +78,9 @@ impl Router {
             return;
         }
         self.workers.remove(&source.worker);
+        for report in self.tracked.on_worker_lost(source) {
+            self.report_tracked(report);
+        }
         self.resolve_cache.forget();
         self.connection_limits.unlink(source.worker);
         if self.index.clients_of(source.worker) > 0 {
@@ -226,10 +232,15 @@ impl Router {
                 self.send(source.worker, &ToWorker::Synced { number });
                 Ok(())
             }
-            ToBroker::Count { clients_max } => {
+            ToBroker::Count { clients_max, tracking } => {
                 if let Some(member) = self.workers.get_mut(&source.worker) {
-                    member.count_next(CountRequest { clients_max });
+                    member.count_next(CountRequest { clients_max, tracking });
                 }
+                Ok(())
+            }
+            ToBroker::Tracked { publisher, number, outcome } => {
+                self.tracked.reported(source, publisher, number);
+                self.report_tracked(TrackedReport { publisher, number, outcome });
                 Ok(())
             }
             ToBroker::Publish { number, publication } => {

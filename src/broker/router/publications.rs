@@ -7,8 +7,12 @@ use bytes::Bytes;
 
 use super::{LinkState, ProtocolError, Router};
 use crate::broker::resolve_cache::{KnownRoute, RouteCounts};
-use crate::link::message::{Deliver, PublishFrame, ToBroker};
-use crate::types::{Content, Number, Publication, Sequence, WorkerIncarnation};
+use crate::broker::tracking::TrackedReport;
+use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker};
+use crate::types::limits::ANSWERS_PENDING_BYTES_MAX;
+use crate::types::{
+    Content, Number, Publication, Sequence, TrackedOutcome, Tracking, WorkerIncarnation,
+};
 
 /// The publications resolved in one turn. They are acknowledged when every link has taken the bytes that were
 /// queued for it at the end of that turn.
@@ -65,7 +69,7 @@ impl Router {
         member.last_publication = Some(number);
         let is_single = route.address.recipients.is_single();
         let is_repeated = is_single && self.delivered.contains(&(source, number));
-        let mut is_refused = is_repeated;
+        let (mut is_refused, mut tracking) = (is_repeated, None);
         if let Some(request) = member.take_count_request() {
             let counts = match is_repeated {
                 true => RouteCounts::ONE,
@@ -73,6 +77,7 @@ impl Router {
             };
             member.counted(counts.of(number));
             is_refused |= request.clients_max.is_some_and(|max| counts.clients > max);
+            tracking = request.tracking;
         }
         if is_refused {
             return Ok(());
@@ -84,12 +89,36 @@ impl Router {
         let sequence = Sequence(self.last_sequence);
         for (worker, target) in targets {
             if let Some(member) = workers.get_mut(worker) {
+                if let Some(tracking) = tracking {
+                    member.out.send(&ToWorker::Track(tracking));
+                }
                 // The worker of the publisher keeps the content until the acknowledgement.
                 let content = (member.source != source).then_some(content);
                 member.out.deliver(&Deliver { source, number, sequence, target: *target, content });
             }
         }
+        if let Some(Tracking { subject, .. }) = tracking {
+            let parts = route.clients_by_worker().iter();
+            let parts = parts.filter_map(|(worker, clients)| {
+                workers.get(worker).map(|member| (member.source, *clients))
+            });
+            self.tracked.open(source, number, subject, parts);
+        }
         Ok(())
+    }
+
+    /// Sends a publisher a report on one of its publications. An answer that would have to wait behind too
+    /// many bytes is dropped.
+    pub(super) fn report_tracked(&mut self, report: TrackedReport) {
+        let Some(member) = self.workers.get_mut(&report.publisher.worker) else { return };
+        if member.source != report.publisher {
+            return;
+        }
+        let waiting = member.out.pending().len();
+        let is_dropped = waiting > ANSWERS_PENDING_BYTES_MAX
+            && matches!(report.outcome, TrackedOutcome::Answer(_));
+        let outcome = if is_dropped { TrackedOutcome::Expired } else { report.outcome };
+        member.out.send(&ToWorker::Tracked { number: report.number, outcome });
     }
 
     /// Ends a turn. Its publications are acknowledged when all links have taken their bytes (rule L5).

@@ -117,7 +117,7 @@ fn a_count_comes_only_with_the_acknowledgement_of_its_publication() {
     told(&mut router, 0);
     told(&mut router, 1);
     let counted = |router: &mut Router, number, address| {
-        say(router, 0, ToBroker::Count { clients_max: None });
+        say(router, 0, ToBroker::Count { clients_max: None, tracking: None });
         say(router, 0, publish(number, address));
     };
     counted(&mut router, 1, Address::everyone_but(ClientUuid([2; 16])));
@@ -144,7 +144,7 @@ fn a_repeat_that_was_delivered_before_counts_as_one() {
     let numbers = vec![Number(7)];
     say(&mut router, 0, ToBroker::Seen { source: source(0), numbers });
     say(&mut router, 0, ToBroker::Announced { sequence: Sequence(7) });
-    say(&mut router, 0, ToBroker::Count { clients_max: None });
+    say(&mut router, 0, ToBroker::Count { clients_max: None, tracking: None });
     say(&mut router, 0, publish(7, Address::first(Some(ClientUuid([9; 16])), None)));
     router.end_turn();
     router.acknowledge();
@@ -320,7 +320,7 @@ fn clients_of_a_dead_worker_stop_counting_before_they_are_removed() {
     let mut router = after_a_death();
     assert_eq!((router.clients(), router.counts().clients), (1, 1));
     assert!(router.has_departed() && !router.is_free(WorkerId(0)));
-    say(&mut router, 2, ToBroker::Count { clients_max: None });
+    say(&mut router, 2, ToBroker::Count { clients_max: None, tracking: None });
     say(&mut router, 2, publish(1, Address::everyone()));
     say(&mut router, 2, publish(2, Address::first(Some(ClientUuid([1; 16])), None)));
     assert_eq!(deliveries(&told(&mut router, 1)).len(), 1);

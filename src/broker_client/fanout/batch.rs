@@ -2,12 +2,14 @@
 
 use std::ops::ControlFlow::{self, Continue};
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::broker_client::write_reports::WriteTally;
 use crate::protocol::{Cast, Protocol};
 use crate::types::limits::SEND_BYTES;
-use crate::types::{Content, PayloadForm, Slot, SlotSet};
+use crate::types::{AskToken, Content, Number, PayloadForm, Slot, SlotSet, WorkerIncarnation};
 use crate::websocket::write;
 
 /// Value of `next` when all recipients are done. Real slots are far below it.
@@ -31,6 +33,30 @@ pub struct Batch {
     joined: [Option<Joined>; Protocol::COUNT],
     /// The frames for the excluded client that was served last.
     gathered: Joined,
+    /// What the publisher of its only publication wants to know.
+    tracking: Option<DeliveryTracking>,
+}
+
+/// What the publisher of a publication wants to know about its deliveries.
+#[derive(Debug)]
+pub enum DeliveryTracking {
+    /// How many sockets have taken it.
+    Writes(Rc<WriteTally>),
+    /// The answer of its recipient.
+    Question(Box<Question>),
+}
+
+/// A question to one client.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// The publisher, which gets the answer.
+    pub publisher: WorkerIncarnation,
+    /// Number of the publication.
+    pub number: Number,
+    /// Number that the client repeats in its answer.
+    pub token: AskToken,
+    /// Time that the client has.
+    pub within: Duration,
 }
 
 /// The publications of a batch.
@@ -91,7 +117,21 @@ impl Batch {
             excepted: Vec::new(),
             joined: [const { None }; Protocol::COUNT],
             gathered: Joined::default(),
+            tracking: None,
         }
+    }
+
+    /// Tracks the only publication of this batch.
+    pub(super) fn track(&mut self, tracking: DeliveryTracking) {
+        self.tracking = Some(tracking);
+        self.seal();
+    }
+
+    /// Returns what the publisher of its only publication wants to know; `None` for nearly all batches.
+    #[inline]
+    #[must_use]
+    pub fn tracking(&self) -> Option<&DeliveryTracking> {
+        self.tracking.as_ref()
     }
 
     pub(super) fn recipients(&self) -> &BatchRecipients {
@@ -200,9 +240,12 @@ impl Batch {
 
     /// Returns the frames for one client.
     pub fn frames_for(&mut self, slot: Slot, protocol: Protocol) -> &Joined {
-        let queue = &self.queue;
+        let (queue, tracking) = (&self.queue, &self.tracking);
         #[expect(clippy::indexing_slicing, reason = "a protocol's place is below COUNT")]
-        let joined = self.joined[protocol.place()].get_or_insert_with(|| join(queue, protocol));
+        let joined = self.joined[protocol.place()].get_or_insert_with(|| match tracking {
+            Some(DeliveryTracking::Question(question)) => ask(queue, protocol, question.token),
+            _ => join(queue, protocol),
+        });
         if !self.excepted.contains(&slot) {
             return joined;
         }
@@ -223,6 +266,16 @@ fn join(queue: &BatchQueue, protocol: Protocol) -> Joined {
         start = *end;
     }
     Joined { bytes: frames.into(), ends }
+}
+
+/// Returns the frame of a question; the frame of a publication if the protocol has no questions.
+fn ask(queue: &BatchQueue, protocol: Protocol, token: AskToken) -> Joined {
+    let Some(questions) = &protocol.spec().questions else { return join(queue, protocol) };
+    let form = queue.publications.first().map_or(PayloadForm::Message, |it| it.form);
+    let mut frame = Vec::new();
+    write::text(&mut frame, &(questions.ask)(Content { form, payload: &queue.payloads }, token));
+    let ends = vec![frame.len()];
+    Joined { bytes: frame.into(), ends }
 }
 
 /// Usual number of bytes of a frame in addition to its payload, rounded up.

@@ -15,12 +15,12 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::rc::Rc;
 
-pub use self::batch::{Batch, Joined};
+pub use self::batch::{Batch, DeliveryTracking, Joined, Question};
 use self::batch::{BatchQueue, BatchRecipients};
 use crate::link::message::{DeliverTo, SetName, ToWorker};
 use crate::protocol::Cast;
 use crate::types::limits::{FANOUT_BYTES_MAX, OVERTAKE_BATCHES_MAX};
-use crate::types::{Content, Slot, SlotSet};
+use crate::types::{Content, Slot, SlotSet, Tracking};
 
 /// The publications to deliver, in order.
 #[derive(Debug, Default)]
@@ -45,6 +45,8 @@ pub struct Fanout {
     retired: VecDeque<((u64, u64), Slot)>,
     /// Memory of the last batch that was written, for the next one.
     spare: BatchQueue,
+    /// The request for a report on the next publication.
+    next_tracking: Option<Tracking>,
 }
 
 /// Error: the broker used the name of a set that it has not sent. Its link is closed.
@@ -84,9 +86,7 @@ impl Fanout {
         content: Content<&[u8]>,
     ) -> Result<(), UnknownSet> {
         let (recipients, cast, except) = match target {
-            DeliverTo::One(slot)
-                if self.is_behind && self.batches.len() <= OVERTAKE_BATCHES_MAX =>
-            {
+            DeliverTo::One(slot) if self.overtakes() => {
                 self.deliver_urgently(slot, content);
                 return Ok(());
             }
@@ -103,6 +103,58 @@ impl Fanout {
         }
         if let Some(last) = self.batches.back_mut() {
             last.push(content, cast, except);
+        }
+        Ok(())
+    }
+
+    /// Returns whether a publication to one client is served ahead of the waiting batches.
+    fn overtakes(&self) -> bool {
+        self.is_behind && self.batches.len() <= OVERTAKE_BATCHES_MAX
+    }
+
+    /// Stores a request for a report on the next publication.
+    pub(crate) fn track_next(&mut self, tracking: Tracking) {
+        self.next_tracking = Some(tracking);
+    }
+
+    /// Returns whether there is a request for a report on the next publication.
+    #[inline]
+    pub(crate) fn tracks_next(&self) -> bool {
+        self.next_tracking.is_some()
+    }
+
+    /// Takes the request for a report on this publication.
+    pub(crate) fn take_tracking(&mut self) -> Option<Tracking> {
+        self.next_tracking.take()
+    }
+
+    /// Returns the number of recipients of a publication.
+    pub(crate) fn recipients(&self, target: DeliverTo) -> Result<u64, UnknownSet> {
+        match target {
+            DeliverTo::One(_) => Ok(1),
+            DeliverTo::Set { name, except } => {
+                let set = self.sets.get(name.0 as usize).ok_or(UnknownSet(name))?;
+                let is_except = except.is_some_and(|slot| set.contains(slot));
+                Ok(set.0.len().saturating_sub(u64::from(is_except)))
+            }
+        }
+    }
+
+    /// Queues a tracked publication, in a batch of its own.
+    pub(crate) fn deliver_tracked(
+        &mut self,
+        target: DeliverTo,
+        content: Content<&[u8]>,
+        tracking: DeliveryTracking,
+    ) -> Result<(), UnknownSet> {
+        let is_urgent = matches!(target, DeliverTo::One(_)) && self.overtakes();
+        let last_urgent = self.urgent.back_mut().map(|(_, batch)| batch);
+        self.batches.back_mut().into_iter().chain(last_urgent).for_each(Batch::seal);
+        self.deliver(target, content)?;
+        let last_urgent = self.urgent.back_mut().map(|(_, batch)| batch);
+        let batch = if is_urgent { last_urgent } else { self.batches.back_mut() };
+        if let Some(batch) = batch {
+            batch.track(tracking);
         }
         Ok(())
     }
@@ -226,6 +278,7 @@ impl Fanout {
     /// Clears all sets, because they are not valid on another link.
     pub(crate) fn forget_sets(&mut self) {
         self.sets.clear();
+        self.next_tracking = None;
     }
 }
 

@@ -1,12 +1,14 @@
 //! Tests of joining publications and of excluding clients.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::broker_client::write_reports::WriteReports;
 use crate::protocol::Protocol;
-use crate::types::{Content, PayloadForm};
+use crate::types::{Content, Generation, Number, PayloadForm, WorkerId, WorkerIncarnation};
 
 fn content(text: &str) -> Content<&[u8]> {
     Content { form: PayloadForm::Packet, payload: text.as_bytes() }
@@ -171,6 +173,36 @@ fn publications_to_one_client_stay_within_the_budget_and_in_order() {
     assert_eq!((rest[&4].concat(), rest[&3].concat()), (b"145".to_vec(), b"5".to_vec()));
     assert_eq!(fanout.next_retired(), Some(Slot(9)));
     assert!(fanout.is_empty() && fanout.bytes == 0);
+}
+
+#[test]
+fn a_tracked_publication_is_alone_in_its_batch_and_keeps_its_place() {
+    let reports = &mut WriteReports::default();
+    let publisher = WorkerIncarnation { worker: WorkerId::API, generation: Generation(1) };
+    let mut track = |fanout: &mut Fanout, target, text| {
+        let recipients = fanout.recipients(target).unwrap();
+        let tally = reports.open(publisher, Number(1), Duration::from_secs(1), recipients);
+        fanout.deliver_tracked(target, content(text), DeliveryTracking::Writes(tally)).unwrap();
+        recipients
+    };
+    let mut fanout = Fanout::default();
+    fanout.take_sets(named(0, &[1, 2, 3])).unwrap();
+    fanout.deliver(set(0, None), content("a")).unwrap();
+    assert_eq!(track(&mut fanout, set(0, Some(2)), "b"), 2);
+    fanout.deliver(set(0, None), content("c")).unwrap();
+    assert_eq!(
+        track(&mut fanout, set(0, Some(9)), "d"),
+        3,
+        "the excepted client is not in the set"
+    );
+    let first = written(&mut fanout, 1);
+    assert_eq!(first[&1], [b"a".to_vec()], "and is not joined with its neighbours");
+    assert_eq!(track(&mut fanout, DeliverTo::One(Slot(3)), "e"), 1);
+    fanout.deliver(DeliverTo::One(Slot(3)), content("f")).unwrap();
+    let rest = written(&mut fanout, usize::MAX);
+    assert_eq!(rest[&1].concat(), b"bcd");
+    assert_eq!(rest[&2].concat(), b"acd");
+    assert_eq!(rest[&3], ["a", "b", "c", "d", "e", "f"].map(|text| text.as_bytes().to_vec()));
 }
 
 #[derive(Clone, Debug)]

@@ -4,11 +4,13 @@
 //! No I/O and no clock: the output is bytes for the broker, the input is messages of the broker.
 
 mod progress;
+mod reports;
 
 use bytes::Bytes;
 
 use super::BrokerEvent;
 use super::alias_requests::AliasRequests;
+use super::answers::AnswersInFlight;
 use super::dedup::Deduplicator;
 use super::joins::JoinTracker;
 use super::queries::{PresenceQueries, PresenceQuestion};
@@ -18,7 +20,9 @@ use super::sync::Syncs;
 use crate::link::codec::{WireMessage, encode_publish};
 pub use crate::link::message::NewPublication;
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
-use crate::types::{Claim, Client, Content, Number, Sequence, Slot, Tags, WorkerIncarnation};
+use crate::types::{
+    Claim, Client, Content, Number, Sequence, Slot, Tags, Tracking, WorkerIncarnation,
+};
 
 /// The state of a worker's link that outlives a single broker.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ pub struct Uplink {
     aliases: AliasRequests,
     syncs: Syncs,
     report_requests: ReportRequests,
+    answers: AnswersInFlight,
     last_sequence: Sequence,
     out: Vec<u8>,
 }
@@ -57,6 +62,7 @@ impl Uplink {
             aliases: AliasRequests::default(),
             syncs: Syncs::default(),
             report_requests: ReportRequests::default(),
+            answers: AnswersInFlight::default(),
             last_sequence: Sequence(0),
             out: Vec::new(),
         }
@@ -166,10 +172,11 @@ impl Uplink {
         self.joins.holds(slot)
     }
 
-    /// Returns whether the window has room for a publication of this many bytes (rule L4).
+    /// Returns whether the window has room for a publication of this many bytes (rule L4), and whether an
+    /// answer to a question could be kept.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.window.has_room(bytes)
+        self.window.has_room(bytes) && self.answers.has_room(bytes)
     }
 
     /// Returns whether all publications are acknowledged.
@@ -208,9 +215,22 @@ impl Uplink {
         clients_max: Option<u64>,
         publication: NewPublication<'_>,
     ) {
+        self.publish_tracked(asker, clients_max, None, publication);
+    }
+
+    /// Accepts a publication like [`Uplink::publish_counted`], and requests reports on its deliveries;
+    /// answered by [`BrokerEvent::Tracked`], at most once by each worker of its recipients. If the broker
+    /// dies, reports may be missing.
+    pub fn publish_tracked(
+        &mut self,
+        asker: ReportRequester,
+        clients_max: Option<u64>,
+        tracking: Option<Tracking>,
+        publication: NewPublication<'_>,
+    ) {
         let start = self.out.len();
         let number = self.window.next_number();
-        ToBroker::Count { clients_max }.encode(&mut self.out);
+        ToBroker::Count { clients_max, tracking }.encode(&mut self.out);
         encode_publish(&mut self.out, number, publication);
         // Both messages are kept as one entry, so that the request is repeated together with the publication.
         self.window.push(start..self.out.len());
@@ -284,6 +304,7 @@ impl Uplink {
         for (slot, question) in self.queries.iter() {
             ToBroker::Ask { slot, question: question.clone() }.encode(out);
         }
+        self.answers.repeat(out);
         if let Some(number) = self.syncs.ask_again() {
             ToBroker::Sync { number }.encode(out);
         }
@@ -324,11 +345,14 @@ impl Uplink {
             }
             ToWorker::Synced { number } => {
                 self.syncs.answer(number);
+                self.answers.confirm(number);
                 None
             }
+            ToWorker::Tracked { number, outcome } => Some(BrokerEvent::Tracked { number, outcome }),
             ToWorker::Left { .. }
             | ToWorker::Deliver(_)
             | ToWorker::Batch
+            | ToWorker::Track(_)
             | ToWorker::Set { .. } => None,
         }
     }

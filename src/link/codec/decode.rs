@@ -56,7 +56,7 @@ impl<'b> FieldReader<'b> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let (array, rest) = self.rest.split_first_chunk().ok_or(Malformed::Short)?;
         self.rest = rest;
         Ok(*array)
@@ -241,7 +241,7 @@ impl<'b> FieldReader<'b> {
             3 => PayloadForm::Text,
             form => return Err(Malformed::Unknown("form", form)),
         };
-        Ok(Content { form, payload: std::mem::take(&mut self.rest) })
+        Ok(Content { form, payload: self.take_rest() })
     }
 
     pub(super) fn publication(&mut self) -> Result<Publication, Malformed> {
@@ -326,6 +326,10 @@ impl<'b> FieldReader<'b> {
             }
             _ => self.content().map(Some),
         }
+    }
+
+    pub(super) fn take_rest(&mut self) -> &'b [u8] {
+        std::mem::take(&mut self.rest)
     }
 
     pub(super) fn end(&self) -> Result<(), Malformed> {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use bytes::BufMut;
 
 use super::expression::put_expression;
+use super::tracking::put_tracking;
 use super::{DELIVER, KEPT, PUBLISH};
 use crate::link::message::{
     CountedPublication, Deliver, DeliverTo, NewPublication, PresenceQuery, PresenceResult,
@@ -12,7 +13,7 @@ use crate::link::message::{
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, Content,
     Exclusivity, GrantNumber, Ident, NamedClient, Number, PayloadForm, Publication, Recipients,
-    SlotSet, Tags, Tenant, WorkerIncarnation,
+    SlotSet, Tags, Tenant, Tracking, WorkerIncarnation,
 };
 
 /// Kind of recipients without several clients. The kind of the other recipients follows.
@@ -182,9 +183,10 @@ fn put_named(out: &mut Vec<u8>, named: &NamedClient) {
 }
 
 /// Writes the request for a count. No server has as many clients as stand for no limit.
-pub(super) fn put_count(out: &mut Vec<u8>, clients_max: Option<u64>) {
+pub(super) fn put_count(out: &mut Vec<u8>, clients_max: Option<u64>, tracking: Option<Tracking>) {
     out.put_u8(13);
     out.put_u64_le(clients_max.unwrap_or(u64::MAX));
+    put_tracking(out, tracking);
 }
 
 pub(super) fn put_claim(out: &mut Vec<u8>, claim: &Claim) {

@@ -8,6 +8,7 @@ mod encode;
 mod expression;
 mod to_broker;
 mod to_worker;
+mod tracking;
 
 use std::fmt;
 

@@ -1,6 +1,7 @@
 //! Tests with round trips, truncated messages and random bytes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -11,10 +12,11 @@ use crate::link::message::{
     SetName,
 };
 use crate::types::{
-    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, Content,
-    Exclusivity, Expression, Generation, GrantNumber, Ident, JoinNumber, MatchOptions, NamedClient,
-    Number, PayloadForm, Publication, Recipients, Sequence, Slot, SlotSet, Tag, TagCondition,
-    TagQuery, TagTerm, Tags, Tenant, ValueTest, WorkerId, WorkerIncarnation,
+    Address, AddressLimit, Alias, AskToken, Claim, Client, ClientClass, ClientFilter, ClientUuid,
+    Content, Exclusivity, Expression, Generation, GrantNumber, Ident, JoinNumber, MatchOptions,
+    NamedClient, Number, PayloadForm, Publication, Recipients, Sequence, Slot, SlotSet, Tag,
+    TagCondition, TagQuery, TagTerm, Tags, Tenant, TrackedOutcome, TrackedSubject, Tracking,
+    ValueTest, WorkerId, WorkerIncarnation, WriteCounts,
 };
 
 fn source() -> impl Strategy<Value = WorkerIncarnation> {
@@ -127,6 +129,26 @@ fn address() -> impl Strategy<Value = Address> {
     )
 }
 
+fn tracking() -> impl Strategy<Value = Tracking> {
+    (any::<Option<[u8; 16]>>(), any::<u32>()).prop_map(|(token, millis)| Tracking {
+        subject: token.map_or(TrackedSubject::Writes, |it| TrackedSubject::Answer(AskToken(it))),
+        within: Duration::from_millis(millis.into()),
+    })
+}
+
+fn outcome() -> impl Strategy<Value = TrackedOutcome> {
+    let counts = |(written, slow, closed, waiting)| {
+        TrackedOutcome::Writes(WriteCounts { written, slow, closed, waiting })
+    };
+    prop_oneof![
+        any::<(u64, u64, u64, u64)>().prop_map(counts),
+        any::<Vec<u8>>().prop_map(|json| TrackedOutcome::Answer(Bytes::from(json))),
+        Just(TrackedOutcome::Unsupported),
+        Just(TrackedOutcome::Closed),
+        Just(TrackedOutcome::Expired),
+    ]
+}
+
 fn to_broker() -> impl Strategy<Value = ToBroker> {
     prop_oneof![
         (any::<u16>(), source()).prop_map(|(version, source)| ToBroker::Hello { version, source }),
@@ -138,7 +160,12 @@ fn to_broker() -> impl Strategy<Value = ToBroker> {
             numbers: numbers.into_iter().map(Number).collect()
         }),
         any::<u64>().prop_map(|n| ToBroker::Announced { sequence: Sequence(n) }),
-        any::<Option<u32>>().prop_map(|max| ToBroker::Count { clients_max: max.map(u64::from) }),
+        (any::<Option<u32>>(), prop::option::of(tracking())).prop_map(|(max, tracking)| {
+            ToBroker::Count { clients_max: max.map(u64::from), tracking }
+        }),
+        (source(), any::<u64>(), outcome()).prop_map(|(publisher, number, outcome)| {
+            ToBroker::Tracked { publisher, number: Number(number), outcome }
+        }),
         (any::<u32>(), client())
             .prop_map(|(slot, client)| ToBroker::Join { slot: Slot(slot), client }),
         any::<u32>().prop_map(|slot| ToBroker::Leave { slot: Slot(slot) }),
@@ -178,6 +205,9 @@ fn target() -> impl Strategy<Value = DeliverTo> {
 fn to_worker() -> impl Strategy<Value = ToWorker> {
     prop_oneof![
         Just(ToWorker::Batch),
+        tracking().prop_map(ToWorker::Track),
+        (any::<u64>(), outcome())
+            .prop_map(|(number, outcome)| ToWorker::Tracked { number: Number(number), outcome }),
         any::<(u64, u64, u32, u64)>().prop_map(|(number, clients, workers, scan_values)| {
             let number = Number(number);
             ToWorker::Reached(CountedPublication { number, clients, workers, scan_values })
@@ -274,7 +304,10 @@ proptest! {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
         let cut = 4 + cut.index(bytes.len() - 4);
-        let is_payload = matches!(message, ToBroker::Publish { .. });
+        let is_payload = matches!(
+            message,
+            ToBroker::Publish { .. } | ToBroker::Tracked { outcome: TrackedOutcome::Answer(_), .. }
+        );
         prop_assert!(is_payload || ToBroker::decode(&bytes[4..cut]).is_err());
     }
 }

@@ -7,6 +7,7 @@ use super::encode::{
     put_claim, put_client, put_count, put_ip, put_length, put_publication, put_question,
     put_source, put_tags, with_length,
 };
+use super::tracking::put_outcome;
 use super::{Malformed, PUBLISH, WireMessage};
 use crate::link::message::ToBroker;
 use crate::types::{GrantNumber, JoinNumber, Number, Sequence};
@@ -31,10 +32,7 @@ impl WireMessage for ToBroker {
                 put_length(out, numbers.len());
                 numbers.iter().for_each(|number| out.put_u64_le(number.0));
             }
-            Self::Announced { sequence } => {
-                out.put_u8(4);
-                out.put_u64_le(sequence.0);
-            }
+            Self::Announced { sequence } => put_number(out, 4, sequence.0),
             Self::Join { slot, client } => {
                 out.put_u8(5);
                 out.put_u32_le(slot.0);
@@ -44,7 +42,13 @@ impl WireMessage for ToBroker {
                 out.put_u8(6);
                 out.put_u32_le(slot.0);
             }
-            Self::Count { clients_max } => put_count(out, *clients_max),
+            Self::Count { clients_max, tracking } => put_count(out, *clients_max, *tracking),
+            Self::Tracked { publisher, number, outcome } => {
+                out.put_u8(30);
+                put_source(out, *publisher);
+                out.put_u64_le(number.0);
+                put_outcome(out, outcome);
+            }
             Self::Publish { number, publication } => {
                 out.put_u8(PUBLISH);
                 out.put_u64_le(number.0);
@@ -71,10 +75,7 @@ impl WireMessage for ToBroker {
                 out.put_u32_le(slot.0);
                 put_ip(out, *ip);
             }
-            Self::Sync { number } => {
-                out.put_u8(12);
-                out.put_u64_le(*number);
-            }
+            Self::Sync { number } => put_number(out, 12, *number),
             Self::Ask { slot, question } => {
                 out.put_u8(9);
                 out.put_u32_le(slot.0);
@@ -109,10 +110,24 @@ impl WireMessage for ToBroker {
             },
             12 => Self::Sync { number: body.u64()? },
             20 => Self::Reserve { slot: body.slot()?, ip: body.ip()? },
-            13 => Self::Count { clients_max: Some(body.u64()?).filter(|max| *max < u64::MAX) },
+            13 => Self::Count {
+                clients_max: Some(body.u64()?).filter(|max| *max < u64::MAX),
+                tracking: body.tracking()?,
+            },
+            30 => Self::Tracked {
+                publisher: body.source()?,
+                number: Number(body.u64()?),
+                outcome: body.outcome()?,
+            },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;
         Ok(message)
     }
+}
+
+/// Writes a message that is one number.
+fn put_number(out: &mut Vec<u8>, kind: u8, number: u64) {
+    out.put_u8(kind);
+    out.put_u64_le(number);
 }

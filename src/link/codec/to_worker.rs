@@ -4,6 +4,7 @@ use bytes::BufMut;
 
 use super::decode::FieldReader;
 use super::encode::{put_counted, put_deliver, put_found, put_grant, put_slots, with_length};
+use super::tracking::{put_outcome, put_tracking};
 use super::{DELIVER, Malformed, WireMessage, owned};
 use crate::link::message::{CountedPublication, Full, SetName, ToWorker};
 use crate::types::{JoinNumber, Number};
@@ -30,6 +31,15 @@ impl WireMessage for ToWorker {
                 out.put_u32_le(slot.0);
             }
             Self::Reached(counted) => put_counted(out, *counted),
+            Self::Track(tracking) => {
+                out.put_u8(30);
+                put_tracking(out, Some(*tracking));
+            }
+            Self::Tracked { number, outcome } => {
+                out.put_u8(31);
+                out.put_u64_le(number.0);
+                put_outcome(out, outcome);
+            }
             Self::Acknowledged { up_to } => {
                 out.put_u8(6);
                 out.put_u64_le(up_to.0);
@@ -89,6 +99,8 @@ impl WireMessage for ToWorker {
                 workers: body.u32()?,
                 scan_values: body.u64()?,
             }),
+            30 => Self::Track(body.tracking()?.ok_or(Malformed::Invalid("subject"))?),
+            31 => Self::Tracked { number: Number(body.u64()?), outcome: body.outcome()? },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;

@@ -3,13 +3,14 @@
 mod compat_flags;
 pub mod old;
 mod options;
+mod question;
 
 use core::net::IpAddr;
 use std::borrow::Cow;
 
 pub use self::compat_flags::{CompatFlag, CompatFlags};
 pub use self::options::PhpwsOptions;
-use super::{AckExtras, Cast, ChunkMarks, ProtocolOptions, ProtocolSpec};
+use super::{AckExtras, Cast, ChunkMarks, ProtocolOptions, ProtocolSpec, QuestionSpec};
 use crate::http::SupportedVersions;
 pub use crate::json::NotJson;
 use crate::json::{Scalar, JsonShape, members, pick, write_text};
@@ -33,6 +34,7 @@ pub const SPEC: ProtocolSpec = ProtocolSpec {
     drops_slow: |options| options.phpws.switches.has(CompatFlag::DropSlow),
     limit_wording,
     has_reports: true,
+    questions: Some(QuestionSpec { ask: question::ask, answer: question::answer }),
     ..ProtocolSpec::BARE
 };
 
@@ -114,6 +116,9 @@ pub enum PhpwsCommand<'a> {
     /// Do nothing. In the original this opcode closed the connection, because the server used it internally
     /// for bad JSON.
     JsonError,
+    /// Do nothing: an answer to a question of the server that is not open any more. A packet with the opcode
+    /// `answer` whose `ask` has another form is one of an application of its own ([`Self::Nothing`]).
+    Answer,
     /// Do nothing: JSON with an unknown opcode, without an opcode, or not an object.
     Nothing,
 }
@@ -161,6 +166,7 @@ pub fn parse(text: &str) -> Result<PhpwsPacket<'_>, NotJson> {
         "quit" => PhpwsCommand::Quit,
         "uuid" => PhpwsCommand::Register,
         "jsonerror" => PhpwsCommand::JsonError,
+        "answer" if question::answer(text).is_some() => PhpwsCommand::Answer,
         _ => PhpwsCommand::Nothing,
     };
     let has_secret = secret.is_some();

@@ -47,6 +47,8 @@ impl ResourceHooks for Phpws {
                     client.register(&name);
                 }
             }
+            // The backend has stopped waiting. Its answer is not for other clients.
+            PhpwsCommand::Answer => {}
             PhpwsCommand::Quit => client.close(QUIT),
             PhpwsCommand::Echo if rules.switches.has(CompatFlag::PhpReencode) => {
                 match reencoded(text, Objects::Objects) {

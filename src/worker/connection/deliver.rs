@@ -9,6 +9,7 @@ use super::outbox::{OutboxPart, Sent, send_now};
 use super::table::{ConnectionTable, DeliveryPath};
 use super::{readiness, slow_client, write};
 use crate::broker_client::fanout::Batch;
+use crate::broker_client::write_reports::WriteTicket;
 use crate::protocol::Protocol;
 use crate::types::Slot;
 use crate::worker::context::Context;
@@ -30,7 +31,7 @@ impl Delivery<'_> {
         if !fanout.is_empty() {
             let mut part = self.context.clock.part();
             fanout.write_some(clients_max, |slot, batch| {
-                let bytes = self.deliver(slot, batch);
+                let bytes = self.deliver_any(slot, batch);
                 match part.is_spent_after(bytes, || self.context.clock.time()) {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
@@ -44,14 +45,22 @@ impl Delivery<'_> {
     pub(in crate::worker) fn flush_for(&mut self, slot: Slot) {
         let mut fanout = self.context.broker.take_fanout();
         fanout.write_for(slot, |slot, batch| {
-            self.deliver(slot, batch);
+            self.deliver_any(slot, batch);
         });
         self.context.broker.put_fanout(fanout);
     }
 
+    #[inline]
+    fn deliver_any(&mut self, slot: Slot, batch: &mut Batch) -> usize {
+        match batch.tracking() {
+            None => self.deliver(slot, batch),
+            Some(_) => self.deliver_tracked(slot, batch),
+        }
+    }
+
     /// Delivers a batch to one client and returns the number of bytes to write. The common case
     /// costs one lookup in the dense array and one send.
-    fn deliver(&mut self, slot: Slot, batch: &mut Batch) -> usize {
+    pub(super) fn deliver(&mut self, slot: Slot, batch: &mut Batch) -> usize {
         let stats = &mut self.context.stats;
         let Some(entry) = self.context.sockets.entry(slot) else { return 0 };
         let protocol = match entry.path {
@@ -61,7 +70,9 @@ impl Delivery<'_> {
                 stats.missed += count;
                 return 0;
             }
-            DeliveryPath::Queued(protocol) => return self.deliver_queued(slot, batch, protocol),
+            DeliveryPath::Queued(protocol) => {
+                return self.deliver_queued(slot, batch, protocol, WriteTicket::default());
+            }
             DeliveryPath::Direct(protocol) => protocol,
         };
         let Some(socket) = &entry.socket else { return 0 };
@@ -101,14 +112,23 @@ impl Delivery<'_> {
         readiness::rearm(self.context, self.connections, connection);
     }
 
-    /// Delivers to a client with an outbox: its socket is full, it is paced, or it uses TLS.
-    fn deliver_queued(&mut self, slot: Slot, batch: &mut Batch, protocol: Protocol) -> usize {
+    /// Delivers to a client with an outbox: its socket is full, it is paced, or it uses TLS. If there is a
+    /// ticket, the delivery is counted for a report, and the client may have no outbox yet.
+    pub(super) fn deliver_queued(
+        &mut self,
+        slot: Slot,
+        batch: &mut Batch,
+        protocol: Protocol,
+        ticket: WriteTicket,
+    ) -> usize {
         let Some(mut connection) = self.connections.take(slot) else { return 0 };
         let context = &mut *self.context;
         let frames = batch.frames_for(slot, protocol);
         let bytes = frames.bytes.len();
         let count = u64::from(frames.count());
         context.stats.matched += count;
+        let mut ticket = Some(ticket);
+        let is_first = connection.outbox.is_none();
         let parts: SmallVec<[OutboxPart; 1]> = if connection.pacer.is_some() {
             frames.each().map(|frame| OutboxPart::deliveries(frame, 1)).collect()
         } else {
@@ -117,10 +137,16 @@ impl Delivery<'_> {
             all.into_iter().collect()
         };
         let waited = connection.waiting();
-        if !parts.into_iter().all(|part| write::push(context, &mut connection, part)) {
+        let mut counted = |part: OutboxPart| match ticket.take() {
+            Some(ticket) => part.counted(ticket),
+            None => part,
+        };
+        if !parts.into_iter().all(|part| write::push(context, &mut connection, counted(part))) {
             context.stats.missed += count - (connection.waiting() - waited);
             slow_client::close(context, &mut connection);
-        } else if connection.pacer.is_some() || (!connection.is_full && !connection.is_plain()) {
+        } else if connection.pacer.is_some()
+            || (!connection.is_full && (is_first || !connection.is_plain()))
+        {
             write::flush(context, &mut connection);
             if connection.is_full && slow_client::is_dropped(context, &connection) {
                 slow_client::drop_connection(context, &mut connection);

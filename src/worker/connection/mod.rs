@@ -22,6 +22,7 @@ pub(crate) mod tls;
 pub(crate) mod tls_failure;
 pub(crate) mod tls_io;
 pub(crate) mod tls_session_tickets;
+pub(crate) mod tracked;
 pub(crate) mod write;
 
 use bytes::Bytes;

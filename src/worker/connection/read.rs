@@ -25,7 +25,7 @@ use crate::worker::connection::{
 use crate::worker::context::Context;
 use crate::worker::dispatch::{ClientRef, ConnectionEffect, ConnectionEffects};
 use crate::worker::handshake::refusals;
-use crate::worker::{dispatch, handshake};
+use crate::worker::{dispatch, handshake, questions};
 
 /// Result of one step through the input.
 enum InputStep {
@@ -312,6 +312,9 @@ pub(in crate::worker) fn on_message(
     let client = ClientRef { slot, session: &*session, resource };
     let rest = match incoming.then {
         NextStep::Nothing => ConnectionEffects::new(),
+        NextStep::Text(text) if questions::take_answer(context, slot, session, &text) => {
+            ConnectionEffects::new()
+        }
         NextStep::Text(text) => dispatch::on_message(context, client, Message::Text(&text)),
         NextStep::Binary(bytes) => dispatch::on_message(context, client, Message::Binary(bytes)),
         NextStep::Close(reason) => [ConnectionEffect::Close(reason)].into_iter().collect(),

@@ -42,6 +42,9 @@ pub(in crate::worker) fn is_dropped(context: &Context, connection: &Connection) 
 pub(in crate::worker) fn drop_connection(context: &mut Context, connection: &mut Connection) {
     warn!(event = "slow_client", connection = connection.serial, "slow client");
     context.stats.slow += 1;
+    if let Some(outbox) = &mut connection.outbox {
+        outbox.count_slow();
+    }
     close::forget_outbox(context, connection);
     close::discard(context, connection, "its socket was full");
 }

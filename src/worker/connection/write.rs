@@ -75,6 +75,7 @@ pub(in crate::worker) fn push(
     };
     let outbox = connection.outbox(context.clock.now());
     if outbox.bytes() > context.settings.outbox_bytes_max && part.kind() != PartKind::Close {
+        part.drop_slow();
         return false;
     }
     outbox.push(part, context.clock.now());

@@ -27,7 +27,7 @@ use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{close, deferred_replies, read, readiness, write};
 use crate::worker::context::Context;
 use crate::worker::handshake::authorize;
-use crate::worker::webhook;
+use crate::worker::{questions, webhook};
 
 /// Returns the reply to a publisher when memory for its publication is scarce.
 fn busy_answer(session: &Session) -> ConnectionEffect {
@@ -120,6 +120,7 @@ pub(in crate::worker) fn on_end(
     fault: Option<&CloseReason>,
 ) {
     authorize::post_never_opened(context, connection);
+    questions::on_end(context, connection.slot);
     let Phase::Open(session) = &connection.phase else {
         return context.broker.uplink.leave(connection.slot);
     };

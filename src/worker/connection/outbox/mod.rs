@@ -2,6 +2,7 @@
 //! full sockets and paced clients. The bytes are shared between outboxes.
 
 mod held;
+mod tickets;
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -13,6 +14,7 @@ use std::os::fd::OwnedFd;
 
 use super::tls::TlsSession;
 use crate::broker_client::sync::SyncMark;
+use crate::broker_client::write_reports::WriteTicket;
 use crate::websocket::LegacyFraming;
 use crate::worker::clock::Moment;
 
@@ -47,26 +49,30 @@ pub struct OutboxPart {
     kind: PartKind,
     /// Number of deliveries that end in this part.
     deliveries: u32,
+    /// Counts the delivery for a report, if there is one.
+    ticket: WriteTicket,
 }
 
 /// Part without its bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Sealed {
     kind: PartKind,
     deliveries: u64,
+    ticket: WriteTicket,
 }
 
 impl OutboxPart {
     /// Creates a part that is not a delivery.
     #[must_use]
     pub fn of(bytes: Bytes, kind: PartKind) -> Self {
-        Self { bytes, kind, deliveries: 0 }
+        Self { bytes, kind, deliveries: 0, ticket: WriteTicket::default() }
     }
 
     /// Creates a part with the frames of `count` publications.
     #[must_use]
     pub fn deliveries(bytes: Bytes, count: u32) -> Self {
-        Self { bytes, kind: PartKind::Frames, deliveries: count }
+        let ticket = WriteTicket::default();
+        Self { bytes, kind: PartKind::Frames, deliveries: count, ticket }
     }
 
     /// Converts the part to an older framing. `None` if the framing cannot express it.
@@ -205,18 +211,6 @@ impl Outbox {
         self.parts.push_back(part);
     }
 
-    /// Removes all parts except the first, which may be partly written. A client that is closed as
-    /// slow would get the rest too late. Returns the number of removed deliveries.
-    pub fn truncate(&mut self) -> u64 {
-        let before = self.waiting;
-        let begun = usize::from(!self.parts.is_empty() && !self.is_held());
-        for late in self.parts.drain(begun..) {
-            self.bytes -= late.bytes.len();
-            self.waiting -= u64::from(late.deliveries);
-        }
-        before - self.waiting
-    }
-
     /// Writes as much as the socket accepts, in as few writes as possible.
     pub(in crate::worker) fn flush(&mut self, line: PeerStream<'_>, now: Moment) -> Flushed {
         match line {
@@ -287,7 +281,8 @@ impl Outbox {
                 }
                 Sent::Broken => return (Flushed::Broken, None),
             }
-            if let Some(Sealed { kind, deliveries }) = self.sealed.take() {
+            if let Some(Sealed { kind, deliveries, mut ticket }) = self.sealed.take() {
+                ticket.count_written();
                 self.waiting -= deliveries;
                 self.moved_at = now;
                 let ends = kind == PartKind::Close;
@@ -299,9 +294,10 @@ impl Outbox {
             }
             let (kind, length) = (front.kind, front.bytes.len());
             let taken = tls.seal(&front.bytes);
-            let deliveries = self.take_bytes(taken);
+            let mut ticket = WriteTicket::default();
+            let deliveries = self.take_bytes(taken, |done| ticket = done);
             if taken == length {
-                self.sealed = Some(Sealed { kind, deliveries });
+                self.sealed = Some(Sealed { kind, deliveries, ticket });
             } else if taken == 0 && !tls.has_sealed() {
                 // TLS accepts no bytes although none are pending, so it never will.
                 return (Flushed::Broken, None);
@@ -340,7 +336,7 @@ impl Outbox {
 
     /// Returns the kind of the next part.
     pub(in crate::worker) fn next_kind(&self) -> Option<PartKind> {
-        let sealed = self.sealed.map(|sealed| sealed.kind);
+        let sealed = self.sealed.as_ref().map(|sealed| sealed.kind);
         sealed.or_else(|| self.parts.front().map(|part| part.kind))
     }
 
@@ -367,12 +363,12 @@ impl Outbox {
 
     /// Records bytes that the kernel has accepted.
     fn on_taken(&mut self, taken: usize) {
-        self.waiting -= self.take_bytes(taken);
+        self.waiting -= self.take_bytes(taken, |mut ticket| ticket.count_written());
     }
 
     /// Removes bytes from the front. Returns the number of deliveries that ended in the removed
-    /// parts.
-    fn take_bytes(&mut self, mut taken: usize) -> u64 {
+    /// parts. `done` gets the ticket of each.
+    fn take_bytes(&mut self, mut taken: usize, mut done: impl FnMut(WriteTicket)) -> u64 {
         self.bytes -= taken;
         let mut deliveries = 0;
         while let Some(front) = self.parts.front_mut() {
@@ -382,7 +378,9 @@ impl Outbox {
             }
             taken -= front.bytes.len();
             deliveries += u64::from(front.deliveries);
-            self.parts.pop_front();
+            if let Some(part) = self.parts.pop_front() {
+                done(part.ticket);
+            }
             if taken == 0 {
                 // A part without bytes may follow and must stay: the Close of a client whose
                 // framing has no close frame.

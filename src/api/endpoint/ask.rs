@@ -1,0 +1,114 @@
+//! `POST /connections/{uuid}/ask`: a publication to one client, whose answer is waited for.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::payload::{ApiPayload, check_event};
+use super::publish::{PublishContext, timeout};
+use super::taken::no_such_client;
+use crate::api::error::{ApiError, ErrorCode};
+use crate::api::json_object::JsonObject;
+use crate::api::publisher::{ApiPublication, AskReceipt, Reached};
+use crate::api::response::ApiAnswer;
+use crate::api::state::ApiState;
+use crate::api::tracked::TooManyOpen;
+use crate::types::limits::{ASK_TIMEOUT, ASK_TIMEOUT_MAX, ASKS_MAX, ASKS_PER_CLIENT_MAX};
+use crate::types::{Address, TrackedOutcome};
+
+const ASK_MEMBERS: &[&str] = &["message", "text", "event", "timeout_ms"];
+
+/// A question that was taken over.
+#[derive(Debug)]
+pub(in crate::api) struct TakenQuestion {
+    receipt: AskReceipt,
+    asked_at: Instant,
+    within: Duration,
+}
+
+impl TakenQuestion {
+    /// Sends the client of the path what a body says, as a question.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; then nothing was sent.
+    pub(in crate::api) async fn take_over(
+        context: PublishContext<'_>,
+        uuid: &str,
+        text: &str,
+    ) -> Result<Self, ApiError> {
+        let body = JsonObject::read(text, "", ASK_MEMBERS)?;
+        let uuid = context.uuid(uuid, None)?;
+        let payload = ApiPayload::read(&body)?;
+        check_event(&body)?;
+        let within = timeout(&body, ASK_TIMEOUT, ASK_TIMEOUT_MAX)?;
+        payload.check(context)?;
+        let publisher = &context.state.publisher;
+        let place = publisher.reserve_ask(uuid).map_err(|TooManyOpen| too_many())?;
+        let address = Address::first(Some(uuid), None);
+        let publication = ApiPublication {
+            tenant: &context.application.tenant,
+            address: &address,
+            form: payload.form,
+            payload: payload.bytes.as_bytes(),
+        };
+        let receipt = publisher.ask(publication, place, within, context.until).await?;
+        Ok(Self { receipt, asked_at: Instant::now(), within })
+    }
+
+    /// Waits for the answer of the client.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, with the reason.
+    pub(in crate::api) async fn answer(self, state: &ApiState) -> Result<ApiAnswer, ApiError> {
+        let Self { receipt: AskReceipt { receipt, mut outcome, .. }, asked_at, within } = self;
+        let until = asked_at + within;
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut outcome => outcome.ok(),
+            reached = receipt.reached(until) => match reached {
+                Some(Reached { clients: 0, .. }) => return Err(no_such_client()),
+                _ => timeout_at(until, &mut outcome).await.ok().and_then(Result::ok),
+            },
+        };
+        let refused = |code, message: &str| Err(ApiError::new(code, message));
+        match outcome {
+            Some(TrackedOutcome::Answer(json)) => {
+                answered(state, &json, asked_at.elapsed().as_millis())
+            }
+            Some(TrackedOutcome::Unsupported) => {
+                let message = "the protocol of this client has no answers; nothing was sent";
+                refused(ErrorCode::AskUnsupported, message)
+            }
+            Some(TrackedOutcome::Closed) => {
+                let message = "the client closed its connection before it answered";
+                refused(ErrorCode::ConnectionClosed, message)
+            }
+            Some(TrackedOutcome::Expired | TrackedOutcome::Writes(_)) | None => {
+                let millis = within.as_millis();
+                let message = format!("the client has not answered within {millis} ms");
+                Err(ApiError::new(ErrorCode::AskTimeout, message))
+            }
+        }
+    }
+}
+
+/// The answer has its share of the memory for bodies until it is sent.
+fn answered(state: &ApiState, json: &Bytes, millis: u128) -> Result<ApiAnswer, ApiError> {
+    let head = b"{\"answer\":";
+    let body = [head, json.as_ref(), format!(",\"took_ms\":{millis}}}").as_bytes()].concat();
+    ApiAnswer::ok_within(&state.bodies, body).ok_or_else(|| {
+        let message = "the client answered, but too much memory is in use by other bodies";
+        ApiError::new(ErrorCode::AskTimeout, message)
+    })
+}
+
+fn too_many() -> ApiError {
+    let message = format!(
+        "a client has at most {ASKS_PER_CLIENT_MAX} open questions, and all clients together \
+         {ASKS_MAX}"
+    );
+    ApiError::new(ErrorCode::RateLimited, message).with_text("name", "asks").retry_after(1)
+}

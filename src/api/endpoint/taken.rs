@@ -1,0 +1,184 @@
+//! What the answer to a publication waits for, and what it says.
+
+use tokio::time::Instant;
+
+use super::publish::PublishContext;
+use crate::api::error::{ApiError, ErrorCode};
+use crate::api::json_object::JsonObject;
+use crate::api::publisher::{NotTaken, PublicationReceipt, Reached, ReportedReceipt};
+use crate::api::response::ApiAnswer;
+use crate::types::WriteCounts;
+use crate::types::limits::{WRITE_REPORT_GRACE, WRITE_REPORTS_MAX};
+
+/// How many recipients a publication may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RecipientLimits {
+    /// With more it is delivered to none.
+    max: Option<u64>,
+    /// Values that the prefixes of its expression may scan.
+    scan_max: u64,
+    /// It is delivered to none in any case.
+    pub(super) is_dry: bool,
+}
+
+impl RecipientLimits {
+    /// A publication can only lower what its application may reach.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with its members.
+    pub(super) fn read(
+        body: &JsonObject<'_>,
+        context: PublishContext<'_>,
+    ) -> Result<Self, ApiError> {
+        let max = context.application.rights.max_recipients;
+        let scan_max = context.config.expression_scan;
+        let (own, is_dry) = (body.count("max_recipients")?, body.flag("dry_run")?);
+        Ok(Self {
+            max: own.into_iter().chain(max).min(),
+            scan_max,
+            is_dry: is_dry.unwrap_or(false),
+        })
+    }
+
+    /// What the broker has to keep to.
+    pub(super) fn clients_max(self) -> Option<u64> {
+        if self.is_dry { Some(0) } else { self.max }
+    }
+
+    fn check(self, reached: Reached) -> Result<Reached, ApiError> {
+        if reached.scan_values > 0 {
+            return Err(too_expensive(reached.scan_values, self.scan_max));
+        }
+        let Some(max) = self.max.filter(|max| reached.clients > *max) else { return Ok(reached) };
+        let matched = reached.clients;
+        let message = format!("{matched} clients match, the limit is {max}; nothing was sent");
+        let error = ApiError::new(ErrorCode::TooManyRecipients, message);
+        Err(error.with_number("matched", matched).with_number("max_recipients", max))
+    }
+}
+
+/// A publication that was taken over.
+#[derive(Debug)]
+pub(in crate::api) struct TakenPublication {
+    receipt: TakenReceipt,
+    limits: RecipientLimits,
+    /// Its path names a client, which has to be there.
+    is_to_one: bool,
+}
+
+/// What is waited for.
+#[derive(Debug)]
+pub(super) enum TakenReceipt {
+    /// Nothing.
+    None,
+    /// The broker.
+    Counted(PublicationReceipt),
+    /// The broker, and then all sockets until this time.
+    Reported { reported: ReportedReceipt, until: Instant },
+}
+
+impl TakenPublication {
+    pub(super) fn new(receipt: TakenReceipt, limits: RecipientLimits) -> Self {
+        Self { receipt, limits, is_to_one: false }
+    }
+
+    /// The same for the client of a path.
+    pub(super) fn for_one(self) -> Self {
+        Self { is_to_one: true, ..self }
+    }
+
+    /// Whether clients are waited for, and not only the broker.
+    pub(in crate::api) fn waits_for_clients(&self) -> bool {
+        matches!(self.receipt, TakenReceipt::Reported { .. })
+    }
+
+    /// The answer. The broker is waited for until this time.
+    ///
+    /// # Errors
+    ///
+    /// When there were more recipients than there may be, or not the one that there has to be.
+    pub(in crate::api) async fn answer(self, until: Instant) -> Result<ApiAnswer, ApiError> {
+        Ok(match self.reached(until).await? {
+            None => ApiAnswer::accepted(),
+            Some(members) => ApiAnswer::ok(format!("{{{members}}}")),
+        })
+    }
+
+    /// The members of the answer; none if it is not known by this time what was reached, or not asked for.
+    ///
+    /// # Errors
+    ///
+    /// The same as of [`Self::answer`].
+    pub(super) async fn reached(self, until: Instant) -> Result<Option<String>, ApiError> {
+        let Self { receipt, limits, is_to_one } = self;
+        let (receipt, report) = match receipt {
+            TakenReceipt::None => return Ok(None),
+            TakenReceipt::Counted(receipt) => (receipt, None),
+            TakenReceipt::Reported { reported: ReportedReceipt { receipt, progress }, until } => {
+                (receipt, Some((progress, until + WRITE_REPORT_GRACE)))
+            }
+        };
+        let Some(reached) = receipt.reached(until).await else {
+            return if limits.is_dry { Err(not_counted()) } else { Ok(None) };
+        };
+        if is_to_one && reached.clients == 0 {
+            return Err(no_such_client());
+        }
+        let members = counts(limits.check(reached)?);
+        let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
+        let Some((progress, until)) = report else { return Ok(Some(format!("{dry}{members}"))) };
+        let sums = progress.sums(reached.clients, until).await;
+        Ok(sums.map(|sums| format!("{members},{}", write_counts(sums))))
+    }
+}
+
+/// The error about a client that is not there.
+pub(super) fn no_such_client() -> ApiError {
+    let message = "no such client is connected in this space";
+    ApiError::new(ErrorCode::ConnectionNotFound, message)
+}
+
+fn too_expensive(values: u64, limit: u64) -> ApiError {
+    let message = format!(
+        "the prefixes of the expression would scan {values} values, the limit is {limit}; nothing was sent"
+    );
+    let error = ApiError::new(ErrorCode::ExpressionTooExpensive, message);
+    error
+        .with_number("values", values)
+        .with_number("limit", limit)
+        .with_text("setting", "exprScanMax")
+}
+
+fn counts(Reached { clients, workers, .. }: Reached) -> String {
+    format!("\"matched\":{clients},\"workers\":{workers}")
+}
+
+fn write_counts(WriteCounts { written, slow, closed, waiting }: WriteCounts) -> String {
+    format!("\"written\":{written},\"slow\":{slow},\"closed\":{closed},\"waiting\":{waiting}")
+}
+
+/// A dry run is only its count.
+fn not_counted() -> ApiError {
+    let message = "the broker has not counted the recipients in time; nothing was sent";
+    ApiError::new(ErrorCode::BrokerUnavailable, message)
+}
+
+/// Why a publication was not taken over.
+impl From<NotTaken> for ApiError {
+    fn from(why: NotTaken) -> Self {
+        match why {
+            NotTaken::NoRoom => {
+                let message = "the broker does not answer, and no more can be kept for it";
+                Self::new(ErrorCode::BrokerUnavailable, message)
+            }
+            NotTaken::TooManyReports => {
+                let message = format!(
+                    "at most {WRITE_REPORTS_MAX} publications with `ack: written` are under way at a time"
+                );
+                let error = Self::new(ErrorCode::RateLimited, message);
+                error.with_text("name", "written").retry_after(1)
+            }
+        }
+    }
+}
