@@ -47,6 +47,9 @@ impl World {
         self.publish_to_all();
         self.run_for(AT_ONCE)?;
         self.slots_are_back()?;
+        for worker in self.workers.values() {
+            worker.reports.are_complete(worker.source)?;
+        }
         self.model.is_complete()
     }
 

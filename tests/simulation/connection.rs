@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 
 use tagcast::broker_client::fanout::Batch;
+use tagcast::broker_client::write_reports::WriteTicket;
 use tagcast::protocol::Protocol;
 use tagcast::types::Slot;
 
 use super::model::{ClientNo, Model, PublicationNo};
+use super::reports;
 
 /// Unread publications after which a client is closed as slow.
 const OUTBOX_MAX: usize = 12;
@@ -16,7 +18,8 @@ pub struct Connection {
     pub client: ClientNo,
     pub phase: Phase,
     pub reader: Reader,
-    unread: VecDeque<PublicationNo>,
+    /// Unread publications, each with the ticket of its delivery.
+    unread: VecDeque<(PublicationNo, WriteTicket)>,
 }
 
 /// The phase of a connection.
@@ -43,10 +46,18 @@ impl Connection {
 
     /// Stores the frames of a batch that are for this client.
     pub fn is_sent(&mut self, slot: Slot, batch: &mut Batch) -> Result<(), String> {
-        for frame in batch.frames_for(slot, Protocol::Gomoob).each() {
-            self.unread.push_back(publication_in(&frame)?);
+        let frames: Vec<_> = batch.frames_for(slot, Protocol::Gomoob).each().collect();
+        let mut ticket = Some(reports::ticket(batch, frames.len()));
+        for frame in frames {
+            let ticket = ticket.take().unwrap_or_default();
+            self.unread.push_back((publication_in(&frame)?, ticket));
         }
         Ok(())
+    }
+
+    /// Drops what a client has not read, because it is closed as slow.
+    pub fn drops_slow(&mut self) {
+        self.unread.drain(..).for_each(|(_, mut ticket)| ticket.count_slow());
     }
 
     /// Returns true if the client has more unread frames than allowed.
@@ -56,7 +67,11 @@ impl Connection {
 
     /// Reads all frames sent so far.
     pub fn reads(&mut self, model: &mut Model) -> Result<(), String> {
-        self.unread.drain(..).try_for_each(|no| model.receives(self.client, no))
+        self.unread.drain(..).try_for_each(|(no, mut ticket)| {
+            model.receives(self.client, no)?;
+            ticket.count_written();
+            Ok(())
+        })
     }
 }
 

@@ -22,6 +22,7 @@ mod faults;
 mod model;
 mod pipe;
 mod promises;
+mod reports;
 mod rng;
 mod shutdown;
 mod worker;

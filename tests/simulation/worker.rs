@@ -8,10 +8,11 @@ use tagcast::broker_client::fanout::Batch;
 use tagcast::broker_client::uplink::NewPublication;
 use tagcast::broker_client::{BrokerClient, BrokerEvent};
 use tagcast::link::control::ChildEvent;
+use tagcast::protocol::Protocol;
 use tagcast::types::limits::OVERTAKE_BATCHES_MAX;
 use tagcast::types::{
-    Address, Alias, Claim, Client, Exclusivity, Generation, NamedClient, PayloadForm, Slot, Tags,
-    WorkerIncarnation,
+    Address, Alias, Claim, Client, Exclusivity, Generation, NamedClient, Number, PayloadForm, Slot,
+    Tags, WorkerIncarnation,
 };
 
 use super::budget::Budget;
@@ -19,6 +20,7 @@ use super::connection::Connection;
 pub use super::connection::{Phase, Reader};
 use super::model::{ClientNo, Model, PublicationNo, To};
 use super::pipe::{BytesUntilDeath, End, Kernel, Shared, Watch};
+use super::reports::{self, Reports};
 use super::rng::Rng;
 use super::shutdown::{Shutdown, Stage};
 
@@ -53,6 +55,8 @@ pub struct Worker {
     watch: Option<Watch>,
     connections: BTreeMap<Slot, Connection>,
     is_started: bool,
+    /// Reports that this worker waits for as a publisher.
+    pub reports: Reports,
     /// The first violation that a client has detected.
     pub fault: Option<String>,
 }
@@ -78,6 +82,7 @@ impl Worker {
             watch: None,
             connections: BTreeMap::new(),
             is_started: false,
+            reports: Reports::default(),
             fault: None,
         }
     }
@@ -126,6 +131,7 @@ impl Worker {
             self.send_one_away(rng, model, (&mut scratch, &mut reports));
         }
         self.send_close();
+        self.broker_client.report_writes(Duration::from_millis(model.now));
         self.broker_client.write();
         if self.broker_client.uplink.is_quiet() {
             model.settles(self.source);
@@ -194,6 +200,9 @@ impl Worker {
         while let Some(arrival) = self.broker_client.next_until_end(scratch) {
             self.take(arrival, model, reports);
         }
+        if self.watch.is_some() {
+            self.reports.on_broker_lost();
+        }
         self.watch = Some(end.watch());
         self.broker_client.connect(broker, Box::new(end));
     }
@@ -208,12 +217,20 @@ impl Worker {
                 }
             }
             BrokerEvent::Lost(lost) => {
+                self.watch = None;
+                self.reports.on_broker_lost();
                 reports.push(ChildEvent::LinkLost { peer: self.source, broker: lost.broker });
             }
-            BrokerEvent::Reserved(_)
-            | BrokerEvent::Refused { .. }
-            | BrokerEvent::Answer { .. }
-            | BrokerEvent::Reached { .. } => {}
+            BrokerEvent::Reserved(_) | BrokerEvent::Refused { .. } | BrokerEvent::Answer { .. } => {
+            }
+            BrokerEvent::Reached { counted, .. } => {
+                let outcome = self.reports.reached(counted.number, counted.clients);
+                self.note(outcome);
+            }
+            BrokerEvent::Tracked { number, outcome } => {
+                let outcome = self.reports.reported(number, &outcome, model);
+                self.note(outcome);
+            }
         }
     }
 
@@ -231,6 +248,12 @@ impl Worker {
         self.keeps_to(&budget, OVERTAKE_BATCHES_MAX);
     }
 
+    fn note(&mut self, outcome: Result<(), String>) {
+        if let Err(fault) = outcome {
+            self.fault.get_or_insert(fault);
+        }
+    }
+
     fn keeps_to(&mut self, budget: &Budget, more: usize) {
         if let Err(fault) = budget.is_kept(more) {
             self.fault.get_or_insert(fault);
@@ -238,15 +261,18 @@ impl Worker {
     }
 
     fn deliver(&mut self, slot: Slot, batch: &mut Batch, model: &mut Model) -> Result<(), String> {
-        let Some(connection) = self.connections.get_mut(&slot) else { return Ok(()) };
-        if connection.phase != Phase::Open {
+        let open = self.connections.get_mut(&slot).filter(|it| it.phase == Phase::Open);
+        let Some(connection) = open else {
+            let frames = batch.frames_for(slot, Protocol::Gomoob).each().count();
+            drop(reports::ticket(batch, frames));
             return Ok(());
-        }
+        };
         connection.is_sent(slot, batch)?;
         if connection.reader == Reader::Reads {
             return connection.reads(model);
         }
         if connection.is_slow() {
+            connection.drops_slow();
             self.close(slot, 3, model);
         }
         Ok(())
@@ -327,8 +353,15 @@ impl Worker {
             form: PayloadForm::Message,
             payload: text.as_bytes(),
         };
-        self.broker_client.uplink.publish(publication);
         let no = model.publishes(client, to.clone());
+        let uplink = &mut self.broker_client.uplink;
+        match reports::tracking(no) {
+            None => uplink.publish(publication),
+            tracking => {
+                uplink.publish_tracked(reports::REQUESTER, None, tracking, publication);
+                self.reports.open(Number(uplink.published()), no);
+            }
+        }
         self.owed.push_back((self.broker_client.uplink.published(), no));
         if !self.drains() || shutdown == Shutdown::WithoutBroker {
             model.promises(no);
