@@ -209,8 +209,8 @@ async fn serve(state: &Rc<ApiState>, connection: NewConnection) {
     });
 }
 
-/// The socket after its TLS handshake, if it needs one; none if that failed or took too long, or if the
-/// place is needed for another connection.
+/// Returns the socket after its TLS handshake, if it needs one. `None` if the handshake failed or
+/// took too long, or if another connection needs the place.
 async fn encrypted(
     state: &ApiState,
     socket: ApiSocket,

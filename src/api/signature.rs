@@ -74,7 +74,7 @@ impl SignedHeaders {
         mac.verify_slice(&self.signature).is_ok()
     }
 
-    /// The seven lines that are signed.
+    /// Returns the seven signed lines.
     pub(super) fn text(&self, SignedTarget { method, path, query }: SignedTarget<'_>) -> String {
         let Self { timestamp, nonce, content, .. } = self;
         format!("TAGCAST1\n{method}\n{path}\n{query}\n{timestamp}\n{nonce}\n{content}")

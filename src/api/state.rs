@@ -19,7 +19,7 @@ pub(super) use crate::telemetry::unix_seconds;
 use crate::types::limits::{API_BODIES_BYTES_MAX, API_REQUESTS_MAX};
 use crate::types::{ApiCounts, Pressure, WorkerIncarnation};
 
-/// How often a line is written about wrong credentials.
+/// Minimum interval between two log lines about wrong credentials.
 const WRONG_CREDENTIALS_EVERY: Duration = Duration::from_secs(60);
 
 /// The state of the API, for its connections.

@@ -76,7 +76,7 @@ impl ApiPermissions {
         Self(self.0 & other.0)
     }
 
-    /// Returns whether this permission is in the set.
+    /// Returns true if this permission is in the set.
     #[must_use]
     pub const fn has(self, permission: ApiPermission) -> bool {
         self.0 & 1 << permission.0 != 0

@@ -1,4 +1,4 @@
-//! A secret of an application: what is compared with requests, and when it was used last.
+//! A secret of an application: the data to compare with requests, and the time of its last use.
 
 use std::cell::Cell;
 
@@ -14,9 +14,9 @@ pub(super) struct ApiSecret {
     pub(super) id: Box<str>,
     pub(super) digest: SecretDigest,
     pub(super) signature_key: SignatureKey,
-    /// Unix seconds from which it is not accepted any more.
+    /// Unix second at which it expires.
     expires: Option<u64>,
-    /// Unix seconds of the last request that showed it.
+    /// Unix second of the last request that used it.
     pub(super) last_used: Cell<Option<u64>>,
 }
 
@@ -36,20 +36,20 @@ impl ApiSecret {
         Self::new(&ApplicationSecret::own(Secret::new(String::new())))
     }
 
-    /// Whether it is not accepted any more.
+    /// Returns true if it has expired.
     pub(super) fn is_expired(&self, now: u64) -> bool {
         self.expires.is_some_and(|end| end <= now)
     }
 }
 
-/// The key of the signatures under a secret.
+/// The key for the signatures with a secret.
 pub(super) struct SignatureKey {
     hmac: Hmac<Sha256>,
-    /// False for an empty secret, with which anyone could sign.
+    /// Returns false for an empty secret, with which anyone could sign.
     is_secret: bool,
 }
 
-/// Without the key.
+/// Omits the key.
 impl std::fmt::Debug for SignatureKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SignatureKey").finish_non_exhaustive()
@@ -63,7 +63,7 @@ impl SignatureKey {
         Self { hmac, is_secret: !secret.is_empty() }
     }
 
-    /// Whether the signature of a request, whose signed text this is, was made with this key.
+    /// Checks that the signature of a request was made with this key. `text` is the signed text.
     pub(super) fn has_signed(&self, signed: &SignedHeaders, text: &str) -> bool {
         signed.is_by(&self.hmac, text) && self.is_secret
     }

@@ -34,36 +34,36 @@ pub(super) enum ApiAccess {
 /// The applications of auth.yml.
 #[derive(Debug)]
 pub(super) struct KnownApplications {
-    /// Each key, with the application once for each of its secrets.
+    /// For each key, the application once per secret.
     by_key: HashMap<Box<str>, Vec<ApiApplication>>,
-    /// Key with which signatures for unknown applications are computed, so that they take as long as others.
+    /// Key for signatures of unknown applications, so checking them takes as long as for others.
     unknown_key: SignatureKey,
-    /// Most secrets of one application. As many are compared for each, so that the time does not
-    /// depend on the application.
+    /// The largest number of secrets of an application. This many are compared for every
+    /// application, so the time does not depend on the application.
     secrets_max: usize,
 }
 
-/// An application, as the API knows it, for a request that shows one of its secrets.
+/// An application in the form that the API uses, for a request with one of its secrets.
 pub(super) struct ApiApplication {
     /// The name of the application.
     pub(super) key: Box<str>,
     /// The tenant of its clients.
     pub(super) tenant: Tenant,
-    /// What its messages have to fit.
+    /// The schema of its messages.
     pub(super) check: Option<Rc<MessageCheck>>,
-    /// What it may do with this secret.
+    /// Its permissions with this secret.
     pub(super) rights: ApiRights,
     secret: ApiSecret,
 }
 
-/// What statistics say about a secret.
+/// The statistics of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SecretUse<'a> {
     /// Its id in auth.yml.
     pub(super) id: &'a str,
-    /// Unix seconds of the last request that showed it.
+    /// Unix second of the last request that used it.
     pub(super) last_used: Option<u64>,
-    /// Whether it is not accepted any more.
+    /// Whether it has expired.
     pub(super) is_expired: bool,
 }
 
@@ -92,7 +92,7 @@ impl std::fmt::Debug for ApiApplication {
 }
 
 impl ApiApplication {
-    /// The application once for each of its secrets.
+    /// Returns the application once per secret.
     fn all_of(application: &Application) -> Vec<Self> {
         let tenant = application.tenant.as_deref().map(|name| Tenant(name.into()));
         let tenant = tenant.unwrap_or_else(Tenant::shared);
@@ -104,7 +104,7 @@ impl ApiApplication {
             rights: ApiRights {
                 permissions: application.api.permissions.and(one.permissions),
                 methods: AuthMethods {
-                    // Without the text of the secret, nothing can be compared with a signature.
+                    // A signature cannot be checked without the text of the secret.
                     signed: application.api.methods.signed && one.secret.is_text(),
                     ..application.api.methods
                 },
@@ -195,7 +195,7 @@ impl ApiAccess {
         Ok(Authenticated { application: found, signed })
     }
 
-    /// The secrets of an application, in the order of the file.
+    /// Returns the secrets of an application in the order of the file.
     #[cfg_attr(not(test), expect(dead_code, reason = "GET /stats shows it"))]
     pub(super) fn secret_uses(
         &self,
@@ -213,7 +213,7 @@ impl ApiAccess {
         })
     }
 
-    /// Takes over when secrets were used last under a former configuration.
+    /// Copies the times at which secrets were last used from the previous configuration.
     pub(super) fn keep_uses(&self, former: &Self) {
         let (Self::Applications(now), Self::Applications(former)) = (self, former) else { return };
         for (key, application) in &now.by_key {
@@ -265,8 +265,8 @@ impl KnownApplications {
         })
     }
 
-    /// The application, with the secret that fits what is shown and has not expired. It makes the same
-    /// number of comparisons for each application; one that has no further secret is given none.
+    /// Returns the application with the matching secret, unless that has expired. It makes the same
+    /// number of comparisons for every application.
     fn matching(
         &self,
         application: &str,

@@ -133,7 +133,7 @@ impl AsyncWrite for ApiStream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = match &mut this.socket {
-            // A socket holds nothing back.
+            // A socket buffers nothing here.
             ApiSocket::Tcp(_) | ApiSocket::Unix(_) => return Poll::Ready(Ok(())),
             ApiSocket::Tls(socket) => Pin::new(socket).poll_flush(cx),
         };

@@ -48,7 +48,7 @@ pub enum ApiAddress {
 }
 
 impl ApiAddress {
-    /// The host and port, unless it is a path.
+    /// Returns the host and port, unless it is a path.
     #[must_use]
     pub fn tcp(&self) -> Option<&ListenAddress> {
         match self {
