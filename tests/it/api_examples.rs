@@ -57,6 +57,37 @@ pub fn the_lines_for_curl_publish() {
     publishes_to_a_room(&["sh", "-c"], "sh", "", "");
 }
 
+/// Returns the shell lines of `docs/api.md` that contain this text.
+fn shell_lines(text: &str) -> String {
+    let document = std::fs::read_to_string("docs/api.md").unwrap();
+    let blocks = document.split("```sh\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    blocks.filter(|block| block.contains(text)).collect::<Vec<_>>().join("\n")
+}
+
+pub fn the_lines_for_a_report_count_the_sockets() {
+    let server = api::setup().start();
+    let mut page = server.open(&Open::at(r#"/web?key=shop&tags={"news":"1"}"#));
+    let printed = run(&server, &["sh", "-c"], &shell_lines(r#""ack":"written""#));
+    let counts = r#"{"matched":1,"workers":1,"written":1,"slow":0,"closed":0,"waiting":0}"#;
+    assert_eq!(printed.trim(), counts);
+    page.expect_text(r#"{"opcode":"broadcast","message":"hello"}"#);
+}
+
+pub fn the_lines_that_ask_print_the_answer_of_the_page() {
+    let server = api::setup().start();
+    let mut page = server.open(&Open::at("/web?key=shop"));
+    let script = format!("UUID={}\n{}", page.uuid, shell_lines("/ask"));
+    let printed = std::thread::scope(|scope| {
+        let backend = scope.spawn(|| run(&server, &["sh", "-c"], &script));
+        let question: serde_json::Value = serde_json::from_str(page.frame().as_text()).unwrap();
+        assert_eq!(question["message"], serde_json::json!({"question": "Delete it?"}));
+        let number = &question["ask"];
+        page.text(format!(r#"{{"opcode":"answer","ask":{number},"message":{{"yes":true}}}}"#));
+        backend.join().unwrap()
+    });
+    assert!(printed.starts_with(r#"{"answer":{"yes":true},"took_ms":"#), "{printed}");
+}
+
 pub fn the_lines_for_php_publish() {
     publishes_to_a_room(&["php", "-r"], "php", "$secret = getenv('SECRET');", "echo $answer;");
 }
