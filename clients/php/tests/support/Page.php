@@ -57,6 +57,12 @@ final class Page
         }
     }
 
+    /** Sends a message. */
+    public function send(string $text): void
+    {
+        $this->socket->write(Frame::text($text), $this->deadline());
+    }
+
     private function take(int $length): string
     {
         while (strlen($this->bytes) < $length) {
