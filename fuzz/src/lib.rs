@@ -4,6 +4,7 @@
 //! corpora with a stable compiler. A body panics when a property is violated.
 
 pub mod answer;
+pub mod api_body;
 pub mod auth_file;
 pub mod bloatless;
 mod choices;

@@ -26,6 +26,7 @@ use std::io;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
+pub use self::endpoint::probe::PublicationProbe;
 use self::process::ApiProcess;
 use crate::link::control::{ApiCommand, Control, ExitReason};
 use crate::types::Generation;

@@ -40,6 +40,6 @@ macro_rules! replayed {
 }
 
 replayed! {
-    answer auth_file bloatless control expression frames gomoob head hixie ini link operations
+    answer api_body auth_file bloatless control expression frames gomoob head hixie ini link operations
     php_session phpws query raw schema uuid
 }
