@@ -20,6 +20,8 @@
 
 #[path = "it/api_examples.rs"]
 mod api_examples;
+#[path = "it/api_openapi.rs"]
+mod api_openapi;
 #[path = "it/bench.rs"]
 mod bench;
 #[path = "it/bench_compare.rs"]
@@ -81,6 +83,7 @@ const PSR_FACTORY: Need =
 const PSR_HTTP: Need = File("/usr/share/php/Psr/Http/Client/autoload.php", "php-psr-http-client");
 const PSR_LOG: Need = File("/usr/share/php/Psr/Log/autoload.php", "php-psr-log");
 const PYTHON: Need = Program("python3", "python3");
+const SCHEMATHESIS: Need = Need::Installed(api_openapi::SCHEMATHESIS, ".ci/install-schemathesis");
 const STRACE: Need = Program("strace", "strace");
 
 /// Each test and its requirements.
@@ -113,6 +116,7 @@ fn trials() -> Vec<Trial> {
         api_examples::the_lines_for_node_publish needs NODE;
         api_examples::the_lines_for_php_publish needs PHP;
         api_examples::the_lines_for_python_publish needs PYTHON;
+        api_openapi::answers_are_those_of_the_openapi_document needs SCHEMATHESIS;
         bench_compare::nats_is_compared needs NATS;
         bench_compare::nchan_is_compared needs NGINX, NCHAN;
         bloatless_push::a_php_script_pushes needs PHP;

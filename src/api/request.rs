@@ -19,7 +19,7 @@ use super::body::{self, RequestBody};
 use super::config::ApiConfig;
 use super::connection::registry::{ConnectionOrigin, RegisteredConnection};
 use super::endpoint::ask::TakenQuestion;
-use super::endpoint::{info, publish};
+use super::endpoint::{info, openapi, publish};
 use super::error::{ApiError, ErrorCode};
 use super::nonces::Nonce;
 use super::response::{AnswerHead, ApiAnswer};
@@ -137,6 +137,10 @@ impl ServedRequest<'_> {
                 check_query(request.uri().query(), &[])?;
                 Ok(info::answer())
             }
+            Endpoint::OpenApi => {
+                check_query(request.uri().query(), &[])?;
+                Ok(openapi::answer())
+            }
             Endpoint::Publish | Endpoint::Feedback | Endpoint::Batch | Endpoint::Ask => {
                 self.publish(&route, request, place).await
             }
@@ -187,7 +191,9 @@ impl ServedRequest<'_> {
                 return taken.answer(state).await;
             }
             Endpoint::Feedback => context.feedback(&route.uuid, body.text()?).await?,
-            Endpoint::Publish | Endpoint::Info => context.take_over(body.text()?, "").await?,
+            Endpoint::Publish | Endpoint::Info | Endpoint::OpenApi => {
+                context.take_over(body.text()?, "").await?
+            }
         };
         drop(body);
         let _place = Some(place).filter(|_| !taken.waits_for_clients());

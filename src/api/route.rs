@@ -11,6 +11,8 @@ use super::error::{ApiError, ErrorCode};
 pub(super) enum Endpoint {
     /// `GET /v1/info`
     Info,
+    /// `GET /v1/openapi.json`
+    OpenApi,
     /// `POST /v1/apps/{app}/publish`
     Publish,
     /// `POST /v1/apps/{app}/publish:batch`
@@ -40,7 +42,7 @@ impl Endpoint {
 
     /// Whether its method is GET: it changes nothing, and has no body.
     pub(super) const fn is_read(self) -> bool {
-        matches!(self, Self::Info)
+        matches!(self, Self::Info | Self::OpenApi)
     }
 
     /// Whether this method is one of its own.
@@ -58,9 +60,14 @@ impl Endpoint {
 ///
 /// 404 when there is none; 400 for percent-encoding that is not text.
 pub(super) fn find(path: &str) -> Result<ApiRoute<'_>, ApiError> {
-    if path == "/v1/info" {
+    let of_server = match path {
+        "/v1/info" => Some(Endpoint::Info),
+        "/v1/openapi.json" => Some(Endpoint::OpenApi),
+        _ => None,
+    };
+    if let Some(endpoint) = of_server {
         let (application, uuid) = (Cow::Borrowed(""), Cow::Borrowed(""));
-        return Ok(ApiRoute { endpoint: Endpoint::Info, application, uuid });
+        return Ok(ApiRoute { endpoint, application, uuid });
     }
     let rest = path.strip_prefix("/v1/apps/").ok_or_else(not_found)?;
     let mut parts = rest.split('/');

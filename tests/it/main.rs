@@ -25,6 +25,7 @@ mod api_addresses;
 mod api_ask;
 mod api_errors;
 mod api_http;
+mod api_openapi;
 mod api_publish;
 mod api_secrets;
 mod api_signed;

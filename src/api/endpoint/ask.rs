@@ -17,7 +17,7 @@ use crate::api::tracked::TooManyOpen;
 use crate::types::limits::{ASK_TIMEOUT, ASK_TIMEOUT_MAX, ASKS_MAX, ASKS_PER_CLIENT_MAX};
 use crate::types::{Address, TrackedOutcome};
 
-const ASK_MEMBERS: &[&str] = &["message", "text", "event", "timeout_ms"];
+pub(super) const ASK_MEMBERS: &[&str] = &["message", "text", "event", "timeout_ms"];
 
 /// A question that was taken over.
 #[derive(Debug)]

@@ -17,9 +17,9 @@ use crate::auth::ApiPermission;
 use crate::types::Address;
 use crate::types::limits::{TRACKING_TIMEOUT_MIN, WRITE_TIMEOUT, WRITE_TIMEOUT_MAX};
 
-const PUBLISH_MEMBERS: &[&str] =
+pub(super) const PUBLISH_MEMBERS: &[&str] =
     &["to", "message", "text", "event", "ack", "max_recipients", "dry_run", "except", "timeout_ms"];
-const FEEDBACK_MEMBERS: &[&str] = &["message", "text", "event", "ack", "timeout_ms"];
+pub(super) const FEEDBACK_MEMBERS: &[&str] = &["message", "text", "event", "ack", "timeout_ms"];
 /// What a publication needs besides its body.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::api) struct PublishContext<'a> {

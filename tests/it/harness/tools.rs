@@ -27,6 +27,8 @@ pub enum Need {
     Program(&'static str, &'static str),
     /// A file and the Debian package that contains it.
     File(&'static str, &'static str),
+    /// A file, and the script of `.ci` that installs it if PyPI can be reached.
+    Installed(&'static str, &'static str),
     /// The Autobahn testsuite. `.ci/install-autobahn` installs it if Python 2.7 is available.
     Autobahn,
     /// Permission for `strace` to attach to processes, which containers often forbid.
@@ -44,6 +46,9 @@ impl Need {
             }
             Self::File(file, package) => {
                 (Path::new(file).exists(), format!("{file} (apt install {package})"))
+            }
+            Self::Installed(file, script) => {
+                (Path::new(file).exists(), format!("{file} ({script})"))
             }
             Self::Autobahn => {
                 (wstest().is_some(), "Autobahn (.ci/install-autobahn, Python 2.7)".to_owned())

@@ -1,0 +1,82 @@
+//! `GET /v1/openapi.json`: the endpoints, their bodies and answers, for programs.
+
+use crate::api::response::ApiAnswer;
+
+/// The document. It is written by hand, because the parsers of bodies have no types from which it could be
+/// derived: they forward messages byte for byte. Tests compare it with the endpoints and the parsers.
+pub(in crate::api) const DOCUMENT: &str = include_str!("../openapi.json");
+
+/// Returns the answer. It needs no credentials.
+pub(in crate::api) fn answer() -> ApiAnswer {
+    ApiAnswer::ok(DOCUMENT.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Method;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::api::endpoint::ask::ASK_MEMBERS;
+    use crate::api::endpoint::publish::{FEEDBACK_MEMBERS, PUBLISH_MEMBERS};
+    use crate::api::error::ErrorCode;
+    use crate::api::route;
+    use crate::types::limits::{API_BATCH_MAX, EXCEPT_MAX};
+
+    fn document() -> Value {
+        serde_json::from_str(DOCUMENT).unwrap()
+    }
+
+    fn members(value: &Value) -> Vec<&str> {
+        let mut members: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        members.sort_unstable();
+        members
+    }
+
+    #[test]
+    fn each_operation_of_the_document_is_that_of_an_endpoint() {
+        let document = document();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            let path = path.replace("{app}", "shop").replace("{uuid}", "u");
+            let endpoint = route::find(&path).unwrap_or_else(|_| panic!("{path}")).endpoint;
+            for method in members(operations) {
+                let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
+                assert!(endpoint.has_method(&method), "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_status_of_the_document_is_that_of_an_error_or_a_success() {
+        let known = |status: &str| {
+            matches!(status, "200" | "202" | "431")
+                || ErrorCode::ALL.iter().any(|code| code.status().to_string() == status)
+        };
+        let document = document();
+        let paths = document["paths"].as_object().unwrap();
+        for operation in paths.values().flat_map(|it| it.as_object().unwrap().values()) {
+            for status in members(&operation["responses"]) {
+                assert!(known(status), "{status} of {operation}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_member_of_the_document_is_one_of_the_parser() {
+        let document = document();
+        let schemas = &document["components"]["schemas"];
+        for (schema, parsed) in [
+            ("Publication", PUBLISH_MEMBERS),
+            ("BatchItem", PUBLISH_MEMBERS),
+            ("Feedback", FEEDBACK_MEMBERS),
+            ("Question", ASK_MEMBERS),
+        ] {
+            let mut parsed = parsed.to_vec();
+            parsed.sort_unstable();
+            assert_eq!(members(&schemas[schema]["properties"]), parsed, "{schema}");
+        }
+        let publications = &schemas["Batch"]["properties"]["publications"];
+        assert_eq!(publications["maxItems"], API_BATCH_MAX);
+        assert_eq!(schemas["Publication"]["properties"]["except"]["maxItems"], EXCEPT_MAX);
+    }
+}
