@@ -151,7 +151,8 @@ fn address(item: &str, folder: &Path) -> Result<ApiAddress, Problem> {
     let port = rest.strip_prefix(':').unwrap_or(rest);
     let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let host_and_port = if is_port { format!("127.0.0.1:{port}") } else { rest.to_owned() };
-    let parsed = ListenAddress::parse(&format!("tcp://{host_and_port}"));
+    let scheme = if encryption == Encryption::Tls { "ssl" } else { "tcp" };
+    let parsed = ListenAddress::parse(&format!("{scheme}://{host_and_port}"));
     let address = parsed.map_err(|fault| Problem::new(fault.what, RIGHT))?;
     Ok(ApiAddress::Tcp(ListenAddress { text: item.to_owned(), encryption, ..address }))
 }
@@ -181,6 +182,7 @@ mod tests {
             ("8095", ("127.0.0.1", 8095)),
             (":8095", ("127.0.0.1", 8095)),
             ("localhost:8095", ("localhost", 8095)),
+            ("https://h", ("h", 443)),
             ("unix:api.sock", ("/etc/api.sock", 0)),
             ("unix:/run/api.sock", ("/run/api.sock", 0)),
         ] {
@@ -198,7 +200,6 @@ mod tests {
         for (text, words) in [
             ("ws://h:1", "unknown scheme"),
             ("wss://h:1", "unknown scheme"),
-            ("https://h", "port"),
             ("http://h/v1", "a path"),
             ("8095, :8095x", "invalid port"),
             ("8095, 8095", "twice"),
