@@ -5,7 +5,8 @@ use std::fmt::Debug;
 
 use tagcast::link::codec::{Malformed, MessageDecoder, WireMessage, encode_publish};
 use tagcast::link::message::{FromBroker, FromWorker, NewPublication, ToBroker, ToWorker};
-use tagcast::types::{ClientFilter, Content, Publication, Recipients};
+use tagcast::link::query::{QueryKind, QueryResult};
+use tagcast::types::{ClientFilter, ClientTags, Content, ListFilter, Publication, Recipients};
 
 use super::choices::{Choices, pieces};
 
@@ -64,7 +65,16 @@ trait Canonical {
 
 impl Canonical for ToWorker {
     fn is_canonical(&self) -> bool {
-        !matches!(self, Self::Set { .. })
+        match self {
+            Self::Set { .. } => false,
+            Self::Answer { result: QueryResult::Clients(page), .. } => {
+                page.clients.iter().all(|client| client.tags.is_empty())
+            }
+            Self::Answer { result: QueryResult::ClientTags(ClientTags::Reached(tags)), .. } => {
+                tags.is_empty()
+            }
+            _ => true,
+        }
     }
 }
 
@@ -73,9 +83,13 @@ impl Canonical for ToBroker {
         match self {
             Self::Announce { client, .. } | Self::Join { client, .. } => client.tags.is_empty(),
             Self::Retag { tags, .. } => tags.is_empty(),
-            Self::Ask { question, .. } => {
-                matches!(&question.query, ClientFilter::Tags(query) if query.is_empty())
-            }
+            Self::Ask { query, .. } => match &query.kind {
+                QueryKind::Presence(query) => {
+                    matches!(&query.filter, ClientFilter::Tags(query) if query.is_empty())
+                }
+                QueryKind::Clients(query) => !matches!(query.filter, ListFilter::Expression(_)),
+                QueryKind::Tags(_) | QueryKind::ClientTags(_) => true,
+            },
             Self::Publish { publication, .. } => match &publication.address.recipients {
                 Recipients::Matching(query) => query.is_empty(),
                 // Postfix code can also say what its canonical form says.

@@ -4,8 +4,8 @@
 mod connection_limits;
 pub mod core;
 mod links;
-mod presence;
 mod protocol_error;
+mod queries;
 mod resolve_cache;
 pub mod router;
 mod tracking;

@@ -10,7 +10,7 @@ pub(crate) mod dedup;
 pub mod fanout;
 pub(crate) mod joins;
 pub(crate) mod link_io;
-pub mod queries;
+pub(crate) mod queries;
 pub mod report_requests;
 pub(crate) mod send_window;
 pub(crate) mod slot_allocator;
@@ -28,9 +28,8 @@ use self::report_requests::ReportRequester;
 use self::slot_allocator::SlotAllocator;
 use self::uplink::{UnknownPublication, Uplink};
 use self::write_reports::WriteReports;
-use crate::link::message::{
-    CountedPublication, Deliver, FromBroker, Full, PresenceQuery, PresenceResult, ToWorker,
-};
+use crate::link::message::{CountedPublication, Deliver, FromBroker, Full, ToWorker};
+use crate::link::query::{BrokerQuery, QueryResult};
 use crate::link::transport::Transport;
 use crate::types::{
     Client, Generation, Number, Slot, TrackedOutcome, TrackedSubject, Tracking, WorkerIncarnation,
@@ -72,14 +71,14 @@ pub enum BrokerEvent {
         /// The client.
         client: Box<Client>,
     },
-    /// Answer to a query of the client in this slot.
+    /// Answer to a question of the client in this slot, or of the process.
     Answer {
-        /// The client's slot.
+        /// The client's slot, or [`Slot::NONE`].
         slot: Slot,
-        /// The query.
-        question: PresenceQuery,
+        /// The question.
+        query: BrokerQuery,
         /// The result.
-        found: PresenceResult,
+        result: QueryResult,
     },
     /// Number of clients that a publication reached, for a publisher that requested the count.
     Reached {

@@ -80,6 +80,11 @@ impl Column {
         self.positions.get(usize::try_from(position).ok()?)?.row()
     }
 
+    /// Returns the position that follows the last one.
+    pub(super) fn end(&self) -> u32 {
+        u32::try_from(self.positions.len()).unwrap_or(u32::MAX)
+    }
+
     /// Returns the list of the clients with the tag, if the column has one.
     pub(super) fn clients(&self) -> Option<&PostingList> {
         self.clients.as_deref()
@@ -212,6 +217,18 @@ impl Columns {
             // again and again.
             column.unlist(rows);
         }
+    }
+
+    /// Returns the id that follows the last one of a name.
+    pub(super) fn names_end(&self) -> u32 {
+        self.names.end()
+    }
+
+    /// Returns the name of a tenant with this id, and the number of its values.
+    pub(super) fn name_at(&self, tenant: NameId, id: u32) -> Option<(&[u8], u64)> {
+        let name = self.names.name_of(NameId(id)).filter(|name| name.tenant_id() == tenant)?;
+        let values = self.names.get(NameId(id))?.rows;
+        Some((name.tag_name(), u64::from(values)))
     }
 
     /// Returns every column with its name.

@@ -1,36 +1,17 @@
 //! Finds the clients that an expression matches, with the rows of its tags.
 
-use std::fmt;
-
 use super::Index;
 use super::interner::{InternedName, NameId};
 use super::posting_list::{PostingList, intersection_without};
 use super::slot_bitmap::sorted;
 use super::unions::{Found, intersect, len, subtract, union, unite};
 use crate::types::{
-    ConnectionRef, Expression, Slot, SlotSet, TagCondition, TagTerm, ValueTest, WorkerId,
+    ConnectionRef, Expression, Slot, SlotSet, TagCondition, TagTerm, TooExpensive, ValueTest,
+    WorkerId,
 };
 
 /// Number of row lookups that cost as much as one client of a set operation.
 const CHECK_COST: u64 = 4;
-
-/// An expression whose prefixes would scan more values than `exprScanMax`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooExpensive {
-    /// Values of the tag names that its prefixes are for; each prefix counts all of them.
-    pub values: u64,
-    /// The limit.
-    pub limit: u64,
-}
-
-impl fmt::Display for TooExpensive {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { values, limit } = self;
-        write!(f, "its prefixes would scan {values} values, the limit is {limit} (exprScanMax)")
-    }
-}
-
-impl std::error::Error for TooExpensive {}
 
 /// A condition with the rows that it needs.
 enum Plan<'i> {

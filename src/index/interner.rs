@@ -229,6 +229,11 @@ impl<V> Interner<V> {
         self.free.push(id);
     }
 
+    /// Returns the id that follows the highest one.
+    pub(super) fn end(&self) -> u32 {
+        u32::try_from(self.records.len()).unwrap_or(u32::MAX)
+    }
+
     /// Returns the number of names.
     pub(super) fn len(&self) -> usize {
         self.ids.len()

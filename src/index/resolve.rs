@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 
 use super::Index;
 use super::directory::{IndexEntry, Reach};
-use super::expression::{TooExpensive, evaluate};
+use super::expression::evaluate;
 use super::interner::{InternedName, NameId};
+use super::list::{self, PageStart};
 use super::match_groups::MatchGroups;
 use super::posting_list::{PostingList, intersection};
+use super::tag_scan;
 use super::tag_sequence::narrowed;
 use crate::types::limits::ANSWER_LOOKS_MAX;
 use crate::types::{
-    Address, ClientFilter, ClientUuid, ConnectionRef, Expression, Ident, JoinNumber, MatchOptions,
-    NamedClient, Recipients, SlotSet, Tag, TagQuery, Tenant, WorkerId,
+    Address, ClientFilter, ClientPage, ClientTags, ClientUuid, ConnectionRef, Expression, Ident,
+    JoinNumber, ListFilter, ListPosition, MatchOptions, NamedClient, PageSize, Recipients,
+    ScannedTags, SlotSet, Tag, TagQuery, TagScan, Tenant, TooExpensive, WorkerId,
 };
 
 /// The recipients of a publication, by worker.
@@ -121,6 +124,37 @@ impl Index {
     ) -> Result<Vec<(WorkerId, SlotSet)>, TooExpensive> {
         let tenant = self.tenants.find(InternedName::tenant(tenant));
         tenant.map_or_else(|| Ok(Vec::new()), |tenant| evaluate(self, tenant, expression))
+    }
+
+    /// Returns the clients of a list that follow a position, up to the size of a page.
+    ///
+    /// # Errors
+    ///
+    /// If the filter is an expression that is too expensive.
+    pub fn page(
+        &self,
+        tenant: &Tenant,
+        filter: &ListFilter,
+        after: Option<ListPosition>,
+        size: PageSize,
+    ) -> Result<ClientPage, TooExpensive> {
+        let tenant = self.tenants.find(InternedName::tenant(tenant));
+        let start = PageStart { after, size };
+        tenant.map_or_else(|| Ok(ClientPage::default()), |it| list::page(self, it, filter, start))
+    }
+
+    /// Searches a part of the tag names of a tenant, or of the values of one name.
+    #[must_use]
+    pub fn scan_tags(&self, tenant: &Tenant, scan: &TagScan) -> ScannedTags {
+        let tenant = self.tenants.find(InternedName::tenant(tenant));
+        tenant.map_or_else(ScannedTags::default, |tenant| tag_scan::scan(self, tenant, scan))
+    }
+
+    /// Returns the tags of the client with this UUID.
+    #[must_use]
+    pub fn tags_of(&self, tenant: &Tenant, uuid: ClientUuid) -> ClientTags {
+        let tenant = self.tenants.find(InternedName::tenant(tenant));
+        tenant.map_or(ClientTags::Unknown, |it| tag_scan::client_tags(self, it, uuid))
     }
 
     /// Returns the clients of recipients that may be several.

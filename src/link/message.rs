@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use super::query::{BrokerQuery, QueryResult};
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{
-    Address, Claim, Client, ClientFilter, Content, GrantNumber, JoinNumber, Number, PayloadForm,
-    Publication, Recipients, Sequence, Slot, SlotSet, Tags, Tenant, TrackedOutcome, Tracking,
-    WorkerIncarnation,
+    Address, Claim, Client, Content, GrantNumber, JoinNumber, Number, PayloadForm, Publication,
+    Recipients, Sequence, Slot, SlotSet, Tags, Tenant, TrackedOutcome, Tracking, WorkerIncarnation,
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
@@ -108,12 +108,12 @@ pub enum ToBroker {
         /// The alias, and whether it must be exclusive.
         claim: Claim,
     },
-    /// A client asks which clients carry certain tags. Answered by `Answer`.
+    /// A question about connected clients. Answered by `Answer`.
     Ask {
-        /// The client's slot.
+        /// Slot of the client that asks; [`Slot::NONE`] if the worker or the API process does.
         slot: Slot,
-        /// The query.
-        question: PresenceQuery,
+        /// The question.
+        query: BrokerQuery,
     },
     /// Answered by `Synced` after every earlier message on this link has been processed. The worker sends it
     /// when the reply to a client must wait until an effect is in force.
@@ -249,10 +249,10 @@ pub enum ToWorker {
     Answer {
         /// Slot of the client that asked.
         slot: Slot,
-        /// Number of the query.
+        /// Number of the question.
         number: u32,
         /// The result.
-        found: PresenceResult,
+        result: QueryResult,
     },
     /// Answer to [`ToBroker::Count`]. It is sent directly before the acknowledgement of the publication, when
     /// the publication has been written to every link.
@@ -283,31 +283,6 @@ pub enum Full {
     Clients,
     /// `maxPerIP`.
     Address,
-}
-
-/// A query for the clients that carry certain tags, and for their values of another tag.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PresenceQuery {
-    /// Number of the query, counted by the worker.
-    pub number: u32,
-    /// The tenant that is searched.
-    pub tenant: Tenant,
-    /// The clients that match.
-    pub query: ClientFilter,
-    /// Name of the tag whose values are requested; empty if clients are only counted.
-    pub tag: Box<str>,
-}
-
-/// The result of a [`PresenceQuery`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PresenceResult {
-    /// Number of clients that match.
-    pub clients: u64,
-    /// Values of the requested tag, one for each client that carries it, in no particular order; at most
-    /// [`ANSWER_VALUES_MAX`](crate::types::limits::ANSWER_VALUES_MAX).
-    pub values: Vec<Box<str>>,
-    /// The reason why nothing was searched: the expression is too expensive.
-    pub error: Option<Box<str>>,
 }
 
 /// A publication for the clients of one worker.

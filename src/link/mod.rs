@@ -4,4 +4,5 @@ pub mod codec;
 pub mod control;
 pub mod handover;
 pub mod message;
+pub mod query;
 pub mod transport;

@@ -17,8 +17,7 @@ impl ClientFilter {
     pub fn held(&self) -> usize {
         match self {
             Self::Tags(query) => query.held(),
-            // The text, and the parts with about as many bytes.
-            Self::Expression(expression) => 2 * expression.canonical().len(),
+            Self::Expression(expression) => expression.held(),
         }
     }
 }

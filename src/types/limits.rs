@@ -199,6 +199,14 @@ pub const ANSWER_VALUES_MAX: usize = 1000;
 /// Clients that the broker examines for the values of one answer, which limits its time to a few
 /// milliseconds. If few clients have the requested tag, the answer has fewer values.
 pub const ANSWER_LOOKS_MAX: usize = 4000;
+/// Clients of one page of a list, by default.
+pub const LIST_CLIENTS: usize = 100;
+/// Clients of one page of a list.
+pub const LIST_CLIENTS_MAX: usize = 1000;
+/// Bytes of the names and values of one page of a list: a thousand clients with twenty usual tags.
+pub const LIST_BYTES_MAX: usize = 1024 * 1024;
+/// Tag names or values that the broker searches in one step of a list, before it serves others.
+pub const TAG_SCAN_STEP: u32 = 10_000;
 /// Bytes of a message on a link: a publication of the largest size with its address, or a set of
 /// slots. A larger message closes the link (rule L1).
 pub const LINK_MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -317,6 +325,8 @@ pub const API_WRITE_STALL: Duration = Duration::from_secs(10);
 pub const API_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Maximum concurrent requests.
 pub const API_REQUESTS_MAX: usize = 256;
+/// Pages of lists of up to [`LIST_BYTES_MAX`] that are read or sent at the same time.
+pub const API_ANSWERS_MAX: usize = 32;
 /// Age of a signed request, by default: backends whose clocks differ by some minutes still work.
 pub const SIGNATURE_WINDOW: Duration = Duration::from_secs(300);
 /// Default of the maximum time of a signed request in the future.

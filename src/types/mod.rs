@@ -14,6 +14,7 @@ mod hixie_form;
 mod ids;
 mod ip_range;
 pub mod limits;
+mod listing;
 mod origin;
 mod pressure;
 mod publication;
@@ -34,8 +35,8 @@ pub use counts::{ApiCounts, BrokerCounts, ProcessCounts, WorkerCounts};
 pub use credentials::Credentials;
 pub use encryption::Encryption;
 pub use expression::{
-    Expression, ExpressionFault, ExpressionSize, TagCondition, TagTerm, ValueTest, is_keyword,
-    is_word_byte,
+    Expression, ExpressionFault, ExpressionSize, TagCondition, TagTerm, TooExpensive, ValueTest,
+    is_keyword, is_word_byte,
 };
 pub use hixie_form::HixieForm;
 pub use ids::{
@@ -43,6 +44,10 @@ pub use ids::{
     Tenant, WorkerId, WorkerIncarnation,
 };
 pub use ip_range::{IpRange, counted_as};
+pub use listing::{
+    ClientPage, ClientTags, ListFilter, ListPosition, ListedClient, PageSize, ScannedTags,
+    TagCount, TagScan,
+};
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, PayloadForm, Publication};

@@ -1,5 +1,7 @@
 //! A compressed set of the slots of one worker.
 
+use std::ops::Bound;
+
 use roaring::RoaringBitmap;
 
 use super::Slot;
@@ -18,6 +20,12 @@ impl SlotSet {
     /// Returns the slots in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Slot> + '_ {
         self.0.iter().map(Slot)
+    }
+
+    /// Returns the slots above this one in ascending order, or all slots.
+    pub fn after(&self, last: Option<Slot>) -> impl Iterator<Item = Slot> + '_ {
+        let first = last.map_or(Bound::Unbounded, |slot| Bound::Excluded(slot.0));
+        self.0.range((first, Bound::Unbounded)).map(Slot)
     }
 
     /// Returns true if the slot is in the set.

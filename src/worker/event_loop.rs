@@ -308,8 +308,8 @@ impl EventLoop {
             BrokerEvent::Refused { slot, full, client } => {
                 handshake::on_limit_reached(context, connections, slot, full, &client);
             }
-            BrokerEvent::Answer { slot, question, found } => {
-                dispatch::on_presence(context, connections, slot, question, found);
+            BrokerEvent::Answer { slot, query, result } => {
+                dispatch::on_presence(context, connections, slot, query, result);
             }
             BrokerEvent::Reached { asker, counted } => {
                 delivery_report::report_reached(context, connections, asker, counted.clients);

@@ -221,5 +221,8 @@ fn a_prefix_with_too_many_values_is_reported_and_not_delivered() {
     let who = &backend.wait_for("who", 2)[1];
     assert_eq!(who["clients"], 0);
     let error = who["error"].as_str().unwrap();
-    assert_eq!(error, "its prefixes would scan 4 values, the limit is 3 (exprScanMax)");
+    assert_eq!(
+        error,
+        "the prefixes of the expression would scan 4 values, the limit is 3 (exprScanMax)"
+    );
 }

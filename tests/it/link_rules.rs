@@ -7,11 +7,11 @@ use bytes::Bytes;
 use tagcast::broker::MaxConnections;
 use tagcast::broker::router::Router;
 use tagcast::broker_client::BrokerEvent;
-use tagcast::broker_client::queries::PresenceQuestion;
 use tagcast::broker_client::report_requests::{RecipientForm, ReportRequester};
 use tagcast::broker_client::uplink::{NewPublication, Uplink};
 use tagcast::link::codec::MessageDecoder;
-use tagcast::link::message::{Deliver, DeliverTo, PresenceResult, ToWorker};
+use tagcast::link::message::{Deliver, DeliverTo, ToWorker};
+use tagcast::link::query::{PresenceQuery, PresenceResult, QueryKind, QueryResult};
 use tagcast::types::{
     Address, AddressLimit, Client, ClientClass, ClientUuid, Content, Generation, Ident,
     PayloadForm, Slot, Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
@@ -24,7 +24,7 @@ struct Worker {
     joined: Vec<Slot>,
     free: Vec<Slot>,
     refused: Vec<Slot>,
-    answers: Vec<PresenceResult>,
+    answers: Vec<QueryResult>,
     received: Vec<(u64, Vec<u8>)>,
     reached: Vec<u64>,
 }
@@ -67,7 +67,7 @@ impl Worker {
         match self.uplink.on_message(message) {
             Some(BrokerEvent::Joined { slot, .. }) => self.joined.push(slot),
             Some(BrokerEvent::Refused { slot, .. }) => self.refused.push(slot),
-            Some(BrokerEvent::Answer { found, .. }) => self.answers.push(found),
+            Some(BrokerEvent::Answer { result, .. }) => self.answers.push(result),
             Some(BrokerEvent::Reached { counted, .. }) => self.reached.push(counted.clients),
             Some(BrokerEvent::Reserved(_) | BrokerEvent::Tracked { .. } | BrokerEvent::Lost(_))
             | None => {}
@@ -84,9 +84,8 @@ fn publication<'a>(address: &'a Address, payload: &'a [u8]) -> NewPublication<'a
     NewPublication { tenant: &SHARED, address, form: PayloadForm::Message, payload }
 }
 
-fn question() -> PresenceQuestion {
-    let (tenant, query) = (Tenant::shared(), Tags::default());
-    PresenceQuestion { tenant, query: query.into(), tag: "room".into() }
+fn who() -> QueryKind {
+    QueryKind::Presence(PresenceQuery { filter: Tags::default().into(), tag: "room".into() })
 }
 
 /// Passes the output of a worker to the broker.
@@ -386,12 +385,12 @@ fn a_presence_query_is_answered_by_the_new_broker() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     two.uplink.retag(Slot(0), room("1"));
     turn(&mut [&mut one, &mut two], &mut router);
-    one.uplink.query_presence(Slot(0), question());
+    one.uplink.query(Slot(0), Tenant::shared(), who());
     let mut router = successor(&mut [&mut one, &mut two]);
     turn(&mut [&mut one, &mut two], &mut router);
-    let found = PresenceResult { clients: 2, values: vec!["1".into()], error: None };
-    assert_eq!(one.answers, [found]);
-    one.uplink.query_presence(Slot(0), question());
+    let found = PresenceResult { clients: 2, values: vec!["1".into()] };
+    assert_eq!(one.answers, [QueryResult::Presence(found)]);
+    one.uplink.query(Slot(0), Tenant::shared(), who());
     one.uplink.leave(Slot(0));
     turn(&mut [&mut one, &mut two], &mut router);
     assert_eq!(one.answers.len(), 1, "an answer to somebody who is gone is nobody's");

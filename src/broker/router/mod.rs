@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use self::publications::Turn;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
-use super::presence;
 pub use super::protocol_error::ProtocolError;
+use super::queries;
 use super::resolve_cache::{KnownRoute, ResolveCache};
 use super::tracking::{TrackedPublications, TrackedReport};
 use super::worker_state::{CountRequest, LinkState, WorkerState};
@@ -224,8 +224,8 @@ impl Router {
                 self.alias(source, slot, &claim);
                 Ok(())
             }
-            ToBroker::Ask { slot, question } => {
-                self.send(source.worker, &presence::answer(&self.index, slot, &question));
+            ToBroker::Ask { slot, query } => {
+                self.send(source.worker, &queries::answer(&self.index, slot, &query));
                 Ok(())
             }
             ToBroker::Sync { number } => {

@@ -13,7 +13,7 @@ use super::alias_requests::AliasRequests;
 use super::answers::AnswersInFlight;
 use super::dedup::Deduplicator;
 use super::joins::JoinTracker;
-use super::queries::{PresenceQueries, PresenceQuestion};
+use super::queries::OpenQueries;
 use super::report_requests::{ReportRequester, ReportRequests};
 use super::send_window::SendWindow;
 use super::sync::Syncs;
@@ -32,7 +32,7 @@ pub struct Uplink {
     joins: JoinTracker,
     window: SendWindow,
     deduplicator: Deduplicator,
-    queries: PresenceQueries,
+    queries: OpenQueries,
     aliases: AliasRequests,
     syncs: Syncs,
     report_requests: ReportRequests,
@@ -58,7 +58,7 @@ impl Uplink {
             joins: JoinTracker::default(),
             window: SendWindow::default(),
             deduplicator: Deduplicator::default(),
-            queries: PresenceQueries::default(),
+            queries: OpenQueries::default(),
             aliases: AliasRequests::default(),
             syncs: Syncs::default(),
             report_requests: ReportRequests::default(),
@@ -141,29 +141,6 @@ impl Uplink {
     #[must_use]
     pub fn alias(&self, slot: Slot) -> Option<&Claim> {
         self.aliases.settled(slot)
-    }
-
-    /// Asks which clients carry certain tags; answered by [`BrokerEvent::Answer`], from this broker or a
-    /// later one. The query is dropped if the client has too many open queries.
-    pub fn query_presence(&mut self, slot: Slot, question: PresenceQuestion) {
-        if self.joins.client(slot).is_some() {
-            self.add_query(slot, question);
-        }
-    }
-
-    /// Makes the same query for the worker itself. Returns the number of the query; `None` if too many are
-    /// open. The answer is addressed to [`Slot::NONE`].
-    pub fn query_presence_for_worker(&mut self, question: PresenceQuestion) -> Option<u32> {
-        self.add_query(Slot::NONE, question)
-    }
-
-    fn add_query(&mut self, slot: Slot, question: PresenceQuestion) -> Option<u32> {
-        let question = self.queries.open(slot, question)?;
-        let number = question.number;
-        if self.is_linked {
-            ToBroker::Ask { slot, question }.encode(&mut self.out);
-        }
-        Some(number)
     }
 
     /// Returns whether a slot belongs to a connected client, or may still occur in a delivery.
@@ -301,8 +278,8 @@ impl Uplink {
         for (slot, claim) in self.aliases.ask_again() {
             ToBroker::Alias { slot, claim: claim.clone() }.encode(out);
         }
-        for (slot, question) in self.queries.iter() {
-            ToBroker::Ask { slot, question: question.clone() }.encode(out);
+        for (slot, query) in self.queries.iter() {
+            ToBroker::Ask { slot, query: query.clone() }.encode(out);
         }
         self.answers.repeat(out);
         if let Some(number) = self.syncs.ask_again() {
@@ -331,9 +308,9 @@ impl Uplink {
                 ToBroker::Alias { slot, claim: claim.clone() }.encode(&mut self.out);
                 None
             }
-            ToWorker::Answer { slot, number, found } => {
-                let question = self.queries.answered(slot, number)?;
-                Some(BrokerEvent::Answer { slot, question, found })
+            ToWorker::Answer { slot, number, result } => {
+                let query = self.queries.take(slot, number)?;
+                Some(BrokerEvent::Answer { slot, query, result })
             }
             ToWorker::Reached(counted) => {
                 let asker = self.report_requests.answered(counted.number)?;

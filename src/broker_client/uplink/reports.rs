@@ -1,9 +1,10 @@
-//! Reports on publications that their publisher tracks.
+//! Reports on publications that their publisher tracks, and questions to the broker about clients.
 
 use super::Uplink;
 use crate::link::codec::WireMessage;
 use crate::link::message::ToBroker;
-use crate::types::{Number, TrackedOutcome, WorkerIncarnation};
+use crate::link::query::QueryKind;
+use crate::types::{Number, Slot, Tenant, TrackedOutcome, WorkerIncarnation};
 
 impl Uplink {
     /// Reports on a tracked publication, if there is a broker.
@@ -31,5 +32,33 @@ impl Uplink {
             message.encode(&mut self.out);
         }
         self.answers.keep(self.syncs.want(), message);
+    }
+
+    /// Asks for a client; answered by [`BrokerEvent::Answer`](crate::broker_client::BrokerEvent::Answer), from
+    /// this broker or a later one. The question is dropped if the client has too many open ones.
+    pub fn query(&mut self, slot: Slot, tenant: Tenant, kind: QueryKind) {
+        if self.joins.client(slot).is_some() {
+            self.ask(slot, tenant, kind);
+        }
+    }
+
+    /// Asks for this process itself. Returns the number of the question; `None` if too many are open. The
+    /// answer is addressed to [`Slot::NONE`].
+    pub fn query_for_process(&mut self, tenant: Tenant, kind: QueryKind) -> Option<u32> {
+        self.ask(Slot::NONE, tenant, kind)
+    }
+
+    /// Drops a question of this process whose answer is no longer awaited.
+    pub fn drop_query(&mut self, number: u32) {
+        self.queries.take(Slot::NONE, number);
+    }
+
+    fn ask(&mut self, slot: Slot, tenant: Tenant, kind: QueryKind) -> Option<u32> {
+        let query = self.queries.open(slot, tenant, kind)?;
+        let number = query.number;
+        if self.is_linked {
+            ToBroker::Ask { slot, query }.encode(&mut self.out);
+        }
+        Some(number)
     }
 }

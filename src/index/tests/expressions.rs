@@ -1,8 +1,10 @@
 //! Expressions at their limits, and among many clients.
 
-use super::super::{Index, TooExpensive};
+use super::super::Index;
 use super::{index, place, places, tags, web};
-use crate::types::{Address, Client, ClientUuid, ConnectionRef, Expression, JoinNumber, Tenant};
+use crate::types::{
+    Address, Client, ClientUuid, ConnectionRef, Expression, JoinNumber, Tenant, TooExpensive,
+};
 
 /// Returns what an expression reaches.
 fn reached(index: &Index, text: &str) -> Vec<ConnectionRef> {
@@ -94,7 +96,7 @@ fn a_prefix_scans_as_many_values_as_the_limit_allows() {
     assert_eq!(evaluate(&index, "user? & !user in (1,2)"), Ok(499));
     assert_eq!(
         more.to_string(),
-        "its prefixes would scan 501 values, the limit is 500 (exprScanMax)"
+        "the prefixes of the expression would scan 501 values, the limit is 500 (exprScanMax)"
     );
     let address = Address::expr(expression("user=49*"));
     assert!(index.resolve(&Tenant::shared(), &address).sets.is_empty());

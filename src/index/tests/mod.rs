@@ -2,6 +2,7 @@
 
 mod addresses;
 mod expressions;
+mod lists;
 mod model;
 
 use super::{Index, JoinError, Resolved};

@@ -8,15 +8,13 @@ use roaring::RoaringBitmap;
 
 use super::encode::{EXPRESSION, WITHOUT};
 use super::{KEPT, Malformed};
-use crate::link::message::{
-    Deliver, DeliverTo, Full, PresenceQuery, PresenceResult, PublishFrame, SetName,
-};
+use crate::link::message::{Deliver, DeliverTo, Full, PublishFrame, SetName};
 use crate::types::limits::{EXCEPT_MAX, TAGS_MAX};
 use crate::types::{
-    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, Content,
-    Exclusivity, Generation, GrantNumber, Ident, MatchOptions, NamedClient, Number, PayloadForm,
-    Publication, Recipients, RecipientsWithout, Sequence, Slot, SlotSet, Tag, Tags, Tenant,
-    WorkerId, WorkerIncarnation,
+    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
+    Generation, GrantNumber, Ident, MatchOptions, NamedClient, Number, PayloadForm, Publication,
+    Recipients, RecipientsWithout, Sequence, Slot, SlotSet, Tag, Tags, Tenant, WorkerId,
+    WorkerIncarnation,
 };
 
 /// Reads the fields of one message, and validates each field before it is used.
@@ -149,14 +147,14 @@ impl<'b> FieldReader<'b> {
         if self.flag()? { Ok(Some(GrantNumber(self.u64()?))) } else { Ok(None) }
     }
 
-    fn ident(&mut self) -> Result<Option<Ident>, Malformed> {
+    pub(super) fn ident(&mut self) -> Result<Option<Ident>, Malformed> {
         match self.text()? {
             "" => Ok(None),
             text => Ident::new(text).map(Some).map_err(|_| Malformed::Invalid("ident")),
         }
     }
 
-    fn tenant(&mut self) -> Result<Tenant, Malformed> {
+    pub(super) fn tenant(&mut self) -> Result<Tenant, Malformed> {
         match self.text()? {
             "" => Ok(Tenant::shared()),
             text => Ok(Tenant(Arc::from(text))),
@@ -188,7 +186,7 @@ impl<'b> FieldReader<'b> {
         }
     }
 
-    fn flag(&mut self) -> Result<bool, Malformed> {
+    pub(super) fn flag(&mut self) -> Result<bool, Malformed> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -266,33 +264,12 @@ impl<'b> FieldReader<'b> {
         Ok((self.tenant()?, self.address()?))
     }
 
-    pub(super) fn question(&mut self) -> Result<PresenceQuery, Malformed> {
-        Ok(PresenceQuery {
-            number: self.u32()?,
-            tenant: self.tenant()?,
-            query: match self.u8()? {
-                1 => ClientFilter::Tags(self.tags()?),
-                2 => ClientFilter::Expression(self.expression()?),
-                filter => return Err(Malformed::Unknown("filter", filter)),
-            },
-            tag: self.text()?.into(),
-        })
-    }
-
     pub(super) fn full(&mut self) -> Result<Full, Malformed> {
         match self.u8()? {
             1 => Ok(Full::Clients),
             2 => Ok(Full::Address),
             limit => Err(Malformed::Unknown("limit", limit)),
         }
-    }
-
-    pub(super) fn found(&mut self) -> Result<PresenceResult, Malformed> {
-        let (clients, count) = (self.u64()?, self.u32()?);
-        let values = (0..count).map(|_| Ok(self.text()?.into()));
-        let values = values.collect::<Result<_, Malformed>>()?;
-        let error = Some(self.text()?).filter(|error| !error.is_empty()).map(Into::into);
-        Ok(PresenceResult { clients, values, error })
     }
 
     pub(super) fn slots(&mut self) -> Result<SlotSet, Malformed> {

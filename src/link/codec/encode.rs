@@ -7,13 +7,11 @@ use bytes::BufMut;
 use super::expression::put_expression;
 use super::tracking::put_tracking;
 use super::{DELIVER, KEPT, PUBLISH};
-use crate::link::message::{
-    CountedPublication, Deliver, DeliverTo, NewPublication, PresenceQuery, PresenceResult,
-};
+use crate::link::message::{CountedPublication, Deliver, DeliverTo, NewPublication};
 use crate::types::{
-    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, Content,
-    Exclusivity, GrantNumber, Ident, NamedClient, Number, PayloadForm, Publication, Recipients,
-    SlotSet, Tags, Tenant, Tracking, WorkerIncarnation,
+    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
+    GrantNumber, Ident, NamedClient, Number, PayloadForm, Publication, Recipients, SlotSet, Tags,
+    Tenant, Tracking, WorkerIncarnation,
 };
 
 /// Kind of recipients without several clients. The kind of the other recipients follows.
@@ -102,29 +100,6 @@ pub(super) fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
             out.put_slice(&ip.octets());
         }
     }
-}
-
-pub(super) fn put_question(out: &mut Vec<u8>, question: &PresenceQuery) {
-    out.put_u32_le(question.number);
-    put_text(out, &question.tenant.0);
-    match &question.query {
-        ClientFilter::Tags(query) => {
-            out.put_u8(1);
-            put_tags(out, query);
-        }
-        ClientFilter::Expression(expression) => {
-            out.put_u8(2);
-            put_expression(out, expression);
-        }
-    }
-    put_text(out, &question.tag);
-}
-
-pub(super) fn put_found(out: &mut Vec<u8>, found: &PresenceResult) {
-    out.put_u64_le(found.clients);
-    put_length(out, found.values.len());
-    found.values.iter().for_each(|value| put_text(out, value));
-    put_text(out, found.error.as_deref().unwrap_or_default());
 }
 
 fn put_uuid(out: &mut Vec<u8>, uuid: Option<ClientUuid>) {

@@ -4,8 +4,10 @@
 //! against the available bytes before it is used.
 
 mod decode;
+mod decoder;
 mod encode;
 mod expression;
+mod query;
 mod to_broker;
 mod to_worker;
 mod tracking;
@@ -15,6 +17,8 @@ use std::fmt;
 use bytes::Bytes;
 
 use self::decode::FieldReader;
+pub use self::decoder::MessageDecoder;
+use self::decoder::first_body;
 pub use self::encode::{encode_deliver, encode_publish};
 use super::message::{Deliver, FromBroker, FromWorker, PublishFrame, ToBroker, ToWorker};
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
@@ -69,70 +73,6 @@ impl fmt::Display for Malformed {
 }
 
 impl std::error::Error for Malformed {}
-
-/// Splits received bytes into whole messages.
-#[derive(Debug, Default)]
-pub struct MessageDecoder {
-    arrived: Vec<u8>,
-    /// Number of bytes of `arrived` that were already returned as messages.
-    taken: usize,
-}
-
-/// Capacity that a [`MessageDecoder`] keeps while it has no bytes. Larger messages are rare.
-const KEPT_BYTES_MAX: usize = 512 * 1024;
-
-impl MessageDecoder {
-    /// Adds received bytes.
-    pub fn extend(&mut self, bytes: &[u8]) {
-        if self.taken == self.arrived.len() && self.arrived.capacity() > KEPT_BYTES_MAX {
-            self.arrived = Vec::new();
-        } else {
-            // A rest is the beginning of one message, because whole messages are taken before a read.
-            self.arrived.drain(..self.taken);
-        }
-        self.taken = 0;
-        self.arrived.extend_from_slice(bytes);
-    }
-
-    /// Returns the next whole message, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// If the bytes are not a message. The link cannot be used after that.
-    pub fn take<M: WireMessage>(&mut self) -> Result<Option<M>, Malformed> {
-        self.take_body()?.map(M::decode).transpose()
-    }
-
-    /// Returns the next whole message as bytes, without the length that precedes it.
-    ///
-    /// # Errors
-    ///
-    /// If the length exceeds the largest message. The link cannot be used after that.
-    pub fn take_body(&mut self) -> Result<Option<&[u8]>, Malformed> {
-        let rest = self.arrived.get(self.taken..).unwrap_or_default();
-        let body = first_body(rest)?;
-        self.taken += body.map_or(0, |body| 4 + body.len());
-        Ok(body)
-    }
-
-    /// Returns whether [`MessageDecoder::take`] has a whole message. A reader that stops early must take it
-    /// before it reads more.
-    #[must_use]
-    pub fn has_rest(&self) -> bool {
-        first_body(self.arrived.get(self.taken..).unwrap_or_default()) != Ok(None)
-    }
-}
-
-/// Returns the first message, if it is whole, without the length that precedes it.
-#[inline]
-fn first_body(bytes: &[u8]) -> Result<Option<&[u8]>, Malformed> {
-    let Some((head, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
-    let length = u32::from_le_bytes(*head) as usize;
-    if length > LINK_MESSAGE_BYTES_MAX {
-        return Err(Malformed::Oversized(length));
-    }
-    Ok(rest.get(..length))
-}
 
 impl<'b> FromWorker<'b> {
     /// Decodes a message, without the length that precedes it.

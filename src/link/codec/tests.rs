@@ -7,10 +7,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::link::message::{
-    CountedPublication, Deliver, DeliverTo, Full, NewPublication, PresenceQuery, PresenceResult,
-    SetName,
-};
+use crate::link::message::{CountedPublication, Deliver, DeliverTo, Full, NewPublication, SetName};
+use crate::link::query::{BrokerQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult};
 use crate::types::{
     Address, AddressLimit, Alias, AskToken, Claim, Client, ClientClass, ClientFilter, ClientUuid,
     Content, Exclusivity, Expression, Generation, GrantNumber, Ident, JoinNumber, MatchOptions,
@@ -184,9 +182,13 @@ fn to_broker() -> impl Strategy<Value = ToBroker> {
             grant: GrantNumber(grant)
         }),
         (any::<(u32, u32)>(), tenant(), filter(), "[a-z]{0,5}").prop_map(
-            |((slot, number), tenant, query, tag)| ToBroker::Ask {
+            |((slot, number), tenant, filter, tag)| ToBroker::Ask {
                 slot: Slot(slot),
-                question: PresenceQuery { number, tenant, query, tag: tag.into() }
+                query: BrokerQuery {
+                    number,
+                    tenant,
+                    kind: QueryKind::Presence(PresenceQuery { filter, tag: tag.into() })
+                }
             }
         ),
     ]
@@ -241,20 +243,16 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
             slot: Slot(slot),
             full: if clients { Full::Clients } else { Full::Address }
         }),
-        (
-            any::<(u32, u32, u64)>(),
-            prop::collection::vec("[a-zé]{0,5}", 0..4),
-            prop::option::of("[a-z]{1,5}")
-        )
-            .prop_map(|((slot, number, clients), values, error)| ToWorker::Answer {
+        (any::<(u32, u32, u64)>(), prop::collection::vec("[a-zé]{0,5}", 0..4)).prop_map(
+            |((slot, number, clients), values)| ToWorker::Answer {
                 slot: Slot(slot),
                 number,
-                found: PresenceResult {
+                result: QueryResult::Presence(PresenceResult {
                     clients,
-                    values: values.into_iter().map(Into::into).collect(),
-                    error: error.map(Into::into)
-                }
-            }),
+                    values: values.into_iter().map(Into::into).collect()
+                })
+            }
+        ),
     ]
 }
 

@@ -4,9 +4,10 @@ use bytes::BufMut;
 
 use super::decode::FieldReader;
 use super::encode::{
-    put_claim, put_client, put_count, put_ip, put_length, put_publication, put_question,
-    put_source, put_tags, with_length,
+    put_claim, put_client, put_count, put_ip, put_length, put_publication, put_source, put_tags,
+    with_length,
 };
+use super::query::{put_query, read_query};
 use super::tracking::put_outcome;
 use super::{Malformed, PUBLISH, WireMessage};
 use crate::link::message::ToBroker;
@@ -76,10 +77,10 @@ impl WireMessage for ToBroker {
                 put_ip(out, *ip);
             }
             Self::Sync { number } => put_number(out, 12, *number),
-            Self::Ask { slot, question } => {
+            Self::Ask { slot, query } => {
                 out.put_u8(9);
                 out.put_u32_le(slot.0);
-                put_question(out, question);
+                put_query(out, query);
             }
         });
     }
@@ -101,7 +102,7 @@ impl WireMessage for ToBroker {
                 Self::Publish { number: Number(body.u64()?), publication: body.publication()? }
             }
             8 => Self::Retag { slot: body.slot()?, tags: body.tags()? },
-            9 => Self::Ask { slot: body.slot()?, question: body.question()? },
+            9 => Self::Ask { slot: body.slot()?, query: read_query(&mut body)? },
             10 => Self::Alias { slot: body.slot()?, claim: body.claim()? },
             11 => Self::Holds {
                 slot: body.slot()?,

@@ -3,7 +3,8 @@
 use bytes::BufMut;
 
 use super::decode::FieldReader;
-use super::encode::{put_counted, put_deliver, put_found, put_grant, put_slots, with_length};
+use super::encode::{put_counted, put_deliver, put_grant, put_slots, with_length};
+use super::query::{put_result, read_result};
 use super::tracking::{put_outcome, put_tracking};
 use super::{DELIVER, Malformed, WireMessage, owned};
 use crate::link::message::{CountedPublication, Full, SetName, ToWorker};
@@ -65,11 +66,11 @@ impl WireMessage for ToWorker {
                 out.put_u8(10);
                 out.put_u64_le(*number);
             }
-            Self::Answer { slot, number, found } => {
+            Self::Answer { slot, number, result } => {
                 out.put_u8(8);
                 out.put_u32_le(slot.0);
                 out.put_u32_le(*number);
-                put_found(out, found);
+                put_result(out, result);
             }
         });
     }
@@ -89,7 +90,11 @@ impl WireMessage for ToWorker {
             5 => Self::Left { slot: body.slot()? },
             6 => Self::Acknowledged { up_to: Number(body.u64()?) },
             7 => Self::Refused { slot: body.slot()?, full: body.full()? },
-            8 => Self::Answer { slot: body.slot()?, number: body.u32()?, found: body.found()? },
+            8 => Self::Answer {
+                slot: body.slot()?,
+                number: body.u32()?,
+                result: read_result(&mut body)?,
+            },
             9 => Self::Aliased { slot: body.slot()?, granted: body.grant()? },
             10 => Self::Synced { number: body.u64()? },
             20 => Self::Reserved { slot: body.slot()? },

@@ -2,6 +2,7 @@
 //!
 //! The module `expression` parses them from text and from JSON.
 
+mod cost;
 mod limit;
 mod term;
 
@@ -9,6 +10,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+pub use self::cost::TooExpensive;
 pub use self::limit::{ExpressionFault, ExpressionSize};
 pub use self::term::{TagTerm, ValueTest, is_keyword, is_word_byte};
 use super::Tags;
@@ -68,6 +70,12 @@ impl Expression {
     #[must_use]
     pub fn canonical(&self) -> &str {
         &self.0.text
+    }
+
+    /// Returns the memory that it uses, in bytes: its text, and the parts with about as many.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        2 * self.canonical().len()
     }
 
     /// Returns the outermost part.

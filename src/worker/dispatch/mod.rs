@@ -14,9 +14,8 @@ use tracing::{error, info};
 use super::connection::outbox::PartKind;
 use super::connection::{Connection, FAULT, Phase};
 use super::webhook::queue::PostOutcome;
-use crate::broker_client::queries::PresenceQuestion;
 use crate::broker_client::uplink::NewPublication;
-use crate::link::message::{PresenceQuery, PresenceResult};
+use crate::link::query::{BrokerQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult};
 use crate::protocol::Cast;
 use crate::resource::{ClientHandle, Effect, Effects, Presence, ResourceHooks, ResourceId};
 use crate::session::{Message, Session};
@@ -90,17 +89,17 @@ pub(in crate::worker) fn on_presence(
     context: &mut Context,
     connections: &mut ConnectionTable,
     slot: Slot,
-    question: PresenceQuery,
-    found: PresenceResult,
+    query: BrokerQuery,
+    result: QueryResult,
 ) {
-    let number = question.number;
-    let presence = Presence {
-        query: question.query,
-        tag: question.tag,
-        clients: found.clients,
-        values: found.values,
-        error: found.error,
+    let number = query.number;
+    let QueryKind::Presence(PresenceQuery { filter, tag }) = query.kind else { return };
+    let (PresenceResult { clients, values }, error) = match result {
+        QueryResult::Presence(found) => (found, None),
+        QueryResult::Refused(cost) => (PresenceResult::default(), Some(cost.to_string().into())),
+        _ => return,
     };
+    let presence = Presence { query: filter, tag, clients, values, error };
     if slot == Slot::NONE {
         return without_client::on_findings(context, number, &presence);
     }
@@ -231,14 +230,13 @@ fn apply_effects(
                 continue;
             }
             Effect::QueryPresence { query, tag } => {
-                let tenant = session.tenant.clone();
-                let question = PresenceQuestion { tenant, query, tag };
-                context.broker.uplink.query_presence(slot, question);
+                let kind = QueryKind::Presence(PresenceQuery { filter: query, tag });
+                context.broker.uplink.query(slot, session.tenant.clone(), kind);
                 continue;
             }
             Effect::QueryResourcePresence { about, tenant, query, tag } => {
-                let question = PresenceQuestion { tenant, query, tag };
-                without_client::query_presence(context, id, about, question);
+                let query = PresenceQuery { filter: query, tag };
+                without_client::query_presence(context, id, about, tenant, query);
                 continue;
             }
             Effect::Register { claim, said } => {

@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::error;
 
-use crate::broker_client::queries::PresenceQuestion;
 use crate::broker_client::uplink::NewPublication;
+use crate::link::query::{PresenceQuery, QueryKind};
 use crate::resource::{Effect, Effects, Presence, ResourceContext, ResourceHooks, ResourceId};
-use crate::types::Pressure;
+use crate::types::{Pressure, Tenant};
 use crate::worker::clock::unix_time;
 use crate::worker::context::Context;
 use crate::worker::webhook;
@@ -37,9 +37,11 @@ pub(in crate::worker) fn query_presence(
     context: &mut Context,
     resource: ResourceId,
     about: u64,
-    question: PresenceQuestion,
+    tenant: Tenant,
+    query: PresenceQuery,
 ) {
-    if let Some(number) = context.broker.uplink.query_presence_for_worker(question) {
+    let kind = QueryKind::Presence(query);
+    if let Some(number) = context.broker.uplink.query_for_process(tenant, kind) {
         context.resource_queries.0.push(ResourceQuery { number, resource, about });
     }
 }
@@ -92,7 +94,7 @@ pub(in crate::worker) fn apply_without_client(
                 context.broker.uplink.publish(NewPublication { tenant, address, form, payload });
             }
             Effect::QueryResourcePresence { about, tenant, query, tag } => {
-                query_presence(context, id, about, PresenceQuestion { tenant, query, tag });
+                query_presence(context, id, about, tenant, PresenceQuery { filter: query, tag });
             }
             Effect::Post(post) => webhook::post_for_resource(context, id, post),
             // These effects need a client.

@@ -1,0 +1,35 @@
+//! Answers questions about connected clients.
+
+use crate::index::{Carried, Index};
+use crate::link::message::ToWorker;
+use crate::link::query::{
+    BrokerQuery, ClientQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult,
+};
+use crate::types::limits::{ANSWER_VALUES_MAX, LIST_BYTES_MAX, LIST_CLIENTS_MAX};
+use crate::types::{PageSize, Slot};
+
+/// Returns the answer to a question of the client in a slot.
+pub(super) fn answer(index: &Index, slot: Slot, query: &BrokerQuery) -> ToWorker {
+    let BrokerQuery { number, tenant, kind } = query;
+    let result = match kind {
+        QueryKind::Presence(PresenceQuery { filter, tag }) => {
+            match index.values_of(tenant, filter, tag, ANSWER_VALUES_MAX) {
+                Ok(Carried { clients, values }) => {
+                    QueryResult::Presence(PresenceResult { clients, values })
+                }
+                Err(refused) => QueryResult::Refused(refused),
+            }
+        }
+        QueryKind::Clients(ClientQuery { filter, after, size }) => {
+            let size = PageSize {
+                clients: size.clients.min(LIST_CLIENTS_MAX),
+                bytes: size.bytes.min(LIST_BYTES_MAX),
+            };
+            let page = index.page(tenant, filter, *after, size);
+            page.map_or_else(QueryResult::Refused, QueryResult::Clients)
+        }
+        QueryKind::Tags(scan) => QueryResult::Tags(index.scan_tags(tenant, scan)),
+        QueryKind::ClientTags(uuid) => QueryResult::ClientTags(index.tags_of(tenant, *uuid)),
+    };
+    ToWorker::Answer { slot, number: *number, result }
+}

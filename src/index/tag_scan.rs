@@ -1,0 +1,56 @@
+//! Lists of tag names and of their values, a part at a time.
+
+use super::directory::Reach;
+use super::interner::NameId;
+use super::{Index, list};
+use crate::types::limits::TAG_SCAN_STEP;
+use crate::types::{ClientTags, ClientUuid, ScannedTags, TagCount, TagScan};
+
+/// Returns the tags of a client by its UUID.
+pub(super) fn client_tags(index: &Index, tenant: NameId, uuid: ClientUuid) -> ClientTags {
+    let place = index.uuids.find(tenant, uuid, &index.places);
+    match place.and_then(|place| index.places.get(place)) {
+        None => ClientTags::Unknown,
+        Some(entry) if entry.reach == Reach::Tags => ClientTags::Reached(list::tags(index, entry)),
+        Some(_) => ClientTags::NotReached,
+    }
+}
+
+/// Searches a part of the names of a tenant, or of the values of one name.
+pub(super) fn scan(index: &Index, tenant: NameId, scan: &TagScan) -> ScannedTags {
+    let Some(name) = scan.name.as_deref() else {
+        return step(scan, index.columns.names_end(), |id| index.columns.name_at(tenant, id));
+    };
+    let Some(column) = index.columns.find(tenant, name) else { return ScannedTags::default() };
+    step(scan, column.end(), |position| {
+        let row = column.at(position)?;
+        Some((index.rows.name_of(row)?.tag_value(), index.rows.get(row)?.len()))
+    })
+}
+
+/// Looks at entries in descending order, and keeps the smallest texts that are wanted.
+fn step<'i>(
+    scan: &TagScan,
+    end: u32,
+    entry: impl Fn(u32) -> Option<(&'i [u8], u64)>,
+) -> ScannedTags {
+    let TagScan { prefix, after, limit, before, .. } = scan;
+    let end = before.unwrap_or(end).min(end);
+    let start = end.saturating_sub(TAG_SCAN_STEP);
+    let is_wanted = |(text, _): &(&[u8], u64)| {
+        text.starts_with(prefix.as_bytes())
+            && after.as_ref().is_none_or(|after| *text > after.as_bytes())
+    };
+    let mut found: Vec<(&[u8], u64)> =
+        (start..end).rev().filter_map(entry).filter(is_wanted).collect();
+    if *limit < found.len() {
+        found.select_nth_unstable(*limit);
+        found.truncate(*limit);
+    }
+    found.sort_unstable();
+    let count = |(text, count): (&[u8], u64)| {
+        Some(TagCount { text: str::from_utf8(text).ok()?.into(), count })
+    };
+    let found = found.into_iter().filter_map(count).collect();
+    ScannedTags { found, rest: (start > 0).then_some(start) }
+}

@@ -1,0 +1,384 @@
+//! Encodes questions about connected clients, and their answers.
+
+use bytes::BufMut;
+
+use super::Malformed;
+use super::decode::FieldReader;
+use super::encode::{put_length, put_tags, put_text};
+use super::expression::put_expression;
+use crate::link::query::{
+    BrokerQuery, ClientQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult,
+};
+use crate::types::{
+    ClientClass, ClientFilter, ClientPage, ClientTags, ClientUuid, ConnectionRef, Ident,
+    JoinNumber, ListFilter, ListPosition, ListedClient, PageSize, ScannedTags, TagCount, TagScan,
+    TooExpensive, WorkerId,
+};
+
+/// Kind of a presence query, and of its result.
+const PRESENCE: u8 = 1;
+/// Kind of a query for a page of clients, and of its result.
+const CLIENTS: u8 = 2;
+/// Kind of a part of a search for tags, and of its result.
+const TAGS: u8 = 3;
+/// Kind of a query for the tags of a client, and of its result.
+const CLIENT_TAGS: u8 = 4;
+/// Kind of the result of a query that was not answered.
+const REFUSED: u8 = 0;
+
+pub(super) fn put_query(out: &mut Vec<u8>, query: &BrokerQuery) {
+    out.put_u32_le(query.number);
+    put_text(out, &query.tenant.0);
+    match &query.kind {
+        QueryKind::Presence(PresenceQuery { filter, tag }) => {
+            out.put_u8(PRESENCE);
+            put_filter(out, filter);
+            put_text(out, tag);
+        }
+        QueryKind::Clients(ClientQuery { filter, after, size }) => {
+            out.put_u8(CLIENTS);
+            put_list_filter(out, filter);
+            out.put_u8(u8::from(after.is_some()));
+            if let Some(position) = after {
+                put_position(out, *position);
+            }
+            put_length(out, size.clients);
+            put_length(out, size.bytes);
+        }
+        QueryKind::Tags(scan) => {
+            out.put_u8(TAGS);
+            put_scan(out, scan);
+        }
+        QueryKind::ClientTags(uuid) => {
+            out.put_u8(CLIENT_TAGS);
+            out.put_slice(&uuid.0);
+        }
+    }
+}
+
+fn put_scan(out: &mut Vec<u8>, scan: &TagScan) {
+    let TagScan { name, prefix, after, limit, before } = scan;
+    put_optional(out, name.as_deref());
+    put_text(out, prefix);
+    put_optional(out, after.as_deref());
+    put_length(out, *limit);
+    put_position_in_scan(out, *before);
+}
+
+fn put_position_in_scan(out: &mut Vec<u8>, position: Option<u32>) {
+    out.put_u8(u8::from(position.is_some()));
+    out.put_u32_le(position.unwrap_or_default());
+}
+
+fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
+    out.put_u8(u8::from(text.is_some()));
+    put_text(out, text.unwrap_or_default());
+}
+
+fn put_filter(out: &mut Vec<u8>, filter: &ClientFilter) {
+    match filter {
+        ClientFilter::Tags(query) => {
+            out.put_u8(1);
+            put_tags(out, query);
+        }
+        ClientFilter::Expression(expression) => {
+            out.put_u8(2);
+            put_expression(out, expression);
+        }
+    }
+}
+
+fn put_list_filter(out: &mut Vec<u8>, filter: &ListFilter) {
+    match filter {
+        ListFilter::Everyone => out.put_u8(1),
+        ListFilter::Expression(expression) => {
+            out.put_u8(2);
+            put_expression(out, expression);
+        }
+        ListFilter::Ident(ident) => {
+            out.put_u8(3);
+            put_text(out, ident.as_str());
+        }
+    }
+}
+
+fn put_position(out: &mut Vec<u8>, ListPosition { number, place }: ListPosition) {
+    out.put_u64_le(number.0);
+    out.put_u16_le(place.worker.0);
+    out.put_u32_le(place.slot.0);
+}
+
+pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
+    match result {
+        QueryResult::Presence(PresenceResult { clients, values }) => {
+            out.put_u8(PRESENCE);
+            out.put_u64_le(*clients);
+            put_length(out, values.len());
+            values.iter().for_each(|value| put_text(out, value));
+        }
+        QueryResult::Clients(ClientPage { matched, clients, has_more }) => {
+            out.put_u8(CLIENTS);
+            out.put_u64_le(*matched);
+            out.put_u8(u8::from(*has_more));
+            put_length(out, clients.len());
+            clients.iter().for_each(|client| put_listed(out, client));
+        }
+        QueryResult::Tags(ScannedTags { found, rest }) => {
+            out.put_u8(TAGS);
+            put_position_in_scan(out, *rest);
+            put_length(out, found.len());
+            for TagCount { text, count } in found {
+                put_text(out, text);
+                out.put_u64_le(*count);
+            }
+        }
+        QueryResult::ClientTags(tags) => {
+            out.put_u8(CLIENT_TAGS);
+            match tags {
+                ClientTags::Unknown => out.put_u8(1),
+                ClientTags::NotReached => out.put_u8(2),
+                ClientTags::Reached(tags) => {
+                    out.put_u8(3);
+                    put_tags(out, tags);
+                }
+            }
+        }
+        QueryResult::Refused(TooExpensive { values, limit }) => {
+            out.put_u8(REFUSED);
+            out.put_u64_le(*values);
+            out.put_u64_le(*limit);
+        }
+    }
+}
+
+fn put_listed(out: &mut Vec<u8>, client: &ListedClient) {
+    let ListedClient { position, uuid, ident, class, tags } = client;
+    put_position(out, *position);
+    out.put_slice(&uuid.0);
+    put_text(out, ident.as_ref().map_or("", Ident::as_str));
+    out.put_u8(u8::from(*class == ClientClass::Php));
+    put_tags(out, tags);
+}
+
+pub(super) fn read_query(fields: &mut FieldReader<'_>) -> Result<BrokerQuery, Malformed> {
+    Ok(BrokerQuery {
+        number: fields.u32()?,
+        tenant: fields.tenant()?,
+        kind: match fields.u8()? {
+            PRESENCE => QueryKind::Presence(PresenceQuery {
+                filter: read_filter(fields)?,
+                tag: fields.text()?.into(),
+            }),
+            CLIENTS => QueryKind::Clients(ClientQuery {
+                filter: read_list_filter(fields)?,
+                after: if fields.flag()? { Some(read_position(fields)?) } else { None },
+                size: PageSize { clients: read_length(fields)?, bytes: read_length(fields)? },
+            }),
+            TAGS => QueryKind::Tags(read_scan(fields)?),
+            CLIENT_TAGS => QueryKind::ClientTags(ClientUuid(fields.array()?)),
+            kind => return Err(Malformed::Unknown("query", kind)),
+        },
+    })
+}
+
+fn read_filter(fields: &mut FieldReader<'_>) -> Result<ClientFilter, Malformed> {
+    match fields.u8()? {
+        1 => Ok(ClientFilter::Tags(fields.tags()?)),
+        2 => Ok(ClientFilter::Expression(fields.expression()?)),
+        filter => Err(Malformed::Unknown("filter", filter)),
+    }
+}
+
+fn read_scan(fields: &mut FieldReader<'_>) -> Result<TagScan, Malformed> {
+    Ok(TagScan {
+        name: read_optional(fields)?.map(Into::into),
+        prefix: fields.text()?.into(),
+        after: read_optional(fields)?.map(Into::into),
+        limit: read_length(fields)?,
+        before: read_position_in_scan(fields)?,
+    })
+}
+
+/// An absent value is followed by zero, so that each value has one form.
+fn read_position_in_scan(fields: &mut FieldReader<'_>) -> Result<Option<u32>, Malformed> {
+    match (fields.flag()?, fields.u32()?) {
+        (true, position) => Ok(Some(position)),
+        (false, 0) => Ok(None),
+        (false, _) => Err(Malformed::Invalid("position")),
+    }
+}
+
+fn read_optional<'b>(fields: &mut FieldReader<'b>) -> Result<Option<&'b str>, Malformed> {
+    match (fields.flag()?, fields.text()?) {
+        (true, text) => Ok(Some(text)),
+        (false, "") => Ok(None),
+        (false, _) => Err(Malformed::Invalid("text")),
+    }
+}
+
+fn read_list_filter(fields: &mut FieldReader<'_>) -> Result<ListFilter, Malformed> {
+    match fields.u8()? {
+        1 => Ok(ListFilter::Everyone),
+        2 => Ok(ListFilter::Expression(fields.expression()?)),
+        3 => fields.ident()?.map(ListFilter::Ident).ok_or(Malformed::Invalid("ident")),
+        filter => Err(Malformed::Unknown("list", filter)),
+    }
+}
+
+fn read_position(fields: &mut FieldReader<'_>) -> Result<ListPosition, Malformed> {
+    Ok(ListPosition {
+        number: JoinNumber(fields.u64()?),
+        place: ConnectionRef { worker: WorkerId(fields.u16()?), slot: fields.slot()? },
+    })
+}
+
+pub(super) fn read_result(fields: &mut FieldReader<'_>) -> Result<QueryResult, Malformed> {
+    match fields.u8()? {
+        PRESENCE => {
+            let (clients, count) = (fields.u64()?, fields.u32()?);
+            let values = (0..count).map(|_| Ok(fields.text()?.into()));
+            let values = values.collect::<Result<_, Malformed>>()?;
+            Ok(QueryResult::Presence(PresenceResult { clients, values }))
+        }
+        CLIENTS => {
+            let (matched, has_more, count) = (fields.u64()?, fields.flag()?, fields.u32()?);
+            let clients = (0..count).map(|_| read_listed(fields)).collect::<Result<_, _>>()?;
+            Ok(QueryResult::Clients(ClientPage { matched, clients, has_more }))
+        }
+        TAGS => {
+            let (rest, count) = (read_position_in_scan(fields)?, fields.u32()?);
+            let found = (0..count)
+                .map(|_| Ok(TagCount { text: fields.text()?.into(), count: fields.u64()? }));
+            let found = found.collect::<Result<_, Malformed>>()?;
+            Ok(QueryResult::Tags(ScannedTags { found, rest }))
+        }
+        CLIENT_TAGS => Ok(QueryResult::ClientTags(match fields.u8()? {
+            1 => ClientTags::Unknown,
+            2 => ClientTags::NotReached,
+            3 => ClientTags::Reached(fields.tags()?),
+            kind => return Err(Malformed::Unknown("client", kind)),
+        })),
+        REFUSED => {
+            Ok(QueryResult::Refused(TooExpensive { values: fields.u64()?, limit: fields.u64()? }))
+        }
+        kind => Err(Malformed::Unknown("result", kind)),
+    }
+}
+
+fn read_listed(fields: &mut FieldReader<'_>) -> Result<ListedClient, Malformed> {
+    Ok(ListedClient {
+        position: read_position(fields)?,
+        uuid: ClientUuid(fields.array()?),
+        ident: fields.ident()?,
+        class: if fields.flag()? { ClientClass::Php } else { ClientClass::Web },
+        tags: fields.tags()?,
+    })
+}
+
+fn read_length(fields: &mut FieldReader<'_>) -> Result<usize, Malformed> {
+    usize::try_from(fields.u32()?).map_err(|_| Malformed::Invalid("length"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::types::{Expression, Tag, Tags, Tenant};
+
+    fn position() -> impl Strategy<Value = ListPosition> {
+        any::<(u64, u16, u32)>().prop_map(|(number, worker, slot)| ListPosition {
+            number: JoinNumber(number),
+            place: ConnectionRef { worker: WorkerId(worker), slot: crate::types::Slot(slot) },
+        })
+    }
+
+    fn ident() -> impl Strategy<Value = Ident> {
+        "[a-zé]{1,9}".prop_map(|text| Ident::new(&text).unwrap())
+    }
+
+    fn list_filter() -> impl Strategy<Value = ListFilter> {
+        prop_oneof![
+            Just(ListFilter::Everyone),
+            Just(ListFilter::Expression(Expression::parse("a=1 & !(b? | c=x*)").unwrap())),
+            ident().prop_map(ListFilter::Ident),
+        ]
+    }
+
+    fn kind() -> impl Strategy<Value = QueryKind> {
+        let size = any::<(u16, u32)>().prop_map(|(clients, bytes)| PageSize {
+            clients: clients.into(),
+            bytes: usize::try_from(bytes).unwrap(),
+        });
+        let clients = (list_filter(), prop::option::of(position()), size).prop_map(
+            |(filter, after, size)| QueryKind::Clients(ClientQuery { filter, after, size }),
+        );
+        let text = || prop::option::of("[a-z]{0,5}".prop_map(Into::into));
+        let tags = (text(), ".{0,5}", text(), any::<(u32, Option<u32>)>()).prop_map(
+            |(name, prefix, after, (limit, before))| {
+                let limit = usize::try_from(limit).unwrap();
+                QueryKind::Tags(TagScan { name, prefix: prefix.into(), after, limit, before })
+            },
+        );
+        let client = any::<[u8; 16]>().prop_map(|uuid| QueryKind::ClientTags(ClientUuid(uuid)));
+        prop_oneof![clients, tags, client]
+    }
+
+    fn tags() -> impl Strategy<Value = Tags> {
+        prop::collection::vec(("[a-z]{1,9}", ".{0,9}"), 0..4)
+            .prop_map(|all| Tags::new(all.iter().map(|(n, v)| Tag::new(n, v).unwrap())).unwrap())
+    }
+
+    fn listed() -> impl Strategy<Value = ListedClient> {
+        (position(), any::<([u8; 16], bool)>(), prop::option::of(ident()), tags()).prop_map(
+            |(position, (uuid, php), ident, tags)| ListedClient {
+                position,
+                uuid: ClientUuid(uuid),
+                ident,
+                class: if php { ClientClass::Php } else { ClientClass::Web },
+                tags,
+            },
+        )
+    }
+
+    fn result() -> impl Strategy<Value = QueryResult> {
+        let count = (".{0,5}", any::<u64>())
+            .prop_map(|(text, count)| TagCount { text: text.into(), count });
+        prop_oneof![
+            (any::<Option<u32>>(), prop::collection::vec(count, 0..4))
+                .prop_map(|(rest, found)| QueryResult::Tags(ScannedTags { found, rest })),
+            Just(QueryResult::ClientTags(ClientTags::Unknown)),
+            Just(QueryResult::ClientTags(ClientTags::NotReached)),
+            tags().prop_map(|tags| QueryResult::ClientTags(ClientTags::Reached(tags))),
+            (any::<(u64, bool)>(), prop::collection::vec(listed(), 0..4)).prop_map(
+                |((matched, has_more), clients)| {
+                    QueryResult::Clients(ClientPage { matched, clients, has_more })
+                }
+            ),
+            any::<(u64, u64)>()
+                .prop_map(|(values, limit)| QueryResult::Refused(TooExpensive { values, limit })),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn questions_and_results_are_read_as_they_were_written(
+            (number, tenant, kind) in (any::<u32>(), "[a-z]{0,5}", kind()),
+            result in result(),
+        ) {
+            let query = BrokerQuery { number, tenant: Tenant(tenant.as_str().into()), kind };
+            let (mut question, mut answer) = (Vec::new(), Vec::new());
+            put_query(&mut question, &query);
+            put_result(&mut answer, &result);
+            let mut fields = FieldReader::new(&question);
+            prop_assert_eq!(read_query(&mut fields), Ok(query));
+            prop_assert_eq!(fields.end(), Ok(()));
+            let mut fields = FieldReader::new(&answer);
+            prop_assert_eq!(read_result(&mut fields), Ok(result));
+            prop_assert_eq!(fields.end(), Ok(()));
+            for short in 0..question.len() {
+                prop_assert!(read_query(&mut FieldReader::new(&question[..short])).is_err());
+            }
+        }
+    }
+}

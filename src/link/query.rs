@@ -1,0 +1,92 @@
+//! Questions to the broker about connected clients, and their answers.
+
+use crate::types::{
+    ClientFilter, ClientPage, ClientTags, ClientUuid, ListFilter, ListPosition, PageSize,
+    ScannedTags, TagScan, Tenant, TooExpensive,
+};
+
+/// A question to the broker. It is answered once, by this broker or a later one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerQuery {
+    /// Number of the question, counted by the worker.
+    pub number: u32,
+    /// The tenant whose clients are searched.
+    pub tenant: Tenant,
+    /// What is asked.
+    pub kind: QueryKind,
+}
+
+/// What a [`BrokerQuery`] asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryKind {
+    /// How many clients match, and their values of a tag. Answered by [`QueryResult::Presence`] or
+    /// [`QueryResult::Refused`].
+    Presence(PresenceQuery),
+    /// A page of a list of clients. Answered by [`QueryResult::Clients`] or [`QueryResult::Refused`].
+    Clients(ClientQuery),
+    /// A part of the tag names, or of the values of one name. Answered by [`QueryResult::Tags`].
+    Tags(TagScan),
+    /// The tags of a client. Answered by [`QueryResult::ClientTags`].
+    ClientTags(ClientUuid),
+}
+
+/// The answer to a [`BrokerQuery`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryResult {
+    /// Answer to [`QueryKind::Presence`].
+    Presence(PresenceResult),
+    /// Answer to [`QueryKind::Clients`].
+    Clients(ClientPage),
+    /// Answer to [`QueryKind::Tags`].
+    Tags(ScannedTags),
+    /// Answer to [`QueryKind::ClientTags`].
+    ClientTags(ClientTags),
+    /// The expression is too expensive, and nothing was searched.
+    Refused(TooExpensive),
+}
+
+/// A query for the clients that match, and for their values of another tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresenceQuery {
+    /// The clients that match.
+    pub filter: ClientFilter,
+    /// Name of the tag whose values are requested; empty if clients are only counted.
+    pub tag: Box<str>,
+}
+
+/// The result of a [`PresenceQuery`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PresenceResult {
+    /// Number of clients that match.
+    pub clients: u64,
+    /// Values of the requested tag, one for each client that carries it, in no particular order; at most
+    /// [`ANSWER_VALUES_MAX`](crate::types::limits::ANSWER_VALUES_MAX).
+    pub values: Vec<Box<str>>,
+}
+
+/// A query for a page of a list of clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientQuery {
+    /// The clients of the list.
+    pub filter: ListFilter,
+    /// The last client of the page before it; `None` for the first page.
+    pub after: Option<ListPosition>,
+    /// How large the page may be.
+    pub size: PageSize,
+}
+
+impl QueryKind {
+    /// Returns the memory that it uses, in bytes.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Presence(query) => query.filter.held() + query.tag.len(),
+            Self::Clients(query) => query.filter.held(),
+            Self::Tags(scan) => {
+                let length = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
+                length(&scan.name) + scan.prefix.len() + length(&scan.after)
+            }
+            Self::ClientTags(_) => 0,
+        }
+    }
+}
