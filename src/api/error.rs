@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::json;
+use crate::types::TooExpensive;
 
 /// Maximum bytes of the input that an error quotes.
 const SHOWN_BYTES_MAX: usize = 24;
@@ -52,6 +53,8 @@ error_codes! {
     WrongType = "wrong_type", 400;
     InvalidValue = "invalid_value", 400;
     UnknownParameter = "unknown_parameter", 400;
+    InvalidParameter = "invalid_parameter", 400;
+    InvalidCursor = "invalid_cursor", 400;
     InvalidUuid = "invalid_uuid", 400;
     InvalidHeader = "invalid_header", 400;
     MultipleCredentials = "multiple_credentials", 400;
@@ -97,7 +100,7 @@ struct ErrorBody {
     /// Additional members as JSON, each after a comma.
     members: String,
     retry_after: Option<Duration>,
-    allow: Option<&'static str>,
+    allow: Option<String>,
 }
 
 impl ApiError {
@@ -126,11 +129,25 @@ impl ApiError {
         error.with_number("limit", limit).with_text("setting", setting)
     }
 
+    /// An expression that the broker does not evaluate.
+    pub(super) fn too_expensive(cost: TooExpensive) -> Self {
+        let TooExpensive { values, limit } = cost;
+        Self::new(ErrorCode::ExpressionTooExpensive, cost.to_string())
+            .with_number("values", values)
+            .with_number("limit", limit)
+            .with_text("setting", "exprScanMax")
+    }
+
+    /// The broker has not answered in time. Nothing was done.
+    pub(super) fn broker_unavailable() -> Self {
+        Self::new(ErrorCode::BrokerUnavailable, "the broker does not answer")
+    }
+
     /// The methods that are right.
-    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
+    pub(super) fn method_not_allowed(allow: &str) -> Self {
         let mut error =
             Self::new(ErrorCode::MethodNotAllowed, format!("the methods here are {allow}"));
-        error.0.allow = Some(allow);
+        error.0.allow = Some(allow.to_owned());
         error
     }
 
@@ -169,8 +186,8 @@ impl ApiError {
     }
 
     /// The value of the header `Allow`.
-    pub(super) fn allow(&self) -> Option<&'static str> {
-        self.0.allow
+    pub(super) fn allow(&self) -> Option<&str> {
+        self.0.allow.as_deref()
     }
 
     /// Returns the answer as JSON.

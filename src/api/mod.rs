@@ -4,16 +4,21 @@
 //! and acknowledgements. It has no clients. One thread runs tokio and shares nothing.
 
 mod access;
+mod answers;
 mod body;
 mod config;
 mod connection;
+mod cursor;
 mod endpoint;
 mod error;
 mod intake;
 mod json_object;
 mod nonces;
+mod parameters;
+mod percent;
 mod process;
 mod publisher;
+mod queries;
 mod request;
 mod response;
 mod route;

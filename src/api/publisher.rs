@@ -1,7 +1,7 @@
-//! Publications of the API on their way to the broker, and what the broker answers.
+//! Publications and questions of the API on their way to the broker, and what the broker answers.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::uplink::NewPublication;
 use crate::broker_client::{BrokerClient, BrokerEvent};
 use crate::link::message::CountedPublication;
+use crate::link::query::QueryResult;
 use crate::link::transport::Transport;
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::types::limits::READ_BYTES;
@@ -56,20 +57,25 @@ pub(super) struct ApiPublication<'a> {
 #[derive(Debug)]
 pub(super) struct ApiPublisher {
     source: WorkerIncarnation,
-    state: RefCell<PublisherState>,
+    pub(super) state: RefCell<PublisherState>,
     /// Signals that the link has output to write.
-    wake: Notify,
+    pub(super) wake: Notify,
     /// Signals that the window has room again.
     room: Notify,
+    /// The broker at the other end of the last link.
+    broker: Cell<Option<Generation>>,
 }
 
 #[derive(Debug)]
-struct PublisherState {
-    client: BrokerClient,
+pub(super) struct PublisherState {
+    pub(super) client: BrokerClient,
     /// Requests that wait for a count, in the order of their publications. The window limits them.
     waiting: VecDeque<(Number, oneshot::Sender<Reached>)>,
     /// Requests that wait for reports of workers.
     tracked: TrackedRequests,
+    /// Requests that wait for the answer to a question, by its number. The requests that are served at the
+    /// same time bound them.
+    pub(super) asking: HashMap<u32, oneshot::Sender<QueryResult>>,
     scratch: Box<[u8]>,
 }
 
@@ -106,10 +112,17 @@ impl ApiPublisher {
             client: BrokerClient::new(source),
             waiting: VecDeque::new(),
             tracked: TrackedRequests::default(),
+            asking: HashMap::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
         };
         let state = RefCell::new(state);
-        Self { source, state, wake: Notify::new(), room: Notify::new() }
+        let broker = Cell::new(None);
+        Self { source, state, wake: Notify::new(), room: Notify::new(), broker }
+    }
+
+    /// The broker that answers at present, or the last one.
+    pub(super) fn broker(&self) -> Option<Generation> {
+        self.broker.get()
     }
 
     /// The identity of this process for the broker.
@@ -258,6 +271,7 @@ impl ApiPublisher {
         if state.client.link_ready().is_some() {
             state.tracked.on_broker_lost();
         }
+        self.broker.set(Some(broker));
         state.client.connect(broker, transport);
         state.client.write();
         // The last acknowledgements of the old link may have made room.
@@ -342,10 +356,16 @@ impl PublisherState {
                 );
                 Some(BrokerLinkLost { broker: lost.broker })
             }
-            BrokerEvent::Joined { .. }
-            | BrokerEvent::Reserved(_)
-            | BrokerEvent::Refused { .. }
-            | BrokerEvent::Answer { .. } => None,
+            BrokerEvent::Answer { query, result, .. } => {
+                if let Some(asker) = self.asking.remove(&query.number) {
+                    // Its request may have stopped waiting.
+                    let _gone = asker.send(result);
+                }
+                None
+            }
+            BrokerEvent::Joined { .. } | BrokerEvent::Reserved(_) | BrokerEvent::Refused { .. } => {
+                None
+            }
         }
     }
 }

@@ -19,14 +19,14 @@ use super::body::{self, RequestBody};
 use super::config::ApiConfig;
 use super::connection::registry::{ConnectionOrigin, RegisteredConnection};
 use super::endpoint::ask::TakenQuestion;
-use super::endpoint::{info, openapi, publish};
+use super::endpoint::{EndpointContext, connections, explain, info, openapi, tags};
 use super::error::{ApiError, ErrorCode};
 use super::nonces::Nonce;
+use super::parameters::Parameters;
 use super::response::{AnswerHead, ApiAnswer};
-use super::route::{self, ApiRoute, Endpoint};
+use super::route::{self, ApiRoute, Endpoint, RouteRow};
 use super::signature::{SignedHeaders, SignedTarget};
 use super::state::{ApiState, unix_seconds};
-use crate::auth::ApiPermission;
 
 /// Maximum bytes of a request id that a client chooses.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -123,27 +123,23 @@ impl ServedRequest<'_> {
         let route = route::find(&path)?;
         let method = request.method();
         if method == Method::OPTIONS {
-            return Ok(ApiAnswer::methods(route.endpoint.allow()));
+            return Ok(ApiAnswer::methods(&route.allow()));
         }
-        if !route.endpoint.has_method(method) {
-            return Err(ApiError::method_not_allowed(route.endpoint.allow()));
-        }
+        let row = route.row(method)?;
         if self.config.access.is_open() {
             self.check_host(&request)?;
         }
         let place = self.begin().await?;
-        match route.endpoint {
+        match row.endpoint {
             Endpoint::Info => {
-                check_query(request.uri().query(), &[])?;
+                Parameters::read(request.uri().query(), row.parameters)?;
                 Ok(info::answer())
             }
             Endpoint::OpenApi => {
-                check_query(request.uri().query(), &[])?;
+                Parameters::read(request.uri().query(), row.parameters)?;
                 Ok(openapi::answer())
             }
-            Endpoint::Publish | Endpoint::Feedback | Endpoint::Batch | Endpoint::Ask => {
-                self.publish(&route, request, place).await
-            }
+            _ => self.serve(&route, row, request, place).await,
         }
     }
 
@@ -154,45 +150,53 @@ impl ServedRequest<'_> {
         place.ok().and_then(Result::ok).ok_or_else(busy)
     }
 
-    async fn publish(
+    /// Answers a request that speaks for an application.
+    async fn serve(
         &self,
         route: &ApiRoute<'_>,
+        row: &RouteRow,
         request: Request<Incoming>,
         place: SemaphorePermit<'_>,
     ) -> Result<ApiAnswer, ApiError> {
+        let uri = request.uri().clone();
         let target = SignedTarget {
             method: request.method().as_str(),
-            path: request.uri().path(),
-            query: request.uri().query().unwrap_or_default(),
+            path: uri.path(),
+            query: uri.query().unwrap_or_default(),
         };
         let shown = ShownRequest { headers: request.headers(), target, now: unix_seconds() };
         let Authenticated { application, signed } =
             self.config.access.authenticate(&route.application, shown)?;
         let nonce = signed.as_ref().map(|it| self.check_signed(application, it)).transpose()?;
-        match route.endpoint {
-            Endpoint::Ask => application.require(ApiPermission::ASK)?,
-            _ => publish::check_permission(application)?,
-        }
-        check_query(request.uri().query(), &[])?;
+        application.require_one(row.permissions)?;
+        let parameters = Parameters::read(uri.query(), row.parameters)?;
         refuse_idempotency(request.headers())?;
-        let body = self.read_body(request).await?;
+        let body = match has_body(request.method()) {
+            true => Some(self.read_body(request).await?),
+            false => None,
+        };
+        let bytes = body.as_ref().map(RequestBody::bytes).unwrap_or_default();
         if let (Some(signed), Some(nonce)) = (&signed, nonce) {
-            self.spend(signed, nonce, body.bytes())?;
+            self.spend(signed, nonce, bytes)?;
         }
+        let text = body.as_ref().map_or(Ok(""), RequestBody::text)?;
         let (state, config) = (self.state, self.config);
         let until = Instant::now() + config.timeout;
-        let context = publish::PublishContext { state, config, application, until };
-        let taken = match route.endpoint {
-            Endpoint::Batch => return context.batch(body.text()?).await,
+        let context = EndpointContext { state, config, application, until };
+        let taken = match row.endpoint {
+            Endpoint::Batch => return context.batch(text).await,
+            Endpoint::Connections => return connections::list(context, &parameters).await,
+            Endpoint::Tags => return tags::list(context, &parameters).await,
+            Endpoint::Explain => return explain::explain(context, text).await,
             Endpoint::Ask => {
-                let taken = TakenQuestion::take_over(context, &route.uuid, body.text()?).await?;
+                let taken = TakenQuestion::take_over(context, &route.uuid, text).await?;
                 // Clients may take long: the request holds nothing meanwhile that others need.
                 drop((body, place));
                 return taken.answer(state).await;
             }
-            Endpoint::Feedback => context.feedback(&route.uuid, body.text()?).await?,
+            Endpoint::Feedback => context.feedback(&route.uuid, text).await?,
             Endpoint::Publish | Endpoint::Info | Endpoint::OpenApi => {
-                context.take_over(body.text()?, "").await?
+                context.take_over(text, "").await?
             }
         };
         drop(body);
@@ -269,11 +273,15 @@ fn check_http(request: &Request<Incoming>) -> Result<(), ApiError> {
     if is_meant_as_websocket(headers) {
         return bad("this path does not accept WebSocket connections");
     }
-    let has_no_body = [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS];
-    if has_no_body.contains(method) && !request.body().is_end_stream() {
+    if !has_body(method) && !request.body().is_end_stream() {
         return bad("a request with this method must not have a body");
     }
     Ok(())
+}
+
+/// Whether requests with this method have a body.
+fn has_body(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS].contains(method)
 }
 
 fn is_meant_as_websocket(headers: &HeaderMap) -> bool {
@@ -293,19 +301,6 @@ fn refuse_idempotency(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::new(ErrorCode::InvalidHeader, message))
 }
 
-/// Whether all parameters are known, so that one that is misspelt has no other effect.
-fn check_query(query: Option<&str>, known: &[&str]) -> Result<(), ApiError> {
-    let parameters = query.unwrap_or_default().split('&').filter(|part| !part.is_empty());
-    for parameter in parameters {
-        let name = parameter.split('=').next().unwrap_or_default();
-        if !known.contains(&name) {
-            let message = format!("the parameter `{}` is unknown here", super::error::shown(name));
-            return Err(ApiError::new(ErrorCode::UnknownParameter, message));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,13 +318,5 @@ mod tests {
         assert!(made.iter().all(|id| id.len() == 32 && is_request_id(id)), "{made:?}");
         assert_ne!(made[0], made[1]);
         assert!(!is_request_id(&"a".repeat(129)));
-    }
-
-    #[test]
-    fn an_unknown_parameter_is_named() {
-        assert!(check_query(None, &[]).is_ok() && check_query(Some(""), &[]).is_ok());
-        assert!(check_query(Some("limit=1&cursor=x"), &["limit", "cursor"]).is_ok());
-        let error = check_query(Some("limt=3"), &["limit"]).unwrap_err();
-        assert!(error.json(None).contains("`limt`"));
     }
 }

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
+use super::answers::AnswerRoom;
 use super::error::ApiError;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,12 +33,12 @@ pub(super) struct AnswerHead<'a> {
 }
 
 /// A body with its share of the memory of all bodies.
-struct HeldBody {
+struct HeldBody<P> {
     json: Vec<u8>,
-    _permit: OwnedSemaphorePermit,
+    _permit: P,
 }
 
-impl AsRef<[u8]> for HeldBody {
+impl<P> AsRef<[u8]> for HeldBody<P> {
     fn as_ref(&self) -> &[u8] {
         &self.json
     }
@@ -47,6 +48,13 @@ impl ApiAnswer {
     /// Creates a 200 response with JSON.
     pub(super) fn ok(body: String) -> Self {
         Self { status: StatusCode::OK, body: body.into(), headers: Vec::new() }
+    }
+
+    /// Creates a 200 response with JSON whose memory is reserved until it is sent.
+    pub(super) fn ok_in(mut room: AnswerRoom, json: String) -> Self {
+        room.shrink_to(json.len());
+        let body = Bytes::from_owner(HeldBody { json: json.into_bytes(), _permit: room });
+        Self { status: StatusCode::OK, body, headers: Vec::new() }
     }
 
     /// 200 with JSON that takes its share of this memory until it is sent. None if there is not enough.
@@ -64,9 +72,9 @@ impl ApiAnswer {
     }
 
     /// 204 with the methods of an endpoint.
-    pub(super) fn methods(allow: &'static str) -> Self {
-        let allow = (header::ALLOW, HeaderValue::from_static(allow));
-        Self { status: StatusCode::NO_CONTENT, body: Bytes::new(), headers: vec![allow] }
+    pub(super) fn methods(allow: &str) -> Self {
+        let headers = allow_header(allow).into_iter().collect();
+        Self { status: StatusCode::NO_CONTENT, body: Bytes::new(), headers }
     }
 
     /// Creates the response to an error.
@@ -76,7 +84,7 @@ impl ApiAnswer {
             headers.push((header::RETRY_AFTER, seconds.into()));
         }
         if let Some(allow) = error.allow() {
-            headers.push((header::ALLOW, HeaderValue::from_static(allow)));
+            headers.extend(allow_header(allow));
         }
         if error.status() == StatusCode::UNAUTHORIZED {
             let realm = HeaderValue::from_static("Bearer realm=\"tagcast\"");
@@ -112,4 +120,8 @@ impl ApiAnswer {
         headers.extend(self.headers);
         response
     }
+}
+
+fn allow_header(allow: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((header::ALLOW, HeaderValue::from_str(allow).ok()?))
 }

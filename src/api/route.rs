@@ -1,10 +1,12 @@
-//! Which endpoint a path names, and which methods it has.
+//! Which endpoint a path and a method name.
 
 use std::borrow::Cow;
 
 use hyper::Method;
 
 use super::error::{ApiError, ErrorCode};
+use super::percent;
+use crate::auth::ApiPermission;
 
 /// An endpoint, without the application and UUID of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,66 +23,135 @@ pub(super) enum Endpoint {
     Feedback,
     /// `POST /v1/apps/{app}/connections/{uuid}/ask`
     Ask,
+    /// `GET /v1/apps/{app}/connections`
+    Connections,
+    /// `GET /v1/apps/{app}/tags`
+    Tags,
+    /// `POST /v1/apps/{app}/explain`
+    Explain,
+}
+
+/// One endpoint: its path and method, and what requests to it need.
+#[derive(Debug)]
+pub(super) struct RouteRow {
+    /// The path below `/v1/apps/{app}/`, or an absolute one.
+    path: &'static str,
+    method: Method,
+    pub(super) endpoint: Endpoint,
+    /// The application must have one of these permissions.
+    pub(super) permissions: &'static [ApiPermission],
+    /// Parameters that its query may have.
+    pub(super) parameters: &'static [&'static str],
+}
+
+/// The part of a path that is the UUID of a client.
+const UUID: &str = "{uuid}";
+
+const PUBLISHES: &[ApiPermission] = &[ApiPermission::BROADCAST, ApiPermission::PUBLISH];
+const ASKS: &[ApiPermission] = &[ApiPermission::ASK];
+const LISTS: &[ApiPermission] = &[ApiPermission::LIST];
+
+/// All endpoints. Rows with the same path are next to each other.
+const ROUTES: &[RouteRow] = &[
+    row("/v1/info", Method::GET, Endpoint::Info, &[], &[]),
+    row("/v1/openapi.json", Method::GET, Endpoint::OpenApi, &[], &[]),
+    row("publish", Method::POST, Endpoint::Publish, PUBLISHES, &[]),
+    row("publish:batch", Method::POST, Endpoint::Batch, PUBLISHES, &[]),
+    row("connections/{uuid}/feedback", Method::POST, Endpoint::Feedback, PUBLISHES, &[]),
+    row("connections/{uuid}/ask", Method::POST, Endpoint::Ask, ASKS, &[]),
+    row(
+        "connections",
+        Method::GET,
+        Endpoint::Connections,
+        LISTS,
+        &["expr", "ident", "limit", "cursor"],
+    ),
+    row("tags", Method::GET, Endpoint::Tags, LISTS, &["name", "prefix", "limit", "cursor"]),
+    row("explain", Method::POST, Endpoint::Explain, LISTS, &[]),
+];
+
+const fn row(
+    path: &'static str,
+    method: Method,
+    endpoint: Endpoint,
+    permissions: &'static [ApiPermission],
+    parameters: &'static [&'static str],
+) -> RouteRow {
+    RouteRow { path, method, endpoint, permissions, parameters }
 }
 
 /// What a path names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct ApiRoute<'a> {
-    /// The endpoint.
-    pub(super) endpoint: Endpoint,
+    /// The path, as the rows of its endpoints have it.
+    path: &'static str,
     /// The application, decoded; empty where the endpoint is not one of an application.
     pub(super) application: Cow<'a, str>,
     /// The decoded UUID of a client. It is empty if the path contains no UUID.
     pub(super) uuid: Cow<'a, str>,
 }
 
-impl Endpoint {
+impl ApiRoute<'_> {
+    fn rows(&self) -> impl Iterator<Item = &'static RouteRow> {
+        let path = self.path;
+        ROUTES.iter().filter(move |row| row.path == path)
+    }
+
+    /// Finds the endpoint of a method. HEAD is as GET.
+    ///
+    /// # Errors
+    ///
+    /// 405 with the methods of the path.
+    pub(super) fn row(&self, method: &Method) -> Result<&'static RouteRow, ApiError> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let found = self.rows().find(|row| row.method == *method);
+        found.ok_or_else(|| ApiError::method_not_allowed(&self.allow()))
+    }
+
     /// The value of `Allow`.
-    pub(super) const fn allow(self) -> &'static str {
-        if self.is_read() { "GET, HEAD, OPTIONS" } else { "POST, OPTIONS" }
-    }
-
-    /// Whether its method is GET: it changes nothing, and has no body.
-    pub(super) const fn is_read(self) -> bool {
-        matches!(self, Self::Info | Self::OpenApi)
-    }
-
-    /// Whether this method is one of its own.
-    pub(super) fn has_method(self, method: &Method) -> bool {
-        match self.is_read() {
-            true => method == Method::GET || method == Method::HEAD,
-            false => method == Method::POST,
+    pub(super) fn allow(&self) -> String {
+        let mut methods = String::new();
+        for row in self.rows() {
+            methods.push_str(if row.method == Method::GET {
+                "GET, HEAD"
+            } else {
+                row.method.as_str()
+            });
+            methods.push_str(", ");
         }
+        methods + "OPTIONS"
     }
 }
 
-/// Finds the endpoint of a path.
+/// Finds what a path names.
 ///
 /// # Errors
 ///
-/// 404 when there is none; 400 for percent-encoding that is not text.
+/// 404 when it names nothing; 400 for percent-encoding that is not text.
 pub(super) fn find(path: &str) -> Result<ApiRoute<'_>, ApiError> {
-    let of_server = match path {
-        "/v1/info" => Some(Endpoint::Info),
-        "/v1/openapi.json" => Some(Endpoint::OpenApi),
-        _ => None,
-    };
-    if let Some(endpoint) = of_server {
+    if let Some(row) = ROUTES.iter().find(|row| row.path == path && path.starts_with('/')) {
         let (application, uuid) = (Cow::Borrowed(""), Cow::Borrowed(""));
-        return Ok(ApiRoute { endpoint, application, uuid });
+        return Ok(ApiRoute { path: row.path, application, uuid });
     }
     let rest = path.strip_prefix("/v1/apps/").ok_or_else(not_found)?;
-    let mut parts = rest.split('/');
-    let application = parts.next().filter(|name| !name.is_empty()).ok_or_else(not_found)?;
-    let parts = [parts.next(), parts.next(), parts.next(), parts.next()];
-    let (endpoint, uuid) = match parts {
-        [Some("publish"), None, ..] => (Endpoint::Publish, ""),
-        [Some("publish:batch"), None, ..] => (Endpoint::Batch, ""),
-        [Some("connections"), Some(uuid), Some("feedback"), None] => (Endpoint::Feedback, uuid),
-        [Some("connections"), Some(uuid), Some("ask"), None] => (Endpoint::Ask, uuid),
-        _ => return Err(not_found()),
-    };
-    Ok(ApiRoute { endpoint, application: decoded(application)?, uuid: decoded(uuid)? })
+    let (application, rest) = rest.split_once('/').ok_or_else(not_found)?;
+    let found = ROUTES.iter().find_map(|row| Some((row.path, uuid_of(row.path, rest)?)));
+    let (path, uuid) = found.filter(|_| !application.is_empty()).ok_or_else(not_found)?;
+    Ok(ApiRoute { path, application: decoded(application)?, uuid: decoded(uuid)? })
+}
+
+/// Returns the part of a path that stands for a UUID, or an empty text; `None` if it is another path.
+fn uuid_of<'a>(row: &str, path: &'a str) -> Option<&'a str> {
+    let (mut expected, mut found) = (row.split('/'), path.split('/'));
+    let mut uuid = "";
+    loop {
+        match (expected.next(), found.next()) {
+            (None, None) => return Some(uuid),
+            (Some(UUID), Some(part)) if !part.is_empty() => uuid = part,
+            (Some(expected), Some(part)) if expected == part && expected != UUID => {}
+            _ => return None,
+        }
+    }
 }
 
 /// Returns the error for an unknown path.
@@ -90,37 +161,22 @@ pub(super) fn not_found() -> ApiError {
 
 /// Percent-decodes a part of a path.
 fn decoded(part: &str) -> Result<Cow<'_, str>, ApiError> {
-    if !part.contains('%') {
-        return Ok(Cow::Borrowed(part));
+    let wrong = |message| ApiError::new(ErrorCode::BadRequest, message);
+    let text =
+        percent::decoded(part).ok_or_else(|| wrong("the path is not percent-encoded UTF-8"))?;
+    match text.contains(char::is_control) {
+        true => Err(wrong("the path has control characters")),
+        false => Ok(text),
     }
-    let wrong = || ApiError::new(ErrorCode::BadRequest, "the path is not percent-encoded UTF-8");
-    let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = match (first, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                let (high, low) = digit(high).zip(digit(low)).ok_or_else(wrong)?;
-                bytes.push(u8::try_from(high * 16 + low).map_err(|_| wrong())?);
-                after
-            }
-            (b'%', _) => return Err(wrong()),
-            (byte, after) => {
-                bytes.push(*byte);
-                after
-            }
-        };
-    }
-    let text = String::from_utf8(bytes).map_err(|_| wrong())?;
-    if text.contains(char::is_control) {
-        return Err(ApiError::new(ErrorCode::BadRequest, "the path has control characters"));
-    }
-    Ok(Cow::Owned(text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn endpoint(route: &ApiRoute<'_>) -> Endpoint {
+        route.row(&Method::POST).unwrap().endpoint
+    }
 
     fn code(path: &str) -> &'static str {
         find(path).map_or_else(|error| error.code().text(), |_| "found")
@@ -129,10 +185,10 @@ mod tests {
     #[test]
     fn a_path_names_one_endpoint_or_none() {
         let route = find("/v1/apps/b%C3%BCro/connections/a.b/feedback").unwrap();
-        assert_eq!(route.endpoint, Endpoint::Feedback);
+        assert_eq!(endpoint(&route), Endpoint::Feedback);
         assert_eq!((&*route.application, &*route.uuid), ("büro", "a.b"));
         assert_eq!(find("/v1/apps/-/publish").unwrap().application, "-");
-        assert_eq!(find("/v1/info").unwrap().endpoint, Endpoint::Info);
+        assert_eq!(find("/v1/info").unwrap().row(&Method::GET).unwrap().endpoint, Endpoint::Info);
         for path in [
             "/v1",
             "/v1/",
@@ -156,12 +212,21 @@ mod tests {
     }
 
     #[test]
-    fn methods_are_those_of_the_endpoint() {
-        assert!(
-            Endpoint::Info.has_method(&Method::HEAD) && !Endpoint::Info.has_method(&Method::POST)
-        );
-        assert!(Endpoint::Publish.has_method(&Method::POST));
-        assert!(!Endpoint::Publish.has_method(&Method::GET));
-        assert_eq!(Endpoint::Publish.allow(), "POST, OPTIONS");
+    fn methods_are_those_of_the_path() {
+        let route = |path: &'static str| find(path).unwrap();
+        let (info, publish) = (route("/v1/info"), route("/v1/apps/shop/publish"));
+        assert!(info.row(&Method::HEAD).is_ok() && info.row(&Method::POST).is_err());
+        assert!(publish.row(&Method::POST).is_ok() && publish.row(&Method::GET).is_err());
+        assert_eq!(publish.allow(), "POST, OPTIONS");
+        assert_eq!(route("/v1/apps/shop/connections").allow(), "GET, HEAD, OPTIONS");
+    }
+
+    #[test]
+    fn rows_with_one_path_are_found_together() {
+        for (at, row) in ROUTES.iter().enumerate() {
+            let first = ROUTES.iter().position(|other| other.path == row.path).unwrap();
+            let own = ROUTES.iter().skip(first).take_while(|other| other.path == row.path);
+            assert!(at < first + own.count(), "{}", row.path);
+        }
     }
 }

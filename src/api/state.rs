@@ -9,6 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::answers::AnswerMemory;
 use super::config::ApiConfig;
 use super::connection::registry::ConnectionRegistry;
 use super::nonces::Nonces;
@@ -32,6 +33,8 @@ pub(super) struct ApiState {
     pub(super) requests: Semaphore,
     /// One permit for each byte of all bodies.
     pub(super) bodies: Arc<Semaphore>,
+    /// Memory of large answers.
+    pub(super) answers: AnswerMemory,
     pub(super) request_ids: RequestIds,
     /// True once no more requests are accepted. Pending requests are finished.
     is_draining: Cell<bool>,
@@ -58,6 +61,7 @@ impl ApiState {
             connections: ConnectionRegistry::default(),
             requests: Semaphore::new(API_REQUESTS_MAX),
             bodies: Arc::new(Semaphore::new(API_BODIES_BYTES_MAX)),
+            answers: AnswerMemory::default(),
             request_ids: RequestIds::default(),
             is_draining: Cell::new(false),
             drain_begun: Notify::new(),

@@ -26,6 +26,8 @@ impl ApiPermission {
     pub const PUBLISH: Self = Self(0);
     /// Publish to all clients.
     pub const BROADCAST: Self = Self(1);
+    /// To list clients and their tags, and to explain expressions.
+    pub const LIST: Self = Self(3);
 
     /// To ask a client and wait for its answer.
     pub const ASK: Self = Self(2);

@@ -11,12 +11,17 @@ const DOCUMENTED: &str = "http://127.0.0.1:8094";
 
 /// Returns the fenced blocks of a language that publish.
 fn publishing_blocks(document: &str, language: &str) -> Vec<String> {
+    blocks(document, language, "/publish")
+}
+
+/// Returns the fenced blocks of a language that have this text.
+fn blocks(document: &str, language: &str, with: &str) -> Vec<String> {
     let text = std::fs::read_to_string(document).unwrap();
     let fence = format!("```{language}\n");
     text.split(&fence)
         .skip(1)
         .map(|rest| rest.split("\n```").next().unwrap().to_owned())
-        .filter(|block| block.contains("/publish"))
+        .filter(|block| block.contains(with))
         .collect()
 }
 
@@ -31,18 +36,85 @@ fn run(server: &Server, command: &[&str], script: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs the first block of a language in `docs/api.md` that names a room; a page in this room receives it.
-#[track_caller]
-fn publishes_to_a_room(command: &[&str], language: &str, before: &str, after: &str) {
-    let server = api::setup().start();
-    let mut page = server.open(&Open::at(r#"/web?key=shop&tags={"room":"1"}"#));
-    let blocks = publishing_blocks("docs/api.md", language);
-    let block = blocks.iter().find(|block| block.contains("room")).unwrap();
-    let printed = run(&server, command, &format!("{before}\n{block}\n{after}"));
-    assert_eq!(printed.trim(), r#"{"matched":1,"workers":1}"#);
-    let received = page.frame().as_text().to_owned();
-    let received: serde_json::Value = serde_json::from_str(&received).unwrap();
-    assert_eq!(received, serde_json::json!({"opcode": "broadcast", "message": {"text": "hello"}}));
+/// How a language runs a block, and what comes before and after it.
+struct Runner {
+    command: &'static [&'static str],
+    language: &'static str,
+    before: &'static str,
+    after: &'static str,
+}
+
+const CURL: Runner = Runner { command: &["sh", "-c"], language: "sh", before: "", after: "" };
+const PHP: Runner = Runner {
+    command: &["php", "-r"],
+    language: "php",
+    before: "$secret = getenv('SECRET');",
+    after: "echo $answer;",
+};
+const NODE: Runner = Runner {
+    command: &["node", "--input-type=module", "--eval"],
+    language: "js",
+    before: "const secret = process.env.SECRET;",
+    after: "console.log(await answer.text());",
+};
+const PYTHON: Runner = Runner {
+    command: &["python3", "-c"],
+    language: "python",
+    before: "import os\nsecret = os.environ['SECRET']",
+    after: "print(answer.decode())",
+};
+
+impl Runner {
+    /// Runs the first block in `docs/api.md` that names a room; a page in this room receives it.
+    #[track_caller]
+    fn publishes_to_a_room(&self) {
+        let server = api::setup().start();
+        let mut page = server.open(&Open::at(r#"/web?key=shop&tags={"room":"1"}"#));
+        let blocks = publishing_blocks("docs/api.md", self.language);
+        let block = blocks.iter().find(|block| block.contains("room")).unwrap();
+        let printed = run(&server, self.command, &self.script(block));
+        assert_eq!(printed.trim(), r#"{"matched":1,"workers":1}"#);
+        let received = page.frame().as_text().to_owned();
+        let received: serde_json::Value = serde_json::from_str(&received).unwrap();
+        assert_eq!(
+            received,
+            serde_json::json!({"opcode": "broadcast", "message": {"text": "hello"}})
+        );
+    }
+
+    fn script(&self, block: &str) -> String {
+        format!("{}\n{block}\n{}", self.before, self.after)
+    }
+
+    /// Runs the block of `docs/api.md` that lists connections: it shows the one client in the room.
+    #[track_caller]
+    fn lists_a_room(&self) {
+        let server = api::setup().start();
+        let page = server.open(&Open::at(r#"/web?key=shop&tags={"room":"1"}"#));
+        let _muted = server.open(&Open::at(r#"/web?key=shop&tags={"room":"1","muted":"1"}"#));
+        let block = blocks("docs/api.md", self.language, "/connections?").into_iter();
+        let block = block.chain(blocks("docs/api.md", self.language, "/connections -H")).next();
+        let printed = run(&server, self.command, &self.script(&block.unwrap()));
+        let printed: serde_json::Value = serde_json::from_str(printed.trim()).unwrap();
+        assert_eq!(printed["matched"], 1, "{printed}");
+        assert_eq!(printed["connections"][0]["uuid"], page.uuid.as_str());
+    }
+}
+
+pub fn the_lines_for_curl_list() {
+    CURL.lists_a_room();
+}
+
+pub fn the_lines_for_php_list() {
+    PHP.lists_a_room();
+}
+
+pub fn the_lines_for_node_list() {
+    NODE.lists_a_room();
+}
+
+pub fn the_lines_for_python_list() {
+    PYTHON.lists_a_room();
 }
 
 pub fn the_first_line_of_the_readme_publishes_with_the_shipped_files() {
@@ -54,7 +126,7 @@ pub fn the_first_line_of_the_readme_publishes_with_the_shipped_files() {
 }
 
 pub fn the_lines_for_curl_publish() {
-    publishes_to_a_room(&["sh", "-c"], "sh", "", "");
+    CURL.publishes_to_a_room();
 }
 
 /// Returns the shell lines of `docs/api.md` that contain this text.
@@ -89,23 +161,13 @@ pub fn the_lines_that_ask_print_the_answer_of_the_page() {
 }
 
 pub fn the_lines_for_php_publish() {
-    publishes_to_a_room(&["php", "-r"], "php", "$secret = getenv('SECRET');", "echo $answer;");
+    PHP.publishes_to_a_room();
 }
 
 pub fn the_lines_for_node_publish() {
-    publishes_to_a_room(
-        &["node", "--input-type=module", "--eval"],
-        "js",
-        "const secret = process.env.SECRET;",
-        "console.log(await answer.text());",
-    );
+    NODE.publishes_to_a_room();
 }
 
 pub fn the_lines_for_python_publish() {
-    publishes_to_a_room(
-        &["python3", "-c"],
-        "python",
-        "import os\nsecret = os.environ['SECRET']",
-        "print(answer.decode())",
-    );
+    PYTHON.publishes_to_a_room();
 }

@@ -131,7 +131,17 @@ impl ApiApplication {
     ///
     /// 403 with the name of the missing permission.
     pub(super) fn require(&self, permission: ApiPermission) -> Result<(), ApiError> {
-        if self.rights.permissions.has(permission) {
+        self.require_one(&[permission])
+    }
+
+    /// Whether it may do one of these. None of them means that everything is allowed.
+    ///
+    /// # Errors
+    ///
+    /// 403 with the name of the last permission.
+    pub(super) fn require_one(&self, permissions: &[ApiPermission]) -> Result<(), ApiError> {
+        let Some(permission) = permissions.last() else { return Ok(()) };
+        if permissions.iter().any(|it| self.rights.permissions.has(*it)) {
             return Ok(());
         }
         let name = permission.name();

@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
+use super::EndpointContext;
 use super::payload::{ApiPayload, check_event};
-use super::publish::{PublishContext, timeout};
+use super::publish::timeout;
 use super::taken::no_such_client;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::JsonObject;
@@ -34,7 +35,7 @@ impl TakenQuestion {
     ///
     /// What is wrong with it; then nothing was sent.
     pub(in crate::api) async fn take_over(
-        context: PublishContext<'_>,
+        context: EndpointContext<'_>,
         uuid: &str,
         text: &str,
     ) -> Result<Self, ApiError> {

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use super::publish::PublishContext;
+use super::EndpointContext;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::{JsonObject, list_of};
 use crate::api::response::ApiAnswer;
 use crate::json;
 use crate::types::limits::API_BATCH_MAX;
 
-impl PublishContext<'_> {
+impl EndpointContext<'_> {
     /// Publishes what a body lists. Each publication has a result of its own, in their order.
     ///
     /// # Errors

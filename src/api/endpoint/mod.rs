@@ -2,10 +2,55 @@
 
 pub(super) mod ask;
 mod batch;
+pub(super) mod connections;
+pub(super) mod explain;
 pub(super) mod info;
 pub(super) mod openapi;
 mod payload;
 pub(super) mod probe;
-pub(super) mod publish;
+mod publish;
 mod recipients;
+pub(super) mod tags;
 mod taken;
+
+use tokio::time::Instant;
+
+use super::access::ApiApplication;
+use super::config::ApiConfig;
+use super::error::{ApiError, ErrorCode};
+use super::state::ApiState;
+use crate::link::query::{QueryKind, QueryResult};
+
+/// What an endpoint needs besides the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EndpointContext<'a> {
+    pub(super) state: &'a ApiState,
+    pub(super) config: &'a ApiConfig,
+    pub(super) application: &'a ApiApplication,
+    /// End of the time that the request waits for the broker, for room and for its answers together.
+    pub(super) until: Instant,
+}
+
+/// Asks the broker about the clients of the application's space.
+///
+/// # Errors
+///
+/// If it does not answer in time.
+async fn broker_answer(
+    context: EndpointContext<'_>,
+    kind: QueryKind,
+) -> Result<QueryResult, ApiError> {
+    let EndpointContext { state, application, until, .. } = context;
+    let answer = state.publisher.query(&application.tenant, kind, until).await;
+    answer.ok_or_else(ApiError::broker_unavailable)
+}
+
+/// The error about an answer of another kind than the question.
+fn unexpected() -> ApiError {
+    ApiError::new(ErrorCode::InternalError, "a fault of the server")
+}
+
+/// The member `cursor` of a list: none on the last page.
+fn cursor_json(cursor: Option<String>) -> String {
+    cursor.map_or_else(|| "null".to_owned(), |cursor| format!("\"{cursor}\""))
+}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::publish::PublishContext;
+use super::EndpointContext;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::JsonObject;
 use crate::api::state::ApiState;
@@ -44,7 +44,7 @@ impl<'a> ApiPayload<'a> {
     /// # Errors
     ///
     /// What is wrong.
-    pub(super) fn check(&self, context: PublishContext<'_>) -> Result<(), ApiError> {
+    pub(super) fn check(&self, context: EndpointContext<'_>) -> Result<(), ApiError> {
         let (found, limit) = (self.bytes.len(), context.config.message_bytes_max);
         if found > limit {
             let (found, limit) = (found as u64, limit as u64);

@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-use super::publish::PublishContext;
+use super::EndpointContext;
 use crate::api::access::{OPEN_APPLICATION, ShownRequest};
 use crate::api::config::ApiConfig;
 use crate::api::error::ApiError;
@@ -65,7 +65,7 @@ impl PublicationProbe {
                 Ok(found) => {
                     let (state, config, application) = (&state, &config, found.application);
                     let until = Instant::now();
-                    let context = PublishContext { state, config, application, until };
+                    let context = EndpointContext { state, config, application, until };
                     context.take_over(body, "").await.map(drop)
                 }
             };

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::EndpointContext;
 use super::payload::{ApiPayload, check_event};
 use super::recipients::is_open;
 use super::taken::{RecipientLimits, TakenPublication, TakenReceipt};
-use crate::api::access::ApiApplication;
-use crate::api::config::ApiConfig;
 use crate::api::error::ApiError;
 use crate::api::json_object::JsonObject;
 use crate::api::publisher::ApiPublication;
-use crate::api::state::ApiState;
 use crate::auth::ApiPermission;
 use crate::types::Address;
 use crate::types::limits::{TRACKING_TIMEOUT_MIN, WRITE_TIMEOUT, WRITE_TIMEOUT_MAX};
@@ -20,15 +18,6 @@ use crate::types::limits::{TRACKING_TIMEOUT_MIN, WRITE_TIMEOUT, WRITE_TIMEOUT_MA
 pub(super) const PUBLISH_MEMBERS: &[&str] =
     &["to", "message", "text", "event", "ack", "max_recipients", "dry_run", "except", "timeout_ms"];
 pub(super) const FEEDBACK_MEMBERS: &[&str] = &["message", "text", "event", "ack", "timeout_ms"];
-/// What a publication needs besides its body.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::api) struct PublishContext<'a> {
-    pub(in crate::api) state: &'a ApiState,
-    pub(in crate::api) config: &'a ApiConfig,
-    pub(in crate::api) application: &'a ApiApplication,
-    /// End of the time that the request waits for the broker, for room and for its answers together.
-    pub(in crate::api) until: Instant,
-}
 
 /// When a publication is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +39,7 @@ struct PublishRequest<'a> {
 }
 
 impl<'a> PublishRequest<'a> {
-    fn read(body: &JsonObject<'a>, context: PublishContext<'_>) -> Result<Self, ApiError> {
+    fn read(body: &JsonObject<'a>, context: EndpointContext<'_>) -> Result<Self, ApiError> {
         let payload = ApiPayload::read(body)?;
         check_event(body)?;
         let ack = ack(body)?;
@@ -63,7 +52,7 @@ impl<'a> PublishRequest<'a> {
     }
 }
 
-impl PublishContext<'_> {
+impl EndpointContext<'_> {
     /// Takes over what a body says for the client of the path.
     ///
     /// # Errors
@@ -132,18 +121,6 @@ impl PublishContext<'_> {
             }
         };
         Ok(TakenPublication::new(receipt, *limits))
-    }
-}
-
-/// Whether an application may publish at all.
-///
-/// # Errors
-///
-/// 403 if it has neither permission.
-pub(in crate::api) fn check_permission(application: &ApiApplication) -> Result<(), ApiError> {
-    match application.rights.permissions.has(ApiPermission::BROADCAST) {
-        true => Ok(()),
-        false => application.require(ApiPermission::PUBLISH),
     }
 }
 

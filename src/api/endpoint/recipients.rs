@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::publish::PublishContext;
+use super::EndpointContext;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::{JsonObject, duplicate, list_of};
-use crate::expression::ExpressionPlace;
+use crate::expression::{ExpressionError, ExpressionPlace};
 use crate::json;
 use crate::json::Scalar;
 use crate::protocol::tags;
@@ -21,7 +21,7 @@ enum NamedRecipients<'a> {
     Expression { raw: &'a str, at: String },
 }
 
-impl PublishContext<'_> {
+impl EndpointContext<'_> {
     /// The recipients that a body names. An error of their expression comes after all others.
     ///
     /// # Errors
@@ -122,21 +122,23 @@ pub(super) fn is_open(address: &Address) -> bool {
 }
 
 /// An expression at this place of the body: its text form, or an object.
-fn read_expression(raw: &str, at: &str) -> Result<Expression, ApiError> {
+pub(super) fn read_expression(raw: &str, at: &str) -> Result<Expression, ApiError> {
     let read = match Scalar::of(raw).text() {
         Some(text) => Expression::parse(&text),
         None => Expression::from_json(raw),
     };
-    read.map_err(|why| {
-        let is_duplicate = why.is_duplicate_member();
-        let code =
-            if is_duplicate { ErrorCode::DuplicateMember } else { ErrorCode::InvalidExpression };
-        let error = ApiError::new(code, why.to_string());
-        match why.place() {
-            ExpressionPlace::Byte(byte) => error.with_number("at", *byte as u64),
-            ExpressionPlace::Pointer(within) => error.with_text("at", &format!("{at}{within}")),
-        }
-    })
+    read.map_err(|why| expression_error(&why, at))
+}
+
+/// The error about an expression at this place; empty for one in the query.
+pub(super) fn expression_error(why: &ExpressionError, at: &str) -> ApiError {
+    let is_duplicate = why.is_duplicate_member();
+    let code = if is_duplicate { ErrorCode::DuplicateMember } else { ErrorCode::InvalidExpression };
+    let error = ApiError::new(code, why.to_string());
+    match why.place() {
+        ExpressionPlace::Byte(byte) => error.with_number("at", *byte as u64),
+        ExpressionPlace::Pointer(within) => error.with_text("at", &format!("{at}{within}")),
+    }
 }
 
 /// A duplicate tag is refused, because one of its values would be lost silently.

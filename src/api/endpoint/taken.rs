@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::publish::PublishContext;
+use super::EndpointContext;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::JsonObject;
 use crate::api::publisher::{NotTaken, PublicationReceipt, Reached, ReportedReceipt};
@@ -29,7 +29,7 @@ impl RecipientLimits {
     /// What is wrong with its members.
     pub(super) fn read(
         body: &JsonObject<'_>,
-        context: PublishContext<'_>,
+        context: EndpointContext<'_>,
     ) -> Result<Self, ApiError> {
         let max = context.application.rights.max_recipients;
         let scan_max = context.config.expression_scan;
