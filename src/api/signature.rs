@@ -5,11 +5,7 @@ use hyper::HeaderMap;
 use sha2::{Digest, Sha256};
 
 use super::error::{ApiError, ErrorCode};
-
-const TIMESTAMP: &str = "x-tagcast-timestamp";
-const NONCE: &str = "x-tagcast-nonce";
-const CONTENT: &str = "x-tagcast-content-sha256";
-const SIGNATURE: &str = "x-tagcast-signature";
+use crate::http::request_signature::{CONTENT, NONCE, SIGNATURE, SignedParts, TIMESTAMP};
 
 const TIMESTAMP_DIGITS_MAX: usize = 12;
 const NONCE_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
@@ -77,7 +73,7 @@ impl SignedHeaders {
     /// Returns the seven signed lines.
     pub(super) fn text(&self, SignedTarget { method, path, query }: SignedTarget<'_>) -> String {
         let Self { timestamp, nonce, content, .. } = self;
-        format!("TAGCAST1\n{method}\n{path}\n{query}\n{timestamp}\n{nonce}\n{content}")
+        SignedParts { method, path, query, timestamp: *timestamp, nonce, content }.text()
     }
 
     /// Returns true if a body has the signed digest.

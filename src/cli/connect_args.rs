@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::api_args;
 use super::failure::Failure;
 use super::local_server::LocalServer;
 use super::print_error;
-use crate::client::{ApplicationKey, ClientCredentials, ServerUrl};
+use crate::client::api::ApiClient;
+use crate::client::{ApiUrl, ApplicationKey, ClientCredentials, ServerUrl};
 use crate::types::{Tag, Tags};
 
 /// Environment variable with the secret. A flag would be visible in the process list.
@@ -39,6 +41,12 @@ pub(super) struct ResolvedServer {
 }
 
 impl ConnectArguments {
+    /// Connects to the HTTP API of the same server.
+    pub(super) fn connect_api(&self) -> Result<ApiClient, Failure> {
+        let url = self.url.clone().map(ApiUrl::Tcp);
+        api_args::connect(url.as_ref(), self.ini.as_deref(), &self.shown)
+    }
+
     /// Returns the server at `--url`, otherwise at the address in the ini file. For an address from
     /// the ini file, the secret in its `auth.yml` is used if no other one is given and this user
     /// may read the file.

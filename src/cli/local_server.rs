@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::config_args::source;
 use super::failure::Failure;
 use crate::admin::{AdminRequest, AdminResponse, ask};
-use crate::client::ServerUrl;
+use crate::client::{ApiUrl, ServerUrl};
 use crate::config;
-use crate::config::{Config, ConfigSources, ListenAddress, Loaded};
+use crate::config::{ApiAddress, Config, ConfigSources, ListenAddress, Loaded};
 use crate::telemetry::unix_seconds;
 use crate::types::Encryption;
 
@@ -60,12 +60,52 @@ impl LocalServer {
         address.map_or_else(nowhere, url)
     }
 
+    /// Returns the address of the HTTP API from this machine: a Unix socket, otherwise an address without TLS,
+    /// otherwise the first address.
+    pub(super) fn api_url(&self) -> Result<ApiUrl, Failure> {
+        let api = &self.config.api;
+        if !api.is_on {
+            let why = format!("{} has `api = off`", self.ini.display());
+            return Err(Failure::configuration(why));
+        }
+        let unix = api.addresses.iter().find_map(|address| match address {
+            ApiAddress::Unix(path) => Some(path.clone()),
+            ApiAddress::Tcp(_) => None,
+        });
+        if let Some(path) = unix {
+            return Ok(ApiUrl::Unix(path));
+        }
+        let all: Vec<_> = self.api_listens().collect();
+        let plain = all.iter().find(|address| address.encryption == Encryption::Plain);
+        match plain.or_else(|| all.first()) {
+            Some(address) => Ok(ApiUrl::Tcp(url(address)?)),
+            None => Ok(ApiUrl::Tcp(self.url()?)),
+        }
+    }
+
+    /// Returns true if the HTTP API of this server is at this address.
+    pub(super) fn has_api_at(&self, url: &ApiUrl) -> bool {
+        match url {
+            ApiUrl::Unix(path) => {
+                let is_it =
+                    |address: &ApiAddress| matches!(address, ApiAddress::Unix(own) if own == path);
+                self.config.api.addresses.iter().any(is_it)
+            }
+            ApiUrl::Tcp(url) if self.config.api.addresses.is_empty() => self.is_at(url),
+            ApiUrl::Tcp(url) => self.api_listens().any(|address| is_address(address, url)),
+        }
+    }
+
+    fn api_listens(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.config.api.addresses.iter().filter_map(|address| match address {
+            ApiAddress::Tcp(address) => Some(address),
+            ApiAddress::Unix(_) => None,
+        })
+    }
+
     /// Returns true if a URL is an address of this server on this machine.
     pub(super) fn is_at(&self, url: &ServerUrl) -> bool {
-        let is_it = |address: &ListenAddress| {
-            address.port == url.port() && reachable(&address.host) == reachable(url.host())
-        };
-        self.config.listen.iter().any(is_it)
+        self.config.listen.iter().any(|address| is_address(address, url))
     }
 
     /// Returns key and secret of an application. Without a key, of the application in `anonymous`.
@@ -79,6 +119,11 @@ impl LocalServer {
         let secret = application.secrets.iter().find(|one| !one.is_expired(now))?;
         Some((application.key.clone(), secret.secret.expose().to_owned()))
     }
+}
+
+/// Returns true if a URL names this address.
+fn is_address(address: &ListenAddress, url: &ServerUrl) -> bool {
+    address.port == url.port() && reachable(&address.host) == reachable(url.host())
 }
 
 fn url(address: &ListenAddress) -> Result<ServerUrl, Failure> {

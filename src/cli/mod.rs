@@ -1,12 +1,15 @@
 //! The command line, with one file per command.
 
 mod admin;
+mod api_args;
 mod app;
 mod bench;
 mod check;
 mod config_args;
 mod connect_args;
+mod connections;
 mod embed;
+mod explain;
 mod failure;
 mod legacy_args;
 mod local_server;
@@ -71,6 +74,12 @@ enum Command {
     /// Print published messages, one line each.
     #[command(after_help = subscribe::EXAMPLES)]
     Subscribe(subscribe::SubscribeArguments),
+    /// List the connections that an application reaches.
+    #[command(after_help = connections::EXAMPLES)]
+    Connections(connections::ConnectionsArguments),
+    /// Show what a tag expression means, and why a client matches it.
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::ExplainArguments),
     /// Manage the applications that may use the server.
     #[command(subcommand, after_help = after!("Example: tagcast app add shop"))]
     App(app::AppCommand),
@@ -111,6 +120,8 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
         Command::LogLevel(arguments) => admin::log_level(&arguments),
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Subscribe(arguments) => subscribe::run(&arguments),
+        Command::Connections(arguments) => connections::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::App(command) => app::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Version => {

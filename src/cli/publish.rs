@@ -4,11 +4,14 @@ use std::io::Read;
 use std::process::ExitCode;
 
 use clap::Args;
+use hyper::Method;
+use serde_json::{Value, json};
 
 use super::connect_args;
 use super::connect_args::{ConnectArguments, ResolvedServer};
 use super::failure::Failure;
 use super::print_line;
+use crate::client::api::ApiRequest;
 use crate::client::{self, Destination, Publisher};
 use crate::types::Tag;
 
@@ -16,6 +19,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   tagcast publish --to-uuid \"$UUID\" 'half done'
   echo '{\"percent\":50}' | tagcast publish --ident dashboard --json
   tagcast publish --tag language=FR --tag town=Lyon 'bonjour'
+  tagcast publish --expr 'language=FR & !(room=1 | beta?)' 'bonjour'
   tagcast publish --all --key blog --secret-file blog.secret 'good morning'
   TAGCAST_SECRET=… tagcast publish --all --key blog --url wss://example.org/ hi
 
@@ -51,6 +55,9 @@ struct Recipient {
     /// Send to clients with this tag; repeat to require several tags
     #[arg(long, value_name = "NAME=VALUE", value_parser = connect_args::tag)]
     tag: Vec<Tag>,
+    /// Send to clients whose tags match this expression
+    #[arg(long, value_name = "EXPR")]
+    expr: Option<String>,
     /// Send to all clients
     #[arg(long)]
     all: bool,
@@ -73,6 +80,12 @@ fn publish(arguments: &PublishArguments) -> Result<Option<u64>, Failure> {
     check(&arguments.to)?;
     let tags = connect_args::tags(&arguments.to.tag).map_err(Failure::data)?;
     let message = message(arguments)?;
+    if let Some(expr) = &arguments.to.expr {
+        let body = json!({"to": {"expr": expr}, "message": message});
+        let mut api = arguments.server.connect_api()?;
+        let answer = api.send(&ApiRequest::new(Method::POST, "/publish").body(body))?;
+        return Ok(answer.get("matched").and_then(Value::as_u64));
+    }
     let ResolvedServer { url, access } = arguments.server.find()?;
     if !tags.is_empty() {
         return Ok(client::publish_to_tags(&url, &access, &tags, &message)?);
@@ -102,6 +115,7 @@ fn summary(recipient: &Recipient, reached: Option<u64>) -> String {
         // The signature after the UUID is not useful to a reader.
         (Some(uuid), _) => format!("the client {}", uuid.split('.').next().unwrap_or_default()),
         (None, Some(ident)) => format!("the client called {ident}"),
+        (None, None) if let Some(expr) = &recipient.expr => format!("all clients with {expr}"),
         (None, None) if recipient.tag.is_empty() => "all clients".to_owned(),
         (None, None) => {
             let tags = recipient.tag.iter().map(|tag| format!("{}={}", tag.name(), tag.value()));
@@ -128,7 +142,7 @@ fn to(recipient: &Recipient) -> Destination {
     }
 }
 
-fn message(arguments: &PublishArguments) -> Result<serde_json::Value, Failure> {
+fn message(arguments: &PublishArguments) -> Result<Value, Failure> {
     let text = match &arguments.message {
         Some(text) => text.clone(),
         None => {
@@ -143,6 +157,6 @@ fn message(arguments: &PublishArguments) -> Result<serde_json::Value, Failure> {
         serde_json::from_str(&text)
             .map_err(|error| Failure::data(format!("the message is not valid JSON: {error}")))
     } else {
-        Ok(serde_json::Value::String(text))
+        Ok(Value::String(text))
     }
 }

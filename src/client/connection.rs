@@ -165,7 +165,8 @@ impl ClientConnection {
     }
 }
 
-fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+/// Connects to the first address of the host that answers.
+pub(super) fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in (host, port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, PATIENCE) {

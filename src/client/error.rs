@@ -9,7 +9,6 @@ use tungstenite::protocol::CloseFrame;
 
 use super::connection::PATIENCE;
 use super::tls_failure::TlsFailure;
-use super::url::ServerUrl;
 
 /// Maximum characters of a response body that an error shows.
 const BODY_CHARACTERS_MAX: usize = 200;
@@ -29,6 +28,8 @@ pub enum ClientError {
     Refused(ClientErrorKind, String),
     /// The server closed the connection.
     Ended(ClientErrorKind, String),
+    /// The address of the HTTP API is invalid.
+    ApiUrl(String),
     /// No answer arrived in time.
     Silent(String),
     /// The message or its recipient is invalid.
@@ -54,6 +55,9 @@ impl fmt::Display for ClientError {
             Self::Url(why) => {
                 write!(f, "the URL cannot be used: {why}; use one like ws://127.0.0.1:8094/")
             }
+            Self::ApiUrl(why) => {
+                write!(f, "the address cannot be used: {why}; use one like http://127.0.0.1:8094")
+            }
             Self::Trust(why) => write!(f, "no certificate can be trusted: {why}"),
             Self::Tls(url, failure) => write!(f, "{url}: {failure}"),
             Self::Connection(url, error) => write!(f, "{url}: {error}"),
@@ -72,7 +76,7 @@ impl ClientError {
     #[must_use]
     pub fn kind(&self) -> ClientErrorKind {
         match self {
-            Self::Url(_) | Self::Trust(_) => ClientErrorKind::Configuration,
+            Self::Url(_) | Self::ApiUrl(_) | Self::Trust(_) => ClientErrorKind::Configuration,
             Self::Tls(_, failure) => failure.kind(),
             Self::Connection(..) | Self::Silent(_) => ClientErrorKind::Unavailable,
             Self::Refused(kind, _) | Self::Ended(kind, _) => *kind,
@@ -96,7 +100,7 @@ impl ClientError {
     }
 
     /// Converts an error of tungstenite.
-    pub(super) fn from_websocket(url: &ServerUrl, error: tungstenite::Error) -> Self {
+    pub(super) fn from_websocket(url: &impl fmt::Display, error: tungstenite::Error) -> Self {
         match error {
             tungstenite::Error::Io(error) if is_late(&error) => Self::Silent(url.to_string()),
             tungstenite::Error::Http(response) => {
@@ -107,7 +111,7 @@ impl ClientError {
     }
 
     /// Converts an I/O error of the socket.
-    pub(super) fn from_io(url: &ServerUrl, error: std::io::Error) -> Self {
+    pub(super) fn from_io(url: &impl fmt::Display, error: std::io::Error) -> Self {
         Self::from_websocket(url, error.into())
     }
 }

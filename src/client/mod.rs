@@ -1,5 +1,7 @@
 //! WebSocket client for the command line and for programs that embed this crate.
 
+pub(crate) mod api;
+mod api_url;
 mod connection;
 mod credentials;
 mod error;
@@ -11,6 +13,7 @@ pub(crate) mod tls;
 mod tls_failure;
 mod url;
 
+pub(crate) use self::api_url::ApiUrl;
 pub use self::credentials::{ApplicationKey, ClientCredentials};
 pub(crate) use error::printable;
 pub use error::{ClientError, ClientErrorKind};

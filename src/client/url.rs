@@ -82,6 +82,11 @@ impl ServerUrl {
         self.uri.port_u16().unwrap_or(default)
     }
 
+    /// Returns the path.
+    pub(super) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
     /// Returns the URL with these parameters appended to its query.
     pub(crate) fn with<'a>(
         &self,
@@ -141,7 +146,7 @@ fn is_port(text: &str) -> bool {
 }
 
 /// Percent-encodes all characters except the unreserved ones of RFC 3986 §2.3.
-fn encode(value: &str, into: &mut String) {
+pub(super) fn encode(value: &str, into: &mut String) {
     for byte in value.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

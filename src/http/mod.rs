@@ -13,6 +13,7 @@ mod origin;
 mod other_protocols;
 mod query;
 mod refusal;
+pub(crate) mod request_signature;
 mod response;
 mod scan;
 

@@ -23,6 +23,7 @@ mod admin;
 mod answers;
 mod api_addresses;
 mod api_ask;
+mod api_commands;
 mod api_connections;
 mod api_errors;
 mod api_explain;

@@ -62,6 +62,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "types",
             "telemetry",
             "json",
+            "http",
             "expression",
             "protocol",
             "auth",
