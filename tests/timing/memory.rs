@@ -50,10 +50,12 @@ fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
             client
         })
         .collect();
-    // Each client gets messages of its own, so that no memory is shared.
-    'filling: for round in 0..50 {
+    // Each client gets messages of its own, so that no memory is shared. They are smaller than what
+    // waits for a slow client, since the publisher's half message counts for the publisher, and the
+    // largest is closed first.
+    'filling: for round in 0..200 {
         for client in &slow {
-            let text = format!("{round}{}", "x".repeat(200_000));
+            let text = format!("{round}{}", "x".repeat(50_000));
             publish(&mut publisher, &feedback_to(&client.uuid, &text));
         }
         if server.counts().slow > 0 {
