@@ -3,6 +3,7 @@
 //! It has a link to the broker, as a worker does: its publications have a source, numbers, a window
 //! and acknowledgements. It has no clients. One thread runs tokio and shares nothing.
 
+mod accept;
 mod access;
 mod answers;
 mod body;
@@ -11,7 +12,6 @@ mod connection;
 mod cursor;
 mod endpoint;
 mod error;
-mod intake;
 mod json_object;
 mod nonces;
 mod parameters;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
+use super::accept::Acceptor;
 use super::config::ApiConfig;
-use super::intake::Intake;
 use super::publisher::BrokerLinkLost;
 use super::state::ApiState;
 use crate::config::Config;
@@ -30,7 +30,7 @@ pub(super) struct ApiProcess {
     control: Box<dyn Control<ApiCommand>>,
     commanded: AsyncWaiter,
     state: Rc<ApiState>,
-    intake: Intake,
+    acceptor: Acceptor,
     link: Option<AsyncWaiter>,
     stage: EndStage,
     /// The supervisor exited before it asked this process to exit.
@@ -85,9 +85,9 @@ impl ApiProcess {
         scrub_stack();
         let source = WorkerIncarnation { worker: WorkerId::API, generation };
         let state = Rc::new(ApiState::new(source, config));
-        let (intake, stage) = (Intake::default(), EndStage::Serving);
+        let (acceptor, stage) = (Acceptor::default(), EndStage::Serving);
         let (link, is_orphan) = (None, false);
-        Ok(Some(Self { control, commanded, state, intake, link, stage, is_orphan, first }))
+        Ok(Some(Self { control, commanded, state, acceptor, link, stage, is_orphan, first }))
     }
 
     /// Runs until the process must exit.
@@ -145,11 +145,11 @@ impl ApiProcess {
         match (message.command, message.attachment) {
             (ApiCommand::Handover, Attachment::Sockets(sockets)) => sockets
                 .into_iter()
-                .try_for_each(|socket| self.intake.take_handovers(&self.state, socket)),
+                .try_for_each(|socket| self.acceptor.take_handovers(&self.state, socket)),
             (ApiCommand::Listen { sockets: kinds }, Attachment::Sockets(sockets)) => sockets
                 .into_iter()
                 .zip(kinds)
-                .try_for_each(|(socket, kind)| self.intake.accept(&self.state, socket, kind)),
+                .try_for_each(|(socket, kind)| self.acceptor.accept(&self.state, socket, kind)),
             (ApiCommand::Link { broker }, Attachment::Link(transport)) => {
                 self.link = Some(self.state.publisher.connect(broker, transport)?);
                 Ok(())
@@ -212,7 +212,7 @@ impl ApiProcess {
 
     /// Stops accepting connections and refuses new requests.
     fn drain(&mut self) {
-        self.intake.stop_accepting();
+        self.acceptor.stop_accepting();
         self.state.drain();
     }
 

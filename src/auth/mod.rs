@@ -4,7 +4,7 @@ mod access;
 mod api_rights;
 mod application;
 mod application_secret;
-mod ground;
+mod auth_basis;
 pub mod php_session;
 mod schema;
 pub mod uuid;
@@ -14,5 +14,5 @@ pub use access::{AuthorizeOpen, Denied, Grant, GrantRef, Permissions, Permit, Ri
 pub use api_rights::{ApiPermission, ApiPermissions, ApiRights, AuthMethods};
 pub use application::{Application, Applications};
 pub use application_secret::{ApplicationSecret, OWN_SECRET};
-pub use ground::AuthBasis;
+pub use auth_basis::AuthBasis;
 pub use schema::{MessageCheck, MessageSchema};

@@ -37,8 +37,7 @@ fn caused(
     rules: &SessionRules,
     text: &str,
 ) -> Effects {
-    let grant =
-        Grant { tenant: Tenant::shared(), right: Right::Listen, ground: AuthBasis::NOTHING };
+    let grant = Grant { tenant: Tenant::shared(), right: Right::Listen, basis: AuthBasis::NOTHING };
     let session = Session::new(ClientUuid([9; 16]), grant, class, resource.protocol());
     let client = Client {
         tenant: Tenant::shared(),

@@ -31,7 +31,7 @@ pub struct Session {
     /// Right to publish without showing credentials.
     pub right: Right,
     /// Credentials that the client was admitted with.
-    pub ground: AuthBasis,
+    pub basis: AuthBasis,
     /// Web-type or php-type client.
     pub class: ClientClass,
     /// Protocol of the connection.
@@ -103,15 +103,15 @@ impl Session {
     /// Creates the session of an admitted client.
     #[must_use]
     pub fn new(uuid: ClientUuid, grant: Grant, class: ClientClass, protocol: Protocol) -> Self {
-        let Grant { tenant, right, ground } = grant;
+        let Grant { tenant, right, basis } = grant;
         let (has_noted_tags, chunks, words) = (false, None, None);
-        Self { uuid, tenant, right, ground, class, protocol, has_noted_tags, chunks, words }
+        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, chunks, words }
     }
 
     /// Returns the rights that the client was admitted with.
     #[must_use]
     pub fn grant(&self) -> GrantRef<'_> {
-        GrantRef { tenant: &self.tenant, right: self.right, ground: self.ground }
+        GrantRef { tenant: &self.tenant, right: self.right, basis: self.basis }
     }
 
     /// Returns the most bytes that a message could publish. The worker asks before it reads a

@@ -1,4 +1,4 @@
-//! Compares `docs/limits.md` with the code: the page has every number of `types/limits.rs`, and every default
+//! Compares `docs/limits.md` with the code: the page has every number of `types/limits/`, and every default
 //! of a key.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,9 @@ use tagcast::config::KEYS;
 
 /// Returns the constants of the source by name: bytes and counts unchanged, times in nanoseconds.
 fn constants() -> BTreeMap<String, u128> {
-    let source = std::fs::read_to_string("src/types/limits.rs").unwrap();
+    let source = ["mod", "api"]
+        .map(|file| std::fs::read_to_string(format!("src/types/limits/{file}.rs")).unwrap());
+    let source = source.concat();
     let declaration = Regex::new(r"pub const ([A-Z_0-9]+): \w+ =\s+([^;]+);").unwrap();
     let found = declaration.captures_iter(&source);
     found.map(|it| (it[1].to_owned(), value(&it[2]))).collect()

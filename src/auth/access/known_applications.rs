@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::secret_digest::SecretDigest;
 use super::{Grant, Right};
-use crate::auth::ground::{AuthBasis, ShownCredentials};
+use crate::auth::auth_basis::{AuthBasis, ShownCredentials};
 use crate::auth::{Application, Applications, MessageCheck};
 use crate::types::limits::SECRETS_MAX;
 use crate::types::{Credentials, Tenant};
@@ -117,8 +117,8 @@ pub(super) struct ProvenApplication<'k> {
 
 impl ProvenApplication<'_> {
     pub(super) fn grant(&self) -> Grant {
-        let ground = AuthBasis::of_secret(self.place, self.secret);
-        Grant { tenant: self.entry.tenant.clone(), right: Right::Publish, ground }
+        let basis = AuthBasis::of_secret(self.place, self.secret);
+        Grant { tenant: self.entry.tenant.clone(), right: Right::Publish, basis }
     }
 }
 
@@ -138,8 +138,8 @@ impl ApplicationRules {
         }
     }
 
-    fn open_with_key(&self, ground: AuthBasis) -> Option<Grant> {
-        let grant = || Grant { tenant: self.tenant.clone(), right: self.clients, ground };
+    fn open_with_key(&self, basis: AuthBasis) -> Option<Grant> {
+        let grant = || Grant { tenant: self.tenant.clone(), right: self.clients, basis };
         self.opens_with_key.then(grant)
     }
 }

@@ -7,7 +7,7 @@ mod secret_digest;
 pub use self::denied::Denied;
 use self::known_applications::{ApplicationRules, KnownKey};
 pub(crate) use self::secret_digest::SecretDigest;
-use super::ground::{AuthBasis, Edition, ShownCredentials};
+use super::auth_basis::{AuthBasis, Edition, ShownCredentials};
 use super::{Applications, MessageCheck};
 use crate::types::{Credentials, Tenant, word_choices};
 
@@ -47,7 +47,7 @@ pub struct Grant {
     /// Right to publish without showing credentials.
     pub right: Right,
     /// Credentials that the rights are based on.
-    pub ground: AuthBasis,
+    pub basis: AuthBasis,
 }
 
 /// Borrowed grant of a connection, from its session.
@@ -58,7 +58,7 @@ pub struct GrantRef<'g> {
     /// Right to publish without showing credentials.
     pub right: Right,
     /// Credentials that the rights are based on.
-    pub ground: AuthBasis,
+    pub basis: AuthBasis,
 }
 
 /// Permission to publish one message.
@@ -154,7 +154,7 @@ impl Permissions {
             // else.
             (None, AuthorizeOpen::All) => {
                 let (tenant, right) = (Tenant::shared(), Right::Listen);
-                Ok(Grant { tenant, right, ground: AuthBasis::NOTHING })
+                Ok(Grant { tenant, right, basis: AuthBasis::NOTHING })
             }
             (None, AuthorizeOpen::Application) => Err(Denied::Open),
         }
@@ -172,7 +172,7 @@ impl Permissions {
         grant: GrantRef<'_>,
         shown: Option<&Credentials<'_>>,
     ) -> Result<Permit<'_>, Denied> {
-        let GrantRef { tenant, right, ground } = grant;
+        let GrantRef { tenant, right, basis } = grant;
         match (&self.rules, shown) {
             (AccessRules::Applications(known), Some(credentials)) => {
                 let entry = known.proven(credentials).ok_or(Denied::Send)?.entry;
@@ -180,7 +180,7 @@ impl Permissions {
             }
             (AccessRules::Everything, _) => Ok(Permit { tenant: tenant.clone(), check: None }),
             (_, None) if right == Right::Publish => {
-                let holder = self.holder(ground);
+                let holder = self.holder(basis);
                 let check = holder.and_then(|(entry, _)| entry.check.as_deref());
                 Ok(Permit { tenant: tenant.clone(), check })
             }
@@ -194,8 +194,8 @@ impl Permissions {
     /// shown a secret, unless there are no applications. Otherwise a page with the right to publish
     /// could find out who is connected.
     #[must_use]
-    pub fn may_see_counts(&self, ground: AuthBasis) -> bool {
-        matches!(self.rules, AccessRules::Everything) || ground.is_proven()
+    pub fn may_see_counts(&self, basis: AuthBasis) -> bool {
+        matches!(self.rules, AccessRules::Everything) || basis.is_proven()
     }
 
     /// Returns all tenants without duplicates.
@@ -227,11 +227,11 @@ impl Permissions {
     /// # Errors
     ///
     /// Fails when the connection must be closed.
-    pub fn renew(&self, tenant: &Tenant, ground: AuthBasis) -> Result<Grant, Denied> {
-        let granted = match (&self.rules, self.holder(ground)) {
+    pub fn renew(&self, tenant: &Tenant, basis: AuthBasis) -> Result<Grant, Denied> {
+        let granted = match (&self.rules, self.holder(basis)) {
             (AccessRules::Everything, _) => Ok(Grant::everything()),
             (AccessRules::Applications(known), Some((entry, ShownCredentials::Secret))) => {
-                let secret = entry.secrets.get(ground.secret()).copied();
+                let secret = entry.secrets.get(basis.secret()).copied();
                 let kept = secret.and_then(|secret| known.proven_before(&entry.key, secret));
                 kept.ok_or(Denied::Open)
             }
@@ -248,11 +248,11 @@ impl Permissions {
     }
 
     /// Returns the application that admitted a connection and the credentials that were shown.
-    fn holder(&self, ground: AuthBasis) -> Option<(&ApplicationRules, ShownCredentials)> {
-        let is_former = ground.edition() != self.edition;
+    fn holder(&self, basis: AuthBasis) -> Option<(&ApplicationRules, ShownCredentials)> {
+        let is_former = basis.edition() != self.edition;
         match &(if is_former { self.former.as_deref()? } else { self }).rules {
-            AccessRules::Applications(known) if ground.shown() != ShownCredentials::Nothing => {
-                known.entries.get(ground.place()).map(|entry| (entry, ground.shown()))
+            AccessRules::Applications(known) if basis.shown() != ShownCredentials::Nothing => {
+                known.entries.get(basis.place()).map(|entry| (entry, basis.shown()))
             }
             _ => None,
         }
@@ -261,18 +261,18 @@ impl Permissions {
 
 impl Grant {
     fn in_edition(self, edition: Edition) -> Self {
-        Self { ground: self.ground.in_edition(edition), ..self }
+        Self { basis: self.basis.in_edition(edition), ..self }
     }
 
     /// Grant of a server without applications.
     fn everything() -> Self {
-        Self { tenant: Tenant::shared(), right: Right::Publish, ground: AuthBasis::NOTHING }
+        Self { tenant: Tenant::shared(), right: Right::Publish, basis: AuthBasis::NOTHING }
     }
 
     /// Borrows the grant for the decision about a message.
     #[must_use]
     pub fn by_ref(&self) -> GrantRef<'_> {
-        GrantRef { tenant: &self.tenant, right: self.right, ground: self.ground }
+        GrantRef { tenant: &self.tenant, right: self.right, basis: self.basis }
     }
 }
 

@@ -51,7 +51,7 @@ fn space(
     shown: Option<&Credentials<'_>>,
 ) -> Result<Tenant, Denied> {
     access
-        .send(GrantRef { tenant, right, ground: AuthBasis::NOTHING }, shown)
+        .send(GrantRef { tenant, right, basis: AuthBasis::NOTHING }, shown)
         .map(|permit| permit.tenant)
 }
 
@@ -123,7 +123,7 @@ fn renewed(
     let mut changed = applications(Some(2));
     change(&mut changed);
     let access = Permissions::new(Some(&changed), AuthorizeOpen::Application);
-    access.replacing(former).renew(&grant.tenant, grant.ground).map(|grant| grant.right)
+    access.replacing(former).renew(&grant.tenant, grant.basis).map(|grant| grant.right)
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn clients_admitted_under_open_access_count_as_anonymous() {
     let open_to_all = Permissions::everything();
     let grant = open_to_all.open(None).unwrap();
     let renew = |access: Permissions| {
-        access.replacing(Permissions::everything()).renew(&grant.tenant, grant.ground)
+        access.replacing(Permissions::everything()).renew(&grant.tenant, grant.basis)
     };
     assert!(renew(access(None, AuthorizeOpen::Application)).is_err());
     assert_eq!(renew(access(Some(0), AuthorizeOpen::Application)).unwrap().right, Right::Listen);
@@ -174,7 +174,7 @@ fn clients_admitted_under_open_access_count_as_anonymous() {
 
 /// The space in which a grant publishes, and whether a schema is asked.
 fn permitted(access: &Permissions, grant: &Grant) -> Option<(String, bool)> {
-    let publisher = GrantRef { tenant: &grant.tenant, right: grant.right, ground: grant.ground };
+    let publisher = GrantRef { tenant: &grant.tenant, right: grant.right, basis: grant.basis };
     let permit = access.send(publisher, None).ok()?;
     Some((permit.tenant.0.to_string(), permit.check.is_some()))
 }
@@ -192,14 +192,14 @@ fn a_grant_means_the_same_until_it_is_renewed_however_the_list_changes() {
     list.list.remove(0);
     let mut now = Permissions::new(Some(&list), AuthorizeOpen::Application).replacing(former);
     assert_eq!(permitted(&now, &grant), Some(("b".to_owned(), true)), "as before");
-    let renewed = now.renew(&grant.tenant, grant.ground).unwrap();
+    let renewed = now.renew(&grant.tenant, grant.basis).unwrap();
     assert_eq!(permitted(&now, &renewed), Some(("b".to_owned(), false)));
-    assert_eq!(now.renew(&grant.tenant, renewed.ground), Ok(renewed.clone()), "twice is once");
+    assert_eq!(now.renew(&grant.tenant, renewed.basis), Ok(renewed.clone()), "twice is once");
     now.forget_former();
     assert_eq!(permitted(&now, &renewed), Some(("b".to_owned(), false)));
     let later = access(Some(2), AuthorizeOpen::Application).replacing(now);
     assert_eq!(permitted(&later, &renewed), Some(("b".to_owned(), false)));
-    assert!(later.renew(&grant.tenant, renewed.ground).is_ok());
+    assert!(later.renew(&grant.tenant, renewed.basis).is_ok());
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_grant_ends_with_the_secret_that_was_shown_and_with_no_other() {
         // Another place of the application, and of the secret.
         list.list.remove(0);
         let now = Permissions::new(Some(&list), AuthorizeOpen::Application).replacing(former);
-        now.renew(&granted.tenant, granted.ground).map(|grant| grant.ground.is_proven())
+        now.renew(&granted.tenant, granted.basis).map(|grant| grant.basis.is_proven())
     };
     assert_eq!(renewed("second", &["third", "second"]), Ok(true));
     assert_eq!(renewed("third", &["third"]), Ok(true));

@@ -36,7 +36,7 @@ fn backed(events: &[WebhookEventName]) -> WebhookResource {
 
 fn with_client<T>(call: impl FnOnce(&mut ClientHandle<'_>) -> T) -> (T, Vec<Effect>) {
     let grant =
-        Grant { tenant: Tenant("mine".into()), right: Right::Listen, ground: AuthBasis::NOTHING };
+        Grant { tenant: Tenant("mine".into()), right: Right::Listen, basis: AuthBasis::NOTHING };
     let session = Session::new(ME, grant, ClientClass::Web, Protocol::Plain);
     let client = Client {
         tenant: Tenant("mine".into()),

@@ -6,7 +6,8 @@ use super::table::ConnectionTable;
 use super::{Connection, PendingInput, read, write};
 use crate::reactor::poller::Ready;
 use crate::types::limits::{
-    CROWD, CROWDED_READ_BYTES, HEAVY_SHARE, LIGHT_SHARE, READ_BYTES, TURN_PART, UNIT_WORK,
+    HEAVY_SHARE, LIGHT_SHARE, MANY_WAITING, READ_BYTES, READ_BYTES_MANY_WAITING, TURN_PART,
+    UNIT_WORK,
 };
 use crate::types::{Slot, TurnBudget};
 use crate::worker::clock::{Moment, TurnClock};
@@ -139,7 +140,7 @@ impl ServeQueue {
     /// Returns how many bytes to read from one socket. The number is smaller when many connections
     /// wait.
     pub(in crate::worker) fn read_bytes(&self) -> usize {
-        if self.waiting.len() < CROWD { READ_BYTES } else { CROWDED_READ_BYTES }
+        if self.waiting.len() < MANY_WAITING { READ_BYTES } else { READ_BYTES_MANY_WAITING }
     }
 }
 

@@ -125,10 +125,10 @@ fn review_connection(context: &mut Context, connection: &mut Connection) -> bool
     let needed =
         context.resources.get(connection.resource).map_or(Right::Listen, ResourceHooks::needs);
     let access = &context.settings.rules.access;
-    match access.renew(&session.tenant, session.ground) {
+    match access.renew(&session.tenant, session.basis) {
         Ok(grant) if grant.right.covers(needed) => {
-            (session.right, session.ground) = (grant.right, grant.ground);
-            if !access.may_see_counts(session.ground) {
+            (session.right, session.basis) = (grant.right, grant.basis);
+            if !access.may_see_counts(session.basis) {
                 session.words.iter_mut().for_each(|words| words.report = None);
             }
             return false;

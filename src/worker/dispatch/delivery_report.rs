@@ -41,7 +41,7 @@ pub(in crate::worker) fn granted<'a>(
         && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let has_reports = protocol.spec().has_reports;
     let is_framed = upgrade.wire == WireFormat::Rfc6455;
-    (is_token && has_reports && is_framed && access.may_see_counts(grant.ground)).then_some(token)
+    (is_token && has_reports && is_framed && access.may_see_counts(grant.basis)).then_some(token)
 }
 
 /// Adds the granting header to a 101 response.

@@ -98,7 +98,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     if let Some(check) = &settings.session_check {
         let by = required_check(settings, upgrade, class, choice.resource, peer.ip());
         check
-            .admit(upgrade, by, grant.ground)
+            .admit(upgrade, by, grant.basis)
             .map_err(|why| refuse(RefusalStatus::Unauthorized, why))?;
     }
     if upgrade.wire == WireFormat::Raw && !family.spec().is_spoken_raw {
@@ -316,11 +316,7 @@ fn keepalive(
 /// count, nor does a script, whose address must be in `allowedIP`.
 fn counted(grant: &Grant, reach: ClientClass, resource: ResourceId) -> AddressLimit {
     let is_script = reach == ClientClass::Php && resource.is_for_scripts();
-    if grant.ground.is_proven() || is_script {
-        AddressLimit::InAll
-    } else {
-        AddressLimit::ByAddress
-    }
+    if grant.basis.is_proven() || is_script { AddressLimit::InAll } else { AddressLimit::ByAddress }
 }
 
 fn closed(class: ClientClass, reason: CloseReason) -> Rejection {

@@ -66,7 +66,7 @@ fn may_choose_tags(
 /// Returns true if a client may choose its tags: the option is on, the path is bound to a resource,
 /// or the client has shown a secret and may therefore receive everything in its tenant.
 fn lets_choose_tags(settings: &WorkerSettings, path: &str, grant: &Grant) -> bool {
-    settings.has_open_tags || settings.paths.is_spoken_for(path) || grant.ground.is_proven()
+    settings.has_open_tags || settings.paths.is_spoken_for(path) || grant.basis.is_proven()
 }
 
 /// Adds the common tag of the resource to a client's tags.

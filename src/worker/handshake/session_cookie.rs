@@ -49,9 +49,9 @@ impl SessionCheck {
         &self,
         upgrade: &Upgrade<'_>,
         check: RequiredCheck,
-        ground: AuthBasis,
+        basis: AuthBasis,
     ) -> Result<(), &'static str> {
-        if check == RequiredCheck::Address || ground.is_proven() {
+        if check == RequiredCheck::Address || basis.is_proven() {
             return Ok(());
         }
         let id = self.session_id(upgrade.head.headers("Cookie"));

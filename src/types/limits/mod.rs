@@ -1,6 +1,10 @@
 //! All limits of the server, each with its unit, its reason and its relation to other limits.
 
+mod api;
+
 use std::time::Duration;
+
+pub use api::*;
 
 /// Tags per client and per query.
 pub const TAGS_MAX: usize = 128;
@@ -159,11 +163,11 @@ pub const WORK_AHEAD_MAX: u64 = 128 * 1024;
 /// Bytes of lead that are forgotten per millisecond while no connection waits. The maximum lead is
 /// forgotten after 0.1 s.
 pub const WORK_FORGOTTEN: u64 = 1310;
-/// Waiting connections from which on only [`CROWDED_READ_BYTES`] are read from each. Bytes that are
+/// Waiting connections from which on only [`READ_BYTES_MANY_WAITING`] are read from each. Bytes that are
 /// read but not processed yet take memory of the worker.
-pub const CROWD: usize = 64;
+pub const MANY_WAITING: usize = 64;
 /// Bytes per read from a socket while that many connections wait.
-pub const CROWDED_READ_BYTES: usize = 8 * 1024;
+pub const READ_BYTES_MANY_WAITING: usize = 8 * 1024;
 /// Bytes of work between two readings of the clock. One reading costs as much as about 50 bytes of
 /// work.
 pub const CLOCK_WORK: usize = 4096;
@@ -295,78 +299,6 @@ pub const ORPHAN_WAIT: Duration = Duration::from_secs(2);
 /// Workers that shut down wait this long if a fifth of the drain time is then left to close their
 /// clients.
 pub const HUNG_BROKER_REPLACED: Duration = Duration::from_secs(4);
-
-/// Bytes that a body of the API may have in addition to the largest message: for its address and
-/// the surrounding JSON.
-pub const API_BODY_SLACK_BYTES: usize = 64 * 1024;
-/// Default of the maximum time that a request of the API waits for the broker.
-pub const API_TIMEOUT: Duration = Duration::from_secs(5);
-/// Default idle time of an API connection between two requests. It is longer than the pools of
-/// usual HTTP clients keep a connection.
-pub const API_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Default of the maximum number of open API connections.
-pub const API_CONNECTIONS_MAX: usize = 1024;
-/// Maximum bytes that a worker hands over with a connection: the longest head and one read.
-pub const HANDOVER_BYTES_MAX: usize = 256 * 1024;
-/// Size of the queue of handed-over connections by the kernel's count. It holds some hundred
-/// requests.
-pub const HANDOVER_QUEUE_BYTES: usize = 1024 * 1024;
-/// Bytes in transit in one direction between a TLS connection and the API process.
-pub const API_PIPE_BYTES: usize = 64 * 1024;
-/// Maximum time for a whole body.
-pub const API_BODY_TIME: Duration = Duration::from_secs(30);
-/// Interval at which a body is checked. It must have grown since the last check.
-pub const API_BODY_PAUSE: Duration = Duration::from_secs(5);
-/// Minimum growth of a body in that interval.
-pub const API_BODY_BYTES_MIN: usize = 1024;
-/// Maximum time in which a client accepts no byte of an answer.
-pub const API_WRITE_STALL: Duration = Duration::from_secs(10);
-/// Maximum bytes of the bodies of all requests together.
-pub const API_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Maximum concurrent requests.
-pub const API_REQUESTS_MAX: usize = 256;
-/// Pages of lists of up to [`LIST_BYTES_MAX`] that are read or sent at the same time.
-pub const API_ANSWERS_MAX: usize = 32;
-/// Age of a signed request, by default: backends whose clocks differ by some minutes still work.
-pub const SIGNATURE_WINDOW: Duration = Duration::from_secs(300);
-/// Default of the maximum time of a signed request in the future.
-pub const SIGNATURE_CLOCK_SKEW: Duration = Duration::from_secs(60);
-/// Maximum of that setting. A nonce is kept for this time in addition to the window.
-pub const SIGNATURE_CLOCK_SKEW_MAX: Duration = Duration::from_secs(600);
-/// Maximum nonces that are kept: 2,700 signed requests per second for six minutes.
-pub const API_NONCES_MAX: usize = 1_000_000;
-/// Publications of one batch.
-pub const API_BATCH_MAX: usize = 100;
-/// Default of `timeout_ms` for `ack: written`: a client that reads takes a message in far less.
-pub const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest `timeout_ms` for `ack: written`: a socket that takes nothing for a third of it is closed.
-pub const WRITE_TIMEOUT_MAX: Duration = Duration::from_secs(30);
-/// Default of `timeout_ms` for questions.
-pub const ASK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest `timeout_ms` for questions: a person can be asked.
-pub const ASK_TIMEOUT_MAX: Duration = Duration::from_secs(60);
-/// The shortest `timeout_ms`.
-pub const TRACKING_TIMEOUT_MIN: Duration = Duration::from_millis(100);
-/// How long the API waits for reports of workers that are late. A worker that hangs is killed later than
-/// that, and what it has not reported counts as waiting.
-pub const WRITE_REPORT_GRACE: Duration = Duration::from_secs(1);
-/// Reports for `ack: written` that are open at the same time. Each turn of a worker looks at all of them.
-pub const WRITE_REPORTS_MAX: usize = 1000;
-/// Open questions to one client.
-pub const ASKS_PER_CLIENT_MAX: usize = 64;
-/// Open questions to all clients.
-pub const ASKS_MAX: usize = 10_000;
-/// Bytes that wait in the broker for the API process, above which an answer of a client is dropped.
-pub const ANSWERS_PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// What a client may still send after the last answer on its connection: it is read and dropped, so that
-/// the answer is not lost by a reset.
-pub const API_LINGER_BYTES_MAX: usize = 256 * 1024;
-/// Maximum time for that.
-pub const API_LINGER: Duration = Duration::from_secs(2);
-
-const _: () =
-    assert!(HANDOVER_QUEUE_BYTES >= 4 * HANDOVER_BYTES_MAX, "the queue holds the largest");
-const _: () = assert!(HANDOVER_BYTES_MAX >= EARLY_BYTES_MAX + HEAD_BYTES_MAX, "one read fits");
 
 const _: () = assert!(
     LIVENESS_INTERVAL.as_millis() * (LIVENESS_UNANSWERED_MAX as u128 + 1) <= 3000,

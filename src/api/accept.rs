@@ -28,7 +28,7 @@ use crate::types::limits::ACCEPT_PAUSE;
 
 /// The tasks that accept connections.
 #[derive(Debug, Default)]
-pub(super) struct Intake {
+pub(super) struct Acceptor {
     /// Tasks that accept on the API's own addresses.
     accepting: Vec<JoinHandle<()>>,
 }
@@ -47,7 +47,7 @@ struct NewConnection {
     encryption: Encryption,
 }
 
-impl Intake {
+impl Acceptor {
     /// Starts to receive the connections that workers hand over.
     ///
     /// # Errors
