@@ -71,6 +71,8 @@ pub mod protocol;
 #[doc(hidden)]
 pub mod reactor;
 #[doc(hidden)]
+pub mod replay;
+#[doc(hidden)]
 pub mod resource;
 #[doc(hidden)]
 pub mod server;

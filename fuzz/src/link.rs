@@ -107,6 +107,7 @@ impl Canonical for ToBroker {
             | Self::Sync { .. }
             | Self::Reserve { .. }
             | Self::Tracked { .. }
+            | Self::Remember(_)
             | Self::Leave { .. } => true,
         }
     }

@@ -94,6 +94,7 @@ impl Acceptor {
 }
 
 async fn take_handovers(state: Rc<ApiState>, mut receiver: HandoverReceiver, waiter: AsyncWaiter) {
+    state.publisher.informed().await;
     loop {
         match receiver.receive() {
             Ok(Some(handover)) => match received(handover) {
@@ -142,6 +143,7 @@ fn received(handover: Handover<OwnedFd, Vec<u8>>) -> io::Result<NewConnection> {
 }
 
 async fn accept_tcp(state: Rc<ApiState>, listener: TcpListener, encryption: Encryption) {
+    state.publisher.informed().await;
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
@@ -154,6 +156,7 @@ async fn accept_tcp(state: Rc<ApiState>, listener: TcpListener, encryption: Encr
 }
 
 async fn accept_unix(state: Rc<ApiState>, listener: UnixListener) {
+    state.publisher.informed().await;
     loop {
         match listener.accept().await {
             Ok((socket, _)) => {

@@ -1,6 +1,7 @@
 //! The settings of the API process, taken from the configuration.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(super) struct ApiConfig {
     pub(super) head_timeout: Duration,
     pub(super) connections_max: usize,
     pub(super) signatures: SignatureWindow,
+    /// The folder of the file with spent nonces.
+    pub(super) state_folder: PathBuf,
     /// Whether the addresses of the WebSockets serve the API too.
     pub(super) is_shared: bool,
     /// The hosts that an open server listens on. The host of a request must be one of them, or
@@ -85,6 +88,7 @@ impl ApiConfig {
                 past: config.api.signature_window.as_secs(),
                 future: config.api.signature_clock_skew.as_secs(),
             },
+            state_folder: config.state_folder.clone(),
             is_shared: config.api.addresses.is_empty(),
             hosts: hosts.collect(),
             tls,

@@ -19,6 +19,8 @@ mod percent;
 mod process;
 mod publisher;
 mod queries;
+mod replay_file;
+mod replays;
 mod request;
 mod response;
 mod route;

@@ -10,7 +10,8 @@ use tracing::{error, info};
 use super::accept::Acceptor;
 use super::config::ApiConfig;
 use super::publisher::BrokerLinkLost;
-use super::state::ApiState;
+use super::replay_file::ReplayFile;
+use super::state::{ApiState, unix_seconds};
 use crate::config::Config;
 use crate::link::control::{
     ApiCommand, Attachment, ChildEvent, CommonCommand, Control, ControlMessage, ControlPeer,
@@ -19,7 +20,9 @@ use crate::link::control::{
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::telemetry::{flush, set_level};
 use crate::types::limits::ORPHAN_WAIT;
-use crate::types::{Generation, ProcessCounts, WorkerId, WorkerIncarnation, scrub_stack};
+use crate::types::{
+    Generation, ProcessCounts, ReplayBasis, WorkerId, WorkerIncarnation, scrub_stack,
+};
 
 /// Interval at which an exiting process checks for pending requests.
 const END_PAUSE: Duration = Duration::from_millis(5);
@@ -30,13 +33,23 @@ pub(super) struct ApiProcess {
     control: Box<dyn Control<ApiCommand>>,
     commanded: AsyncWaiter,
     state: Rc<ApiState>,
+    replay_file: ReplayFile,
     acceptor: Acceptor,
     link: Option<AsyncWaiter>,
     stage: EndStage,
-    /// The supervisor exited before it asked this process to exit.
-    is_orphan: bool,
+    end: EndCause,
     /// Commands that arrived together with the configuration.
     first: Vec<ControlMessage<ApiCommand>>,
+}
+
+/// Why the process exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndCause {
+    Unknown,
+    /// The whole server ends in an orderly way.
+    Shutdown,
+    /// The supervisor exited before it asked this process to exit.
+    SupervisorLost,
 }
 
 /// The state of the exit.
@@ -84,10 +97,22 @@ impl ApiProcess {
         drop(json);
         scrub_stack();
         let source = WorkerIncarnation { worker: WorkerId::API, generation };
+        let (replay_file, records) = ReplayFile::open(&config.state_folder);
         let state = Rc::new(ApiState::new(source, config));
+        state.publisher.learn(&records);
         let (acceptor, stage) = (Acceptor::default(), EndStage::Serving);
-        let (link, is_orphan) = (None, false);
-        Ok(Some(Self { control, commanded, state, acceptor, link, stage, is_orphan, first }))
+        let link = None;
+        Ok(Some(Self {
+            control,
+            commanded,
+            state,
+            replay_file,
+            acceptor,
+            link,
+            stage,
+            end: EndCause::Unknown,
+            first,
+        }))
     }
 
     /// Runs until the process must exit.
@@ -98,9 +123,8 @@ impl ApiProcess {
     pub(super) async fn run(mut self) -> io::Result<ExitReason> {
         let first = std::mem::take(&mut self.first);
         self.apply_all(first)?;
-        self.report(ChildEvent::Ready);
-        info!(event = "api_ready", "API ready");
         loop {
+            self.begin_accepting();
             flush();
             let (link, state) = (self.link.as_ref(), &self.state);
             let woken = tokio::select! {
@@ -117,6 +141,7 @@ impl ApiProcess {
             }
             if let Some(exit) = self.finish_stage() {
                 self.state.log_last_wrong_credentials();
+                self.leave_records();
                 return Ok(exit);
             }
         }
@@ -131,7 +156,7 @@ impl ApiProcess {
         self.apply_all(commands)?;
         if peer == ControlPeer::Gone && !matches!(self.stage, EndStage::Leaving { .. }) {
             info!(event = "supervisor_lost", "supervisor lost");
-            self.is_orphan = true;
+            self.end = EndCause::SupervisorLost;
             self.leave(ORPHAN_WAIT);
         }
         Ok(())
@@ -155,6 +180,7 @@ impl ApiProcess {
                 Ok(())
             }
             (ApiCommand::Quiesce, _) => {
+                self.end = EndCause::Shutdown;
                 self.drain();
                 if self.stage == EndStage::Serving {
                     self.stage = EndStage::Quiescing;
@@ -229,6 +255,33 @@ impl ApiProcess {
         }
     }
 
+    /// Accepts requests once the records of earlier processes are known. Only if the broker does not know
+    /// them either, and no server has left them, requests from before this moment are refused.
+    fn begin_accepting(&mut self) {
+        let Some(told) = self.state.publisher.take_told() else { return };
+        if self.state.publisher.basis().is_some() {
+            return;
+        }
+        let left = self.replay_file.remove();
+        let (window, now) = (self.state.config().signatures, unix_seconds());
+        // A second is counted upwards: an earlier process may have served its first part.
+        let fresh = ReplayBasis { since: now + 1, window: window.past };
+        self.state.publisher.begin(told.or(left).unwrap_or(fresh), window, now);
+        self.report(ChildEvent::Ready);
+        info!(event = "api_ready", "API ready");
+    }
+
+    /// Leaves the records to the next server at an orderly end. Without the supervisor the next server may
+    /// already run, and would find a file that is out of date.
+    fn leave_records(&mut self) {
+        let mut commands = Vec::new();
+        let is_last = self.end == EndCause::Shutdown
+            && matches!(self.control.commands(&mut commands), Ok(peer) if peer != ControlPeer::Gone);
+        if is_last && self.state.publisher.basis().is_some() {
+            self.replay_file.write(&self.state.publisher.records());
+        }
+    }
+
     /// Reports that no request is pending, or returns the reason for the exit.
     fn finish_stage(&mut self) -> Option<ExitReason> {
         match self.stage {
@@ -242,8 +295,10 @@ impl ApiProcess {
                 if !is_done && Instant::now() < until {
                     return None;
                 }
-                let is_orphan = self.is_orphan;
-                Some(if is_orphan { ExitReason::SupervisorLost } else { ExitReason::Requested })
+                Some(match self.end {
+                    EndCause::SupervisorLost => ExitReason::SupervisorLost,
+                    EndCause::Unknown | EndCause::Shutdown => ExitReason::Requested,
+                })
             }
             _ => None,
         }

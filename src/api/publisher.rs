@@ -20,8 +20,8 @@ use crate::link::transport::Transport;
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::types::limits::READ_BYTES;
 use crate::types::{
-    Address, AskToken, ClientUuid, Generation, Number, PayloadForm, Slot, Tenant, TrackedOutcome,
-    TrackedSubject, Tracking, WorkerIncarnation,
+    Address, AskToken, ClientUuid, Generation, Number, PayloadForm, ReplayBasis, Slot, Tenant,
+    TrackedOutcome, TrackedSubject, Tracking, WorkerIncarnation,
 };
 
 /// The counts of the broker, after every link has accepted the publication (rule L5).
@@ -62,6 +62,8 @@ pub(super) struct ApiPublisher {
     pub(super) wake: Notify,
     /// Signals that the window has room again.
     room: Notify,
+    /// Signals that the records of earlier API processes are known.
+    pub(super) told: Notify,
     /// The broker at the other end of the last link.
     broker: Cell<Option<Generation>>,
 }
@@ -76,6 +78,10 @@ pub(super) struct PublisherState {
     /// Requests that wait for the answer to a question, by its number. The requests that are served at the
     /// same time bound them.
     pub(super) asking: HashMap<u32, oneshot::Sender<QueryResult>>,
+    /// Nonces were spent that are not on the link yet.
+    pub(super) has_unsent_nonces: bool,
+    /// What the broker said after its records, until the process has applied it.
+    pub(super) told_basis: Option<Option<ReplayBasis>>,
     scratch: Box<[u8]>,
 }
 
@@ -113,11 +119,13 @@ impl ApiPublisher {
             waiting: VecDeque::new(),
             tracked: TrackedRequests::default(),
             asking: HashMap::new(),
+            has_unsent_nonces: false,
+            told_basis: None,
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
         };
-        let state = RefCell::new(state);
-        let broker = Cell::new(None);
-        Self { source, state, wake: Notify::new(), room: Notify::new(), broker }
+        let (state, broker) = (RefCell::new(state), Cell::new(None));
+        let [wake, room, told] = [Notify::new(), Notify::new(), Notify::new()];
+        Self { source, state, wake, room, told, broker }
     }
 
     /// The broker that answers at present, or the last one.
@@ -307,7 +315,9 @@ impl ApiPublisher {
 
     /// Writes pending output to the broker.
     pub(super) fn write(&self) {
-        self.state.borrow_mut().client.write();
+        let mut state = self.state.borrow_mut();
+        state.has_unsent_nonces = false;
+        state.client.write();
     }
 }
 
@@ -361,6 +371,10 @@ impl PublisherState {
                     // Its request may have stopped waiting.
                     let _gone = asker.send(result);
                 }
+                None
+            }
+            BrokerEvent::Remembered { basis } => {
+                self.told_basis = Some(basis);
                 None
             }
             BrokerEvent::Joined { .. } | BrokerEvent::Reserved(_) | BrokerEvent::Refused { .. } => {

@@ -81,6 +81,7 @@ pub(super) async fn answer(
         is_body_read: &is_body_read,
     };
     let answered = served.answer(request).await;
+    state.publisher.send_nonces();
     let answer = answered.unwrap_or_else(|error| {
         state.refused.set(state.refused.get() + 1);
         if matches!(error.code(), ErrorCode::InvalidCredentials | ErrorCode::InvalidSignature) {
@@ -210,10 +211,10 @@ impl ServedRequest<'_> {
         application: &ApiApplication,
         signed: &SignedHeaders,
     ) -> Result<Nonce, ApiError> {
-        let nonces = self.state.nonces.borrow();
-        nonces.check_time(signed.timestamp, self.config.signatures, unix_seconds())?;
         let nonce = Nonce::new(&application.key, &signed.nonce);
-        nonces.check(nonce).map(|()| nonce)
+        let (publisher, window) = (&self.state.publisher, self.config.signatures);
+        publisher.check_nonce(nonce, signed.timestamp, window, unix_seconds())?;
+        Ok(nonce)
     }
 
     /// The nonce is spent once the signed digest matches the body, even if the request fails later.
@@ -222,8 +223,7 @@ impl ServedRequest<'_> {
             let message = "the body has another digest than X-Tagcast-Content-SHA256";
             return Err(ApiError::new(ErrorCode::BodyMismatch, message));
         }
-        let mut nonces = self.state.nonces.borrow_mut();
-        nonces.spend(nonce, self.config.signatures, unix_seconds())
+        self.state.publisher.spend_nonce(nonce, self.config.signatures, unix_seconds())
     }
 
     async fn read_body(&self, request: Request<Incoming>) -> Result<RequestBody, ApiError> {

@@ -12,7 +12,6 @@ use tracing::warn;
 use super::answers::AnswerMemory;
 use super::config::ApiConfig;
 use super::connection::registry::ConnectionRegistry;
-use super::nonces::Nonces;
 use super::publisher::ApiPublisher;
 use super::request::RequestIds;
 use crate::telemetry::LogThrottle;
@@ -40,7 +39,6 @@ pub(super) struct ApiState {
     is_draining: Cell<bool>,
     /// Signals that the drain has started.
     pub(super) drain_begun: Notify,
-    pub(super) nonces: RefCell<Nonces>,
     pub(super) pressure: Cell<Pressure>,
     pub(super) answered: Cell<u64>,
     pub(super) refused: Cell<u64>,
@@ -65,8 +63,6 @@ impl ApiState {
             request_ids: RequestIds::default(),
             is_draining: Cell::new(false),
             drain_begun: Notify::new(),
-            // A second is counted upwards: an earlier process may have served its first part.
-            nonces: RefCell::new(Nonces::new(unix_seconds() + 1)),
             pressure: Cell::new(Pressure::None),
             answered: Cell::new(0),
             refused: Cell::new(0),
@@ -84,8 +80,9 @@ impl ApiState {
     pub(super) fn configure(&self, config: ApiConfig) {
         let former = self.config.replace(Rc::new(config));
         self.config().access.keep_uses(&former.access);
-        let (former, signatures) = (former.signatures, self.config().signatures);
-        self.nonces.borrow_mut().lengthen(former, signatures, unix_seconds());
+        if former.signatures != self.config().signatures {
+            self.publisher.set_window(self.config().signatures, unix_seconds());
+        }
     }
 
     /// Returns true if requests are refused because the server is stopping.

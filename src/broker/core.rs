@@ -97,6 +97,11 @@ impl BrokerCore {
         self.router.limit_scan(values);
     }
 
+    /// Removes some of the records of requests whose time is over. `now` is in Unix seconds.
+    pub fn forget_expired(&mut self, now: u64) {
+        self.router.forget_expired(now);
+    }
+
     /// Adds the link to a worker.
     pub fn link(&mut self, source: WorkerIncarnation, transport: Box<dyn Transport>) {
         self.successors.insert(source.worker, (source, transport));
@@ -126,6 +131,7 @@ impl BrokerCore {
         self.links.has_unread()
             || self.router.is_behind()
             || self.router.has_departed()
+            || self.router.has_records()
             || !(self.lost.is_empty() && self.dead.is_empty())
     }
 

@@ -6,6 +6,7 @@ pub mod core;
 mod links;
 mod protocol_error;
 mod queries;
+mod replays;
 mod resolve_cache;
 pub mod router;
 mod tracking;
@@ -23,7 +24,7 @@ use crate::link::control::{
     Attachment, BrokerCommand, ChildEvent, CommonCommand, Control, ControlPeer, ExitReason,
 };
 use crate::reactor::poller::{Interest, Poller, Ready};
-use crate::telemetry::{flush, set_level};
+use crate::telemetry::{flush, set_level, unix_seconds};
 use crate::types::limits::{BROKER_REMOVALS, BROKER_TURN};
 use crate::types::{Generation, ProcessCounts, TurnBudget, WorkerId, WorkerIncarnation};
 
@@ -143,7 +144,10 @@ impl Broker {
                 self.report(ChildEvent::Counts { number, counts });
             }
             CommonCommand::LogLevel { level } => set_level(level),
-            CommonCommand::Heartbeat => self.report(ChildEvent::Heartbeat),
+            CommonCommand::Heartbeat => {
+                self.core.forget_expired(unix_seconds());
+                self.report(ChildEvent::Heartbeat);
+            }
         }
         Ok(())
     }

@@ -32,7 +32,8 @@ use crate::link::message::{CountedPublication, Deliver, FromBroker, Full, ToWork
 use crate::link::query::{BrokerQuery, QueryResult};
 use crate::link::transport::Transport;
 use crate::types::{
-    Client, Generation, Number, Slot, TrackedOutcome, TrackedSubject, Tracking, WorkerIncarnation,
+    Client, Generation, Number, ReplayBasis, Slot, TrackedOutcome, TrackedSubject, Tracking,
+    WorkerIncarnation,
 };
 
 /// The broker-facing part of a worker, without its connections.
@@ -93,6 +94,11 @@ pub enum BrokerEvent {
         number: Number,
         /// The report.
         outcome: TrackedOutcome,
+    },
+    /// The broker has told all records of requests that an earlier API process accepted (rule L11).
+    Remembered {
+        /// What is known about their completeness. `None` if the broker knows nothing.
+        basis: Option<ReplayBasis>,
     },
     /// The link has failed or was closed, and everything that arrived on it was processed (rule L6). The
     /// supervisor decides whether the broker is dead (rule L1).

@@ -1,4 +1,4 @@
-//! The messages between worker and broker (rules L1 to L10 of `docs/promises.md`).
+//! The messages between worker and broker (rules L1 to L11 of `docs/promises.md`).
 
 use std::net::IpAddr;
 
@@ -8,11 +8,12 @@ use super::query::{BrokerQuery, QueryResult};
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{
     Address, Claim, Client, Content, GrantNumber, JoinNumber, Number, PayloadForm, Publication,
-    Recipients, Sequence, Slot, SlotSet, Tags, Tenant, TrackedOutcome, Tracking, WorkerIncarnation,
+    Recipients, ReplayRecords, Sequence, Slot, SlotSet, Tags, Tenant, TrackedOutcome, Tracking,
+    WorkerIncarnation,
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 10;
+pub const VERSION: u16 = 11;
 
 /// Work for one tag, in bytes of a usual message.
 const ROW_WORK: usize = 64;
@@ -138,6 +139,8 @@ pub enum ToBroker {
         /// The report.
         outcome: TrackedOutcome,
     },
+    /// Records of requests that must not take effect twice. Only the API process sends them (rule L11).
+    Remember(ReplayRecords),
     /// A publication. The worker keeps it until it is acknowledged (rule L4).
     Publish {
         /// Number of the publication, counted by the worker.
@@ -171,6 +174,7 @@ impl ToBroker {
                 publication.content.payload.len() + rows * ROW_WORK
             }
             Self::Tracked { outcome: TrackedOutcome::Answer(json), .. } => json.len(),
+            Self::Remember(records) => records.len() * ROW_WORK,
             _ => 0,
         }
     }
@@ -269,6 +273,9 @@ pub enum ToWorker {
         /// Number of the request.
         number: u64,
     },
+    /// Records for a new API process of requests that must not take effect twice. It accepts requests after
+    /// the last of them, which is [`ReplayRecords::Basis`] (rule L11).
+    Remember(ReplayRecords),
     /// Every publication up to this number has been written to all its links (rule L5).
     Acknowledged {
         /// Number of the last acknowledged publication.

@@ -18,6 +18,7 @@ mod listing;
 mod origin;
 mod pressure;
 mod publication;
+mod replay;
 mod secret;
 mod slots;
 mod tag;
@@ -51,6 +52,7 @@ pub use listing::{
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, PayloadForm, Publication};
+pub use replay::{ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce};
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use slots::SlotSet;
 pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};

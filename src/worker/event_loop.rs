@@ -315,7 +315,7 @@ impl EventLoop {
                 delivery_report::report_reached(context, connections, asker, counted.clients);
             }
             // Reports are for publishers that ask for them, which is the API process.
-            BrokerEvent::Tracked { .. } => {}
+            BrokerEvent::Tracked { .. } | BrokerEvent::Remembered { .. } => {}
             BrokerEvent::Lost(lost) => self.report_link_lost(&lost),
         }
     }

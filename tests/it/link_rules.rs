@@ -69,7 +69,12 @@ impl Worker {
             Some(BrokerEvent::Refused { slot, .. }) => self.refused.push(slot),
             Some(BrokerEvent::Answer { result, .. }) => self.answers.push(result),
             Some(BrokerEvent::Reached { counted, .. }) => self.reached.push(counted.clients),
-            Some(BrokerEvent::Reserved(_) | BrokerEvent::Tracked { .. } | BrokerEvent::Lost(_))
+            Some(
+                BrokerEvent::Reserved(_)
+                | BrokerEvent::Tracked { .. }
+                | BrokerEvent::Remembered { .. }
+                | BrokerEvent::Lost(_),
+            )
             | None => {}
         }
     }

@@ -30,6 +30,7 @@ mod api_explain;
 mod api_http;
 mod api_openapi;
 mod api_publish;
+mod api_replays;
 mod api_secrets;
 mod api_signed;
 mod api_tags;

@@ -221,8 +221,10 @@ impl Worker {
                 self.reports.on_broker_lost();
                 reports.push(ChildEvent::LinkLost { peer: self.source, broker: lost.broker });
             }
-            BrokerEvent::Reserved(_) | BrokerEvent::Refused { .. } | BrokerEvent::Answer { .. } => {
-            }
+            BrokerEvent::Reserved(_)
+            | BrokerEvent::Refused { .. }
+            | BrokerEvent::Remembered { .. }
+            | BrokerEvent::Answer { .. } => {}
             BrokerEvent::Reached { counted, .. } => {
                 let outcome = self.reports.reached(counted.number, counted.clients);
                 self.note(outcome);

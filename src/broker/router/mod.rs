@@ -12,6 +12,7 @@ use self::publications::Turn;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 pub use super::protocol_error::ProtocolError;
 use super::queries;
+use super::replays::{ReplayKeeper, TurnProgress};
 use super::resolve_cache::{KnownRoute, ResolveCache};
 use super::tracking::{TrackedPublications, TrackedReport};
 use super::worker_state::{CountRequest, LinkState, WorkerState};
@@ -38,8 +39,12 @@ pub struct Router {
     resolve_cache: ResolveCache,
     /// Publications on whose deliveries workers report.
     tracked: TrackedPublications,
+    /// Requests that must not take effect twice (rule L11).
+    replays: ReplayKeeper,
     /// Resolved publications that are not acknowledged yet, by turn (rule L5).
     turns: VecDeque<Turn>,
+    /// Total number of turns with publications.
+    turns_ended: u64,
     last_join: u64,
     last_grant: u64,
     last_sequence: u64,
@@ -68,6 +73,7 @@ impl Router {
     pub fn linked(&mut self, source: WorkerIncarnation) {
         let former = self.workers.insert(source.worker, WorkerState::new(source));
         debug_assert!(former.is_none(), "a worker's link is made once for each broker");
+        self.replays.linked(source);
     }
 
     /// Removes a worker whose link was closed. Acknowledgements no longer wait for its link, and its
@@ -78,6 +84,7 @@ impl Router {
             return;
         }
         self.workers.remove(&source.worker);
+        self.replays.unlinked(source);
         for report in self.tracked.on_worker_lost(source) {
             self.report_tracked(report);
         }
@@ -166,7 +173,12 @@ impl Router {
                 member.link_state = LinkState::Announced;
                 self.last_sequence = self.last_sequence.max(sequence.0);
                 self.awaited.remove(&source);
+                self.replays.announced(source);
                 Ok(())
+            }
+            // Nothing that is resolved depends on their order.
+            (LinkState::Announcing | LinkState::Announced, ToBroker::Remember(records)) => {
+                self.replays.learn(source, &records)
             }
             (LinkState::Announced, message) if resolving && member.held.is_empty() => {
                 match self.waits_for_departed(source, &message) {
@@ -252,6 +264,7 @@ impl Router {
             | ToBroker::Announce { .. }
             | ToBroker::Holds { .. }
             | ToBroker::Seen { .. }
+            | ToBroker::Remember(_)
             | ToBroker::Announced { .. } => Err(ProtocolError::OutOfPlace("an announcement")),
         }
     }
@@ -305,6 +318,27 @@ impl Router {
             self.resolve_cache.forget();
         }
         self.send(source.worker, &ToWorker::Left { slot });
+    }
+
+    /// Removes some of the records of requests whose time is over.
+    pub fn forget_expired(&mut self, now: u64) {
+        self.replays.forget_expired(now);
+    }
+
+    /// Returns whether records for a new API process are left that its link has room for.
+    #[must_use]
+    pub fn has_records(&self) -> bool {
+        let api = self.workers.get(&WorkerId::API);
+        api.is_some_and(|api| self.replays.has_records_for(api.source, &api.out))
+    }
+
+    /// Tells a new API process which requests an earlier one accepted.
+    fn tell_records(&mut self) {
+        let written = self.turns_ended - self.turns.len() as u64;
+        let progress = TurnProgress { ended: self.turns_ended, written };
+        if let Some(api) = self.workers.get_mut(&WorkerId::API) {
+            self.replays.tell(api.source, &mut api.out, progress);
+        }
     }
 
     fn send(&mut self, worker: WorkerId, message: &ToWorker) {

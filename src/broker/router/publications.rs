@@ -137,6 +137,7 @@ impl Router {
         if !resolved.is_empty() {
             let marks = self.workers.values().map(|member| (member.source, member.out.appended()));
             self.turns.push_back(Turn { resolved, marks: marks.collect() });
+            self.turns_ended += 1;
         }
         self.acknowledge();
     }
@@ -144,6 +145,13 @@ impl Router {
     /// Acknowledges publications that all links have taken. The link of the source itself is not waited for,
     /// because the acknowledgement follows the deliveries in the same byte stream.
     pub fn acknowledge(&mut self) {
+        self.acknowledge_turns();
+        if self.replays.is_telling() {
+            self.tell_records();
+        }
+    }
+
+    fn acknowledge_turns(&mut self) {
         while let Some(turn) = self.turns.front_mut() {
             let members = &self.workers;
             turn.marks.retain(|(source, mark)| {

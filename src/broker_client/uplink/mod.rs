@@ -20,8 +20,10 @@ use super::sync::Syncs;
 use crate::link::codec::{WireMessage, encode_publish};
 pub use crate::link::message::NewPublication;
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
+use crate::replay::ReplayMemory;
 use crate::types::{
-    Claim, Client, Content, Number, Sequence, Slot, Tags, Tracking, WorkerIncarnation,
+    Claim, Client, Content, Number, ReplayRecords, Sequence, Slot, Tags, Tracking,
+    WorkerIncarnation,
 };
 
 /// The state of a worker's link that outlives a single broker.
@@ -37,6 +39,8 @@ pub struct Uplink {
     syncs: Syncs,
     report_requests: ReportRequests,
     answers: AnswersInFlight,
+    /// Requests that must not take effect twice. Only the API process has any (rule L11).
+    pub replays: ReplayMemory,
     last_sequence: Sequence,
     out: Vec<u8>,
 }
@@ -63,6 +67,7 @@ impl Uplink {
             syncs: Syncs::default(),
             report_requests: ReportRequests::default(),
             answers: AnswersInFlight::default(),
+            replays: ReplayMemory::default(),
             last_sequence: Sequence(0),
             out: Vec::new(),
         }
@@ -267,6 +272,9 @@ impl Uplink {
         for (source, numbers) in self.deduplicator.singles() {
             ToBroker::Seen { source, numbers }.encode(out);
         }
+        for records in self.replays.records() {
+            ToBroker::Remember(records).encode(out);
+        }
         ToBroker::Announced { sequence: self.last_sequence }.encode(out);
         self.window.repeat(out);
         for (slot, client) in self.joins.reserving() {
@@ -323,6 +331,13 @@ impl Uplink {
             ToWorker::Synced { number } => {
                 self.syncs.answer(number);
                 self.answers.confirm(number);
+                None
+            }
+            ToWorker::Remember(ReplayRecords::Basis(basis)) => {
+                Some(BrokerEvent::Remembered { basis })
+            }
+            ToWorker::Remember(records) => {
+                self.replays.learn(&records);
                 None
             }
             ToWorker::Tracked { number, outcome } => Some(BrokerEvent::Tracked { number, outcome }),

@@ -4,7 +4,7 @@ use super::Uplink;
 use crate::link::codec::WireMessage;
 use crate::link::message::ToBroker;
 use crate::link::query::QueryKind;
-use crate::types::{Number, Slot, Tenant, TrackedOutcome, WorkerIncarnation};
+use crate::types::{Number, ReplayRecords, Slot, Tenant, TrackedOutcome, WorkerIncarnation};
 
 impl Uplink {
     /// Reports on a tracked publication, if there is a broker.
@@ -51,6 +51,15 @@ impl Uplink {
     /// Drops a question of this process whose answer is no longer awaited.
     pub fn drop_query(&mut self, number: u32) {
         self.queries.take(Slot::NONE, number);
+    }
+
+    /// Adds records of requests that must not take effect twice, here and at the broker. What is sent to the
+    /// broker after this arrives after them (rule L11).
+    pub fn remember(&mut self, records: ReplayRecords) {
+        self.replays.learn(&records);
+        if self.is_linked {
+            ToBroker::Remember(records).encode(&mut self.out);
+        }
     }
 
     fn ask(&mut self, slot: Slot, tenant: Tenant, kind: QueryKind) -> Option<u32> {

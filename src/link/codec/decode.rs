@@ -89,6 +89,15 @@ impl<'b> FieldReader<'b> {
         (0..count).map(|_| self.u64().map(Number)).collect()
     }
 
+    /// Reads the number of records of this size that are the rest of the message.
+    pub(super) fn count_of(&mut self, bytes: usize) -> Result<usize, Malformed> {
+        let count = self.u32()? as usize;
+        match count.checked_mul(bytes) {
+            Some(total) if total == self.rest.len() => Ok(count),
+            _ => Err(Malformed::Invalid("count of records")),
+        }
+    }
+
     pub(super) fn tags(&mut self) -> Result<Tags, Malformed> {
         let count = self.u32()? as usize;
         if count == 0 {

@@ -8,6 +8,7 @@ mod decoder;
 mod encode;
 mod expression;
 mod query;
+mod replay;
 mod to_broker;
 mod to_worker;
 mod tracking;

@@ -8,6 +8,7 @@ use super::encode::{
     with_length,
 };
 use super::query::{put_query, read_query};
+use super::replay::{REMEMBER, put_records, read_records};
 use super::tracking::put_outcome;
 use super::{Malformed, PUBLISH, WireMessage};
 use crate::link::message::ToBroker;
@@ -77,6 +78,7 @@ impl WireMessage for ToBroker {
                 put_ip(out, *ip);
             }
             Self::Sync { number } => put_number(out, 12, *number),
+            Self::Remember(records) => put_records(out, records),
             Self::Ask { slot, query } => {
                 out.put_u8(9);
                 out.put_u32_le(slot.0);
@@ -120,6 +122,7 @@ impl WireMessage for ToBroker {
                 number: Number(body.u64()?),
                 outcome: body.outcome()?,
             },
+            REMEMBER => Self::Remember(read_records(&mut body)?),
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;

@@ -5,6 +5,7 @@ use bytes::BufMut;
 use super::decode::FieldReader;
 use super::encode::{put_counted, put_deliver, put_grant, put_slots, with_length};
 use super::query::{put_result, read_result};
+use super::replay::{REMEMBER, put_records, read_records};
 use super::tracking::{put_outcome, put_tracking};
 use super::{DELIVER, Malformed, WireMessage, owned};
 use crate::link::message::{CountedPublication, Full, SetName, ToWorker};
@@ -62,6 +63,7 @@ impl WireMessage for ToWorker {
                 out.put_u8(20);
                 out.put_u32_le(slot.0);
             }
+            Self::Remember(records) => put_records(out, records),
             Self::Synced { number } => {
                 out.put_u8(10);
                 out.put_u64_le(*number);
@@ -106,6 +108,7 @@ impl WireMessage for ToWorker {
             }),
             30 => Self::Track(body.tracking()?.ok_or(Malformed::Invalid("subject"))?),
             31 => Self::Tracked { number: Number(body.u64()?), outcome: body.outcome()? },
+            REMEMBER => Self::Remember(read_records(&mut body)?),
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;

@@ -1,0 +1,104 @@
+//! Requests that must not take effect twice: what this process knows of them, and how it learns it (rule L11).
+
+use super::error::ApiError;
+use super::nonces::{Nonce, Nonces, SignatureWindow, with_window};
+use super::publisher::ApiPublisher;
+use crate::types::{ReplayBasis, ReplayRecords};
+
+impl ApiPublisher {
+    /// Adds records that an earlier server has left.
+    pub(super) fn learn(&self, records: &[ReplayRecords]) {
+        let replays = &mut self.state.borrow_mut().client.uplink.replays;
+        records.iter().for_each(|records| replays.learn(records));
+    }
+
+    /// Waits until the records of earlier processes are known. Before that, no request may be accepted.
+    pub(super) async fn informed(&self) {
+        loop {
+            let changed = self.told.notified();
+            if self.basis().is_some() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Takes the answer of the first broker that has told its records. `None` if there is none yet.
+    pub(super) fn take_told(&self) -> Option<Option<ReplayBasis>> {
+        self.state.borrow_mut().told_basis.take()
+    }
+
+    /// What is known about the completeness of the records; `None` before they are known.
+    pub(super) fn basis(&self) -> Option<ReplayBasis> {
+        self.state.borrow().client.uplink.replays.basis()
+    }
+
+    /// The records are complete from here on. The broker gets this too.
+    pub(super) fn begin(&self, basis: ReplayBasis, window: SignatureWindow, now: u64) {
+        let basis = with_window(basis, window, now);
+        let mut state = self.state.borrow_mut();
+        state.client.uplink.remember(ReplayRecords::Basis(Some(basis)));
+        drop(state);
+        self.wake.notify_one();
+        self.told.notify_waiters();
+    }
+
+    /// Applies another window.
+    pub(super) fn set_window(&self, window: SignatureWindow, now: u64) {
+        if let Some(basis) = self.basis() {
+            self.begin(basis, window, now);
+        }
+    }
+
+    /// Returns all records, for the next server.
+    pub(super) fn records(&self) -> Vec<ReplayRecords> {
+        self.state.borrow().client.uplink.replays.records().collect()
+    }
+
+    /// Checks the time of a signed request, and whether its nonce was spent.
+    ///
+    /// # Errors
+    ///
+    /// 401 if the request cannot be accepted.
+    pub(super) fn check_nonce(
+        &self,
+        nonce: Nonce,
+        timestamp: u64,
+        window: SignatureWindow,
+        now: u64,
+    ) -> Result<(), ApiError> {
+        let state = self.state.borrow();
+        let nonces = Nonces(&state.client.uplink.replays);
+        nonces.check_time(timestamp, window, now)?;
+        nonces.check(nonce)
+    }
+
+    /// Spends a nonce. The broker knows it before everything that the request becomes.
+    ///
+    /// # Errors
+    ///
+    /// 401 if it is spent; 429 if no more can be kept.
+    pub(super) fn spend_nonce(
+        &self,
+        nonce: Nonce,
+        window: SignatureWindow,
+        now: u64,
+    ) -> Result<(), ApiError> {
+        let mut state = self.state.borrow_mut();
+        let uplink = &mut state.client.uplink;
+        uplink.replays.forget_expired(now, usize::MAX);
+        let spent = Nonces(&uplink.replays).record(nonce, window, now)?;
+        uplink.remember(ReplayRecords::Nonces(vec![spent]));
+        state.has_unsent_nonces = true;
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Puts spent nonces on the link, if they are not there. Called before a request is answered: a request
+    /// that became nothing is refused too when it comes again, even if this process dies with the answer.
+    pub(super) fn send_nonces(&self) {
+        if self.state.borrow().has_unsent_nonces {
+            self.write();
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The memory of requests that must not take effect twice (rule L11).
+//!
+//! The broker and the API process hold the same records. Each tells them to the successor of the other one.
+
+mod expiring_log;
+
+use self::expiring_log::{ExpiringEntry, ExpiringLog};
+use crate::types::limits::{API_NONCES_MAX, REPLAY_PIECE_RECORDS};
+use crate::types::{ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce};
+
+/// Records of spent nonces.
+#[derive(Debug, Default)]
+pub struct ReplayMemory {
+    nonces: ExpiringLog<()>,
+    basis: Option<ReplayBasis>,
+}
+
+/// A position in a memory. It stays valid while records are added and removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplayMark {
+    nonces: u64,
+}
+
+impl ReplayMemory {
+    /// What is known about the completeness of the memory.
+    #[must_use]
+    pub fn basis(&self) -> Option<ReplayBasis> {
+        self.basis
+    }
+
+    /// Returns whether a nonce was spent.
+    #[must_use]
+    pub fn has_nonce(&self, nonce: ReplayDigest) -> bool {
+        self.nonces.get(nonce).is_some()
+    }
+
+    /// The number of nonces.
+    #[must_use]
+    pub fn nonces(&self) -> usize {
+        self.nonces.len()
+    }
+
+    /// The second after which the oldest nonce is forgotten.
+    #[must_use]
+    pub fn oldest_nonce_until(&self) -> Option<u64> {
+        self.nonces.oldest_until()
+    }
+
+    /// Adds records. If there are too many, the oldest are forgotten: the process that accepts requests
+    /// accepts no more than fit.
+    pub fn learn(&mut self, records: &ReplayRecords) {
+        match records {
+            ReplayRecords::Nonces(spent) => {
+                for SpentNonce { nonce, until } in spent {
+                    self.nonces.insert(*nonce, *until, ());
+                }
+                self.nonces.evict_beyond(API_NONCES_MAX);
+            }
+            ReplayRecords::Basis(basis) => self.basis = *basis,
+        }
+    }
+
+    /// Removes records whose time is over, at most this many of each kind.
+    pub fn forget_expired(&mut self, now: u64, most: usize) {
+        self.nonces.forget_expired(now, most);
+    }
+
+    /// The position after the last record.
+    #[must_use]
+    pub fn end(&self) -> ReplayMark {
+        ReplayMark { nonces: self.nonces.end() }
+    }
+
+    /// Returns the records after a position, as many as fit in one message, and moves the position past them.
+    /// `None` at the end.
+    pub fn next_records(&self, from: &mut ReplayMark, end: ReplayMark) -> Option<ReplayRecords> {
+        let mut next = end.nonces;
+        let mut nonces = Vec::new();
+        for (at, nonce, entry) in self.nonces.range(from.nonces, end.nonces) {
+            if nonces.len() == REPLAY_PIECE_RECORDS {
+                next = at;
+                break;
+            }
+            let ExpiringEntry { until, value: () } = *entry;
+            nonces.push(SpentNonce { nonce, until });
+        }
+        from.nonces = next;
+        (!nonces.is_empty()).then_some(ReplayRecords::Nonces(nonces))
+    }
+
+    /// Returns all records in pieces, with the basis at their end if there is one.
+    pub fn records(&self) -> impl Iterator<Item = ReplayRecords> {
+        let (mut from, end) = (ReplayMark::default(), self.end());
+        let pieces = std::iter::from_fn(move || self.next_records(&mut from, end));
+        pieces.chain(self.basis.map(|basis| ReplayRecords::Basis(Some(basis))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nonce(number: u32) -> ReplayDigest {
+        let mut digest = [0; 16];
+        digest[..4].copy_from_slice(&number.to_le_bytes());
+        ReplayDigest(digest)
+    }
+
+    fn spent(numbers: std::ops::Range<u32>, until: u64) -> ReplayRecords {
+        ReplayRecords::Nonces(numbers.map(|it| SpentNonce { nonce: nonce(it), until }).collect())
+    }
+
+    #[test]
+    fn another_memory_learns_all_records_in_pieces_and_in_order() {
+        let mut memory = ReplayMemory::default();
+        let many = u32::try_from(2 * REPLAY_PIECE_RECORDS).unwrap() + 1;
+        memory.learn(&spent(0..many, 100));
+        memory.learn(&ReplayRecords::Basis(Some(ReplayBasis { since: 7, window: 300 })));
+        let pieces: Vec<_> = memory.records().collect();
+        assert_eq!(pieces.len(), 4);
+        let mut other = ReplayMemory::default();
+        pieces.iter().for_each(|records| other.learn(records));
+        assert_eq!((other.nonces(), other.basis()), (many as usize, memory.basis()));
+        assert!(other.records().eq(pieces));
+    }
+
+    #[test]
+    fn a_position_stays_valid_while_records_come_and_go() {
+        let mut memory = ReplayMemory::default();
+        memory.learn(&spent(0..5, 100));
+        memory.learn(&spent(5..8, 200));
+        let (mut from, end) = (ReplayMark::default(), memory.end());
+        memory.learn(&spent(8..20, 300));
+        memory.forget_expired(150, usize::MAX);
+        assert_eq!(memory.next_records(&mut from, end), Some(spent(5..8, 200)));
+        assert_eq!(memory.next_records(&mut from, end), None);
+    }
+
+    #[test]
+    fn a_nonce_that_is_spent_again_after_its_time_is_kept_for_its_new_time() {
+        let mut memory = ReplayMemory::default();
+        memory.learn(&spent(0..1, 200));
+        memory.learn(&spent(1..2, 100));
+        memory.learn(&spent(1..2, 400));
+        memory.forget_expired(300, usize::MAX);
+        assert!(!memory.has_nonce(nonce(0)) && memory.has_nonce(nonce(1)));
+        memory.forget_expired(401, usize::MAX);
+        assert_eq!((memory.nonces(), memory.oldest_nonce_until()), (0, None));
+    }
+
+    #[test]
+    fn records_expire_some_at_a_time() {
+        let mut memory = ReplayMemory::default();
+        memory.learn(&spent(0..10, 100));
+        memory.forget_expired(101, 3);
+        assert_eq!((memory.nonces(), memory.has_nonce(nonce(3))), (7, true));
+        memory.forget_expired(100, 3);
+        assert_eq!(memory.nonces(), 7);
+    }
+}
