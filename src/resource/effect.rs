@@ -70,6 +70,21 @@ pub enum Effect {
     Close(CloseReason),
 }
 
+impl Effect {
+    /// Returns the bytes that the call has made for this action.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match self {
+            Self::ReplyText(Payload::Made(bytes))
+            | Self::ReplyBinary(Payload::Made(bytes))
+            | Self::Publish { payload: Payload::Made(bytes), .. } => bytes.len(),
+            Self::Reply(text) | Self::Fyi(text) => text.len(),
+            Self::Post(request) => request.body.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Location of an effect's bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Payload {

@@ -7,7 +7,7 @@ use crate::auth::Right;
 use crate::http::Refusal;
 use crate::protocol::Protocol;
 use crate::session::Message;
-use crate::types::{Client, CloseReason, Tag, Tenant};
+use crate::types::{Client, ClientUuid, CloseReason, Tag, Tenant};
 
 /// All hooks that a worker calls in a resource. The built-in resources implement this trait. A resource
 /// of an embedding program implements [`Resource`](super::Resource) and is called through
@@ -76,6 +76,20 @@ pub trait ResourceHooks {
 
     /// Called for a complete message of the client.
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>);
+
+    /// Returns a copy of the resource that handles one large message of this client on another thread.
+    /// `None`: its messages are always handled in the event loop, because they change its state.
+    fn detached(&self, client: ClientUuid) -> Option<Box<dyn ResourceHooks + Send>> {
+        let _ = client;
+        None
+    }
+
+    /// Called for a message that a [detached](Self::detached) copy has handled, before the actions that
+    /// the copy has requested. Returns false if those must be dropped.
+    fn on_detached(&mut self, client: &mut ClientHandle<'_>) -> bool {
+        let _ = client;
+        true
+    }
 
     /// Called with the answer to [`ClientHandle::query_presence`].
     fn on_presence(&mut self, client: &mut ClientHandle<'_>, presence: &Presence) {

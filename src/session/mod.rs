@@ -108,6 +108,15 @@ impl Session {
         Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, chunks, words }
     }
 
+    /// Returns a copy that handles one complete message on another thread. It has no incomplete message
+    /// in chunks.
+    #[must_use]
+    pub fn for_one_message(&self) -> Self {
+        let Self { uuid, right, basis, class, protocol, has_noted_tags, .. } = *self;
+        let (tenant, words, chunks) = (self.tenant.clone(), self.words.clone(), None);
+        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, chunks, words }
+    }
+
     /// Returns the rights that the client was admitted with.
     #[must_use]
     pub fn grant(&self) -> GrantRef<'_> {
@@ -118,9 +127,8 @@ impl Session {
     /// message, because it accepts no publication that does not fit in its send window (rule L4).
     #[must_use]
     pub fn weight(&self, message: Message<'_>) -> usize {
-        let end = self.protocol.spec().chunk_marks.map(|marks| marks.end);
-        match (&self.chunks, message) {
-            (Some(chunks), Message::Text(text)) if Some(text) == end => chunks.bytes(),
+        match &self.chunks {
+            Some(chunks) if self.ends_chunks(message) => chunks.bytes(),
             _ => message.bytes().len(),
         }
     }
@@ -133,6 +141,27 @@ impl Session {
             |words: &AckExtras| words.fyi.len() + words.uuid.as_ref().map_or(0, String::len);
         self.chunks.as_ref().map_or(0, |chunks| chunks.bytes())
             + self.words.as_deref().map_or(0, words)
+    }
+
+    /// Returns true if a message is a part of a message in chunks, or ends it.
+    #[must_use]
+    pub fn is_chunk(&self, message: Message<'_>) -> bool {
+        self.chunks.is_some() && matches!(message, Message::Text(_))
+    }
+
+    /// Returns true if a message ends a message in chunks.
+    #[must_use]
+    pub fn ends_chunks(&self, message: Message<'_>) -> bool {
+        let marks = self.protocol.spec().chunk_marks.as_ref();
+        self.chunks.is_some() && marks.is_some_and(|marks| message == Message::Text(marks.end))
+    }
+
+    /// Takes the message in chunks that this message ends.
+    pub fn take_chunks(&mut self, message: Message<'_>) -> Option<String> {
+        if !self.ends_chunks(message) {
+            return None;
+        }
+        self.chunks.take().map(|chunks| chunks.whole())
     }
 
     /// Decides what to do with a message.

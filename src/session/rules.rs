@@ -5,7 +5,7 @@ use crate::auth::uuid::Signer;
 use crate::protocol::ProtocolOptions;
 
 /// Rules that all sessions of a worker share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SessionRules {
     /// Verifies the UUIDs that publishers send.
     pub signer: Signer,

@@ -26,6 +26,10 @@ impl Assembly {
         &self.bytes
     }
 
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Returns the capacity in bytes.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {

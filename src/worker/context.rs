@@ -17,6 +17,7 @@ use super::dispatch::resource_registry::ResourceRegistry;
 use super::dispatch::without_client::ResourceQueries;
 use super::handshake::count::HandshakeCount;
 use super::handshake::refusals::RefusalLog;
+use super::offload::Offload;
 use super::questions::OpenQuestions;
 use super::rng::Rng;
 use super::settings::WorkerSettings;
@@ -53,6 +54,7 @@ pub(super) struct Context {
     pub(super) resource_queries: ResourceQueries,
     pub(super) webhooks: WebhookQueue,
     pub(super) questions: OpenQuestions,
+    pub(super) offload: Offload,
     /// Takes the connections that the API process serves; none where it is off.
     pub(super) handover: Option<OwnedFd>,
 }

@@ -29,6 +29,7 @@ use super::handshake;
 use super::handshake::authorize;
 use super::handshake::count::HandshakeCount;
 use super::handshake::refusals::RefusalLog;
+use super::offload::{self, Offload};
 use super::push_socket::PushSocketReader;
 use super::questions::{self, OpenQuestions};
 use super::rng::Rng;
@@ -83,6 +84,7 @@ impl EventLoop {
             stage: Stage::Serving,
             review: None,
             tls_handshakes: tls_handshakes::TlsHandshakes::new(&poller)?,
+            offload: Offload::new(&poller)?,
             poller,
             sockets: SocketTable::default(),
             timers: Timers::default(),
@@ -156,9 +158,14 @@ impl EventLoop {
         }
         webhook::apply_answers(context, connections);
         paused::resume_paused(context, connections);
+        if has(ready, Token::Offload) {
+            context.offload.collect_replies();
+        }
+        offload::apply_replies(context, connections);
         if !context.memory.is_looking_for_holders() {
             serve::serve_heavy(context, connections);
         }
+        offload::send_waiting(context, connections);
         if is_push_reader(&self.ticks, context) {
             self.push_socket.resume(context);
         }
@@ -219,7 +226,8 @@ impl EventLoop {
     fn wait_time(&self) -> Option<Duration> {
         let Self { context, backlog, .. } = self;
         let delivers = context.broker.is_busy() && !backlog.is_waiting();
-        if context.clock.has_more() || context.serving.has_waiting() || delivers {
+        let has_replies = context.offload.has_replies();
+        if context.clock.has_more() || context.serving.has_waiting() || delivers || has_replies {
             return Some(Duration::ZERO);
         }
         let moments = [

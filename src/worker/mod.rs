@@ -10,6 +10,7 @@ mod control;
 mod dispatch;
 mod event_loop;
 mod handshake;
+mod offload;
 mod push_socket;
 mod questions;
 mod rng;

@@ -81,6 +81,11 @@ pub(super) fn open(context: &mut Context, slot: Slot, question: &Question) {
     }
 }
 
+/// Returns true if a question to the client is open.
+pub(super) fn is_asked(context: &Context, slot: Slot) -> bool {
+    !context.questions.is_empty() && context.questions.first_of(slot).is_some()
+}
+
 /// Takes a message that answers an open question of the client. Returns false if it is any other message.
 pub(super) fn take_answer(
     context: &mut Context,
@@ -88,13 +93,23 @@ pub(super) fn take_answer(
     session: &Session,
     text: &str,
 ) -> bool {
-    if context.questions.is_empty() || context.questions.first_of(slot).is_none() {
+    if !is_asked(context, slot) {
         return false;
     }
     let Some(questions) = &session.protocol.spec().questions else { return false };
     let Some(answer) = (questions.answer)(text) else { return false };
-    let Some(question) = context.questions.take(slot, answer.token) else { return false };
     let message = Bytes::copy_from_slice(answer.message.as_bytes());
+    take_read_answer(context, slot, answer.token, message)
+}
+
+/// Takes an answer with this token. Returns false if no such question of the client is open.
+pub(super) fn take_read_answer(
+    context: &mut Context,
+    slot: Slot,
+    token: AskToken,
+    message: Bytes,
+) -> bool {
+    let Some(question) = context.questions.take(slot, token) else { return false };
     end(context, question, TrackedOutcome::Answer(message));
     true
 }

@@ -22,6 +22,8 @@ pub(super) enum Token {
     /// Poller of connections in a TLS handshake.
     TlsHandshakes,
     PushSocket,
+    /// Messages that the thread for large messages has read.
+    Offload,
     /// Listening socket, by its index.
     Listener(u32),
     /// Connection, by its slot.
@@ -41,6 +43,7 @@ impl From<Token> for u64 {
             Token::Webhooks => OTHERS + 2,
             Token::TlsHandshakes => OTHERS + 3,
             Token::PushSocket => OTHERS + 4,
+            Token::Offload => OTHERS + 5,
         }
     }
 }
@@ -61,6 +64,7 @@ impl Token {
                 Self::Webhooks,
                 Self::TlsHandshakes,
                 Self::PushSocket,
+                Self::Offload,
             ]
             .get(usize::try_from(other).ok()?)
             .copied();
@@ -81,6 +85,7 @@ mod tests {
             Token::Webhooks,
             Token::TlsHandshakes,
             Token::PushSocket,
+            Token::Offload,
             Token::Listener(0),
             Token::Listener(u32::MAX),
             Token::Slot(Slot(0)),

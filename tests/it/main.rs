@@ -89,6 +89,7 @@ mod hostile_waits;
 mod http_faults;
 mod http_resources;
 mod jsauth;
+mod large_messages;
 mod lifecycle;
 mod limits;
 mod limits_page;

@@ -36,3 +36,4 @@ mod tls_pacing;
 mod tls_storm;
 mod turns;
 mod walks;
+mod waves;

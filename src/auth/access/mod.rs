@@ -4,6 +4,8 @@ mod denied;
 mod known_applications;
 mod secret_digest;
 
+use std::sync::Arc;
+
 pub use self::denied::Denied;
 use self::known_applications::{ApplicationRules, KnownKey};
 pub(crate) use self::secret_digest::SecretDigest;
@@ -23,7 +25,7 @@ word_choices! {
 
 /// Access rules of auth.yml. They contain only digests of secrets, so a secret can be neither
 /// printed nor read back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Permissions {
     rules: AccessRules,
     open: AuthorizeOpen,
@@ -32,11 +34,12 @@ pub struct Permissions {
     former: Option<Box<Self>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum AccessRules {
     /// Everything is allowed, because there are no applications.
     Everything,
-    Applications(KnownKey),
+    /// Shared with the copy of the rules that reads large messages on another thread.
+    Applications(Arc<KnownKey>),
 }
 
 /// Rights of a connection, decided when it opens.
@@ -92,7 +95,7 @@ impl Permissions {
     #[must_use]
     pub fn new(applications: Option<&Applications>, open: AuthorizeOpen) -> Self {
         let rules = applications.map_or(AccessRules::Everything, |applications| {
-            AccessRules::Applications(KnownKey::new(applications))
+            AccessRules::Applications(Arc::new(KnownKey::new(applications)))
         });
         Self { rules, open, edition: Edition::FIRST, former: None }
     }

@@ -15,6 +15,7 @@ use core::net::SocketAddr;
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::rate_limit::RequestLimiter;
@@ -25,7 +26,7 @@ use crate::http::{Refusal, RefusalStatus};
 use crate::protocol::bloatless::BloatlessAnswers;
 use crate::protocol::{Protocol, bloatless};
 use crate::session::Message;
-use crate::types::{Client, CloseCode, CloseReason, Tag, TagError, TagQuery, Tenant};
+use crate::types::{Client, ClientUuid, CloseCode, CloseReason, Tag, TagError, TagQuery, Tenant};
 
 pub use self::applications::BloatlessApplications;
 pub use self::options::{BloatlessApplication, BloatlessOptions, StatusClients};
@@ -39,7 +40,7 @@ const FAMILY_TAG: (&str, &str) = ("@family", "bloatless");
 const NO_TAG: &str = "";
 
 /// Behavior in which the applications differ.
-pub trait BloatlessApp: fmt::Debug {
+pub trait BloatlessApp: fmt::Debug + Send + Sync {
     /// Returns the name of the application. The path is the name after a slash.
     fn name(&self) -> &'static str;
 
@@ -92,7 +93,7 @@ pub trait BloatlessApp: fmt::Debug {
 /// Resource that serves one application.
 #[derive(Debug)]
 pub struct BloatlessResource {
-    app: Box<dyn BloatlessApp>,
+    app: Arc<dyn BloatlessApp>,
     room: Room,
     options: Rc<RefCell<BloatlessOptions>>,
     family: TagQuery,
@@ -113,7 +114,7 @@ impl BloatlessResource {
         let (name, value) = FAMILY_TAG;
         Ok(Self {
             room: Room::of(&app)?,
-            app: Box::new(app),
+            app: Arc::new(app),
             options: Rc::clone(options),
             family: TagQuery::new([Tag::new(name, value)?])?,
             quotas: RequestLimiter::default(),
@@ -138,6 +139,19 @@ impl BloatlessResource {
             let about = self.updates.keep(client.tenant().clone(), event(peer));
             client.query_resource_presence(about, self.family.clone(), NO_TAG);
         }
+    }
+}
+
+/// An application without the state of its clients.
+#[derive(Debug)]
+struct DetachedApp {
+    app: Arc<dyn BloatlessApp>,
+    room: Room,
+}
+
+impl ResourceHooks for DetachedApp {
+    fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
+        self.app.on_message(&self.room, client, message);
     }
 }
 
@@ -193,9 +207,20 @@ impl ResourceHooks for BloatlessResource {
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
+        if self.on_detached(client) {
+            self.app.on_message(&self.room, client, message);
+        }
+    }
+
+    fn detached(&self, _: ClientUuid) -> Option<Box<dyn ResourceHooks + Send>> {
+        Some(Box::new(DetachedApp { app: Arc::clone(&self.app), room: self.room.clone() }))
+    }
+
+    fn on_detached(&mut self, client: &mut ClientHandle<'_>) -> bool {
         let limit = self.options.borrow().requests_per_minute;
         if limit > 0 && !self.quotas.admit(client.id(), client.uptime(), limit) {
-            return client.close(bloatless::CLOSED);
+            client.close(bloatless::CLOSED);
+            return false;
         }
         if let Some(peer) = client.tag(PEER_TAG).and_then(|peer| peer.parse().ok())
             && self.is_watched()
@@ -203,7 +228,7 @@ impl ResourceHooks for BloatlessResource {
             let text = status::activity(self.options.borrow().clients, peer);
             self.updates.publish_of(client, text);
         }
-        self.app.on_message(&self.room, client, message);
+        true
     }
 
     fn on_resource_presence(

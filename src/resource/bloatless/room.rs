@@ -8,7 +8,7 @@ use crate::resource::{ClientHandle, RESOURCE_TAG, ResourceContext};
 use crate::types::{Address, Content, PayloadForm, Tag, TagError, TagQuery, Tenant};
 
 /// All clients of one application.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Room {
     tag: Tag,
     everyone: Address,

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use crate::protocol::{Protocol, plain};
 use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::Message;
-use crate::types::{Address, CloseCode, CloseReason, PayloadForm, Tag, TagError, TagQuery, Tags};
+use crate::types::{
+    Address, ClientUuid, CloseCode, CloseReason, PayloadForm, Tag, TagError, TagQuery, Tags,
+};
 
 /// Tag that contains the resource of a client. Resources that publish to all of their own clients
 /// use it.
@@ -38,6 +40,10 @@ impl ResourceHooks for Broadcast {
 
     fn common_tag(&self) -> Option<&Tag> {
         Some(&self.tag)
+    }
+
+    fn detached(&self, _: ClientUuid) -> Option<Box<dyn ResourceHooks + Send>> {
+        Some(Box::new(self.clone()))
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {

@@ -3,7 +3,7 @@
 use crate::protocol::Protocol;
 use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::Message;
-use crate::types::{CloseCode, CloseReason};
+use crate::types::{ClientUuid, CloseCode, CloseReason};
 
 /// Resource `echo`: returns each message to its sender, text as text and binary as binary.
 #[derive(Clone, Copy, Debug, Default)]
@@ -12,6 +12,10 @@ pub struct Echo;
 impl ResourceHooks for Echo {
     fn protocol(&self) -> Protocol {
         Protocol::Echo
+    }
+
+    fn detached(&self, _: ClientUuid) -> Option<Box<dyn ResourceHooks + Send>> {
+        Some(Box::new(*self))
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {

@@ -9,7 +9,7 @@ use crate::protocol::php_json::{Objects, reencoded};
 use crate::protocol::{Encoding, Protocol};
 use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::Message;
-use crate::types::{Address, CloseCode, CloseReason, PayloadForm};
+use crate::types::{Address, ClientUuid, CloseCode, CloseReason, PayloadForm};
 
 /// Resource `gomoob`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +18,10 @@ pub struct Gomoob;
 impl ResourceHooks for Gomoob {
     fn protocol(&self) -> Protocol {
         Protocol::Gomoob
+    }
+
+    fn detached(&self, _: ClientUuid) -> Option<Box<dyn ResourceHooks + Send>> {
+        Some(Box::new(*self))
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {

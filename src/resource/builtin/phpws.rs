@@ -11,7 +11,8 @@ use crate::protocol::{Encoding, Protocol, tags};
 use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::Message;
 use crate::types::{
-    Address, Alias, CloseCode, CloseReason, Ident, MatchOptions, NamedClient, PayloadForm,
+    Address, Alias, ClientUuid, CloseCode, CloseReason, Ident, MatchOptions, NamedClient,
+    PayloadForm,
 };
 
 /// Resource `phpws`.
@@ -21,6 +22,10 @@ pub struct Phpws;
 impl ResourceHooks for Phpws {
     fn protocol(&self) -> Protocol {
         Protocol::Phpws
+    }
+
+    fn detached(&self, _: ClientUuid) -> Option<Box<dyn ResourceHooks + Send>> {
+        Some(Box::new(*self))
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {

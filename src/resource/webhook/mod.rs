@@ -218,9 +218,7 @@ impl WebhookResource {
         client: &ClientHandle<'_>,
         record: &ClientRecord,
     ) -> WebhookEvent {
-        let mut event = WebhookEvent::new(name, &self.terms.name);
-        event.client(&client.uuid(), client.ident(), client.tags(), record);
-        event
+        event(name, &self.terms.name, client, record)
     }
 
     fn about(&self, name: &'static str, client: &ClientHandle<'_>) -> WebhookEvent {
@@ -256,12 +254,14 @@ impl ResourceHooks for WebhookResource {
         if !self.wants(WebhookEventName::Message) {
             return;
         }
-        let mut event = self.about(WebhookEventName::Message.word(), client);
-        match message {
-            Message::Text(text) => event.text("text", text),
-            Message::Binary(bytes) => event.text("binary", &STANDARD.encode(bytes)),
-        }
-        client.post(event.post());
+        let event = self.about(WebhookEventName::Message.word(), client);
+        client.post(with_message(event, message));
+    }
+
+    fn detached(&self, client: ClientUuid) -> Option<Box<dyn ResourceHooks + Send>> {
+        let record = self.records.get(&client).cloned().unwrap_or_default();
+        let wants_messages = self.wants(WebhookEventName::Message);
+        Some(Box::new(MessageEvents { name: self.terms.name.clone(), record, wants_messages }))
     }
 
     fn on_presence(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
@@ -292,6 +292,44 @@ impl ResourceHooks for WebhookResource {
             client.post(ending(self.about(WebhookEventName::Error.word(), client), fault));
         }
     }
+}
+
+/// Events about the messages of one client.
+struct MessageEvents {
+    /// Path or name of the resource.
+    name: String,
+    record: ClientRecord,
+    wants_messages: bool,
+}
+
+impl ResourceHooks for MessageEvents {
+    fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
+        if self.wants_messages {
+            let name = WebhookEventName::Message.word();
+            let event = event(name, &self.name, client, &self.record);
+            client.post(with_message(event, message));
+        }
+    }
+}
+
+/// Returns an event about a client of the resource with this name.
+fn event(
+    event: &'static str,
+    resource: &str,
+    client: &ClientHandle<'_>,
+    record: &ClientRecord,
+) -> WebhookEvent {
+    let mut event = WebhookEvent::new(event, resource);
+    event.client(&client.uuid(), client.ident(), client.tags(), record);
+    event
+}
+
+fn with_message(mut event: WebhookEvent, message: Message<'_>) -> WebhookRequest {
+    match message {
+        Message::Text(text) => event.text("text", text),
+        Message::Binary(bytes) => event.text("binary", &STANDARD.encode(bytes)),
+    }
+    event.post()
 }
 
 fn record(request: &ConnectRequest<'_>) -> ClientRecord {

@@ -137,6 +137,13 @@ pub const READ_BYTES: usize = 128 * 1024;
 /// No more is read from it then.
 pub const EARLY_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of a message from which on another thread of the worker reads it. Reading a shorter one takes the
+/// event loop at most about 3 ms.
+pub const LARGE_MESSAGE_BYTES: usize = 256 * 1024;
+/// Large messages that a worker's thread has at the same time: one that it reads, and the next one. All
+/// others wait with their connections.
+pub const OFFLOADED_MAX: usize = 2;
+
 /// Time that one kind of work may take in a worker's turn: the link, the fan-out, sockets, webhook
 /// responses, paced publishers, timers, new connections and so on. At least one unit is always
 /// processed. A worker has about ten kinds of work, so a turn takes about 10 ms.
@@ -317,6 +324,8 @@ const _: () =
 const _: () =
     assert!(HEADS_BYTES_MAX / HANDSHAKES_MAX >= HEAD_BYTES_MAX, "heads of the default all fit");
 const _: () = assert!(LINK_MESSAGE_BYTES_MAX > 2 * WINDOW_BYTES, "a window fits a message");
+const _: () =
+    assert!(LARGE_MESSAGE_BYTES > READ_BYTES, "a large message was gathered from several reads");
 const _: () = assert!(SEND_BYTES < SEND_BUFFER_BYTES, "one send fits the kernel's buffer");
 const _: () = assert!(OUTBOX_SLACK_BYTES > READ_BYTES, "one read cannot overflow an outbox");
 

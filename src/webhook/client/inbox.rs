@@ -1,44 +1,12 @@
-//! Inbox of webhook replies for the event loop of the worker.
+//! The obligation to answer an event.
 
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::{WebhookOutcome, WebhookReply};
-use crate::reactor::waker::Waker;
+use crate::reactor::inbox::Inbox;
 
 /// Replies that the worker has not taken yet. There are never more replies than events in flight.
-#[derive(Debug)]
-pub(super) struct ReplyInbox {
-    answers: Mutex<Vec<WebhookReply>>,
-    waker: Waker,
-}
-
-impl ReplyInbox {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { answers: Mutex::default(), waker: Waker::new()? })
-    }
-
-    fn push(&self, answer: WebhookReply) {
-        self.answers.lock().push(answer);
-        self.waker.wake();
-    }
-
-    pub(super) fn drain(&self) -> Vec<WebhookReply> {
-        // The waker is reset before the inbox is drained. A reply pushed in between wakes the loop
-        // again.
-        self.waker.reset();
-        std::mem::take(&mut *self.answers.lock())
-    }
-}
-
-impl AsFd for ReplyInbox {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.waker.as_fd()
-    }
-}
+pub(super) type ReplyInbox = Inbox<WebhookReply>;
 
 /// Obligation to send one reply. If the guard is dropped without an outcome (after a panic, or when
 /// the webhook client ends), it reports that the event failed. No client then waits forever.

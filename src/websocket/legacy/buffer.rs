@@ -56,6 +56,11 @@ impl MessageBuffer {
         self.incomplete.len() + self.complete.len()
     }
 
+    /// Takes the memory of the last complete message.
+    pub(super) fn take_message(&mut self) -> Vec<u8> {
+        mem::take(&mut self.complete)
+    }
+
     /// Frees the memory of the last complete message.
     pub(super) fn release_message(&mut self) {
         self.complete = Vec::new();

@@ -84,6 +84,15 @@ impl MessageReader {
         }
     }
 
+    /// Takes the memory of the last message instead of a copy. `None` if the message was in the input as a
+    /// whole.
+    pub fn take_message(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Self::Rfc(reader) => reader.take_message(),
+            Self::Foreign(foreign) => Some(foreign.buffer_mut().take_message()),
+        }
+    }
+
     /// Frees the memory of the last message.
     pub fn give_back(&mut self) {
         match self {

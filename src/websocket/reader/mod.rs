@@ -137,6 +137,11 @@ impl FrameReader {
         self.partial.as_deref().map_or(0, Partial::held)
     }
 
+    /// Takes the memory of the last message. `None` if it was not gathered from several segments.
+    pub(super) fn take_message(&mut self) -> Option<Vec<u8>> {
+        self.partial.as_mut()?.lent.take().map(Assembly::into_bytes)
+    }
+
     /// Frees all buffers. The reader must not be used afterwards.
     pub(super) fn release(&mut self) {
         self.partial = None;

@@ -9,6 +9,7 @@ pub(crate) mod deliver;
 pub(crate) mod fair_queue;
 pub(crate) mod heartbeat;
 pub(crate) mod incomplete_input;
+pub(crate) mod message;
 pub mod outbox;
 pub(crate) mod pacing;
 pub(crate) mod paused;
@@ -36,6 +37,7 @@ use self::tls::TlsSession;
 use super::accept::tls_handshakes::Watcher;
 use super::clock::Moment;
 use super::handshake::refusals::Caller;
+use super::offload::LargeMessage;
 use crate::http::HeadScanner;
 use crate::reactor::poller::Interest;
 use crate::resource::ResourceId;
@@ -208,6 +210,15 @@ pub(super) struct PendingInput {
 /// Complete message that waits.
 #[derive(Debug)]
 pub(super) enum PendingMessage {
+    /// It was not read, because the client's backend or the send window was busy.
+    Unread(OwnedMessage),
+    /// A large message, which another thread reads.
+    Offloaded(LargeMessage),
+}
+
+/// Complete message.
+#[derive(Debug)]
+pub(super) enum OwnedMessage {
     /// A text message.
     Text(String),
     /// A binary message.
@@ -237,7 +248,12 @@ impl PendingJoin {
 impl PendingInput {
     /// Returns the number of bytes held.
     pub(super) fn held(&self) -> usize {
-        self.rest.len() + self.message.as_ref().map_or(0, |it| it.as_message().bytes().len())
+        self.rest.len() + self.message.as_ref().map_or(0, PendingMessage::held)
+    }
+
+    /// Returns true unless another thread must read the message first.
+    pub(super) fn is_ready(&self) -> bool {
+        self.message.as_ref().is_none_or(PendingMessage::is_ready)
     }
 }
 

@@ -3,13 +3,18 @@
 
 use bytes::BytesMut;
 
+use super::message::MessageOutcome;
 use super::outbox::PartKind;
 use super::table::ConnectionTable;
-use super::{Connection, PendingInput, PendingMessage, Phase, close, read, readiness, write};
-use crate::session::Message;
+use super::{
+    Connection, OwnedMessage, PendingInput, PendingMessage, Phase, close, message, read, readiness,
+    write,
+};
+use crate::session::{Message, Session};
 use crate::types::TurnBudget;
-use crate::types::limits::HEAVY_SHARE;
+use crate::types::limits::{HEAVY_SHARE, LARGE_MESSAGE_BYTES};
 use crate::worker::context::Context;
+use crate::worker::offload::{self, LargeMessage, MessageKind, UnreadMessage};
 
 /// Resumes publishers that wait for the send window, each for one share, until the window is full
 /// again or the budget of this part of the turn is used up.
@@ -20,6 +25,11 @@ pub(in crate::worker) fn resume_paused(context: &mut Context, connections: &mut 
     let part = context.clock.part();
     while let Some((slot, key)) = context.serving.next_paused() {
         let Some(mut connection) = connections.take(slot) else { continue };
+        if connection.pending_input.as_ref().is_some_and(|it| !it.is_ready()) {
+            // The reply of the thread resumes it.
+            readiness::rearm(context, connections, connection);
+            continue;
+        }
         let pending = connection.pending_input.take();
         let has_room = pending.as_ref().is_none_or(|it| has_room_for(context, &connection, it));
         if has_room {
@@ -43,29 +53,87 @@ fn has_room_for(context: &Context, connection: &Connection, pending: &PendingInp
     let (Phase::Open(session), Some(message)) = (&connection.phase, &pending.message) else {
         return true;
     };
-    context.broker.uplink.has_room(session.weight(message.as_message()))
+    context.broker.uplink.has_room(message.weight(session))
+}
+
+/// Resumes a connection whose large message was read, unless it must wait for its backend or for the
+/// send window.
+pub(in crate::worker) fn resume_read(context: &mut Context, connection: &mut Connection) {
+    let Phase::Open(session) = &connection.phase else { return };
+    if context.webhooks.is_busy(session.uuid) {
+        // The last answer of the backend resumes it.
+        return;
+    }
+    if !connection.pending_input.as_ref().is_some_and(|it| has_room_for(context, connection, it)) {
+        return context.serving.pause(connection);
+    }
+    let pending = connection.pending_input.take();
+    let share = TurnBudget::new(context.clock.time(), HEAVY_SHARE);
+    context.serving.begin_share_of(connection, share);
+    resume(context, connection, pending);
+    context.serving.note_served(connection);
 }
 
 fn resume(context: &mut Context, connection: &mut Connection, pending: Option<Box<PendingInput>>) {
     let Some(pending) = pending else { return };
     let PendingInput { message, mut rest } = *pending;
-    let Phase::Open(session) = &mut connection.phase else { return };
-    let mut end = None;
-    if let Some(message) = message {
-        let (slot, resource) = (connection.slot, connection.resource);
-        context.serving.note_work(message.as_message().bytes().len());
-        let outcome = read::on_message(context, slot, session, resource, message.as_message());
+    let outcome = match message {
+        None => None,
+        Some(message) => match process(context, connection, message) {
+            Processed::Done(outcome) => Some(outcome),
+            Processed::Queued(message) => {
+                return offload::queue(context, connection, message, rest);
+            }
+        },
+    };
+    let end = outcome.and_then(|outcome| {
         let mut replies = BytesMut::new();
-        end = read::answer(context, connection, outcome, &mut replies);
+        let end = message::answer(context, connection, outcome, &mut replies);
         write::write(context, connection, replies.freeze(), PartKind::Frames);
-    }
+        end
+    });
     match end {
         Some(reason) => close::close(context, connection, &reason),
         None => read::on_bytes(context, connection, &mut rest),
     }
 }
 
-impl From<Message<'_>> for PendingMessage {
+/// Result of a message that has waited.
+enum Processed {
+    Done(MessageOutcome),
+    /// It is large and must be read on the thread first.
+    Queued(LargeMessage),
+}
+
+/// Processes a message of an open connection.
+fn process(
+    context: &mut Context,
+    connection: &mut Connection,
+    message: PendingMessage,
+) -> Processed {
+    let Connection { slot, resource, phase, .. } = connection;
+    let Phase::Open(session) = phase else { return Processed::Done(MessageOutcome::NOTHING) };
+    let unread = match message {
+        PendingMessage::Offloaded(large) => {
+            let read = |it| message::on_read(context, *slot, session, *resource, it);
+            return Processed::Done(large.into_read().map_or(MessageOutcome::NOTHING, read));
+        }
+        PendingMessage::Unread(unread) => unread,
+    };
+    let weight = session.weight(unread.as_message());
+    if weight >= LARGE_MESSAGE_BYTES
+        && let Some(detached) = offload::detached(context, *resource, session, unread.as_message())
+    {
+        let chunks = session.take_chunks(unread.as_message());
+        let unread = chunks.map_or_else(|| unread.into(), UnreadMessage::text);
+        return Processed::Queued(LargeMessage::new(weight, unread, detached));
+    }
+    let complete = unread.as_message();
+    context.serving.note_work(complete.bytes().len());
+    Processed::Done(message::on_message(context, *slot, session, *resource, complete))
+}
+
+impl From<Message<'_>> for OwnedMessage {
     fn from(message: Message<'_>) -> Self {
         match message {
             Message::Text(text) => Self::Text(text.to_owned()),
@@ -74,11 +142,46 @@ impl From<Message<'_>> for PendingMessage {
     }
 }
 
-impl PendingMessage {
-    pub(in crate::worker) fn as_message(&self) -> Message<'_> {
+impl From<OwnedMessage> for UnreadMessage {
+    fn from(message: OwnedMessage) -> Self {
+        match message {
+            OwnedMessage::Text(text) => Self::text(text),
+            OwnedMessage::Binary(bytes) => Self::new(MessageKind::Binary, bytes),
+        }
+    }
+}
+
+impl OwnedMessage {
+    fn as_message(&self) -> Message<'_> {
         match self {
             Self::Text(text) => Message::Text(text),
             Self::Binary(bytes) => Message::Binary(bytes),
+        }
+    }
+}
+
+impl PendingMessage {
+    /// Returns the most bytes that the message could publish.
+    fn weight(&self, session: &Session) -> usize {
+        match self {
+            Self::Unread(message) => session.weight(message.as_message()),
+            Self::Offloaded(large) => large.weight(),
+        }
+    }
+
+    /// Returns the number of bytes held.
+    pub(in crate::worker) fn held(&self) -> usize {
+        match self {
+            Self::Unread(message) => message.as_message().bytes().len(),
+            Self::Offloaded(large) => large.held(),
+        }
+    }
+
+    /// Returns true unless another thread must read the message first.
+    pub(in crate::worker) fn is_ready(&self) -> bool {
+        match self {
+            Self::Unread(_) => true,
+            Self::Offloaded(large) => large.is_read(),
         }
     }
 }

@@ -1,31 +1,28 @@
 //! Processes bytes from a socket: frames, messages and their effects.
 
-use std::borrow::Cow;
-
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::close::BROKEN;
 use super::outbox::PartKind;
-use super::{CONTROL_FLOOD, Connection, KeepaliveMode, PendingInput, PendingMessage, Phase};
+use super::{CONTROL_FLOOD, Connection, FAULT, KeepaliveMode, PendingInput, PendingMessage, Phase};
 use crate::reactor::poller::Ready;
-use crate::resource::ResourceId;
-use crate::session::{Message, NextStep, Session};
+use crate::session::Message;
 use crate::types::limits::{
-    CONTROL_FRAMES_PER_SECOND, EARLY_BYTES_MAX, RAW_PAUSE, READ_BYTES, SEND_BYTES_MAX,
+    CONTROL_FRAMES_PER_SECOND, EARLY_BYTES_MAX, LARGE_MESSAGE_BYTES, RAW_PAUSE, READ_BYTES,
 };
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::{FrameEvent, Violation, write as frames};
 use crate::worker::clock::Moment;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{
-    api_pipe, close, deferred_replies, incomplete_input, readiness, tls_io, write,
+    api_pipe, close, incomplete_input, message, readiness, tls_io, write,
 };
 use crate::worker::context::Context;
-use crate::worker::dispatch::{ClientRef, ConnectionEffect, ConnectionEffects};
+use crate::worker::handshake;
 use crate::worker::handshake::refusals;
-use crate::worker::{dispatch, handshake, questions};
+use crate::worker::offload::{self, LargeMessage, MessageKind, UnreadMessage};
 
 /// Result of one step through the input.
 enum InputStep {
@@ -39,14 +36,6 @@ enum InputStep {
     Fault(CloseReason),
     /// The peer closed the connection.
     Ended(Option<CloseCode>, String),
-}
-
-/// Result of a message.
-pub(in crate::worker) struct MessageOutcome {
-    /// Text of the acknowledgement.
-    acknowledgement: Option<Cow<'static, str>>,
-    /// Effects on the connection that are still to be applied.
-    rest: ConnectionEffects,
 }
 
 /// Read buffers that all connections share. An idle connection has no buffer.
@@ -214,29 +203,18 @@ fn step(
     let event = match reader.next(input, &context.settings.message_limits(session)) {
         Ok(Some(event)) => event,
         Ok(None) => return InputStep::Stop,
-        Err(violation) => {
-            let reason = session.worded(violation.close_reason());
-            let is_of_the_message =
-                matches!(violation, Violation::BadMessage | Violation::InPieces);
-            if is_of_the_message
-                && !acknowledges_after(context, session)
-                && let Some(next) = session.acknowledge(None)
-            {
-                acknowledge(context, connection, replies, &next);
-            }
-            return InputStep::Fault(reason);
-        }
+        Err(violation) => return on_violation(context, connection, violation, replies),
     };
     if matches!(event, FrameEvent::Ping(_) | FrameEvent::Pong(_))
         && !control_frames.admits(context.clock.now().second(), CONTROL_FRAMES_PER_SECOND)
     {
         return InputStep::Fault(CONTROL_FLOOD);
     }
-    let message = match event {
+    let complete = match event {
         FrameEvent::Ping(payload) => {
             let mut frame = BytesMut::new();
             frames::pong(&mut frame, payload);
-            reply(context, connection, replies, frame, PartKind::Frames);
+            message::reply(context, connection, replies, frame, PartKind::Frames);
             return InputStep::On;
         }
         FrameEvent::Pong(_) => return InputStep::On,
@@ -251,114 +229,50 @@ fn step(
         pace.on_message();
     }
     let is_busy = context.webhooks.is_busy(session.uuid);
-    if is_busy || !context.broker.uplink.has_room(session.weight(message)) {
-        let message = Some(PendingMessage::from(message));
+    let weight = session.weight(complete);
+    if weight >= LARGE_MESSAGE_BYTES
+        && !is_busy
+        && let Some(detached) = offload::detached(context, *resource, session, complete)
+    {
+        let (chunks, kind) = (session.take_chunks(complete), MessageKind::from(complete));
+        let gathered = || reader.take_message().map(|bytes| UnreadMessage::new(kind, bytes));
+        let unread = chunks.map(UnreadMessage::text).or_else(gathered);
+        // A large message was gathered from several reads.
+        let Some(unread) = unread else { return InputStep::Fault(FAULT) };
+        let large = LargeMessage::new(weight, unread, detached);
+        offload::queue(context, connection, large, input.to_vec());
+        return InputStep::Stop;
+    }
+    if is_busy || !context.broker.uplink.has_room(weight) {
+        let message = Some(PendingMessage::Unread(complete.into()));
         connection.pending_input = Some(Box::new(PendingInput { message, rest: input.to_vec() }));
         if !is_busy {
             context.serving.pause_served(connection);
         }
         return InputStep::Stop;
     }
-    let outcome = on_message(context, connection.slot, session, *resource, message);
-    match answer(context, connection, outcome, replies) {
+    let outcome = message::on_message(context, connection.slot, session, *resource, complete);
+    match message::answer(context, connection, outcome, replies) {
         None => InputStep::On,
         Some(reason) => InputStep::Close(reason),
     }
 }
 
-/// Acknowledges a message and applies its effects on the connection, in the configured order.
-pub(in crate::worker) fn answer(
+/// Acknowledges a message that violates the protocol, if its protocol does so, and closes the connection.
+fn on_violation(
     context: &mut Context,
     connection: &mut Connection,
-    MessageOutcome { acknowledgement, mut rest }: MessageOutcome,
+    violation: Violation,
     replies: &mut BytesMut,
-) -> Option<CloseReason> {
-    // The acknowledgement must wait for the broker too.
-    if matches!(rest.first(), Some(ConnectionEffect::AwaitBroker)) {
-        rest.remove(0);
-        deferred_replies::defer_until_done(context, connection, replies);
+) -> InputStep {
+    let Phase::Open(session) = &connection.phase else { return InputStep::Stop };
+    let reason = session.worded(violation.close_reason());
+    let is_of_the_message = matches!(violation, Violation::BadMessage | Violation::InPieces);
+    if is_of_the_message
+        && !message::acknowledges_after(context, session)
+        && let Some(next) = session.acknowledge(None)
+    {
+        message::acknowledge(context, connection, replies, &next);
     }
-    let Some(next) = acknowledgement else {
-        return dispatch::apply_to_connection(context, connection, rest, replies);
-    };
-    let is_after =
-        matches!(&connection.phase, Phase::Open(session) if acknowledges_after(context, session));
-    if !is_after {
-        acknowledge(context, connection, replies, &next);
-        return dispatch::apply_to_connection(context, connection, rest, replies);
-    }
-    let end = dispatch::apply_to_connection(context, connection, rest, replies);
-    if end.is_none() {
-        acknowledge(context, connection, replies, &next);
-    }
-    end
-}
-
-fn acknowledges_after(context: &Context, session: &Session) -> bool {
-    (session.protocol.spec().acknowledges_after)(&context.settings.rules.protocols)
-}
-
-/// Processes a message. Returns its acknowledgement and the effects on the connection. Publications
-/// are already in the send window (rule L4) and go to the broker at the end of the turn.
-pub(in crate::worker) fn on_message(
-    context: &mut Context,
-    slot: Slot,
-    session: &mut Session,
-    resource: ResourceId,
-    message: Message<'_>,
-) -> MessageOutcome {
-    context.stats.messages += 1;
-    let incoming = session.on_message(message, &context.settings.rules);
-    let client = ClientRef { slot, session: &*session, resource };
-    let rest = match incoming.then {
-        NextStep::Nothing => ConnectionEffects::new(),
-        NextStep::Text(text) if questions::take_answer(context, slot, session, &text) => {
-            ConnectionEffects::new()
-        }
-        NextStep::Text(text) => dispatch::on_message(context, client, Message::Text(&text)),
-        NextStep::Binary(bytes) => dispatch::on_message(context, client, Message::Binary(bytes)),
-        NextStep::Close(reason) => [ConnectionEffect::Close(reason)].into_iter().collect(),
-    };
-    let registers = rest.iter().any(|own| matches!(own, ConnectionEffect::Registered(_)));
-    let acknowledgement = match registers {
-        true => session.acknowledge_registration(),
-        false => incoming.acknowledgement,
-    };
-    MessageOutcome { acknowledgement, rest }
-}
-
-fn acknowledge(
-    context: &mut Context,
-    connection: &mut Connection,
-    replies: &mut BytesMut,
-    next: &str,
-) {
-    deferred_replies::defer_while_draining(context, connection, replies);
-    if connection.pacer.is_none() && replies.len() < SEND_BYTES_MAX {
-        // Common case: no separate buffer is needed.
-        return frames::text(replies, next.as_bytes());
-    }
-    let mut frame = BytesMut::new();
-    frames::text(&mut frame, next.as_bytes());
-    reply(context, connection, replies, frame, PartKind::Step);
-}
-
-/// Queues a reply. A paced client gets each frame in its own write. For other clients the replies
-/// to one read are sent together.
-pub(in crate::worker) fn reply(
-    context: &mut Context,
-    connection: &mut Connection,
-    replies: &mut BytesMut,
-    frame: BytesMut,
-    kind: PartKind,
-) {
-    if connection.pacer.is_some() {
-        write::write(context, connection, frame.freeze(), kind);
-    } else {
-        replies.unsplit(frame);
-        if replies.len() > SEND_BYTES_MAX {
-            let together: Bytes = replies.split().freeze();
-            write::write(context, connection, together, PartKind::Frames);
-        }
-    }
+    InputStep::Fault(reason)
 }

@@ -23,6 +23,8 @@ pub(in crate::worker) struct ServeQueue {
     waiting: FairQueue<Waiter>,
     /// Connections that wait for room in the send window (rule L4).
     paused: FairQueue<Slot>,
+    /// Connections whose large message waits to be read on another thread, with their serial numbers.
+    large: FairQueue<(Slot, u64)>,
     /// Budget of the connection that is being served.
     share: TurnBudget,
     /// Start of its work in virtual time.
@@ -48,7 +50,8 @@ impl ServeQueue {
 
     /// Starts a turn.
     pub(in crate::worker) fn begin_turn(&mut self, now: Moment) {
-        self.work_clock.turn(now, self.waiting.len() + self.paused.len());
+        let waiting = self.waiting.len() + self.paused.len() + self.large.len();
+        self.work_clock.turn(now, waiting);
     }
 
     /// Queues a ready connection. The kernel reports it at each wait, but it is queued once.
@@ -86,6 +89,22 @@ impl ServeQueue {
         self.paused.push(connection.slot, start, weight, self.work_clock);
     }
 
+    /// Queues a connection until its large message can be read.
+    pub(in crate::worker) fn push_large(&mut self, connection: &Connection) {
+        let start = connection.usage.start(self.work_clock);
+        let waiter = (connection.slot, connection.serial);
+        self.large.push(waiter, start, Weight::Heavy, self.work_clock);
+    }
+
+    /// Removes the next connection with a large message.
+    pub(in crate::worker) fn next_large(&mut self) -> Option<(Slot, u64)> {
+        self.large.pop_first().map(|(waiter, _)| waiter)
+    }
+
+    pub(in crate::worker) fn has_large(&self) -> bool {
+        !self.large.is_empty()
+    }
+
     /// Returns the start of a connection's next work, and its weight.
     fn place(&self, connection: &Connection) -> (u64, Weight) {
         (connection.usage.start(self.work_clock), connection.weight(self.work_clock))
@@ -114,6 +133,11 @@ impl ServeQueue {
     /// Starts the share of a connection. `start` is the start of its work in virtual time.
     pub(in crate::worker) fn begin_share(&mut self, start: u64, share: TurnBudget) {
         (self.start, self.share, self.work) = (start, share, 0);
+    }
+
+    /// Starts the share of a connection that is served out of turn, because its message was read.
+    pub(in crate::worker) fn begin_share_of(&mut self, connection: &Connection, share: TurnBudget) {
+        self.begin_share(connection.usage.start(self.work_clock), share);
     }
 
     /// Advances the virtual time to the work that is being served.

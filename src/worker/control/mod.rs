@@ -257,11 +257,13 @@ impl EventLoop {
     pub(super) fn finish_stage(&mut self) -> Option<ExitReason> {
         let Self { context, connections, .. } = self;
         let Context { stage, broker, webhooks, supervisor, handshakes: pending, .. } = context;
+        let has_large = !context.offload.is_idle() || context.serving.has_large();
         match stage {
             Stage::Quiescing { handshakes, walk, is_reported }
                 if !*is_reported
                     && walk.is_over()
                     && broker.uplink.is_quiet()
+                    && !has_large
                     && (*handshakes == PendingHandshakes::Refuse
                         || (pending.is_empty() && !webhooks.has_openings())) =>
             {

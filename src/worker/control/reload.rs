@@ -78,6 +78,7 @@ impl EventLoop {
         let access = std::mem::replace(&mut settings.rules.access, Permissions::everything());
         let former = std::mem::replace(&mut context.settings, settings);
         context.settings.rules.access = access.replacing(former.rules.access);
+        context.offload.on_new_rules();
         bind(context, ticks, &config);
         let (walk, revoked, next) = (connections.walk(), 0, None);
         context.review = Some(ConfigReview { number, walk, has_new_pings, revoked, next });

@@ -23,7 +23,7 @@ use crate::types::{ClientClass, CloseCode, CloseReason, Content, PayloadForm, Pr
 use crate::webhook::WebhookRequest;
 use crate::websocket::write as frames;
 use crate::worker::connection::table::ConnectionTable;
-use crate::worker::connection::{close, deferred_replies, read, readiness, write};
+use crate::worker::connection::{close, deferred_replies, message, readiness, write};
 use crate::worker::context::Context;
 use crate::worker::handshake::authorize;
 use crate::worker::{questions, webhook};
@@ -76,8 +76,34 @@ pub(in crate::worker) fn on_message(
     let effects = call(context, client, |resource, handle| {
         resource.on_message(handle, message);
     });
+    apply_message_effects(context, client, effects, message.bytes())
+}
+
+/// Applies the effects of a message that a detached copy of its resource has handled.
+pub(in crate::worker) fn on_read(
+    context: &mut Context,
+    client: ClientRef<'_>,
+    requested: Effects,
+    received: &[u8],
+) -> ConnectionEffects {
+    let mut is_admitted = false;
+    let mut effects = call(context, client, |resource, handle| {
+        is_admitted = resource.on_detached(handle);
+    });
+    if is_admitted {
+        effects.extend(requested);
+    }
+    apply_message_effects(context, client, effects, received)
+}
+
+fn apply_message_effects(
+    context: &mut Context,
+    client: ClientRef<'_>,
+    effects: Effects,
+    received: &[u8],
+) -> ConnectionEffects {
     let nothing = delivery_report::report_nothing(client.session, &effects);
-    let mut rest = apply_effects(context, client, effects, message.bytes());
+    let mut rest = apply_effects(context, client, effects, received);
     if let Some(report) = nothing {
         rest.push(report);
     }
@@ -306,7 +332,7 @@ pub(in crate::worker) fn apply_to_connection(
                 deferred_replies::defer_until_done(context, connection, replies);
             }
             ConnectionEffect::Frame(frame) => {
-                read::reply(context, connection, replies, frame, PartKind::Frames);
+                message::reply(context, connection, replies, frame, PartKind::Frames);
             }
             ConnectionEffect::Fyi(fyi) => {
                 if let Phase::Open(session) = &mut connection.phase {

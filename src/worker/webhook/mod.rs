@@ -8,7 +8,7 @@ use tracing::{error, warn};
 
 use self::queue::{EventOrigin, PostOutcome, Subject, Warning, WebhookResult};
 use super::clock::unix_time;
-use super::connection::{Connection, PendingInput, Phase};
+use super::connection::{Connection, PendingMessage, Phase};
 use super::dispatch::ConnectionEffects;
 use super::dispatch::resource_registry::BackendRoute;
 use crate::resource::{ResourceContext, ResourceId};
@@ -127,7 +127,8 @@ pub(in crate::worker) fn apply_answers(context: &mut Context, connections: &mut 
         let is_busy = webhooks.send_next(subject, || rng.uuid());
         // The client's queue is empty, so its pending message can be processed.
         if let Some(connection) = connections.get(slot)
-            && let Some(PendingInput { message: Some(_), .. }) = connection.pending_input.as_deref()
+            && let Some(pending) = connection.pending_input.as_deref()
+            && pending.message.as_ref().is_some_and(PendingMessage::is_ready)
             && !is_busy
         {
             context.serving.pause(connection);
