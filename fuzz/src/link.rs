@@ -108,6 +108,7 @@ impl Canonical for ToBroker {
             | Self::Reserve { .. }
             | Self::Tracked { .. }
             | Self::Remember(_)
+            | Self::Identify(_)
             | Self::Leave { .. } => true,
         }
     }

@@ -27,6 +27,10 @@ pub(super) struct ApiConfig {
     pub(super) head_timeout: Duration,
     pub(super) connections_max: usize,
     pub(super) signatures: SignatureWindow,
+    /// How long an id of a publication is kept, in seconds.
+    pub(super) ids_window: u64,
+    /// Maximum ids that are kept.
+    pub(super) ids_max: usize,
     /// The folder of the file with spent nonces.
     pub(super) state_folder: PathBuf,
     /// Whether the addresses of the WebSockets serve the API too.
@@ -88,6 +92,8 @@ impl ApiConfig {
                 past: config.api.signature_window.as_secs(),
                 future: config.api.signature_clock_skew.as_secs(),
             },
+            ids_window: config.api.ids_window.as_secs(),
+            ids_max: config.api.ids_max,
             state_folder: config.state_folder.clone(),
             is_shared: config.api.addresses.is_empty(),
             hosts: hosts.collect(),

@@ -75,12 +75,14 @@ error_codes! {
     RequestTimeout = "request_timeout", 408;
     TooManyRecipients = "too_many_recipients", 409;
     AskUnsupported = "ask_unsupported", 409;
+    InProgress = "in_progress", 409;
     ConnectionClosed = "connection_closed", 410;
     PayloadTooLarge = "payload_too_large", 413;
     UnsupportedMediaType = "unsupported_media_type", 415;
     InvalidExpression = "invalid_expression", 422;
     ExpressionTooExpensive = "expression_too_expensive", 422;
     SchemaViolation = "schema_violation", 422;
+    IdReused = "id_reused", 422;
     RateLimited = "rate_limited", 429;
     InternalError = "internal_error", 500;
     Draining = "draining", 503;

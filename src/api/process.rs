@@ -231,6 +231,7 @@ impl ApiProcess {
             (CommonCommand::LogLevel { level }, _) => set_level(level),
             (CommonCommand::Heartbeat, _) => {
                 self.state.log_wrong_credentials();
+                self.state.log_evicted_ids();
                 self.report(ChildEvent::Heartbeat);
             }
         }

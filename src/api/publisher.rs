@@ -10,9 +10,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
+pub(super) use super::publication::{ApiPublication, NotTaken, Reached};
 use super::tracked::{AskPlace, ReportProgress, TooManyOpen, TrackedRequests};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
-use crate::broker_client::uplink::NewPublication;
 use crate::broker_client::{BrokerClient, BrokerEvent};
 use crate::link::message::CountedPublication;
 use crate::link::query::QueryResult;
@@ -20,38 +20,9 @@ use crate::link::transport::Transport;
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::types::limits::READ_BYTES;
 use crate::types::{
-    Address, AskToken, ClientUuid, Generation, Number, PayloadForm, ReplayBasis, Slot, Tenant,
-    TrackedOutcome, TrackedSubject, Tracking, WorkerIncarnation,
+    AskToken, ClientUuid, Generation, Number, ReplayBasis, Slot, TrackedOutcome, TrackedSubject,
+    Tracking, WorkerIncarnation,
 };
-
-/// The counts of the broker, after every link has accepted the publication (rule L5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reached {
-    /// Clients that the address matched.
-    pub(super) clients: u64,
-    /// Workers that hold these clients.
-    pub(super) workers: u32,
-    /// Nonzero if an expression was not evaluated because it would scan too many values.
-    pub(super) scan_values: u64,
-}
-
-/// Why a publication was not taken over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotTaken {
-    /// The window stayed full.
-    NoRoom,
-    /// Too many reports are open.
-    TooManyReports,
-}
-
-/// The content of a publication.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ApiPublication<'a> {
-    pub(super) tenant: &'a Tenant,
-    pub(super) address: &'a Address,
-    pub(super) form: PayloadForm,
-    pub(super) payload: &'a [u8],
-}
 
 /// The link to the broker, for all requests of this process.
 #[derive(Debug)]
@@ -61,7 +32,7 @@ pub(super) struct ApiPublisher {
     /// Signals that the link has output to write.
     pub(super) wake: Notify,
     /// Signals that the window has room again.
-    room: Notify,
+    pub(super) room: Notify,
     /// Signals that the records of earlier API processes are known.
     pub(super) told: Notify,
     /// The broker at the other end of the last link.
@@ -332,6 +303,9 @@ impl PublisherState {
         let (sender, receipt) = oneshot::channel();
         let requester = ReportRequester { slot: Slot::NONE, naming: RecipientForm::Usual };
         let uplink = &mut self.client.uplink;
+        if let Some(id) = publication.id {
+            uplink.identify_next(id);
+        }
         uplink.publish_tracked(requester, clients_max, tracking, publication.into());
         let number = Number(uplink.published());
         self.waiting.push_back((number, sender));
@@ -340,14 +314,14 @@ impl PublisherState {
 
     fn on_event(&mut self, event: BrokerEvent) -> Option<BrokerLinkLost> {
         match event {
-            BrokerEvent::Reached { counted, .. } => {
+            BrokerEvent::Reached { counted, id, .. } => {
                 let CountedPublication { number, clients, workers, scan_values } = counted;
                 self.tracked.on_reached(number, clients);
                 let is_past = |(asked, _): &mut (Number, _)| *asked <= number;
                 while let Some((asked, waiting)) = self.waiting.pop_front_if(is_past) {
                     if asked == number {
                         // The request may no longer wait.
-                        let _gone = waiting.send(Reached { clients, workers, scan_values });
+                        let _gone = waiting.send(Reached { clients, workers, scan_values, id });
                     }
                 }
                 None
@@ -389,12 +363,5 @@ impl PublicationReceipt {
     /// publication stays in the window and will be delivered.
     pub(super) async fn reached(self, until: Instant) -> Option<Reached> {
         timeout_at(until, self.0).await.ok()?.ok()
-    }
-}
-
-impl<'a> From<ApiPublication<'a>> for NewPublication<'a> {
-    fn from(publication: ApiPublication<'a>) -> Self {
-        let ApiPublication { tenant, address, form, payload } = publication;
-        Self { tenant, address, form, payload }
     }
 }

@@ -1,4 +1,4 @@
-//! The file that takes spent nonces from a server that ended in an orderly way to the next one.
+//! The file that takes spent nonces and used ids from a server that ended in an orderly way to the next one.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,13 +10,12 @@ use tracing::{error, info, warn};
 
 use crate::link::codec::{MessageDecoder, WireMessage};
 use crate::link::message::ToBroker;
-use crate::types::limits::{API_NONCES_MAX, REPLAY_PIECE_RECORDS};
 use crate::types::{ReplayBasis, ReplayRecords};
 
 /// The first line. A file of another version is not read.
 const TITLE: &[u8] = b"tagcast nonces 1\n";
-/// Maximum bytes that are read: all records, each with its part of the length and kind of a message.
-const FILE_BYTES_MAX: u64 = 32 * (API_NONCES_MAX + REPLAY_PIECE_RECORDS) as u64;
+/// Maximum bytes that are read: more than all records with the largest `idempotencyMax`.
+const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// The file in the state folder.
 #[derive(Debug)]
@@ -101,7 +100,9 @@ fn read(path: &Path) -> io::Result<WrittenRecords> {
             ToBroker::Remember(ReplayRecords::Basis(Some(basis))) if !decoder.has_rest() => {
                 return Ok(WrittenRecords { records, basis });
             }
-            ToBroker::Remember(part @ ReplayRecords::Nonces(_)) => records.push(part),
+            ToBroker::Remember(part @ (ReplayRecords::Nonces(_) | ReplayRecords::Ids(_))) => {
+                records.push(part);
+            }
             _ => return Err(invalid("it has other messages than records")),
         }
     }

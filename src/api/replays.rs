@@ -1,9 +1,13 @@
 //! Requests that must not take effect twice: what this process knows of them, and how it learns it (rule L11).
 
-use super::error::ApiError;
+use tokio::time::{Instant, timeout_at};
+
+use super::error::{ApiError, ErrorCode};
+use super::idempotency::{ClaimedId, IdClaim, id_reused};
 use super::nonces::{Nonce, Nonces, SignatureWindow, with_window};
 use super::publisher::ApiPublisher;
-use crate::types::{ReplayBasis, ReplayRecords};
+use crate::replay::Claimed;
+use crate::types::{PublicationId, ReplayBasis, ReplayDigest, ReplayRecords};
 
 impl ApiPublisher {
     /// Adds records that an earlier server has left.
@@ -100,5 +104,53 @@ impl ApiPublisher {
         if self.state.borrow().has_unsent_nonces {
             self.write();
         }
+    }
+
+    /// Takes an id for a request. While the same publication is under way, this waits for it.
+    ///
+    /// # Errors
+    ///
+    /// 422 if another publication has the id; 409 if the same one is under way until then.
+    pub(super) async fn claim_id(
+        &self,
+        id: PublicationId,
+        until: Instant,
+    ) -> Result<IdClaim<'_>, ApiError> {
+        let claim = async {
+            loop {
+                let changed = self.room.notified();
+                match self.try_claim(id) {
+                    Claimed::New => return Ok(IdClaim::New(ClaimedId { publisher: self, id })),
+                    Claimed::Used(used) => return Ok(IdClaim::Used(used)),
+                    Claimed::Reused => return Err(id_reused()),
+                    Claimed::InFlight => changed.await,
+                }
+            }
+        };
+        timeout_at(until, claim).await.unwrap_or_else(|_| {
+            let message = "the first publication with this id is still under way";
+            Err(ApiError::new(ErrorCode::InProgress, message).retry_after(1))
+        })
+    }
+
+    fn try_claim(&self, id: PublicationId) -> Claimed {
+        let uplink = &mut self.state.borrow_mut().client.uplink;
+        uplink.replays.forget_expired(id.at, usize::MAX);
+        uplink.claims.claim(id, &uplink.replays)
+    }
+
+    pub(super) fn release_id(&self, id: ReplayDigest) {
+        self.state.borrow_mut().client.uplink.claims.release(id);
+        self.room.notify_waiters();
+    }
+
+    /// Sets how many ids are kept.
+    pub(super) fn limit_ids(&self, ids_max: usize) {
+        self.state.borrow_mut().client.uplink.replays.limit_ids(ids_max);
+    }
+
+    /// The number of ids that were ever forgotten early.
+    pub(super) fn ids_evicted(&self) -> u64 {
+        self.state.borrow().client.uplink.replays.ids_evicted()
     }
 }

@@ -21,6 +21,7 @@ use super::connection::registry::{ConnectionOrigin, RegisteredConnection};
 use super::endpoint::ask::TakenQuestion;
 use super::endpoint::{EndpointContext, connections, explain, info, openapi, tags};
 use super::error::{ApiError, ErrorCode};
+use super::idempotency::IdempotencyKey;
 use super::nonces::Nonce;
 use super::parameters::Parameters;
 use super::response::{AnswerHead, ApiAnswer};
@@ -171,7 +172,7 @@ impl ServedRequest<'_> {
         let nonce = signed.as_ref().map(|it| self.check_signed(application, it)).transpose()?;
         application.require_one(row.permissions)?;
         let parameters = Parameters::read(uri.query(), row.parameters)?;
-        refuse_idempotency(request.headers())?;
+        let key = idempotency_key(request.headers(), row.endpoint)?;
         let body = match has_body(request.method()) {
             true => Some(self.read_body(request).await?),
             false => None,
@@ -183,7 +184,8 @@ impl ServedRequest<'_> {
         let text = body.as_ref().map_or(Ok(""), RequestBody::text)?;
         let (state, config) = (self.state, self.config);
         let until = Instant::now() + config.timeout;
-        let context = EndpointContext { state, config, application, until };
+        let key = key.as_ref();
+        let context = EndpointContext { state, config, application, key, until };
         let taken = match row.endpoint {
             Endpoint::Batch => return context.batch(text).await,
             Endpoint::Connections => return connections::list(context, &parameters).await,
@@ -293,11 +295,16 @@ fn is_meant_as_websocket(headers: &HeaderMap) -> bool {
 }
 
 /// Ignoring an idempotency key silently would break its promise.
-fn refuse_idempotency(headers: &HeaderMap) -> Result<(), ApiError> {
-    if !headers.contains_key("idempotency-key") {
-        return Ok(());
+fn idempotency_key(
+    headers: &HeaderMap,
+    endpoint: Endpoint,
+) -> Result<Option<IdempotencyKey<'static>>, ApiError> {
+    let key = IdempotencyKey::of_header(headers)?;
+    if key.is_none() || matches!(endpoint, Endpoint::Publish | Endpoint::Feedback) {
+        return Ok(key);
     }
-    let message = "the header Idempotency-Key is not supported by this endpoint";
+    let message = "the header Idempotency-Key is supported by publish and feedback only; give an id to each \
+                   publication of a batch";
     Err(ApiError::new(ErrorCode::InvalidHeader, message))
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::answers::AnswerRoom;
 use super::error::ApiError;
 
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The answer to a request.
@@ -65,10 +66,15 @@ impl ApiAnswer {
         Some(Self { status: StatusCode::OK, body, headers: Vec::new() })
     }
 
-    /// Creates a 202 response: the publication was accepted, and its result is not known yet.
-    pub(super) fn accepted() -> Self {
-        let body = Bytes::from_static(br#"{"accepted":true}"#);
-        Self { status: StatusCode::ACCEPTED, body, headers: Vec::new() }
+    /// Creates a response with JSON.
+    pub(super) fn with_status(status: StatusCode, body: String) -> Self {
+        Self { status, body: body.into(), headers: Vec::new() }
+    }
+
+    /// The same as the answer to a publication that was made before.
+    pub(super) fn replayed(mut self) -> Self {
+        self.headers.push((REPLAYED, HeaderValue::from_static("true")));
+        self
     }
 
     /// 204 with the methods of an endpoint.

@@ -16,7 +16,7 @@ use super::publisher::ApiPublisher;
 use super::request::RequestIds;
 use crate::telemetry::LogThrottle;
 pub(super) use crate::telemetry::unix_seconds;
-use crate::types::limits::{API_BODIES_BYTES_MAX, API_REQUESTS_MAX};
+use crate::types::limits::{API_BODIES_BYTES_MAX, API_REQUESTS_MAX, IDS_EVICTED_LOG_EVERY};
 use crate::types::{ApiCounts, Pressure, WorkerIncarnation};
 
 /// Minimum interval between two log lines about wrong credentials.
@@ -44,6 +44,14 @@ pub(super) struct ApiState {
     pub(super) refused: Cell<u64>,
     started: Instant,
     wrong_credentials: RefCell<LogThrottle>,
+    evicted_ids: EvictedIds,
+}
+
+/// What was logged about ids that were forgotten early.
+#[derive(Debug, Default)]
+struct EvictedIds {
+    logged: Cell<u64>,
+    next: Cell<Option<Instant>>,
 }
 
 fn warn_of_wrong_credentials(count: u64) {
@@ -53,9 +61,12 @@ fn warn_of_wrong_credentials(count: u64) {
 impl ApiState {
     /// Without connections.
     pub(super) fn new(source: WorkerIncarnation, config: ApiConfig) -> Self {
+        let publisher = ApiPublisher::new(source);
+        publisher.limit_ids(config.ids_max);
         Self {
             config: RefCell::new(Rc::new(config)),
-            publisher: ApiPublisher::new(source),
+            publisher,
+            evicted_ids: EvictedIds::default(),
             connections: ConnectionRegistry::default(),
             requests: Semaphore::new(API_REQUESTS_MAX),
             bodies: Arc::new(Semaphore::new(API_BODIES_BYTES_MAX)),
@@ -78,6 +89,7 @@ impl ApiState {
 
     /// Applies another configuration.
     pub(super) fn configure(&self, config: ApiConfig) {
+        self.publisher.limit_ids(config.ids_max);
         let former = self.config.replace(Rc::new(config));
         self.config().access.keep_uses(&former.access);
         if former.signatures != self.config().signatures {
@@ -117,6 +129,22 @@ impl ApiState {
         }
     }
 
+    /// Warns about ids of publications that were forgotten early, at most once a minute.
+    pub(super) fn log_evicted_ids(&self) {
+        let evicted = self.publisher.ids_evicted();
+        let EvictedIds { logged, next } = &self.evicted_ids;
+        let (count, now) = (evicted - logged.get(), Instant::now());
+        if count == 0 || next.get().is_some_and(|next| now < next) {
+            return;
+        }
+        logged.set(evicted);
+        next.set(Some(now + IDS_EVICTED_LOG_EVERY));
+        warn!(
+            event = "ids_evicted",
+            count, "ids of publications were forgotten before their time; raise idempotencyMax"
+        );
+    }
+
     /// Returns true if no request is pending.
     pub(super) fn is_quiet(&self) -> bool {
         self.requests.available_permits() == API_REQUESTS_MAX
@@ -132,6 +160,7 @@ impl ApiState {
             refused: self.refused.get(),
             published: self.publisher.published(),
             unacknowledged: self.publisher.unacknowledged(),
+            ids_evicted: self.publisher.ids_evicted(),
         }
     }
 }

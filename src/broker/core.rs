@@ -16,7 +16,7 @@ use crate::link::control::ChildEvent;
 use crate::link::message::FromWorker;
 use crate::link::transport::Transport;
 use crate::reactor::poller::Interest;
-use crate::types::limits::EXPRESSION_SCAN_MAX;
+use crate::types::limits::{EXPRESSION_SCAN_MAX, IDEMPOTENCY_MAX};
 use crate::types::{Generation, WorkerId, WorkerIncarnation};
 
 impl fmt::Debug for TurnBudgets<'_> {
@@ -34,6 +34,8 @@ pub struct BrokerCore {
     limits: MaxConnections,
     /// Values that the prefixes of one expression may scan.
     scan_max: u64,
+    /// Ids of publications that are kept.
+    ids_max: usize,
     /// The worker whose link was read last.
     read_last: WorkerId,
     /// Workers whose link was closed. Their last messages may still be held back.
@@ -63,6 +65,7 @@ impl BrokerCore {
             links: Links::default(),
             limits: MaxConnections::default(),
             scan_max: EXPRESSION_SCAN_MAX,
+            ids_max: IDEMPOTENCY_MAX,
             read_last: WorkerId(0),
             lost: BTreeSet::new(),
             dead: BTreeSet::new(),
@@ -83,6 +86,7 @@ impl BrokerCore {
         self.router = Router::awaiting(sources);
         self.router.limit(self.limits);
         self.router.limit_scan(self.scan_max);
+        self.router.limit_ids(self.ids_max);
     }
 
     /// Sets the limits that joins are checked against.
@@ -100,6 +104,12 @@ impl BrokerCore {
     /// Removes some of the records of requests whose time is over. `now` is in Unix seconds.
     pub fn forget_expired(&mut self, now: u64) {
         self.router.forget_expired(now);
+    }
+
+    /// Sets how many ids of publications are kept.
+    pub fn limit_ids(&mut self, ids_max: usize) {
+        self.ids_max = ids_max;
+        self.router.limit_ids(ids_max);
     }
 
     /// Adds the link to a worker.

@@ -136,6 +136,7 @@ impl Broker {
                     let config = broker_config(json)?;
                     self.core.limit(limits(config));
                     self.core.limit_scan(config.expression_scan);
+                    self.core.limit_ids(config.ids_max);
                 }
                 self.report(ChildEvent::Configured { number });
             }

@@ -5,7 +5,7 @@ use super::worker_state::LinkOutbox;
 use crate::link::message::ToWorker;
 use crate::replay::{ReplayMark, ReplayMemory};
 use crate::types::limits::{REPLAY_EXPIRED_MAX, REPLAY_PENDING_BYTES_MAX};
-use crate::types::{ReplayRecords, WorkerIncarnation};
+use crate::types::{PublicationId, ReplayRecords, UsedId, WorkerIncarnation};
 
 /// The memory of the broker, and the API process that is being told about it.
 #[derive(Debug, Default)]
@@ -74,6 +74,23 @@ impl ReplayKeeper {
         }
         self.memory.learn(records);
         Ok(())
+    }
+
+    /// Sets how many ids are kept.
+    pub(super) fn limit_ids(&mut self, ids_max: usize) {
+        self.memory.limit_ids(ids_max);
+    }
+
+    /// Returns what became of an earlier publication with the same id.
+    pub(super) fn used(&self, id: &PublicationId) -> Option<UsedId> {
+        self.memory.used(id)
+    }
+
+    /// Keeps the id of a publication that is delivered now, unless it is refused because of its recipients.
+    pub(super) fn keep(&mut self, id: &PublicationId, clients: u64, workers: u32) {
+        if let Some(used) = id.used_by(clients, workers) {
+            self.memory.learn(&ReplayRecords::Ids(vec![used]));
+        }
     }
 
     /// Returns whether an API process waits for records.

@@ -48,7 +48,7 @@ pub(super) struct KnownRoute {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RouteCounts {
     pub(super) clients: u64,
-    workers: u32,
+    pub(super) workers: u32,
     /// Not zero if the expression scans so many values that it was not evaluated.
     scan_values: u64,
 }
@@ -105,6 +105,16 @@ impl KnownRoute {
 impl RouteCounts {
     /// The count of a repeated publication to one client that was already delivered.
     pub(super) const ONE: Self = Self { clients: 1, workers: 1, scan_values: 0 };
+
+    /// The counts of an earlier publication.
+    pub(super) fn known(clients: u64, workers: u32) -> Self {
+        Self { clients, workers, scan_values: 0 }
+    }
+
+    /// Returns whether the address was resolved.
+    pub(super) fn is_evaluated(self) -> bool {
+        self.scan_values == 0
+    }
 
     /// The counts as those of a publication.
     pub(super) fn of(self, number: Number) -> CountedPublication {

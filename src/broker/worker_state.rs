@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::router::ProtocolError;
 use crate::link::codec::{WireMessage, encode_deliver};
 use crate::link::message::{CountedPublication, Deliver, SetName, ToBroker, ToWorker, VERSION};
-use crate::types::{Number, SlotSet, Tracking, WorkerIncarnation};
+use crate::types::{Number, PublicationId, SlotSet, Tracking, WorkerIncarnation};
 
 /// A worker with a link to this broker.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct WorkerState {
 struct PublishCounts {
     /// The request about the next publication.
     next: Option<CountRequest>,
+    /// The id of the next publication that is counted.
+    next_id: Option<PublicationId>,
     /// Counts to send with the acknowledgement. The worker's window limits them (rule L4).
     found: VecDeque<CountedPublication>,
 }
@@ -40,6 +42,8 @@ pub(super) struct CountRequest {
     pub(super) clients_max: Option<u64>,
     /// What the workers of its recipients report about its deliveries.
     pub(super) tracking: Option<Tracking>,
+    /// Its id.
+    pub(super) id: Option<PublicationId>,
 }
 
 /// The state of a link.
@@ -69,9 +73,15 @@ impl WorkerState {
         }
     }
 
+    /// Gives the next publication that is counted an id.
+    pub(super) fn identify_next(&mut self, id: PublicationId) {
+        self.counts.next_id = Some(id);
+    }
+
     /// Requests a count for the next publication.
-    pub(super) fn count_next(&mut self, request: CountRequest) {
-        self.counts.next = Some(request);
+    pub(super) fn count_next(&mut self, clients_max: Option<u64>, tracking: Option<Tracking>) {
+        let id = self.counts.next_id.take();
+        self.counts.next = Some(CountRequest { clients_max, tracking, id });
     }
 
     /// Takes the request about this publication. Must be called once per publication.

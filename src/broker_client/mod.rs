@@ -31,6 +31,7 @@ use self::write_reports::WriteReports;
 use crate::link::message::{CountedPublication, Deliver, FromBroker, Full, ToWorker};
 use crate::link::query::{BrokerQuery, QueryResult};
 use crate::link::transport::Transport;
+use crate::replay::IdOutcome;
 use crate::types::{
     Client, Generation, Number, ReplayBasis, Slot, TrackedOutcome, TrackedSubject, Tracking,
     WorkerIncarnation,
@@ -87,6 +88,8 @@ pub enum BrokerEvent {
         asker: ReportRequester,
         /// The counts.
         counted: CountedPublication,
+        /// What this says about its id.
+        id: IdOutcome,
     },
     /// A worker reports on a publication of this one.
     Tracked {

@@ -13,6 +13,8 @@ pub struct BrokerConfig {
     pub max_per_ip: u32,
     /// Maximum values that the prefixes of one expression scan.
     pub expression_scan: u64,
+    /// Maximum ids of publications that are kept.
+    pub ids_max: usize,
 }
 
 impl BrokerConfig {
@@ -42,6 +44,7 @@ impl Config {
             max_clients: admission.max_clients,
             max_per_ip: admission.max_per_ip,
             expression_scan: self.limits.expression_scan,
+            ids_max: self.api.ids_max,
         }
     }
 }

@@ -76,6 +76,8 @@ pub const KEYS: &[ConfigKey] = &[
     key("", "apiMaxConnections", "1024", "count").reloadable(),
     key("", "signatureWindow", "300s", "duration").reloadable(),
     key("", "signatureClockSkew", "60s", "duration").reloadable(),
+    key("", "idempotencyWindow", "5m", "duration").reloadable(),
+    key("", "idempotencyMax", "200000", "count").reloadable(),
     key("", "legacy", "off", "switch").reloadable(),
     key("", "legacyForm", "draft", "word").reloadable(),
     key("", "rawClients", "off", "switch").reloadable(),

@@ -8,8 +8,8 @@ use super::query::{BrokerQuery, QueryResult};
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{
     Address, Claim, Client, Content, GrantNumber, JoinNumber, Number, PayloadForm, Publication,
-    Recipients, ReplayRecords, Sequence, Slot, SlotSet, Tags, Tenant, TrackedOutcome, Tracking,
-    WorkerIncarnation,
+    PublicationId, Recipients, ReplayRecords, Sequence, Slot, SlotSet, Tags, Tenant,
+    TrackedOutcome, Tracking, WorkerIncarnation,
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
@@ -141,6 +141,9 @@ pub enum ToBroker {
     },
     /// Records of requests that must not take effect twice. Only the API process sends them (rule L11).
     Remember(ReplayRecords),
+    /// The id of the publication that follows the next [`ToBroker::Count`]. If it was used before, the
+    /// publication is not delivered, and its use is sent with [`ToWorker::Remember`] before `Reached`.
+    Identify(PublicationId),
     /// A publication. The worker keeps it until it is acknowledged (rule L4).
     Publish {
         /// Number of the publication, counted by the worker.

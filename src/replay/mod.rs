@@ -3,22 +3,39 @@
 //! The broker and the API process hold the same records. Each tells them to the successor of the other one.
 
 mod expiring_log;
+mod id_claims;
 
 use self::expiring_log::{ExpiringEntry, ExpiringLog};
-use crate::types::limits::{API_NONCES_MAX, REPLAY_PIECE_RECORDS};
-use crate::types::{ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce};
+pub use self::id_claims::{Claimed, IdClaims, IdOutcome};
+use crate::types::limits::{API_NONCES_MAX, IDEMPOTENCY_MAX, REPLAY_PIECE_RECORDS};
+use crate::types::{
+    IdUse, PublicationId, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce, UsedId,
+};
 
-/// Records of spent nonces.
-#[derive(Debug, Default)]
+/// Records of spent nonces and used ids.
+#[derive(Debug)]
 pub struct ReplayMemory {
     nonces: ExpiringLog<()>,
+    ids: ExpiringLog<IdUse>,
+    /// Maximum number of ids.
+    ids_max: usize,
+    /// Ids that were ever forgotten early.
+    ids_evicted: u64,
     basis: Option<ReplayBasis>,
+}
+
+impl Default for ReplayMemory {
+    fn default() -> Self {
+        let (nonces, ids) = (ExpiringLog::default(), ExpiringLog::default());
+        Self { nonces, ids, ids_max: IDEMPOTENCY_MAX, ids_evicted: 0, basis: None }
+    }
 }
 
 /// A position in a memory. It stays valid while records are added and removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplayMark {
     nonces: u64,
+    ids: u64,
 }
 
 impl ReplayMemory {
@@ -46,8 +63,31 @@ impl ReplayMemory {
         self.nonces.oldest_until()
     }
 
-    /// Adds records. If there are too many, the oldest are forgotten: the process that accepts requests
-    /// accepts no more than fit.
+    /// Sets how many ids are kept. Beyond that the oldest are forgotten early.
+    pub fn limit_ids(&mut self, ids_max: usize) {
+        self.ids_max = ids_max;
+        self.evict_ids();
+    }
+
+    /// The number of ids that were ever forgotten early.
+    #[must_use]
+    pub fn ids_evicted(&self) -> u64 {
+        self.ids_evicted
+    }
+
+    /// Returns what became of an earlier publication with the same id.
+    #[must_use]
+    pub fn used(&self, id: &PublicationId) -> Option<UsedId> {
+        let ExpiringEntry { until, value } = *self.ids.get(id.id)?;
+        (until >= id.at).then_some(UsedId { id: id.id, until, used: value })
+    }
+
+    fn evict_ids(&mut self) {
+        self.ids_evicted += self.ids.evict_beyond(self.ids_max);
+    }
+
+    /// Adds records. If there are too many, the oldest are forgotten. That concerns no nonce: the process that
+    /// accepts requests accepts no more than fit.
     pub fn learn(&mut self, records: &ReplayRecords) {
         match records {
             ReplayRecords::Nonces(spent) => {
@@ -56,6 +96,12 @@ impl ReplayMemory {
                 }
                 self.nonces.evict_beyond(API_NONCES_MAX);
             }
+            ReplayRecords::Ids(ids) => {
+                for UsedId { id, until, used } in ids {
+                    self.ids.insert(*id, *until, *used);
+                }
+                self.evict_ids();
+            }
             ReplayRecords::Basis(basis) => self.basis = *basis,
         }
     }
@@ -63,29 +109,27 @@ impl ReplayMemory {
     /// Removes records whose time is over, at most this many of each kind.
     pub fn forget_expired(&mut self, now: u64, most: usize) {
         self.nonces.forget_expired(now, most);
+        self.ids.forget_expired(now, most);
     }
 
     /// The position after the last record.
     #[must_use]
     pub fn end(&self) -> ReplayMark {
-        ReplayMark { nonces: self.nonces.end() }
+        ReplayMark { nonces: self.nonces.end(), ids: self.ids.end() }
     }
 
     /// Returns the records after a position, as many as fit in one message, and moves the position past them.
     /// `None` at the end.
     pub fn next_records(&self, from: &mut ReplayMark, end: ReplayMark) -> Option<ReplayRecords> {
-        let mut next = end.nonces;
-        let mut nonces = Vec::new();
-        for (at, nonce, entry) in self.nonces.range(from.nonces, end.nonces) {
-            if nonces.len() == REPLAY_PIECE_RECORDS {
-                next = at;
-                break;
-            }
-            let ExpiringEntry { until, value: () } = *entry;
-            nonces.push(SpentNonce { nonce, until });
+        let nonces = next_piece(&self.nonces, &mut from.nonces, end.nonces);
+        if !nonces.is_empty() {
+            let spent = |(nonce, ExpiringEntry { until, value: () })| SpentNonce { nonce, until };
+            return Some(ReplayRecords::Nonces(nonces.into_iter().map(spent).collect()));
         }
-        from.nonces = next;
-        (!nonces.is_empty()).then_some(ReplayRecords::Nonces(nonces))
+        let ids = next_piece(&self.ids, &mut from.ids, end.ids);
+        let used = |(id, ExpiringEntry { until, value: used })| UsedId { id, until, used };
+        let ids: Vec<_> = ids.into_iter().map(used).collect();
+        (!ids.is_empty()).then_some(ReplayRecords::Ids(ids))
     }
 
     /// Returns all records in pieces, with the basis at their end if there is one.
@@ -94,6 +138,24 @@ impl ReplayMemory {
         let pieces = std::iter::from_fn(move || self.next_records(&mut from, end));
         pieces.chain(self.basis.map(|basis| ReplayRecords::Basis(Some(basis))))
     }
+}
+
+/// Returns entries from a position on, and moves the position past them.
+fn next_piece<V: Copy>(
+    log: &ExpiringLog<V>,
+    from: &mut u64,
+    end: u64,
+) -> Vec<(ReplayDigest, ExpiringEntry<V>)> {
+    let mut piece = Vec::new();
+    for (at, digest, entry) in log.range(*from, end) {
+        if piece.len() == REPLAY_PIECE_RECORDS {
+            *from = at;
+            return piece;
+        }
+        piece.push((digest, *entry));
+    }
+    *from = end;
+    piece
 }
 
 #[cfg(test)]

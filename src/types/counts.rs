@@ -75,6 +75,9 @@ pub struct ApiCounts {
     pub published: u64,
     /// Publications that the broker has not acknowledged (rule L4).
     pub unacknowledged: u64,
+    /// Ids of publications that were forgotten before their time (rule L11).
+    #[serde(default)]
+    pub ids_evicted: u64,
 }
 
 /// The counters of one process.

@@ -52,7 +52,10 @@ pub use listing::{
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, PayloadForm, Publication};
-pub use replay::{ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce};
+pub use replay::{
+    IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,
+    UsedId,
+};
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use slots::SlotSet;
 pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};

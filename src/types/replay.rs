@@ -1,5 +1,7 @@
 //! What is kept of requests that must not take effect twice (rule L11).
 
+use super::WriteCounts;
+
 /// The first half of a SHA-256 digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReplayDigest(pub [u8; 16]);
@@ -11,6 +13,54 @@ pub struct SpentNonce {
     pub nonce: ReplayDigest,
     /// The last Unix second in which it must be known.
     pub until: u64,
+}
+
+/// The id of a publication, which takes effect once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublicationId {
+    /// The digest of the id and its application.
+    pub id: ReplayDigest,
+    /// The digest of everything that is the same when the publication is repeated.
+    pub content: ReplayDigest,
+    /// The Unix second in which it was accepted.
+    pub at: u64,
+    /// The last Unix second in which it must be known.
+    pub until: u64,
+    /// How many recipients it may have.
+    pub recipients: RecipientBounds,
+}
+
+/// How many recipients a publication may have. With more or fewer it is refused, and its id is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecipientBounds {
+    /// The fewest.
+    pub min: u64,
+    /// The most.
+    pub max: u64,
+}
+
+/// What became of a publication with an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdUse {
+    /// The digest of everything that is the same when the publication is repeated.
+    pub content: ReplayDigest,
+    /// Clients that its address matched.
+    pub clients: u64,
+    /// On how many workers they are.
+    pub workers: u32,
+    /// How many sockets have taken it, if that was asked for.
+    pub written: Option<WriteCounts>,
+}
+
+/// A used id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsedId {
+    /// The digest of the id and its application.
+    pub id: ReplayDigest,
+    /// The last Unix second in which it must be known.
+    pub until: u64,
+    /// What became of the publication.
+    pub used: IdUse,
 }
 
 /// Which nonces a memory has.
@@ -27,8 +77,21 @@ pub struct ReplayBasis {
 pub enum ReplayRecords {
     /// Spent nonces, in the order in which they were spent.
     Nonces(Vec<SpentNonce>),
+    /// Used ids of publications, in the order in which they were used.
+    Ids(Vec<UsedId>),
     /// What the memory has. `None` if nothing can be said about it.
     Basis(Option<ReplayBasis>),
+}
+
+impl PublicationId {
+    /// Returns the record of its use, unless the publication was refused because of its recipients.
+    #[must_use]
+    pub fn used_by(&self, clients: u64, workers: u32) -> Option<UsedId> {
+        let Self { id, content, until, recipients, .. } = *self;
+        let used = IdUse { content, clients, workers, written: None };
+        let is_kept = (recipients.min..=recipients.max).contains(&clients);
+        is_kept.then_some(UsedId { id, until, used })
+    }
 }
 
 impl ReplayRecords {
@@ -37,6 +100,7 @@ impl ReplayRecords {
     pub fn len(&self) -> usize {
         match self {
             Self::Nonces(nonces) => nonces.len(),
+            Self::Ids(ids) => ids.len(),
             Self::Basis(_) => 1,
         }
     }

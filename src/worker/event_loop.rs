@@ -319,7 +319,7 @@ impl EventLoop {
             BrokerEvent::Answer { slot, query, result } => {
                 dispatch::on_presence(context, connections, slot, query, result);
             }
-            BrokerEvent::Reached { asker, counted } => {
+            BrokerEvent::Reached { asker, counted, .. } => {
                 delivery_report::report_reached(context, connections, asker, counted.clients);
             }
             // Reports are for publishers that ask for them, which is the API process.

@@ -28,6 +28,8 @@ mod api_connections;
 mod api_errors;
 mod api_explain;
 mod api_http;
+mod api_ids;
+mod api_ids_crash;
 mod api_openapi;
 mod api_publish;
 mod api_replays;

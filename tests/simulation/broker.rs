@@ -96,6 +96,11 @@ impl Broker {
         reports
     }
 
+    /// Returns whether it has received everything that it awaited.
+    pub fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
     /// Returns the link to a worker, so that a test can cut it.
     pub fn watch(&self, worker: WorkerId) -> Option<&Watch> {
         self.watches.get(&worker)

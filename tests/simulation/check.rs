@@ -6,6 +6,7 @@ use std::time::Duration;
 use tagcast::types::limits::{LINK_LOST_WAIT, RESTART_PAUSE_MAX};
 use tagcast::types::{Slot, Tags, Tenant, WorkerId};
 
+use super::api::CallState;
 use super::model::To;
 use super::worker::{Phase, Reader, Worker};
 use super::world::World;
@@ -47,6 +48,9 @@ impl World {
         self.publish_to_all();
         self.run_for(AT_ONCE)?;
         self.slots_are_back()?;
+        if let Some(call) = self.calls.iter().find(|call| call.state != CallState::Answered) {
+            return Err(format!("{} of a backend is never answered", call.no));
+        }
         for worker in self.workers.values() {
             worker.reports.are_complete(worker.source)?;
         }

@@ -7,6 +7,7 @@ use tagcast::types::{
     AddressLimit, Alias, Client, ClientClass, ClientUuid, Ident, Slot, Tag, Tags, Tenant, WorkerId,
 };
 
+use super::api::{Call, CallState};
 use super::model::To;
 use super::pipe::BytesUntilDeath;
 use super::rng::Rng;
@@ -18,7 +19,7 @@ const CLIENTS_MAX: usize = 5;
 
 /// Relative frequency of each event in this run.
 #[derive(Debug)]
-pub struct Mixture([u64; 14]);
+pub struct Mixture([u64; 17]);
 
 impl Mixture {
     /// Chooses the frequencies. In some runs one kind of fault is absent, in others very frequent.
@@ -28,6 +29,7 @@ impl Mixture {
         let hang = often(3);
         let (retag, stall, jump) = (often(5), often(3), often(1));
         let rename = often(5);
+        let (call, kill_api) = (often(6), often(1));
         let round = rng.pick(&[10, 30, 80]).unwrap();
         Self([
             30,
@@ -44,6 +46,9 @@ impl Mixture {
             hang,
             jump,
             rename,
+            10,
+            call,
+            kill_api,
         ])
     }
 }
@@ -71,6 +76,9 @@ impl World {
             10 => self.all_processes_take_a_turn(),
             11 => self.a_process_hangs(),
             13 => self.a_client_requests_an_alias(),
+            14 => self.api_turn(),
+            15 => self.a_backend_publishes(),
+            16 => self.api_process_dies(),
             _ => self.time += std::time::Duration::from_millis(self.rng.below(1500)),
         }
     }
@@ -78,6 +86,7 @@ impl World {
     pub fn all_processes_take_a_turn(&mut self) {
         while self.supervisor_turn() {}
         self.seats().into_iter().for_each(|worker| self.worker_turn(worker));
+        self.api_turn();
         self.broker_turn();
     }
 
@@ -243,6 +252,53 @@ impl World {
     fn limit_last_turn(&mut self, bytes_until_death: &BytesUntilDeath) {
         bytes_until_death.store(self.rng.place(400), Ordering::Relaxed);
         self.note(|| "the last turn of a process that dies".to_owned());
+    }
+
+    /// A backend publishes under a new id, or repeats a publication that was answered.
+    fn a_backend_publishes(&mut self) {
+        let Some(source) = self.api.as_ref().map(|api| api.source) else { return };
+        if self.model.lives.is_empty() {
+            return;
+        }
+        if !self.calls.is_empty() && self.rng.once_in(3) {
+            let at = self.rng.place(self.calls.len());
+            self.calls[at].state = CallState::Asking;
+            return self.note(|| format!("a backend repeats its publication {at}"));
+        }
+        let tenant = self.any_tenant();
+        let to = match self.any_address() {
+            To::Matching(query) | To::MatchingButSelf(query) => To::Matching(query),
+            To::Alias(_) => To::Matching(Tags::default()),
+            one => one,
+        };
+        // Each backend is a client of its own that receives nothing: repeated publications have no order.
+        let mut uuid = [255; 16];
+        uuid[..8].copy_from_slice(&(self.model.lives.len() as u64).to_le_bytes());
+        let backend = Client {
+            tenant: tenant.clone(),
+            uuid: ClientUuid(uuid),
+            ident: None,
+            tags: Tags::default(),
+            class: ClientClass::Php,
+            takes_publications: false,
+            counted: AddressLimit::ByAddress,
+            ip: [192, 0, 2, 1].into(),
+        };
+        let by = self.model.asks(backend, source);
+        let no = self.model.publishes(by, to.clone());
+        self.note(|| format!("a backend publishes {no} to {to:?}"));
+        self.calls.push(Call { no, tenant, to, state: CallState::Asking });
+    }
+
+    /// Kills the API process between two turns, or within a turn after any byte that it writes.
+    fn api_process_dies(&mut self) {
+        let Some(api) = &self.api else { return };
+        let (child, bytes_until_death) = (ChildId::of(api.source), api.bytes_until_death.clone());
+        if self.rng.once_in(2) {
+            self.limit_last_turn(&bytes_until_death);
+            self.api_turn();
+        }
+        self.kill(child);
     }
 
     /// Lets a worker or the broker skip its turns for a while.

@@ -14,6 +14,7 @@
     reason = "a test may stop and speak"
 )]
 
+mod api;
 mod broker;
 mod budget;
 mod check;
@@ -32,6 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use api::Ids;
 use faults::Mixture;
 use pipe::Kernel;
 use shutdown::Shutdown;
@@ -60,12 +62,12 @@ fn play(world: &mut World) -> Result<(), String> {
     if world.rng.once_in(3) { world.end_in_order() } else { world.calm_down() }
 }
 
-/// How the kernel treats data of dead processes, and how the supervisor treats a broker that dies
-/// during shutdown.
-type How = (Kernel, Shutdown);
+/// How the kernel treats data of dead processes, how the supervisor treats a broker that dies
+/// during shutdown, and what the API process tells a new broker.
+type How = (Kernel, Shutdown, Ids);
 
 /// The behavior of Linux and of the real supervisor.
-const AS_IT_IS: How = (Kernel::Keeps, Shutdown::Kept);
+const AS_IT_IS: How = (Kernel::Keeps, Shutdown::Kept, Ids::Announced);
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -111,14 +113,21 @@ fn every_client_gets_exactly_its_deliveries_whatever_dies() {
 
 #[test]
 fn a_kernel_that_loses_the_bytes_of_the_dead_is_detected() {
-    let found = search(0, 200, (Kernel::Forgets, Shutdown::Kept));
+    let found = search(0, 200, (Kernel::Forgets, Shutdown::Kept, Ids::Announced));
     let (seed, fault) = found.unwrap_or_default();
     assert!(fault.contains("(P3)"), "seed {seed}: {fault}");
 }
 
 #[test]
 fn a_shutdown_that_acknowledges_without_a_broker_is_detected() {
-    let found = search(0, 200, (Kernel::Keeps, Shutdown::WithoutBroker));
+    let found = search(0, 200, (Kernel::Keeps, Shutdown::WithoutBroker, Ids::Announced));
     let (seed, fault) = found.unwrap_or_default();
     assert!(fault.contains("acknowledged and is lost (P3)"), "seed {seed}: {fault}");
+}
+
+#[test]
+fn an_api_process_that_does_not_announce_its_ids_is_detected() {
+    let found = search(0, 400, (Kernel::Keeps, Shutdown::Kept, Ids::Forgotten));
+    let (seed, fault) = found.unwrap_or_default();
+    assert!(fault.contains("twice (P2)") || fault.contains("(L6)"), "seed {seed}: {fault}");
 }

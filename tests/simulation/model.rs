@@ -65,7 +65,16 @@ pub struct Published {
     pub settled_at: Option<Moment>,
     /// True if the publisher knows that the publication is accepted.
     pub is_promised: bool,
+    pub repeats: Repeats,
     pub received_by: Vec<ClientNo>,
+}
+
+/// Whether a publication may be delivered again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeats {
+    Dropped,
+    /// All processes that knew its id have died within the same moments.
+    Possible,
 }
 
 #[derive(Debug, Default)]
@@ -141,9 +150,19 @@ impl Model {
             at,
             settled_at,
             is_promised,
+            repeats: Repeats::Dropped,
             received_by,
         });
         self.published.len() - 1
+    }
+
+    /// Records that no process may know the ids of earlier publications any more. Publications without an
+    /// id come from workers.
+    pub fn forget_ids(&mut self) {
+        self.published
+            .iter_mut()
+            .filter(|it| it.source.worker.is_api())
+            .for_each(|it| it.repeats = Repeats::Possible);
     }
 
     /// Records that the publisher knows that its publication is accepted.

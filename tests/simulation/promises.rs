@@ -3,7 +3,7 @@
 
 use tagcast::types::{Alias, ClientClass, Tags, WorkerIncarnation};
 
-use super::model::{ClientNo, Life, Model, Moment, PublicationNo, Published, To};
+use super::model::{ClientNo, Life, Model, Moment, PublicationNo, Published, Repeats, To};
 
 /// Whether a client certainly matched, at every moment at which the broker may have looked, or only
 /// possibly.
@@ -43,6 +43,12 @@ impl Model {
             return Err(format!("{client} receives {no}, which no client published"));
         };
         let fault = |what: &str| Err(format!("{client} receives {no} {what}"));
+        if it.repeats == Repeats::Possible {
+            if !it.received_by.contains(&client) {
+                self.published[no].received_by.push(client);
+            }
+            return Ok(());
+        }
         match life.received.get(&it.by) {
             Some(_) if it.received_by.contains(&client) => return fault("twice (P2)"),
             Some(later) if *later > no => return fault("too late (P1)"),

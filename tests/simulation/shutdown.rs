@@ -6,6 +6,7 @@ use std::time::Duration;
 use tagcast::supervisor::lifecycle::ChildId;
 use tagcast::types::{Slot, WorkerId};
 
+use super::api::ApiStage;
 use super::broker::Life;
 use super::worker::{Phase, Reader};
 use super::world::World;
@@ -63,7 +64,8 @@ impl World {
                     self.worker_turn(worker);
                 }
             }
-            12..20 => self.broker_turn(),
+            12..16 => self.broker_turn(),
+            16..20 => self.api_turn(),
             20..28 => drop(self.supervisor_turn()),
             28..36 => self.a_client_publishes(),
             36 => self.a_client_changes_tags(),
@@ -91,7 +93,9 @@ impl World {
         let done: Vec<ChildId> = done.map(|worker| ChildId::Worker(worker.source)).collect();
         let broker = self.broker.as_ref().filter(|broker| broker.life == Life::Stopped);
         let stopped = broker.map(|broker| ChildId::Broker(broker.generation));
-        done.into_iter().chain(stopped).for_each(|child| self.ends(child));
+        let api = self.api.as_ref().filter(|api| api.stage == ApiStage::Leaving);
+        let left = api.map(|api| ChildId::of(api.source));
+        done.into_iter().chain(left).chain(stopped).for_each(|child| self.ends(child));
     }
 
     fn open(&self) -> Vec<(WorkerId, Slot)> {

@@ -15,6 +15,7 @@ use tagcast::types::{
     Tags, WorkerIncarnation,
 };
 
+use super::api::Ids;
 use super::budget::Budget;
 use super::connection::Connection;
 pub use super::connection::{Phase, Reader};
@@ -31,6 +32,7 @@ pub struct Pace {
     pub link_bytes_max: Shared,
     pub kernel: Kernel,
     pub shutdown: Shutdown,
+    pub ids: Ids,
     /// Maximum bytes per read.
     pub read_max: usize,
     /// Maximum clients per turn that a fan-out is written to.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use tagcast::link::control::{ChildCommand, ChildEvent, CommonCommand, WorkerCommand};
+use tagcast::link::control::{ApiCommand, ChildCommand, ChildEvent, CommonCommand, WorkerCommand};
 use tagcast::supervisor::lifecycle::{Action, ChildId, ProcessTable};
 use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
+use super::api::{self, Api, Call, Ids};
 use super::broker::{Broker, Order};
 use super::budget::Budget;
 use super::model::{Model, Moment};
@@ -29,6 +30,9 @@ pub struct World {
     pub processes: ProcessTable,
     pub broker: Option<Broker>,
     pub workers: BTreeMap<WorkerId, Worker>,
+    pub api: Option<Api>,
+    /// Publications of backends through the API process.
+    pub calls: Vec<Call>,
     /// Events that the supervisor has not received yet, in order for each child.
     events_of: BTreeMap<ChildId, VecDeque<Event>>,
     pub effects: Vec<Action>,
@@ -57,7 +61,7 @@ fn any_moment() -> Instant {
 impl World {
     pub fn new(
         seed: u64,
-        (kernel, shutdown): (Kernel, Shutdown),
+        (kernel, shutdown, ids): (Kernel, Shutdown, Ids),
         trace: Option<Vec<String>>,
     ) -> Self {
         let mut rng = Rng::new(seed);
@@ -66,6 +70,7 @@ impl World {
             link_bytes_max: Arc::new(AtomicUsize::new(rng.pick(&[60, 300, 3000, 99_999]).unwrap())),
             kernel,
             shutdown,
+            ids,
             read_max: rng.pick(&[50, 500, 5000]).unwrap(),
             slice_max: rng.pick(&[1, 3, 10, 300]).unwrap(),
             units_max: rng.pick(&[1, 5, 40, 1000]).unwrap(),
@@ -75,9 +80,11 @@ impl World {
             model: Model::default(),
             time: Duration::ZERO,
             started_at: any_moment(),
-            processes: ProcessTable::new(workers, Duration::from_secs(5)),
+            processes: ProcessTable::new(workers, Duration::from_secs(5)).with_api(),
             broker: None,
             workers: BTreeMap::new(),
+            api: None,
+            calls: Vec::new(),
             events_of: BTreeMap::new(),
             effects: Vec::new(),
             is_ended: false,
@@ -129,6 +136,16 @@ impl World {
         self.report(child, reports);
     }
 
+    pub fn api_turn(&mut self) {
+        let Some(api) = &mut self.api else { return };
+        let how = (&mut self.rng, &self.pace);
+        let (source, turned) = (api.source, api.turn(&mut self.calls, &mut self.model, how));
+        match turned {
+            Ok(reports) => self.report(ChildId::of(source), reports),
+            Err(fault) => drop(self.fault.get_or_insert(fault)),
+        }
+    }
+
     fn report(&mut self, child: ChildId, reports: Vec<ChildEvent>) {
         for report in reports {
             self.note(|| format!("{child:?} reports {report:?}"));
@@ -173,7 +190,12 @@ impl World {
                 Action::Start(ChildId::Worker(source)) => {
                     self.workers.insert(source.worker, Worker::new(source, unlimited()));
                 }
+                Action::Start(ChildId::Api(generation)) => {
+                    let source = WorkerIncarnation { worker: WorkerId::API, generation };
+                    self.api = Some(Api::new(source, unlimited()));
+                }
                 Action::Link { source, broker } => self.link(source, broker),
+                Action::Send(ChildId::Api(_), command) => self.command_api(&command),
                 Action::Send(ChildId::Broker(generation), word) => {
                     self.deliver_command(generation, word);
                 }
@@ -205,6 +227,18 @@ impl World {
         }
     }
 
+    fn command_api(&mut self, command: &ChildCommand) {
+        let Some(api) = &mut self.api else { return };
+        match command {
+            ChildCommand::Common(CommonCommand::Heartbeat) => api.questions += 1,
+            ChildCommand::Api(ApiCommand::Quiesce) => api.orders.push_back(api::Order::Quiesce),
+            ChildCommand::Api(ApiCommand::Drain { .. }) => {
+                api.orders.push_back(api::Order::Drain);
+            }
+            _ => {}
+        }
+    }
+
     fn order(&mut self, source: WorkerIncarnation, order: worker::Order) {
         let worker = self.workers.get_mut(&source.worker).filter(|it| it.source == source);
         if let Some(worker) = worker {
@@ -222,9 +256,11 @@ impl World {
     /// link.
     fn link(&mut self, source: WorkerIncarnation, broker: Generation) {
         let worker = self.workers.get_mut(&source.worker).filter(|it| it.source == source);
+        let api = self.api.as_mut().filter(|it| it.source == source);
         let board = self.broker.as_mut().filter(|it| it.generation == broker);
+        let of_api = || api.as_ref().map_or_else(unlimited, |it| it.bytes_until_death.clone());
         let bytes_until_death =
-            worker.as_ref().map_or_else(unlimited, |it| it.bytes_until_death.clone());
+            worker.as_ref().map_or_else(of_api, |it| it.bytes_until_death.clone());
         let other = board.as_ref().map_or_else(unlimited, |it| it.bytes_until_death.clone());
         let [one, other] =
             pipe((self.pace.link_bytes_max.clone(), self.pace.kernel), [bytes_until_death, other]);
@@ -233,6 +269,8 @@ impl World {
         }
         if let Some(worker) = worker {
             worker.orders.push_back(worker::Order::Link(broker, one));
+        } else if let Some(api) = api {
+            api.orders.push_back(api::Order::Link(broker, one));
         }
     }
 
@@ -240,7 +278,7 @@ impl World {
     pub fn ends(&mut self, child: ChildId) {
         match child {
             ChildId::Broker(_) => self.broker = None,
-            ChildId::Api(_) => {}
+            ChildId::Api(_) => self.api = None,
             ChildId::Worker(source) => drop(self.workers.remove(&source.worker)),
         }
         self.note(|| format!("{child:?} ends"));
@@ -251,12 +289,21 @@ impl World {
     pub fn kill(&mut self, child: ChildId) {
         match child {
             ChildId::Broker(generation) => {
+                // Nothing is promised if both holders die within the same moments.
+                if !self.api.as_ref().is_some_and(Api::is_informed) {
+                    self.model.forget_ids();
+                }
                 if self.broker.take_if(|it| it.generation == generation).is_none() {
                     return;
                 }
             }
-            // The simulation has no API process, because that process has no clients.
-            ChildId::Api(_) => return,
+            ChildId::Api(_) => {
+                let Some(api) = self.api.take() else { return };
+                if api.is_informed() && !self.broker.as_ref().is_some_and(Broker::is_ready) {
+                    self.model.forget_ids();
+                }
+                self.model.dies(api.source);
+            }
             ChildId::Worker(source) => {
                 if self.workers.get(&source.worker).is_none_or(|it| it.source != source) {
                     return;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use super::EndpointContext;
-use super::payload::{ApiPayload, check_event};
+use super::payload::{ApiPayload, read_event};
 use super::publish::timeout;
 use super::taken::no_such_client;
 use crate::api::error::{ApiError, ErrorCode};
@@ -42,7 +42,7 @@ impl TakenQuestion {
         let body = JsonObject::read(text, "", ASK_MEMBERS)?;
         let uuid = context.uuid(uuid, None)?;
         let payload = ApiPayload::read(&body)?;
-        check_event(&body)?;
+        read_event(&body)?;
         let within = timeout(&body, ASK_TIMEOUT, ASK_TIMEOUT_MAX)?;
         payload.check(context)?;
         let publisher = &context.state.publisher;
@@ -53,6 +53,7 @@ impl TakenQuestion {
             address: &address,
             form: payload.form,
             payload: payload.bytes.as_bytes(),
+            id: None,
         };
         let receipt = publisher.ask(publication, place, within, context.until).await?;
         Ok(Self { receipt, asked_at: Instant::now(), within })

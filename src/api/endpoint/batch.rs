@@ -39,8 +39,10 @@ impl EndpointContext<'_> {
             };
             let comma = if at == 0 { "" } else { "," };
             let _written = match reached {
-                Ok(Some(members)) => write!(results, "{comma}{{\"status\":200,{members}}}"),
-                Ok(None) => write!(results, "{comma}{{\"status\":202,\"accepted\":true}}"),
+                Ok(answer) => {
+                    let (status, members) = (answer.status.as_u16(), &answer.members);
+                    write!(results, "{comma}{{\"status\":{status},{members}}}")
+                }
                 Err(error) => {
                     let (status, members) = (error.status().as_u16(), error.members(None));
                     write!(results, "{comma}{{\"status\":{status},{members}}}")

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::access::ApiApplication;
 use super::config::ApiConfig;
 use super::error::{ApiError, ErrorCode};
+use super::idempotency::IdempotencyKey;
 use super::state::ApiState;
 use crate::link::query::{QueryKind, QueryResult};
 
@@ -27,6 +28,8 @@ pub(super) struct EndpointContext<'a> {
     pub(super) state: &'a ApiState,
     pub(super) config: &'a ApiConfig,
     pub(super) application: &'a ApiApplication,
+    /// The header `Idempotency-Key`.
+    pub(super) key: Option<&'a IdempotencyKey<'a>>,
     /// End of the time that the request waits for the broker, for room and for its answers together.
     pub(super) until: Instant,
 }

@@ -75,18 +75,18 @@ fn check_memory(state: &ApiState) -> Result<(), ApiError> {
     }
 }
 
-/// Checks the name of an event, which is for protocols that name events.
+/// The name of an event, which is for protocols that name events; empty if there is none.
 ///
 /// # Errors
 ///
 /// What is wrong with it.
-pub(super) fn check_event(body: &JsonObject<'_>) -> Result<(), ApiError> {
-    let Some(event) = body.text("event")? else { return Ok(()) };
+pub(super) fn read_event<'a>(body: &JsonObject<'a>) -> Result<Cow<'a, str>, ApiError> {
+    let Some(event) = body.text("event")? else { return Ok(Cow::Borrowed("")) };
     let is_right = (1..=EVENT_BYTES_MAX).contains(&event.len())
         && event.bytes().all(|byte| byte.is_ascii_graphic())
         && !RESERVED_EVENTS.iter().any(|reserved| event.starts_with(reserved));
     if is_right {
-        return Ok(());
+        return Ok(event);
     }
     let right = "`event` must be 1 to 64 printable ASCII characters without a blank, and must not begin \
                  with tagcast:, pusher: or pusher_internal:";

@@ -1,23 +1,37 @@
 //! `POST /publish` and `POST /connections/{uuid}/feedback`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::EndpointContext;
-use super::payload::{ApiPayload, check_event};
+use super::payload::{ApiPayload, read_event};
 use super::recipients::is_open;
-use super::taken::{RecipientLimits, TakenPublication, TakenReceipt};
+use super::taken::{RecipientLimits, TakenId, TakenPublication, TakenReceipt};
 use crate::api::error::ApiError;
+use crate::api::idempotency::{ClaimedId, IdClaim, IdempotencyKey};
 use crate::api::json_object::JsonObject;
 use crate::api::publisher::ApiPublication;
+use crate::api::state::unix_seconds;
 use crate::auth::ApiPermission;
-use crate::types::Address;
 use crate::types::limits::{TRACKING_TIMEOUT_MIN, WRITE_TIMEOUT, WRITE_TIMEOUT_MAX};
+use crate::types::{Address, IdUse, RecipientBounds};
 
-pub(super) const PUBLISH_MEMBERS: &[&str] =
-    &["to", "message", "text", "event", "ack", "max_recipients", "dry_run", "except", "timeout_ms"];
-pub(super) const FEEDBACK_MEMBERS: &[&str] = &["message", "text", "event", "ack", "timeout_ms"];
+pub(super) const PUBLISH_MEMBERS: &[&str] = &[
+    "to",
+    "message",
+    "text",
+    "event",
+    "id",
+    "ack",
+    "max_recipients",
+    "dry_run",
+    "except",
+    "timeout_ms",
+];
+pub(super) const FEEDBACK_MEMBERS: &[&str] =
+    &["message", "text", "event", "id", "ack", "timeout_ms"];
 
 /// When a publication is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,25 +48,30 @@ enum PublishAck {
 #[derive(Debug)]
 struct PublishRequest<'a> {
     payload: ApiPayload<'a>,
+    event: Cow<'a, str>,
+    /// The id, if the publication is not a dry run.
+    key: Option<IdempotencyKey<'a>>,
     ack: PublishAck,
     limits: RecipientLimits,
 }
 
 impl<'a> PublishRequest<'a> {
-    fn read(body: &JsonObject<'a>, context: EndpointContext<'_>) -> Result<Self, ApiError> {
+    fn read(body: &JsonObject<'a>, context: EndpointContext<'a>) -> Result<Self, ApiError> {
         let payload = ApiPayload::read(body)?;
-        check_event(body)?;
+        let event = read_event(body)?;
+        let key = IdempotencyKey::of_body(body, context.key)?;
         let ack = ack(body)?;
         let limits = RecipientLimits::read(body, context)?;
         if limits.is_dry && ack != PublishAck::Accepted {
             let right = "with `dry_run`, `ack` must be accepted: the answer is the count";
             return Err(body.invalid("ack", right));
         }
-        Ok(Self { payload, ack, limits })
+        let key = key.filter(|_| !limits.is_dry);
+        Ok(Self { payload, event, key, ack, limits })
     }
 }
 
-impl EndpointContext<'_> {
+impl<'a> EndpointContext<'a> {
     /// Takes over what a body says for the client of the path.
     ///
     /// # Errors
@@ -62,12 +81,13 @@ impl EndpointContext<'_> {
         self,
         uuid: &str,
         text: &str,
-    ) -> Result<TakenPublication, ApiError> {
+    ) -> Result<TakenPublication<'a>, ApiError> {
         let body = JsonObject::read(text, "", FEEDBACK_MEMBERS)?;
         self.application.require(ApiPermission::PUBLISH)?;
         let address = Address::first(Some(self.uuid(uuid, None)?), None);
         let request = PublishRequest::read(&body, self)?;
-        Ok(self.send(&request, &address).await?.for_one())
+        let limits = request.limits.for_one();
+        self.send(&PublishRequest { limits, ..request }, &address).await
     }
 
     /// Takes over the publication that an object says, which is at this place of the body.
@@ -79,7 +99,7 @@ impl EndpointContext<'_> {
         self,
         text: &str,
         at: &str,
-    ) -> Result<TakenPublication, ApiError> {
+    ) -> Result<TakenPublication<'a>, ApiError> {
         let body = JsonObject::read(text, at, PUBLISH_MEMBERS)?;
         let request = PublishRequest::read(&body, self)?;
         let address = self.address(&body)?;
@@ -94,22 +114,52 @@ impl EndpointContext<'_> {
         self,
         request: &PublishRequest<'_>,
         address: &Address,
-    ) -> Result<TakenPublication, ApiError> {
-        let PublishRequest { payload, ack, limits } = request;
+    ) -> Result<TakenPublication<'a>, ApiError> {
+        let PublishRequest { payload, event, key, ack, limits } = request;
         payload.check(self)?;
-        let Self { state, application, until, .. } = self;
         let ApiPayload { form, bytes } = payload;
-        let (tenant, payload) = (&application.tenant, bytes.as_bytes());
-        let publication = ApiPublication { tenant, address, form: *form, payload };
-        let (publisher, clients_max) = (&state.publisher, limits.clients_max());
-        let receipt = match *ack {
-            PublishAck::None if clients_max.is_none() => {
+        let (tenant, payload) = (&self.application.tenant, bytes.as_bytes());
+        let publication = ApiPublication { tenant, address, form: *form, payload, id: None };
+        let Some(key) = key else {
+            let receipt = self.publish(publication, *ack, limits.clients_max(), None).await?;
+            return Ok(TakenPublication::new(receipt, *limits));
+        };
+        let (at, application) = (unix_seconds(), &self.application.key);
+        let mut id = key.identify(application, publication, event);
+        (id.at, id.until) = (at, at.saturating_add(self.config.ids_window));
+        let max = limits.clients_max().unwrap_or(u64::MAX);
+        id.recipients = RecipientBounds { min: limits.min, max };
+        let receipt = match self.state.publisher.claim_id(id, self.until).await? {
+            IdClaim::New(claimed) => {
+                let publication = ApiPublication { id: Some(id), ..publication };
+                self.publish(publication, *ack, limits.clients_max(), Some(claimed)).await?
+            }
+            IdClaim::Used(used) => {
+                let asks_for_sockets = matches!(ack, PublishAck::Written { .. });
+                let written = used.written.filter(|_| asks_for_sockets);
+                TakenReceipt::Used(IdUse { written, ..used })
+            }
+        };
+        Ok(TakenPublication::new(receipt, *limits).with_id(TakenId(key.member())))
+    }
+
+    async fn publish(
+        self,
+        publication: ApiPublication<'_>,
+        ack: PublishAck,
+        clients_max: Option<u64>,
+        claimed: Option<ClaimedId<'a>>,
+    ) -> Result<TakenReceipt<'a>, ApiError> {
+        let Self { state, until, .. } = self;
+        let publisher = &state.publisher;
+        Ok(match ack {
+            PublishAck::None if clients_max.is_none() && claimed.is_none() => {
                 publisher.publish(publication, until).await?;
                 TakenReceipt::None
             }
             PublishAck::None | PublishAck::Accepted => {
                 let receipt = publisher.publish_counted(publication, clients_max, until).await?;
-                match *ack {
+                match ack {
                     PublishAck::Accepted => TakenReceipt::Counted(receipt),
                     _ => TakenReceipt::None,
                 }
@@ -117,10 +167,9 @@ impl EndpointContext<'_> {
             PublishAck::Written { within } => {
                 let reported =
                     publisher.publish_reported(publication, clients_max, within, until).await?;
-                TakenReceipt::Reported { reported, until: Instant::now() + within }
+                TakenReceipt::Reported { reported, until: Instant::now() + within, claimed }
             }
-        };
-        Ok(TakenPublication::new(receipt, *limits))
+        })
     }
 }
 

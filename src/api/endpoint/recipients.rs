@@ -29,7 +29,7 @@ impl EndpointContext<'_> {
     /// If they are invalid.
     pub(super) fn address(self, body: &JsonObject<'_>) -> Result<Address, ApiError> {
         let recipients = self.recipients(body)?;
-        let except = match body.raw("except") {
+        let mut except = match body.raw("except") {
             None => Vec::new(),
             Some(uuids) => self.except(uuids, &body.place("except"))?,
         };
@@ -37,6 +37,9 @@ impl EndpointContext<'_> {
             NamedRecipients::Known(address) => address,
             NamedRecipients::Expression { raw, at } => Address::expr(read_expression(raw, &at)?),
         };
+        // The same clients are the same content, in any order.
+        except.sort_unstable();
+        except.dedup();
         Ok(recipients.without(&except))
     }
 

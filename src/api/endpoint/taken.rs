@@ -1,14 +1,17 @@
 //! What the answer to a publication waits for, and what it says.
 
+use hyper::StatusCode;
 use tokio::time::Instant;
 
 use super::EndpointContext;
 use crate::api::error::{ApiError, ErrorCode};
+use crate::api::idempotency::{ClaimedId, id_reused};
 use crate::api::json_object::JsonObject;
 use crate::api::publisher::{NotTaken, PublicationReceipt, Reached, ReportedReceipt};
 use crate::api::response::ApiAnswer;
-use crate::types::WriteCounts;
+use crate::replay::IdOutcome;
 use crate::types::limits::{WRITE_REPORT_GRACE, WRITE_REPORTS_MAX};
+use crate::types::{IdUse, WriteCounts};
 
 /// How many recipients a publication may have.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +22,8 @@ pub(super) struct RecipientLimits {
     scan_max: u64,
     /// It is delivered to none in any case.
     pub(super) is_dry: bool,
+    /// With fewer it is refused: if its path names a client, that one has to be there.
+    pub(super) min: u64,
 }
 
 impl RecipientLimits {
@@ -38,7 +43,13 @@ impl RecipientLimits {
             max: own.into_iter().chain(max).min(),
             scan_max,
             is_dry: is_dry.unwrap_or(false),
+            min: 0,
         })
+    }
+
+    /// The same for the client of a path.
+    pub(super) fn for_one(self) -> Self {
+        Self { min: 1, ..self }
     }
 
     /// What the broker has to keep to.
@@ -47,6 +58,9 @@ impl RecipientLimits {
     }
 
     fn check(self, reached: Reached) -> Result<Reached, ApiError> {
+        if reached.clients < self.min {
+            return Err(no_such_client());
+        }
         if reached.scan_values > 0 {
             return Err(too_expensive(reached.scan_values, self.scan_max));
         }
@@ -60,32 +74,48 @@ impl RecipientLimits {
 
 /// A publication that was taken over.
 #[derive(Debug)]
-pub(in crate::api) struct TakenPublication {
-    receipt: TakenReceipt,
+pub(in crate::api) struct TakenPublication<'a> {
+    receipt: TakenReceipt<'a>,
     limits: RecipientLimits,
-    /// Its path names a client, which has to be there.
-    is_to_one: bool,
+    id: Option<TakenId>,
 }
+
+/// The id of a publication, as a member of its answer.
+#[derive(Debug)]
+pub(super) struct TakenId(pub(super) String);
 
 /// What is waited for.
 #[derive(Debug)]
-pub(super) enum TakenReceipt {
+pub(super) enum TakenReceipt<'a> {
     /// Nothing.
     None,
     /// The broker.
     Counted(PublicationReceipt),
-    /// The broker, and then all sockets until this time.
-    Reported { reported: ReportedReceipt, until: Instant },
+    /// The broker, and then all sockets until this time. The id stays taken until then.
+    Reported { reported: ReportedReceipt, until: Instant, claimed: Option<ClaimedId<'a>> },
+    /// Nothing: the same publication was made before.
+    Used(IdUse),
 }
 
-impl TakenPublication {
-    pub(super) fn new(receipt: TakenReceipt, limits: RecipientLimits) -> Self {
-        Self { receipt, limits, is_to_one: false }
+/// What is known about a publication when it is answered.
+#[derive(Debug)]
+pub(super) struct PublicationAnswer {
+    /// The status: 202 if it is not known whom it reached.
+    pub(super) status: StatusCode,
+    /// The members of the answer.
+    pub(super) members: String,
+    /// Whether the publication was made before.
+    is_repeated: bool,
+}
+
+impl<'a> TakenPublication<'a> {
+    pub(super) fn new(receipt: TakenReceipt<'a>, limits: RecipientLimits) -> Self {
+        Self { receipt, limits, id: None }
     }
 
-    /// The same for the client of a path.
-    pub(super) fn for_one(self) -> Self {
-        Self { is_to_one: true, ..self }
+    /// The same with an id.
+    pub(super) fn with_id(self, id: TakenId) -> Self {
+        Self { id: Some(id), ..self }
     }
 
     /// Whether clients are waited for, and not only the broker.
@@ -99,37 +129,63 @@ impl TakenPublication {
     ///
     /// When there were more recipients than there may be, or not the one that there has to be.
     pub(in crate::api) async fn answer(self, until: Instant) -> Result<ApiAnswer, ApiError> {
-        Ok(match self.reached(until).await? {
-            None => ApiAnswer::accepted(),
-            Some(members) => ApiAnswer::ok(format!("{{{members}}}")),
-        })
+        let PublicationAnswer { status, members, is_repeated } = self.reached(until).await?;
+        let answer = ApiAnswer::with_status(status, format!("{{{members}}}"));
+        Ok(if is_repeated { answer.replayed() } else { answer })
     }
 
-    /// The members of the answer; none if it is not known by this time what was reached, or not asked for.
+    /// What is known by this time.
     ///
     /// # Errors
     ///
     /// The same as of [`Self::answer`].
-    pub(super) async fn reached(self, until: Instant) -> Result<Option<String>, ApiError> {
-        let Self { receipt, limits, is_to_one } = self;
+    pub(super) async fn reached(self, until: Instant) -> Result<PublicationAnswer, ApiError> {
+        let Self { receipt, limits, id } = self;
+        let answer = |status, members: String, is_repeated: bool| {
+            let id = id.as_ref().map(|id| format!(",{},\"repeated\":{is_repeated}", id.0));
+            let members = members + &id.unwrap_or_default();
+            PublicationAnswer { status, members, is_repeated }
+        };
+        let accepted = || answer(StatusCode::ACCEPTED, "\"accepted\":true".to_owned(), false);
         let (receipt, report) = match receipt {
-            TakenReceipt::None => return Ok(None),
+            TakenReceipt::None => return Ok(accepted()),
+            TakenReceipt::Used(used) => {
+                return Ok(answer(StatusCode::OK, used_members(used), true));
+            }
             TakenReceipt::Counted(receipt) => (receipt, None),
-            TakenReceipt::Reported { reported: ReportedReceipt { receipt, progress }, until } => {
-                (receipt, Some((progress, until + WRITE_REPORT_GRACE)))
+            TakenReceipt::Reported { reported, until, claimed } => {
+                let ReportedReceipt { receipt, progress } = reported;
+                (receipt, Some((progress, until + WRITE_REPORT_GRACE, claimed)))
             }
         };
         let Some(reached) = receipt.reached(until).await else {
-            return if limits.is_dry { Err(not_counted()) } else { Ok(None) };
+            return if limits.is_dry { Err(not_counted()) } else { Ok(accepted()) };
         };
-        if is_to_one && reached.clients == 0 {
-            return Err(no_such_client());
+        match reached.id {
+            IdOutcome::Reused => return Err(id_reused()),
+            IdOutcome::Repeated => {
+                return Ok(answer(StatusCode::OK, counts(reached), true));
+            }
+            IdOutcome::First | IdOutcome::WithoutId => {}
         }
         let members = counts(limits.check(reached)?);
         let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
-        let Some((progress, until)) = report else { return Ok(Some(format!("{dry}{members}"))) };
-        let sums = progress.sums(reached.clients, until).await;
-        Ok(sums.map(|sums| format!("{members},{}", write_counts(sums))))
+        let Some((progress, until, claimed)) = report else {
+            return Ok(answer(StatusCode::OK, format!("{dry}{members}"), false));
+        };
+        let Some(sums) = progress.sums(reached.clients, until).await else { return Ok(accepted()) };
+        claimed.iter().for_each(|claimed| claimed.keep_counts(sums));
+        let members = format!("{members},{}", write_counts(sums));
+        Ok(answer(StatusCode::OK, members, false))
+    }
+}
+
+/// The members of the answer to an earlier publication.
+fn used_members(IdUse { clients, workers, written, .. }: IdUse) -> String {
+    let counts = format!("\"matched\":{clients},\"workers\":{workers}");
+    match written {
+        Some(written) => format!("{counts},{}", write_counts(written)),
+        None => counts,
     }
 }
 

@@ -15,7 +15,7 @@ use super::queries;
 use super::replays::{ReplayKeeper, TurnProgress};
 use super::resolve_cache::{KnownRoute, ResolveCache};
 use super::tracking::{TrackedPublications, TrackedReport};
-use super::worker_state::{CountRequest, LinkState, WorkerState};
+use super::worker_state::{LinkState, WorkerState};
 use crate::index::Index;
 use crate::link::message::{ToBroker, ToWorker};
 use crate::types::{
@@ -246,7 +246,16 @@ impl Router {
             }
             ToBroker::Count { clients_max, tracking } => {
                 if let Some(member) = self.workers.get_mut(&source.worker) {
-                    member.count_next(CountRequest { clients_max, tracking });
+                    member.count_next(clients_max, tracking);
+                }
+                Ok(())
+            }
+            ToBroker::Identify(_) if !source.worker.is_api() => {
+                Err(ProtocolError::OutOfPlace("an id"))
+            }
+            ToBroker::Identify(id) => {
+                if let Some(member) = self.workers.get_mut(&source.worker) {
+                    member.identify_next(id);
                 }
                 Ok(())
             }
@@ -318,6 +327,11 @@ impl Router {
             self.resolve_cache.forget();
         }
         self.send(source.worker, &ToWorker::Left { slot });
+    }
+
+    /// Sets how many ids of publications are kept.
+    pub fn limit_ids(&mut self, ids_max: usize) {
+        self.replays.limit_ids(ids_max);
     }
 
     /// Removes some of the records of requests whose time is over.

@@ -11,7 +11,8 @@ use crate::broker::tracking::TrackedReport;
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker};
 use crate::types::limits::ANSWERS_PENDING_BYTES_MAX;
 use crate::types::{
-    Content, Number, Publication, Sequence, TrackedOutcome, Tracking, WorkerIncarnation,
+    Content, Number, Publication, ReplayRecords, Sequence, TrackedOutcome, Tracking, UsedId,
+    WorkerIncarnation,
 };
 
 /// The publications resolved in one turn. They are acknowledged when every link has taken the bytes that were
@@ -71,11 +72,19 @@ impl Router {
         let is_repeated = is_single && self.delivered.contains(&(source, number));
         let (mut is_refused, mut tracking) = (is_repeated, None);
         if let Some(request) = member.take_count_request() {
-            let counts = match is_repeated {
-                true => RouteCounts::ONE,
-                false => route.count(&self.index, &self.departed),
+            let known = request.id.and_then(|id| self.replays.used(&id));
+            let counts = match known {
+                Some(UsedId { used, .. }) => RouteCounts::known(used.clients, used.workers),
+                None if is_repeated => RouteCounts::ONE,
+                None => route.count(&self.index, &self.departed),
             };
+            if let Some(known) = known {
+                member.out.send(&ToWorker::Remember(ReplayRecords::Ids(vec![known])));
+            } else if let Some(id) = request.id.filter(|_| counts.is_evaluated()) {
+                self.replays.keep(&id, counts.clients, counts.workers);
+            }
             member.counted(counts.of(number));
+            is_refused |= known.is_some();
             is_refused |= request.clients_max.is_some_and(|max| counts.clients > max);
             tracking = request.tracking;
         }

@@ -20,9 +20,9 @@ use super::sync::Syncs;
 use crate::link::codec::{WireMessage, encode_publish};
 pub use crate::link::message::NewPublication;
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
-use crate::replay::ReplayMemory;
+use crate::replay::{IdClaims, ReplayMemory};
 use crate::types::{
-    Claim, Client, Content, Number, ReplayRecords, Sequence, Slot, Tags, Tracking,
+    Claim, Client, Content, Number, PublicationId, ReplayRecords, Sequence, Slot, Tags, Tracking,
     WorkerIncarnation,
 };
 
@@ -41,6 +41,10 @@ pub struct Uplink {
     answers: AnswersInFlight,
     /// Requests that must not take effect twice. Only the API process has any (rule L11).
     pub replays: ReplayMemory,
+    /// Publications with an id that are under way.
+    pub claims: IdClaims,
+    /// The id of the next publication that is counted.
+    next_id: Option<PublicationId>,
     last_sequence: Sequence,
     out: Vec<u8>,
 }
@@ -68,6 +72,8 @@ impl Uplink {
             report_requests: ReportRequests::default(),
             answers: AnswersInFlight::default(),
             replays: ReplayMemory::default(),
+            claims: IdClaims::default(),
+            next_id: None,
             last_sequence: Sequence(0),
             out: Vec::new(),
         }
@@ -212,9 +218,13 @@ impl Uplink {
     ) {
         let start = self.out.len();
         let number = self.window.next_number();
+        if let Some(id) = self.next_id.take() {
+            ToBroker::Identify(id).encode(&mut self.out);
+            self.claims.published(id, number);
+        }
         ToBroker::Count { clients_max, tracking }.encode(&mut self.out);
         encode_publish(&mut self.out, number, publication);
-        // Both messages are kept as one entry, so that the request is repeated together with the publication.
+        // All messages are kept as one entry, so that the request is repeated together with the publication.
         self.window.push(start..self.out.len());
         self.report_requests.ask(number, asker);
     }
@@ -321,8 +331,9 @@ impl Uplink {
                 Some(BrokerEvent::Answer { slot, query, result })
             }
             ToWorker::Reached(counted) => {
+                let id = self.acknowledge_id(&counted);
                 let asker = self.report_requests.answered(counted.number)?;
-                Some(BrokerEvent::Reached { asker, counted })
+                Some(BrokerEvent::Reached { asker, counted, id })
             }
             ToWorker::Acknowledged { up_to } => {
                 self.window.acknowledge(up_to);

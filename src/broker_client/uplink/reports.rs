@@ -2,9 +2,12 @@
 
 use super::Uplink;
 use crate::link::codec::WireMessage;
-use crate::link::message::ToBroker;
+use crate::link::message::{CountedPublication, ToBroker};
 use crate::link::query::QueryKind;
-use crate::types::{Number, ReplayRecords, Slot, Tenant, TrackedOutcome, WorkerIncarnation};
+use crate::replay::IdOutcome;
+use crate::types::{
+    Number, PublicationId, ReplayRecords, Slot, Tenant, TrackedOutcome, WorkerIncarnation,
+};
 
 impl Uplink {
     /// Reports on a tracked publication, if there is a broker.
@@ -59,6 +62,21 @@ impl Uplink {
         self.replays.learn(&records);
         if self.is_linked {
             ToBroker::Remember(records).encode(&mut self.out);
+        }
+    }
+
+    /// Gives the next publication whose recipients are counted an id. It takes effect once, whichever process
+    /// dies (rule L11). The id must be [claimed](crate::replay::IdClaims::claim).
+    pub fn identify_next(&mut self, id: PublicationId) {
+        self.next_id = Some(id);
+    }
+
+    /// Records that the broker has counted the recipients of a publication.
+    pub(super) fn acknowledge_id(&mut self, counted: &CountedPublication) -> IdOutcome {
+        let CountedPublication { number, clients, workers, scan_values } = *counted;
+        match scan_values {
+            0 => self.claims.acknowledged(number, clients, workers, &mut self.replays),
+            _ => self.claims.refused(number),
         }
     }
 

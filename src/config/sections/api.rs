@@ -11,8 +11,8 @@ use crate::config::layers::ConfigLayers;
 use crate::config::parse::{Bounds, Size, count, duration, is_absent, list, size, switch};
 use crate::types::Encryption;
 use crate::types::limits::{
-    API_BODY_SLACK_BYTES, API_CONNECTIONS_MAX, API_IDLE_TIMEOUT, API_TIMEOUT, SIGNATURE_CLOCK_SKEW,
-    SIGNATURE_CLOCK_SKEW_MAX, SIGNATURE_WINDOW,
+    API_BODY_SLACK_BYTES, API_CONNECTIONS_MAX, API_IDLE_TIMEOUT, API_TIMEOUT, IDEMPOTENCY_MAX,
+    IDEMPOTENCY_WINDOW, SIGNATURE_CLOCK_SKEW, SIGNATURE_CLOCK_SKEW_MAX, SIGNATURE_WINDOW,
 };
 
 /// The HTTP API for backends.
@@ -36,6 +36,10 @@ pub struct ApiSettings {
     pub signature_window: Duration,
     /// Maximum time of a signed request in the future.
     pub signature_clock_skew: Duration,
+    /// How long the id of a publication is kept.
+    pub ids_window: Duration,
+    /// Maximum ids of publications that are kept.
+    pub ids_max: usize,
 }
 
 /// An address that serves only the API.
@@ -62,6 +66,7 @@ const BODY: Bounds<Size> = Bounds::new(Size(1024), Size(128 * 1024 * 1024));
 const WAIT: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(300));
 const WINDOW: Bounds<Duration> = Bounds::new(Duration::from_secs(1), Duration::from_secs(3600));
 const SKEW: Bounds<Duration> = Bounds::new(Duration::ZERO, SIGNATURE_CLOCK_SKEW_MAX);
+const IDS: Bounds<usize> = Bounds::new(1, 2_000_000);
 const CONNECTIONS: Bounds<usize> = Bounds::new(1, 1_000_000);
 /// Maximum bytes of a path in a kernel address, with its final zero byte.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -83,7 +88,12 @@ pub(in crate::config) fn read(
     };
     let signature_window = seconds("signatureWindow", &WINDOW, SIGNATURE_WINDOW);
     let signature_clock_skew = seconds("signatureClockSkew", &SKEW, SIGNATURE_CLOCK_SKEW);
+    let ids_window = seconds("idempotencyWindow", &WINDOW, IDEMPOTENCY_WINDOW);
     let settings = ApiSettings {
+        ids_window,
+        ids_max: given
+            .read("", "idempotencyMax", |text| count(text, &IDS))
+            .unwrap_or(IDEMPOTENCY_MAX),
         signature_window,
         signature_clock_skew,
         is_on: given.read("", "api", switch).unwrap_or(true),

@@ -5,10 +5,34 @@ use bytes::BufMut;
 use super::Malformed;
 use super::decode::FieldReader;
 use super::encode::put_length;
-use crate::types::{ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce};
+use crate::types::{
+    IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,
+    UsedId, WriteCounts,
+};
 
 /// Kind of a message with records, in both directions.
 pub(super) const REMEMBER: u8 = 40;
+
+/// Kind of a message with the id of the next publication.
+pub(super) const IDENTIFY: u8 = 41;
+
+pub(super) fn put_id(out: &mut Vec<u8>, id: &PublicationId) {
+    let PublicationId { id, content, at, until, recipients } = id;
+    out.put_u8(IDENTIFY);
+    out.put_slice(&id.0);
+    out.put_slice(&content.0);
+    [*at, *until, recipients.min, recipients.max].into_iter().for_each(|it| out.put_u64_le(it));
+}
+
+pub(super) fn read_id(fields: &mut FieldReader<'_>) -> Result<PublicationId, Malformed> {
+    Ok(PublicationId {
+        id: ReplayDigest(fields.array()?),
+        content: ReplayDigest(fields.array()?),
+        at: fields.u64()?,
+        until: fields.u64()?,
+        recipients: RecipientBounds { min: fields.u64()?, max: fields.u64()? },
+    })
+}
 
 pub(super) fn put_records(out: &mut Vec<u8>, records: &ReplayRecords) {
     out.put_u8(REMEMBER);
@@ -21,6 +45,11 @@ pub(super) fn put_records(out: &mut Vec<u8>, records: &ReplayRecords) {
                 out.put_u64_le(*until);
             }
         }
+        ReplayRecords::Ids(ids) => {
+            out.put_u8(3);
+            put_length(out, ids.len());
+            ids.iter().for_each(|id| put_used(out, id));
+        }
         ReplayRecords::Basis(basis) => {
             out.put_u8(2);
             out.put_u8(u8::from(basis.is_some()));
@@ -30,6 +59,35 @@ pub(super) fn put_records(out: &mut Vec<u8>, records: &ReplayRecords) {
             }
         }
     }
+}
+
+fn put_used(out: &mut Vec<u8>, UsedId { id, until, used }: &UsedId) {
+    let IdUse { content, clients, workers, written: counts } = used;
+    out.put_slice(&id.0);
+    out.put_slice(&content.0);
+    out.put_u64_le(*until);
+    out.put_u64_le(*clients);
+    out.put_u32_le(*workers);
+    out.put_u8(u8::from(counts.is_some()));
+    let WriteCounts { written, slow, closed, waiting } = counts.unwrap_or_default();
+    [written, slow, closed, waiting].into_iter().for_each(|count| out.put_u64_le(count));
+}
+
+fn read_used(fields: &mut FieldReader<'_>) -> Result<UsedId, Malformed> {
+    let (id, content) = (ReplayDigest(fields.array()?), ReplayDigest(fields.array()?));
+    let (until, clients, workers) = (fields.u64()?, fields.u64()?, fields.u32()?);
+    let has_counts = fields.flag()?;
+    let counts = WriteCounts {
+        written: fields.u64()?,
+        slow: fields.u64()?,
+        closed: fields.u64()?,
+        waiting: fields.u64()?,
+    };
+    if !has_counts && counts != WriteCounts::default() {
+        return Err(Malformed::Invalid("count"));
+    }
+    let written = has_counts.then_some(counts);
+    Ok(UsedId { id, until, used: IdUse { content, clients, workers, written } })
 }
 
 pub(super) fn read_records(fields: &mut FieldReader<'_>) -> Result<ReplayRecords, Malformed> {
@@ -44,6 +102,11 @@ pub(super) fn read_records(fields: &mut FieldReader<'_>) -> Result<ReplayRecords
             Ok(ReplayRecords::Basis(Some(basis)))
         }
         2 => Ok(ReplayRecords::Basis(None)),
+        3 => {
+            let count = fields.count_of(USED_ID_BYTES)?;
+            let ids = (0..count).map(|_| read_used(fields));
+            Ok(ReplayRecords::Ids(ids.collect::<Result<_, _>>()?))
+        }
         records => Err(Malformed::Unknown("records", records)),
     }
 }
@@ -53,6 +116,7 @@ fn read_nonce(fields: &mut FieldReader<'_>) -> Result<SpentNonce, Malformed> {
 }
 
 const SPENT_NONCE_BYTES: usize = 24;
+const USED_ID_BYTES: usize = 85;
 
 #[cfg(test)]
 mod tests {
@@ -62,7 +126,15 @@ mod tests {
 
     fn all() -> Vec<ReplayRecords> {
         let nonce = |byte, until| SpentNonce { nonce: ReplayDigest([byte; 16]), until };
+        let used = |written| UsedId {
+            id: ReplayDigest([4; 16]),
+            until: 5,
+            used: IdUse { content: ReplayDigest([6; 16]), clients: 7, workers: 8, written },
+        };
+        let counts = WriteCounts { written: 9, slow: 10, closed: 11, waiting: 12 };
         vec![
+            ReplayRecords::Ids(Vec::new()),
+            ReplayRecords::Ids(vec![used(None), used(Some(counts))]),
             ReplayRecords::Nonces(Vec::new()),
             ReplayRecords::Nonces(vec![nonce(1, 2), nonce(3, u64::MAX)]),
             ReplayRecords::Basis(None),
@@ -82,6 +154,17 @@ mod tests {
                 assert!(ToBroker::decode(&body[..end]).is_err(), "{end} of {}", body.len());
             }
         }
+    }
+
+    #[test]
+    fn an_id_is_read_as_it_was_written() {
+        let recipients = RecipientBounds { min: 1, max: u64::MAX };
+        let (id, content) = (ReplayDigest([1; 16]), ReplayDigest([2; 16]));
+        let id = PublicationId { id, content, at: 3, until: 4, recipients };
+        let mut out = Vec::new();
+        ToBroker::Identify(id).encode(&mut out);
+        assert_eq!(ToBroker::decode(&out[4..]), Ok(ToBroker::Identify(id)));
+        assert!(ToBroker::decode(&out[4..out.len() - 1]).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::encode::{
     with_length,
 };
 use super::query::{put_query, read_query};
-use super::replay::{REMEMBER, put_records, read_records};
+use super::replay::{IDENTIFY, REMEMBER, put_id, put_records, read_id, read_records};
 use super::tracking::put_outcome;
 use super::{Malformed, PUBLISH, WireMessage};
 use crate::link::message::ToBroker;
@@ -79,6 +79,7 @@ impl WireMessage for ToBroker {
             }
             Self::Sync { number } => put_number(out, 12, *number),
             Self::Remember(records) => put_records(out, records),
+            Self::Identify(id) => put_id(out, id),
             Self::Ask { slot, query } => {
                 out.put_u8(9);
                 out.put_u32_le(slot.0);
@@ -122,6 +123,7 @@ impl WireMessage for ToBroker {
                 number: Number(body.u64()?),
                 outcome: body.outcome()?,
             },
+            IDENTIFY => Self::Identify(read_id(&mut body)?),
             REMEMBER => Self::Remember(read_records(&mut body)?),
             kind => return Err(Malformed::Unknown("kind", kind)),
         };

@@ -308,6 +308,7 @@ pub const ORPHAN_WAIT: Duration = Duration::from_secs(2);
 /// Workers that shut down wait this long if a fifth of the drain time is then left to close their
 /// clients.
 pub const HUNG_BROKER_REPLACED: Duration = Duration::from_secs(4);
+
 const _: () = assert!(
     LIVENESS_INTERVAL.as_millis() * (LIVENESS_UNANSWERED_MAX as u128 + 1) <= 3000,
     "a hung child is noticed within three seconds"

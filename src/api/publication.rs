@@ -1,0 +1,45 @@
+//! A publication of the API, and what the broker says about it.
+
+use crate::broker_client::uplink::NewPublication;
+use crate::replay::IdOutcome;
+use crate::types::{Address, PayloadForm, PublicationId, Tenant};
+
+/// The counts of the broker, after every link has accepted the publication (rule L5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reached {
+    /// Clients that the address matched.
+    pub(super) clients: u64,
+    /// Workers that hold these clients.
+    pub(super) workers: u32,
+    /// Nonzero if an expression was not evaluated because it would scan too many values.
+    pub(super) scan_values: u64,
+    /// What is known about the id of the publication.
+    pub(super) id: IdOutcome,
+}
+
+/// Why a publication was not taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// The window stayed full.
+    NoRoom,
+    /// Too many reports are open.
+    TooManyReports,
+}
+
+/// The content of a publication.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ApiPublication<'a> {
+    pub(super) tenant: &'a Tenant,
+    pub(super) address: &'a Address,
+    pub(super) form: PayloadForm,
+    pub(super) payload: &'a [u8],
+    /// Its id, which the request has claimed.
+    pub(super) id: Option<PublicationId>,
+}
+
+impl<'a> From<ApiPublication<'a>> for NewPublication<'a> {
+    fn from(publication: ApiPublication<'a>) -> Self {
+        let ApiPublication { tenant, address, form, payload, .. } = publication;
+        Self { tenant, address, form, payload }
+    }
+}
