@@ -20,7 +20,7 @@ final class Config
      * @param string|null $caFile PEM file with the authorities that certify the server; null: those of the system
      * @param array<string, string|int> $defaultTags tags that each `To::tags()` gets too, unless it has its own value
      * @param string|null $uuidKey the server's `uuidKey` in hexadecimal, for `verifyUuid`
-     * @param bool $ids gives every publication an id, so that it can be repeated after a timeout
+     * @param bool $ids gives every publication an id, so that it can be repeated after a timeout and is delivered once
      */
     public function __construct(
         public readonly string $url = 'http://127.0.0.1:8094',
@@ -33,7 +33,7 @@ final class Config
         public readonly ?string $caFile = null,
         public readonly array $defaultTags = [],
         #[\SensitiveParameter] public readonly ?string $uuidKey = null,
-        public readonly bool $ids = false,
+        public readonly bool $ids = true,
     ) {
         if ($key === '') {
             throw new InvalidArgumentException('The key is empty; on a server without applications it is "-".');

@@ -37,7 +37,7 @@ final class Retry
         $asked = match (true) {
             $failed instanceof RateLimitedException => $failed->retryAfter,
             $isSafe => $failed->retryAfter ?? 0.0,
-            // The API process has started after the request was signed; it is signed again.
+            // The server has started after the request was signed; it is signed again.
             $failed->code === 'predates_restart' => 1.0,
             default => null,
         };
