@@ -232,6 +232,7 @@ impl ApiProcess {
             (CommonCommand::Heartbeat, _) => {
                 self.state.log_wrong_credentials();
                 self.state.log_evicted_ids();
+                self.state.publisher.forget_expired(unix_seconds());
                 self.report(ChildEvent::Heartbeat);
             }
         }

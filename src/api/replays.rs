@@ -7,6 +7,7 @@ use super::idempotency::{ClaimedId, IdClaim, id_reused};
 use super::nonces::{Nonce, Nonces, SignatureWindow, with_window};
 use super::publisher::ApiPublisher;
 use crate::replay::Claimed;
+use crate::types::limits::REPLAY_EXPIRED_MAX;
 use crate::types::{PublicationId, ReplayBasis, ReplayDigest, ReplayRecords};
 
 impl ApiPublisher {
@@ -52,6 +53,11 @@ impl ApiPublisher {
         if let Some(basis) = self.basis() {
             self.begin(basis, window, now);
         }
+    }
+
+    /// Removes some of the records whose time is over.
+    pub(super) fn forget_expired(&self, now: u64) {
+        self.state.borrow_mut().client.uplink.replays.forget_expired(now, REPLAY_EXPIRED_MAX);
     }
 
     /// Returns all records, for the next server.

@@ -374,4 +374,6 @@ impl Router {
 
 mod held;
 #[cfg(test)]
+mod id_tests;
+#[cfg(test)]
 mod tests;
