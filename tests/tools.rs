@@ -110,14 +110,22 @@ fn main() -> ExitCode {
 fn trials() -> Vec<Trial> {
     trials! {
         api_examples::the_first_line_of_the_readme_publishes_with_the_shipped_files needs CURL;
+        api_examples::the_lines_for_curl_change_tags needs CURL;
+        api_examples::the_lines_for_curl_disconnect needs CURL;
         api_examples::the_lines_for_curl_list needs CURL;
         api_examples::the_lines_for_curl_publish needs CURL;
         api_examples::the_lines_for_a_report_count_the_sockets needs CURL;
         api_examples::the_lines_that_ask_print_the_answer_of_the_page needs CURL;
+        api_examples::the_lines_for_node_change_tags needs NODE;
+        api_examples::the_lines_for_node_disconnect needs NODE;
         api_examples::the_lines_for_node_list needs NODE;
         api_examples::the_lines_for_node_publish needs NODE;
+        api_examples::the_lines_for_php_change_tags needs PHP;
+        api_examples::the_lines_for_php_disconnect needs PHP;
         api_examples::the_lines_for_php_list needs PHP;
         api_examples::the_lines_for_php_publish needs PHP;
+        api_examples::the_lines_for_python_change_tags needs PYTHON;
+        api_examples::the_lines_for_python_disconnect needs PYTHON;
         api_examples::the_lines_for_python_list needs PYTHON;
         api_examples::the_lines_for_python_publish needs PYTHON;
         api_openapi::answers_are_those_of_the_openapi_document needs SCHEMATHESIS;

@@ -66,7 +66,12 @@ trait Canonical {
 impl Canonical for ToWorker {
     fn is_canonical(&self) -> bool {
         match self {
-            Self::Set { .. } => false,
+            // Tags have one order, which their sender may not have kept.
+            Self::Set { .. }
+            | Self::Outcome { .. }
+            | Self::Retagged(_)
+            | Self::RetaggedMatching(_)
+            | Self::Close(_) => false,
             Self::Answer { result: QueryResult::Clients(page), .. } => {
                 page.clients.iter().all(|client| client.tags.is_empty())
             }
@@ -82,7 +87,8 @@ impl Canonical for ToBroker {
     fn is_canonical(&self) -> bool {
         match self {
             Self::Announce { client, .. } | Self::Join { client, .. } => client.tags.is_empty(),
-            Self::Retag { tags, .. } => tags.is_empty(),
+            // The tags of an edit have one order, which their sender may not have kept.
+            Self::Command(_) | Self::LastBulkChange(_) => false,
             Self::Ask { query, .. } => match &query.kind {
                 QueryKind::Presence(query) => {
                     matches!(&query.filter, ClientFilter::Tags(query) if query.is_empty())
@@ -99,6 +105,7 @@ impl Canonical for ToBroker {
                 }
             },
             Self::Count { .. }
+            | Self::Version(_)
             | Self::Hello { .. }
             | Self::Seen { .. }
             | Self::Announced { .. }

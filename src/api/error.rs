@@ -74,6 +74,8 @@ error_codes! {
     MethodNotAllowed = "method_not_allowed", 405;
     RequestTimeout = "request_timeout", 408;
     TooManyRecipients = "too_many_recipients", 409;
+    VersionConflict = "version_conflict", 409;
+    RetagUnsupported = "retag_unsupported", 409;
     AskUnsupported = "ask_unsupported", 409;
     InProgress = "in_progress", 409;
     ConnectionClosed = "connection_closed", 410;
@@ -81,6 +83,8 @@ error_codes! {
     UnsupportedMediaType = "unsupported_media_type", 415;
     InvalidExpression = "invalid_expression", 422;
     ExpressionTooExpensive = "expression_too_expensive", 422;
+    InvalidTags = "invalid_tags", 422;
+    TooManyTags = "too_many_tags", 422;
     SchemaViolation = "schema_violation", 422;
     IdReused = "id_reused", 422;
     RateLimited = "rate_limited", 429;
@@ -163,6 +167,12 @@ impl ApiError {
     /// Adds a number member.
     pub(super) fn with_number(mut self, name: &str, number: u64) -> Self {
         let _written = write!(self.0.members, ",\"{name}\":{number}");
+        self
+    }
+
+    /// Adds members that are JSON already.
+    pub(super) fn with_members(mut self, members: &str) -> Self {
+        let _written = write!(self.0.members, ",{members}");
         self
     }
 

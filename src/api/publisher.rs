@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
@@ -11,7 +10,8 @@ use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
 pub(super) use super::publication::{ApiPublication, NotTaken, Reached};
-use super::tracked::{AskPlace, ReportProgress, TooManyOpen, TrackedRequests};
+use super::queries::AwaitedOutcome;
+use super::tracked::{AskPlace, AskReceipt, ReportedReceipt, TooManyOpen, TrackedRequests};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::{BrokerClient, BrokerEvent};
 use crate::link::message::CountedPublication;
@@ -20,8 +20,8 @@ use crate::link::transport::Transport;
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::types::limits::READ_BYTES;
 use crate::types::{
-    AskToken, ClientUuid, Generation, Number, ReplayBasis, Slot, TrackedOutcome, TrackedSubject,
-    Tracking, WorkerIncarnation,
+    AskToken, ClientUuid, Generation, Number, ReplayBasis, Slot, TrackedSubject, Tracking,
+    WorkerIncarnation,
 };
 
 /// The link to the broker, for all requests of this process.
@@ -53,27 +53,14 @@ pub(super) struct PublisherState {
     pub(super) has_unsent_nonces: bool,
     /// What the broker said after its records, until the process has applied it.
     pub(super) told_basis: Option<Option<ReplayBasis>>,
+    /// Requests that wait for the outcome of a command. The window limits them.
+    pub(super) commanded: HashMap<Number, AwaitedOutcome>,
     scratch: Box<[u8]>,
 }
 
 /// A publication that was accepted. Its count arrives with the acknowledgement of the broker.
 #[derive(Debug)]
 pub(super) struct PublicationReceipt(oneshot::Receiver<Reached>);
-
-/// A publication that was taken over, and on which the workers report.
-#[derive(Debug)]
-pub(super) struct ReportedReceipt {
-    pub(super) receipt: PublicationReceipt,
-    pub(super) progress: Rc<ReportProgress>,
-}
-
-/// A question that was taken over.
-#[derive(Debug)]
-pub(super) struct AskReceipt {
-    pub(super) receipt: PublicationReceipt,
-    pub(super) outcome: oneshot::Receiver<TrackedOutcome>,
-    _place: AskPlace,
-}
 
 /// A link that has ended.
 #[derive(Debug)]
@@ -92,6 +79,7 @@ impl ApiPublisher {
             asking: HashMap::new(),
             has_unsent_nonces: false,
             told_basis: None,
+            commanded: HashMap::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
         };
         let (state, broker) = (RefCell::new(state), Cell::new(None));
@@ -195,10 +183,10 @@ impl ApiPublisher {
         let (number, receipt) = state.publish_tracked(publication, None, Some(tracking));
         let outcome = place.open(number);
         self.wake.notify_one();
-        Ok(AskReceipt { receipt, outcome, _place: place })
+        Ok(AskReceipt::new(receipt, outcome, place))
     }
 
-    async fn wait_for_room(&self, bytes: usize, until: Instant) -> Result<(), NotTaken> {
+    pub(super) async fn wait_for_room(&self, bytes: usize, until: Instant) -> Result<(), NotTaken> {
         if self.has_room(bytes) {
             return Ok(());
         }
@@ -307,7 +295,7 @@ impl PublisherState {
             uplink.identify_next(id);
         }
         uplink.publish_tracked(requester, clients_max, tracking, publication.into());
-        let number = Number(uplink.published());
+        let number = uplink.last_number();
         self.waiting.push_back((number, sender));
         (number, PublicationReceipt(receipt))
     }
@@ -351,9 +339,16 @@ impl PublisherState {
                 self.told_basis = Some(basis);
                 None
             }
-            BrokerEvent::Joined { .. } | BrokerEvent::Reserved(_) | BrokerEvent::Refused { .. } => {
+            BrokerEvent::Outcome(number, outcome) => {
+                if let Some(waiting) = self.commanded.remove(&number) {
+                    waiting.send(*outcome);
+                }
                 None
             }
+            BrokerEvent::Joined { .. }
+            | BrokerEvent::Reserved(_)
+            | BrokerEvent::Refused { .. }
+            | BrokerEvent::Close(_) => None,
         }
     }
 }

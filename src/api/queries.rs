@@ -1,9 +1,11 @@
-//! Questions of requests to the broker.
+//! Questions and commands of requests to the broker. Commands are in one window with publications, and in their
+//! order.
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::publisher::{ApiPublisher, PublisherState};
+use super::publisher::{ApiPublisher, NotTaken, PublisherState};
+use crate::link::command::{ClientCommand, CommandKind, CommandOutcome};
 use crate::link::query::{QueryKind, QueryResult};
 use crate::types::Tenant;
 
@@ -12,6 +14,36 @@ use crate::types::Tenant;
 struct AwaitedAnswer<'a> {
     publisher: &'a ApiPublisher,
     number: u32,
+}
+
+/// A command that was taken over. Its outcome arrives with the acknowledgement of the broker.
+#[derive(Debug)]
+pub(super) struct CommandReceipt(oneshot::Receiver<CommandOutcome>);
+
+/// A request that waits for the outcome of a command.
+#[derive(Debug)]
+pub(super) struct AwaitedOutcome {
+    sender: oneshot::Sender<CommandOutcome>,
+    /// Free again when the outcome arrives, even if the request has stopped waiting.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl AwaitedOutcome {
+    /// Passes the outcome on. The request may have stopped waiting.
+    pub(super) fn send(self, outcome: CommandOutcome) {
+        let _gone = self.sender.send(outcome);
+    }
+}
+
+/// Bytes of the largest command in the window, rounded up: a client has at most 128 tags of 510 bytes.
+const COMMAND_BYTES: usize = 128 * 1024;
+
+impl CommandReceipt {
+    /// Waits for the outcome. Returns `None` if the broker does not acknowledge by this time. The command stays
+    /// in the window, and a broker will carry it out.
+    pub(super) async fn outcome(self, until: Instant) -> Option<CommandOutcome> {
+        timeout_at(until, self.0).await.ok()?.ok()
+    }
 }
 
 impl Drop for AwaitedAnswer<'_> {
@@ -43,5 +75,43 @@ impl ApiPublisher {
         let answer = timeout_at(until, answer).await.ok()?.ok();
         drop(awaited);
         answer
+    }
+
+    /// Accepts a command about clients of a tenant.
+    ///
+    /// # Errors
+    ///
+    /// If the window has no room for it by this time.
+    pub(super) async fn command(
+        &self,
+        tenant: &Tenant,
+        kind: CommandKind,
+        until: Instant,
+    ) -> Result<CommandReceipt, NotTaken> {
+        self.command_in(None, tenant, kind, until).await
+    }
+
+    /// Accepts a command that keeps a place until its outcome arrives.
+    ///
+    /// # Errors
+    ///
+    /// If the window has no room for it by this time.
+    pub(super) async fn command_in(
+        &self,
+        place: Option<OwnedSemaphorePermit>,
+        tenant: &Tenant,
+        kind: CommandKind,
+        until: Instant,
+    ) -> Result<CommandReceipt, NotTaken> {
+        self.wait_for_room(COMMAND_BYTES, until).await?;
+        let (sender, receipt) = oneshot::channel();
+        {
+            let mut state = self.state.borrow_mut();
+            let command = ClientCommand { tenant: tenant.clone(), kind };
+            let number = state.client.uplink.command(command);
+            state.commanded.insert(number, AwaitedOutcome { sender, _place: place });
+        }
+        self.wake.notify_one();
+        Ok(CommandReceipt(receipt))
     }
 }

@@ -19,7 +19,9 @@ use super::body::{self, RequestBody};
 use super::config::ApiConfig;
 use super::connection::registry::{ConnectionOrigin, RegisteredConnection};
 use super::endpoint::ask::TakenQuestion;
-use super::endpoint::{EndpointContext, connections, explain, info, openapi, tags};
+use super::endpoint::{
+    EndpointContext, connections, disconnect, explain, info, openapi, retag, tags,
+};
 use super::error::{ApiError, ErrorCode};
 use super::idempotency::IdempotencyKey;
 use super::nonces::Nonce;
@@ -191,6 +193,13 @@ impl ServedRequest<'_> {
             Endpoint::Connections => return connections::list(context, &parameters).await,
             Endpoint::Tags => return tags::list(context, &parameters).await,
             Endpoint::Explain => return explain::explain(context, text).await,
+            Endpoint::Close => {
+                return disconnect::close_one(context, &route.uuid, &parameters).await;
+            }
+            Endpoint::Retag => return retag::update_matching(context, text).await,
+            Endpoint::Disconnect => return disconnect::close_matching(context, text).await,
+            Endpoint::UpdateTags => return retag::update(context, &route.uuid, text).await,
+            Endpoint::ReplaceTags => return retag::replace(context, &route.uuid, text).await,
             Endpoint::Ask => {
                 let taken = TakenQuestion::take_over(context, &route.uuid, text).await?;
                 // Clients may take long: the request holds nothing meanwhile that others need.

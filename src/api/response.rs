@@ -66,6 +66,11 @@ impl ApiAnswer {
         Some(Self { status: StatusCode::OK, body, headers: Vec::new() })
     }
 
+    /// Creates a 202 response: a command was accepted, and its outcome is not known yet.
+    pub(super) fn accepted() -> Self {
+        Self::with_status(StatusCode::ACCEPTED, "{\"accepted\":true}".to_owned())
+    }
+
     /// Creates a response with JSON.
     pub(super) fn with_status(status: StatusCode, body: String) -> Self {
         Self { status, body: body.into(), headers: Vec::new() }

@@ -25,6 +25,16 @@ pub(super) enum Endpoint {
     Ask,
     /// `GET /v1/apps/{app}/connections`
     Connections,
+    /// `PATCH /v1/apps/{app}/connections/{uuid}/tags`
+    UpdateTags,
+    /// `PUT /v1/apps/{app}/connections/{uuid}/tags`
+    ReplaceTags,
+    /// `POST /v1/apps/{app}/connections:retag`
+    Retag,
+    /// `DELETE /v1/apps/{app}/connections/{uuid}`
+    Close,
+    /// `POST /v1/apps/{app}/connections:disconnect`
+    Disconnect,
     /// `GET /v1/apps/{app}/tags`
     Tags,
     /// `POST /v1/apps/{app}/explain`
@@ -49,6 +59,8 @@ const UUID: &str = "{uuid}";
 
 const PUBLISHES: &[ApiPermission] = &[ApiPermission::BROADCAST, ApiPermission::PUBLISH];
 const ASKS: &[ApiPermission] = &[ApiPermission::ASK];
+const CLOSES: &[ApiPermission] = &[ApiPermission::DISCONNECT];
+const RETAGS: &[ApiPermission] = &[ApiPermission::TAGS];
 const LISTS: &[ApiPermission] = &[ApiPermission::LIST];
 
 /// All endpoints. Rows with the same path are next to each other.
@@ -59,6 +71,11 @@ const ROUTES: &[RouteRow] = &[
     row("publish:batch", Method::POST, Endpoint::Batch, PUBLISHES, &[]),
     row("connections/{uuid}/feedback", Method::POST, Endpoint::Feedback, PUBLISHES, &[]),
     row("connections/{uuid}/ask", Method::POST, Endpoint::Ask, ASKS, &[]),
+    row("connections/{uuid}", Method::DELETE, Endpoint::Close, CLOSES, &["code", "reason"]),
+    row("connections:retag", Method::POST, Endpoint::Retag, RETAGS, &[]),
+    row("connections:disconnect", Method::POST, Endpoint::Disconnect, CLOSES, &[]),
+    row("connections/{uuid}/tags", Method::PATCH, Endpoint::UpdateTags, RETAGS, &[]),
+    row("connections/{uuid}/tags", Method::PUT, Endpoint::ReplaceTags, RETAGS, &[]),
     row(
         "connections",
         Method::GET,

@@ -40,6 +40,8 @@ pub(super) struct ApiState {
     /// Signals that the drain has started.
     pub(super) drain_begun: Notify,
     pub(super) pressure: Cell<Pressure>,
+    /// One change of the tags of many clients is under way at a time: a new broker completes only the last one.
+    pub(super) bulk_changes: Arc<Semaphore>,
     pub(super) answered: Cell<u64>,
     pub(super) refused: Cell<u64>,
     started: Instant,
@@ -75,6 +77,7 @@ impl ApiState {
             is_draining: Cell::new(false),
             drain_begun: Notify::new(),
             pressure: Cell::new(Pressure::None),
+            bulk_changes: Arc::new(Semaphore::new(1)),
             answered: Cell::new(0),
             refused: Cell::new(0),
             started: Instant::now(),

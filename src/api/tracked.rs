@@ -7,6 +7,7 @@ use std::rc::Rc;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::publisher::PublicationReceipt;
 use crate::types::limits::{ASKS_MAX, ASKS_PER_CLIENT_MAX, WRITE_REPORTS_MAX};
 use crate::types::{ClientUuid, Number, TrackedOutcome, WriteCounts};
 
@@ -151,6 +152,32 @@ impl ReportProgress {
             return None;
         }
         Some(WriteCounts { waiting: counts.waiting + missing, ..counts })
+    }
+}
+
+/// A publication that was taken over, and on which the workers report.
+#[derive(Debug)]
+pub(super) struct ReportedReceipt {
+    pub(super) receipt: PublicationReceipt,
+    pub(super) progress: Rc<ReportProgress>,
+}
+
+/// A question that was taken over.
+#[derive(Debug)]
+pub(super) struct AskReceipt {
+    pub(super) receipt: PublicationReceipt,
+    pub(super) outcome: oneshot::Receiver<TrackedOutcome>,
+    _place: AskPlace,
+}
+
+impl AskReceipt {
+    /// The receipt of a question, with its place among all questions.
+    pub(super) fn new(
+        receipt: PublicationReceipt,
+        outcome: oneshot::Receiver<TrackedOutcome>,
+        place: AskPlace,
+    ) -> Self {
+        Self { receipt, outcome, _place: place }
     }
 }
 

@@ -29,6 +29,12 @@ impl ApiPermission {
     /// To list clients and their tags, and to explain expressions.
     pub const LIST: Self = Self(3);
 
+    /// To change tags of connected clients.
+    pub const TAGS: Self = Self(4);
+
+    /// To close connections.
+    pub const DISCONNECT: Self = Self(5);
+
     /// To ask a client and wait for its answer.
     pub const ASK: Self = Self(2);
 

@@ -141,6 +141,7 @@ impl BrokerCore {
         self.links.has_unread()
             || self.router.is_behind()
             || self.router.has_departed()
+            || self.router.is_changing_many()
             || self.router.has_records()
             || !(self.lost.is_empty() && self.dead.is_empty())
     }
@@ -197,7 +198,8 @@ impl BrokerCore {
         if self.router.has_departed() && !self.router.is_resolving() {
             return;
         }
-        if self.router.resume(is_spent).is_break() {
+        if self.router.continue_bulk(is_spent).is_break() || self.router.resume(is_spent).is_break()
+        {
             return;
         }
         let mut unread = self.links.unread();
@@ -252,7 +254,9 @@ impl BrokerCore {
                 FromWorker::Other(message) => router.on_message(source, message),
             };
             done.map_err(|error| error.to_string())?;
-            Ok(if is_spent(work) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            // Nothing is read while the tags of many clients change.
+            let is_over = is_spent(work) || router.is_changing_many();
+            Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
         outcome.unwrap_or_else(|reason| {
             self.on_link_error(source, &reason, report);

@@ -1,6 +1,8 @@
 //! The broker process: one event loop around the index and the router. It communicates only with workers and
 //! the supervisor.
 
+mod bulk_change;
+mod close_orders;
 mod connection_limits;
 pub mod core;
 mod links;
@@ -9,6 +11,7 @@ mod queries;
 mod replays;
 mod resolve_cache;
 pub mod router;
+mod tag_changes;
 mod tracking;
 pub mod worker_state;
 

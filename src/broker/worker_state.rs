@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::router::ProtocolError;
 use crate::link::codec::{WireMessage, encode_deliver};
+use crate::link::command::CommandOutcome;
 use crate::link::message::{CountedPublication, Deliver, SetName, ToBroker, ToWorker, VERSION};
 use crate::types::{Number, PublicationId, SlotSet, Tracking, WorkerIncarnation};
 
@@ -22,6 +23,8 @@ pub struct WorkerState {
     pub(super) turn_ended_at: Option<Number>,
     pub(super) set_names: u32,
     counts: PublishCounts,
+    /// Outcomes of commands, to send with the acknowledgement. The worker's window limits them (rule L4).
+    outcomes: VecDeque<(Number, Box<CommandOutcome>)>,
 }
 
 /// Recipient counts that the worker requested for single publications. Usually there are none.
@@ -70,6 +73,7 @@ impl WorkerState {
             turn_ended_at: None,
             set_names: 0,
             counts: PublishCounts::default(),
+            outcomes: VecDeque::new(),
         }
     }
 
@@ -94,12 +98,43 @@ impl WorkerState {
         self.counts.found.push_back(counted);
     }
 
-    /// Acknowledges publications up to this number, because every link has taken them. Their counts are sent
-    /// first.
+    /// Records the number of the next publication or command.
+    ///
+    /// # Errors
+    ///
+    /// If it is not greater than the previous one.
+    pub(super) fn take_number(&mut self, number: Number) -> Result<(), ProtocolError> {
+        self.check_number(number)?;
+        self.last_publication = Some(number);
+        Ok(())
+    }
+
+    /// Checks a number, which is recorded later: until then it is not acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// If it is not greater than the previous one.
+    pub(super) fn check_number(&self, number: Number) -> Result<(), ProtocolError> {
+        match self.last_publication {
+            Some(last) if number <= last => Err(ProtocolError::Disorder(number)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores the outcome of a command.
+    pub(super) fn has_outcome(&mut self, number: Number, outcome: CommandOutcome) {
+        self.outcomes.push_back((number, Box::new(outcome)));
+    }
+
+    /// Acknowledges publications up to this number, because every link has taken them. Their counts, and the
+    /// outcomes of commands, are sent first.
     pub(super) fn acknowledge(&mut self, up_to: Number) {
         while let Some(counted) = self.counts.found.pop_front_if(|counted| counted.number <= up_to)
         {
             self.out.send(&ToWorker::Reached(counted));
+        }
+        while let Some((number, outcome)) = self.outcomes.pop_front_if(|(it, _)| *it <= up_to) {
+            self.out.send(&ToWorker::Outcome { number, outcome });
         }
         self.out.send(&ToWorker::Acknowledged { up_to });
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::link::message::DeliverTo;
 use crate::types::limits::WINDOW_PUBLICATIONS;
-use crate::types::{Number, WorkerId, WorkerIncarnation};
+use crate::types::{Number, Slot, WorkerId, WorkerIncarnation};
 
 /// The publications received by this worker, by the worker that they were published through.
 #[derive(Debug, Default)]
@@ -42,6 +42,18 @@ impl Deduplicator {
         true
     }
 
+    /// Records a change of a client's tags. Unlike a publication it may arrive after a higher number of its
+    /// source, if a new broker has applied it and the old one had not.
+    pub(crate) fn saw_single(&mut self, source: WorkerIncarnation, number: Number) {
+        let is_new = self.is_new(source, number, &DeliverTo::One(Slot::NONE));
+        let line = self.0.get_mut(&source.worker).filter(|line| !is_new && line.source == source);
+        if let Some(line) = line
+            && let Err(at) = line.singles.binary_search(&number)
+        {
+            line.singles.insert(at, number);
+        }
+    }
+
     /// Returns the publications to a single recipient that were delivered here.
     pub(crate) fn singles(&self) -> impl Iterator<Item = (WorkerIncarnation, Vec<Number>)> + '_ {
         let lines = self.0.values().filter(|line| !line.singles.is_empty());
@@ -66,7 +78,7 @@ impl SourceHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Generation, Slot};
+    use crate::types::Generation;
 
     const ONE: DeliverTo = DeliverTo::One(Slot(1));
 
@@ -82,6 +94,17 @@ mod tests {
         assert!(seen.is_new(source(1), Number(5), &ONE));
         assert!(!seen.is_new(source(1), Number(4), &ONE));
         assert!(seen.is_new(source(2), Number(1), &ONE));
+    }
+
+    #[test]
+    fn a_change_of_tags_may_come_after_a_higher_number() {
+        let mut seen = Deduplicator::default();
+        assert!(seen.is_new(source(1), Number(5), &ONE));
+        for number in [3, 3, 7] {
+            seen.saw_single(source(1), Number(number));
+        }
+        assert!(!seen.is_new(source(1), Number(7), &ONE));
+        assert_eq!(seen.singles().next().unwrap().1, [3, 5, 7].map(Number));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The slots of a worker's clients, and the state of their joins.
 
-use crate::types::{Client, JoinNumber, Slot, Tags};
+use crate::types::{Client, JoinNumber, Slot, TagVersion, Tags};
 
 /// The slots of one worker that the broker knows or will know.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ enum JoinState {
     /// The join was sent and not answered.
     Joining(Box<Client>),
     /// The broker accepted the join.
-    Joined(Box<Client>, JoinNumber),
+    Joined(Box<Client>, JoinNumber, TagVersion),
     /// The client is gone. Deliveries to the slot may still be under way (rule L3).
     Leaving,
 }
@@ -54,7 +54,7 @@ impl JoinTracker {
         let state = self.state(slot);
         match std::mem::take(state) {
             JoinState::Joining(client) => {
-                *state = JoinState::Joined(client, number);
+                *state = JoinState::Joined(client, number, TagVersion(number.0));
                 true
             }
             other => {
@@ -67,18 +67,23 @@ impl JoinTracker {
     /// Returns the client in a slot if it is joining or has joined.
     pub(crate) fn client(&self, slot: Slot) -> Option<&Client> {
         match usize::try_from(slot.0).ok().and_then(|at| self.0.get(at))? {
-            JoinState::Joining(client) | JoinState::Joined(client, _) => Some(client),
+            JoinState::Joining(client) | JoinState::Joined(client, ..) => Some(client),
             JoinState::Empty | JoinState::Reserving { .. } | JoinState::Leaving => None,
         }
     }
 
-    /// Replaces the tags of a client. Returns false if the slot has no client.
-    pub(crate) fn retag(&mut self, slot: Slot, tags: &Tags) -> bool {
-        let (JoinState::Joining(client) | JoinState::Joined(client, _)) = self.state(slot) else {
-            return false;
-        };
-        client.tags = tags.clone();
-        true
+    /// Replaces the tags of a client.
+    pub(crate) fn retag(&mut self, slot: Slot, tags: Tags) {
+        if let JoinState::Joining(client) | JoinState::Joined(client, ..) = self.state(slot) {
+            client.tags = tags;
+        }
+    }
+
+    /// Stores the version of the tags that the broker has sent.
+    pub(crate) fn set_version(&mut self, slot: Slot, sent: TagVersion) {
+        if let JoinState::Joined(_, _, version) = self.state(slot) {
+            *version = sent;
+        }
     }
 
     /// Records that the broker refused the client, and returns the client.
@@ -125,9 +130,11 @@ impl JoinTracker {
         (0..).map(Slot).zip(&mut self.0).filter_map(leaving).collect()
     }
 
-    pub(crate) fn joined(&self) -> impl Iterator<Item = (Slot, JoinNumber, &Client)> {
+    pub(crate) fn joined(&self) -> impl Iterator<Item = (Slot, JoinNumber, TagVersion, &Client)> {
         (0..).map(Slot).zip(&self.0).filter_map(|(slot, state)| match state {
-            JoinState::Joined(client, number) => Some((slot, *number, &**client)),
+            JoinState::Joined(client, number, version) => {
+                Some((slot, *number, *version, &**client))
+            }
             _ => None,
         })
     }

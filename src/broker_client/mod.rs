@@ -6,6 +6,7 @@
 
 pub(crate) mod alias_requests;
 pub(crate) mod answers;
+pub(crate) mod bulk_changes;
 pub(crate) mod dedup;
 pub mod fanout;
 pub(crate) mod joins;
@@ -15,6 +16,7 @@ pub mod report_requests;
 pub(crate) mod send_window;
 pub(crate) mod slot_allocator;
 pub mod sync;
+pub(crate) mod tags_in_flight;
 pub mod uplink;
 pub mod write_reports;
 
@@ -28,6 +30,7 @@ use self::report_requests::ReportRequester;
 use self::slot_allocator::SlotAllocator;
 use self::uplink::{UnknownPublication, Uplink};
 use self::write_reports::WriteReports;
+use crate::link::command::{CloseOrder, CommandOutcome};
 use crate::link::message::{CountedPublication, Deliver, FromBroker, Full, ToWorker};
 use crate::link::query::{BrokerQuery, QueryResult};
 use crate::link::transport::Transport;
@@ -103,6 +106,10 @@ pub enum BrokerEvent {
         /// What is known about their completeness. `None` if the broker knows nothing.
         basis: Option<ReplayBasis>,
     },
+    /// Connections that must be closed.
+    Close(Box<CloseOrder>),
+    /// What has become of the command with this number.
+    Outcome(Number, Box<CommandOutcome>),
     /// The link has failed or was closed, and everything that arrived on it was processed (rule L6). The
     /// supervisor decides whether the broker is dead (rule L1).
     Lost(LinkLoss),
@@ -174,7 +181,7 @@ impl BrokerClient {
     /// processed.
     #[must_use]
     pub fn is_unread(&self) -> bool {
-        self.link.as_ref().is_some_and(BrokerLink::is_busy)
+        self.link.as_ref().is_some_and(BrokerLink::is_busy) || self.uplink.is_changing_many()
     }
 
     /// Returns whether work is left for which no further event will arrive.
@@ -204,6 +211,12 @@ impl BrokerClient {
     /// before more is read.
     pub fn next(&mut self, is_spent: &mut dyn FnMut() -> bool) -> Option<BrokerEvent> {
         loop {
+            if self.uplink.continue_bulk() {
+                if is_spent() {
+                    return None;
+                }
+                continue;
+            }
             let Self { link, ended, uplink, fanout, slots, write_reports } = &mut *self;
             let taken = match link.as_mut()?.next() {
                 Ok(Some(message)) => on_message(message, uplink, fanout, slots, write_reports),

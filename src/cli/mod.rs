@@ -8,12 +8,14 @@ mod check;
 mod config_args;
 mod connect_args;
 mod connections;
+mod disconnect;
 mod embed;
 mod explain;
 mod failure;
 mod legacy_args;
 mod local_server;
 mod publish;
+mod retag;
 mod serve;
 mod subscribe;
 
@@ -80,6 +82,12 @@ enum Command {
     /// Show what a tag expression means, and why a client matches it.
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArguments),
+    /// Change tags of connected clients.
+    #[command(after_help = retag::EXAMPLES)]
+    Retag(retag::RetagArguments),
+    /// Close connections.
+    #[command(after_help = disconnect::EXAMPLES)]
+    Disconnect(disconnect::DisconnectArguments),
     /// Manage the applications that may use the server.
     #[command(subcommand, after_help = after!("Example: tagcast app add shop"))]
     App(app::AppCommand),
@@ -122,6 +130,8 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
         Command::Subscribe(arguments) => subscribe::run(&arguments),
         Command::Connections(arguments) => connections::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Retag(arguments) => retag::run(&arguments),
+        Command::Disconnect(arguments) => disconnect::run(&arguments),
         Command::App(command) => app::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Version => {

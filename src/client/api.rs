@@ -82,6 +82,14 @@ impl ApiRequest {
         Self { method, path: path.to_owned(), query: String::new(), body: None }
     }
 
+    /// Creates a request about one client. `rest` follows its UUID.
+    pub(crate) fn for_client(method: Method, uuid: &str, rest: &str) -> Self {
+        let mut path = "/connections/".to_owned();
+        encode(uuid, &mut path);
+        path.push_str(rest);
+        Self::new(method, &path)
+    }
+
     /// Adds a parameter to the query.
     pub(crate) fn parameter(mut self, name: &str, value: &str) -> Self {
         if !self.query.is_empty() {

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::interner::NameId;
 use super::tag_ids::TagIds;
-use crate::types::{ClientUuid, ConnectionRef, JoinNumber, Slot, WorkerId};
+use crate::types::{ClientUuid, ConnectionRef, JoinNumber, Slot, TagVersion, WorkerId};
 
 /// Entries per page. Slots are dense because workers reuse them. With pages, a table of a million entries is
 /// not copied when it grows, and one unusually high slot costs only one page.
@@ -71,12 +71,16 @@ impl WorkerEntries {
 struct EntryPage {
     number: u32,
     entries: Box<[Option<IndexEntry>]>,
+    /// Versions of the tags that have changed; zero for the others. Empty while no tags of the page have
+    /// changed, because most clients keep their tags.
+    versions: Box<[TagVersion]>,
     clients: usize,
 }
 
 impl EntryPage {
     fn new(number: u32) -> Self {
-        Self { number, entries: (0..PAGE_SLOTS).map(|_| None).collect(), clients: 0 }
+        let entries = (0..PAGE_SLOTS).map(|_| None).collect();
+        Self { number, entries, versions: Box::default(), clients: 0 }
     }
 }
 
@@ -120,6 +124,9 @@ impl Directory {
         let nth = entries.page(number).ok()?;
         let page = entries.pages.get_mut(nth)?;
         let entry = page.entries.get_mut(at)?.take()?;
+        if let Some(version) = page.versions.get_mut(at) {
+            *version = TagVersion::default();
+        }
         page.clients -= 1;
         entries.clients -= 1;
         self.clients -= 1;
@@ -130,6 +137,30 @@ impl Directory {
             self.workers.remove(&place.worker);
         }
         Some(entry)
+    }
+
+    /// Returns the version of the tags of the client at a place: the number of its join until they change.
+    pub(super) fn version(&self, place: ConnectionRef) -> Option<TagVersion> {
+        let (number, at) = split(place.slot);
+        let entries = self.workers.get(&place.worker)?;
+        let page = entries.pages.get(entries.page(number).ok()?)?;
+        let joined = TagVersion(page.entries.get(at)?.as_ref()?.number.0);
+        let changed = page.versions.get(at).copied().unwrap_or_default();
+        Some(if changed == TagVersion::default() { joined } else { changed })
+    }
+
+    /// Stores the version of the tags of the client at a place.
+    pub(super) fn set_version(&mut self, place: ConnectionRef, version: TagVersion) {
+        let (number, at) = split(place.slot);
+        let Some(entries) = self.workers.get_mut(&place.worker) else { return };
+        let Ok(nth) = entries.page(number) else { return };
+        let Some(page) = entries.pages.get_mut(nth) else { return };
+        if page.versions.is_empty() {
+            page.versions = page.entries.iter().map(|_| TagVersion::default()).collect();
+        }
+        if let Some(known) = page.versions.get_mut(at) {
+            *known = version;
+        }
     }
 
     /// Returns the occupied places on a worker's last page, in descending order; `None` if the worker has no

@@ -89,6 +89,7 @@ fn listed(index: &Index, place: ConnectionRef, entry: &IndexEntry) -> ListedClie
         ident: ident.and_then(|text| Ident::new(str::from_utf8(text).ok()?).ok()),
         class: if entry.reach == Reach::Name { ClientClass::Php } else { ClientClass::Web },
         tags: tags(index, entry),
+        version: index.places.version(place).unwrap_or_default(),
     }
 }
 

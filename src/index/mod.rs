@@ -15,6 +15,7 @@ mod posting_list;
 mod resolve;
 mod slot_bitmap;
 mod slot_union;
+pub mod tag_changes;
 mod tag_ids;
 mod tag_scan;
 mod tag_sequence;

@@ -126,6 +126,16 @@ impl Index {
         tenant.map_or_else(|| Ok(Vec::new()), |tenant| evaluate(self, tenant, expression))
     }
 
+    /// Returns the clients of the tenant that an address of several clients reaches, whatever its expression
+    /// costs.
+    #[must_use]
+    pub fn evaluate_all(&mut self, tenant: &Tenant, address: &Address) -> Vec<(WorkerId, SlotSet)> {
+        let limit = std::mem::replace(&mut self.scan_max, u64::MAX);
+        let sets = self.resolve(tenant, address).sets;
+        self.scan_max = limit;
+        sets
+    }
+
     /// Returns the clients of a list that follow a position, up to the size of a page.
     ///
     /// # Errors

@@ -1,19 +1,23 @@
-//! The messages between worker and broker (rules L1 to L11 of `docs/promises.md`).
+//! The messages between worker and broker (rules L1 to L12 of `docs/promises.md`).
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use super::command::{
+    AnnouncedVersion, BulkChange, CloseOrder, CommandOutcome, NumberedCommand, RetaggedClient,
+    RetaggedClients,
+};
 use super::query::{BrokerQuery, QueryResult};
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{
     Address, Claim, Client, Content, GrantNumber, JoinNumber, Number, PayloadForm, Publication,
-    PublicationId, Recipients, ReplayRecords, Sequence, Slot, SlotSet, Tags, Tenant,
-    TrackedOutcome, Tracking, WorkerIncarnation,
+    PublicationId, Recipients, ReplayRecords, Sequence, Slot, SlotSet, Tenant, TrackedOutcome,
+    Tracking, WorkerIncarnation,
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 11;
+pub const VERSION: u16 = 12;
 
 /// Work for one tag, in bytes of a usual message.
 const ROW_WORK: usize = 64;
@@ -61,6 +65,10 @@ pub enum ToBroker {
         /// The number of the grant.
         grant: GrantNumber,
     },
+    /// The version of the tags of an announced client, if they have changed since its join (rule L12).
+    Version(AnnouncedVersion),
+    /// The last change of the tags of many clients that this worker has received.
+    LastBulkChange(Box<BulkChange>),
     /// Publications to a single recipient that this worker has delivered, by source. If one of them is
     /// repeated, it must not reach a second client.
     Seen {
@@ -95,13 +103,8 @@ pub enum ToBroker {
         /// The client's slot.
         slot: Slot,
     },
-    /// A client's tags changed.
-    Retag {
-        /// The client's slot.
-        slot: Slot,
-        /// All its tags.
-        tags: Tags,
-    },
+    /// A command about connected clients, kept as a publication is (rule L12).
+    Command(Box<NumberedCommand>),
     /// A client requests an alias, which replaces any alias that it has. Answered by `Aliased`.
     Alias {
         /// The client's slot.
@@ -164,7 +167,7 @@ impl ToBroker {
             Self::Join { client, .. } | Self::Announce { client, .. } => {
                 client.tags.len() * ROW_WORK
             }
-            Self::Retag { tags, .. } => tags.len() * ROW_WORK,
+            Self::Command(it) => it.command.kind.work(),
             Self::Seen { numbers, .. } => numbers.len() * ROW_WORK / 4,
             Self::Publish { publication, .. } => {
                 let rows = match &publication.address.recipients {
@@ -264,6 +267,19 @@ pub enum ToWorker {
     /// Answer to [`ToBroker::Count`]. It is sent directly before the acknowledgement of the publication, when
     /// the publication has been written to every link.
     Reached(CountedPublication),
+    /// Answer to a [`ToBroker::Command`]. It is sent directly before the acknowledgement of the command.
+    Outcome {
+        /// Number of the command.
+        number: Number,
+        /// What has become of it.
+        outcome: Box<CommandOutcome>,
+    },
+    /// The tags of all clients that match have changed.
+    RetaggedMatching(Box<RetaggedClients>),
+    /// Connections of this worker that a command closes.
+    Close(Box<CloseOrder>),
+    /// The tags of a client of this worker have changed (rule L12).
+    Retagged(Box<RetaggedClient>),
     /// Publications that are resolved after this message no longer contain this slot, so it may be reused
     /// (rule L3).
     Left {

@@ -1,6 +1,7 @@
 //! Messages between worker and broker and between supervisor and children, and the transports for them.
 
 pub mod codec;
+pub mod command;
 pub mod control;
 pub mod handover;
 pub mod message;

@@ -3,6 +3,7 @@
 //! The error texts are those of Gomoob's server.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::json;
 use crate::json::{NotJson, Scalar};
@@ -22,9 +23,73 @@ pub fn of_opening(text: &str) -> Result<Tags, Cow<'static, str>> {
     let found = read(text).ok_or("The 'tags' URL parameter is not a JSON array !")?;
     let tags = found.tags(|name| format!("The '{name}' tag is not an integer or a string !"))?;
     match tags.iter().find(|tag| tag.is_servers_own()) {
-        Some(tag) => Err(Cow::Owned(format!("The tag '{}' is the server's to give !", tag.name()))),
+        Some(tag) => Err(Cow::Owned(the_servers(tag.name()))),
         None => Ok(tags),
     }
+}
+
+/// Why tags of a change are invalid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvalidTags {
+    /// There are too many.
+    TooMany,
+    /// The problem, as text.
+    Wrong(Cow<'static, str>),
+}
+
+impl fmt::Display for InvalidTags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooMany => TagError::TooMany.fmt(f),
+            Self::Wrong(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<TagError> for InvalidTags {
+    fn from(error: TagError) -> Self {
+        match error {
+            TagError::TooMany => Self::TooMany,
+            other => Self::Wrong(Cow::Owned(other.to_string())),
+        }
+    }
+}
+
+/// Parses tags that a backend sets. They are valid if those of a handshake would be.
+///
+/// # Errors
+///
+/// The problem.
+pub fn of_change(text: &str) -> Result<Tags, InvalidTags> {
+    match of_opening(text) {
+        Ok(tags) => Ok(tags),
+        Err(_) if read(text).is_some_and(|found| found.is_too_many()) => Err(InvalidTags::TooMany),
+        Err(why) => Err(InvalidTags::Wrong(why)),
+    }
+}
+
+/// Checks the name of a tag that a backend removes.
+///
+/// # Errors
+///
+/// The problem, if no tag that a backend sets could have this name.
+pub fn check_removable(name: &str) -> Result<(), InvalidTags> {
+    let tag = Tag::new(name, "")?;
+    if is_integer_key(name) {
+        return Err(InvalidTags::Wrong(Cow::Owned(not_a_name(name))));
+    }
+    if tag.is_servers_own() {
+        return Err(InvalidTags::Wrong(Cow::Owned(the_servers(name))));
+    }
+    Ok(())
+}
+
+fn not_a_name(name: &str) -> String {
+    format!("The tag name '{name}' is not a string !")
+}
+
+fn the_servers(name: &str) -> String {
+    format!("The tag '{name}' is the server's to give !")
 }
 
 /// Returns the JSON of tags that are separate parameters (`?tags[language]=FR`). A value that is not text
@@ -126,6 +191,11 @@ impl<'a> FoundTags<'a> {
         tags.map_err(|error| Cow::Owned(error.to_string()))
     }
 
+    /// Returns whether there are more names than a client may have tags.
+    fn is_too_many(&self) -> bool {
+        self.members.len() > TAGS_MAX || self.count > MEMBERS_MAX
+    }
+
     fn keep(&mut self, name: Cow<'a, str>, raw: &'a str) {
         let last = self.count;
         self.count += 1;
@@ -148,7 +218,7 @@ impl<'a> TagMember<'a> {
     fn tag(&self, wrong: impl Fn(&str) -> String) -> Result<Tag, Cow<'static, str>> {
         let Self { name, .. } = self;
         if is_integer_key(name) {
-            return Err(Cow::Owned(format!("The tag name '{name}' is not a string !")));
+            return Err(Cow::Owned(not_a_name(name)));
         }
         let value = self.value().ok_or_else(|| wrong(name))?;
         Tag::new(name, &value).map_err(|error| Cow::Owned(error.to_string()))

@@ -11,7 +11,7 @@ use crate::auth::{Denied, Permit};
 use crate::session::{Message, Session, SessionRules};
 use crate::types::{
     Address, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, CloseReason, Credentials,
-    Ident, PayloadForm, Tag, TagError, Tags, Tenant,
+    Ident, PayloadForm, Tag, TagEdit, TagError, Tags, Tenant,
 };
 use crate::webhook::WebhookRequest;
 
@@ -154,30 +154,29 @@ impl<'c> ClientHandle<'c> {
     ///
     /// Fails when the name or the value is too long, or when the client has too many tags.
     pub fn set_tag(&mut self, name: &str, value: &str) -> Result<(), TagError> {
-        let tag = Tag::new(name, value)?;
-        let tags = Tags::new(self.tags().iter().cloned().chain([tag]))?;
-        self.retag(tags);
-        Ok(())
+        self.retag(TagEdit::setting(Tag::new(name, value)?))
     }
 
     /// Removes a tag of the client.
     pub fn remove_tag(&mut self, name: &str) {
-        let rest = self.tags().iter().filter(|tag| tag.name() != name).cloned();
-        // Removing tags cannot exceed the limit.
-        if let Ok(tags) = Tags::new(rest.collect::<Vec<_>>()) {
-            self.retag(tags);
-        }
+        // No client has a tag with an invalid name, and removing tags cannot exceed their limit.
+        let _unchanged = TagEdit::removing(name).and_then(|edit| self.retag(edit));
     }
 
-    fn retag(&mut self, tags: Tags) {
+    fn retag(&mut self, edit: TagEdit) -> Result<(), TagError> {
+        let tags = edit.apply(self.tags())?;
         if tags == *self.tags() {
-            return;
+            return Ok(());
         }
-        self.changed = Some(tags.clone());
-        match self.effects.last_mut() {
-            Some(Effect::Retag(last)) => *last = tags,
-            _ => self.effects.push(Effect::Retag(tags)),
+        self.changed = Some(tags);
+        if let Some(Effect::Retag(last)) = self.effects.last_mut()
+            && let Some(both) = last.then(&edit)
+        {
+            *last = both;
+        } else {
+            self.effects.push(Effect::Retag(edit));
         }
+        Ok(())
     }
 
     /// Returns the client's tenant.

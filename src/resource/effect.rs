@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::session::SessionRules;
-use crate::types::{Address, Claim, ClientFilter, CloseReason, PayloadForm, Tags, Tenant};
+use crate::types::{Address, Claim, ClientFilter, CloseReason, PayloadForm, TagEdit, Tenant};
 use crate::webhook::WebhookRequest;
 
 /// Requested actions of one call, in order. The list is a reused heap allocation, because an effect
@@ -33,8 +33,8 @@ pub enum Effect {
         /// Bytes of the publication.
         payload: Payload,
     },
-    /// New tags of the client. They replace all previous tags.
-    Retag(Tags),
+    /// Change of the client's tags.
+    Retag(TagEdit),
     /// New `fyi` text of the client's acknowledgements.
     Fyi(String),
     /// Registration of an alias. Later acknowledgements repeat `said`.

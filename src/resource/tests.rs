@@ -8,7 +8,7 @@ use crate::protocol::phpws::PhpwsOptions;
 use crate::session::{Session, SessionRules};
 use crate::types::{
     Address, AddressLimit, Alias, Client, ClientClass, ClientUuid, CloseCode, PayloadForm,
-    Recipients, Tag, Tags, Tenant,
+    Recipients, Tag, TagEdit, TagNames, Tags, Tenant,
 };
 
 fn rules(access: Permissions) -> SessionRules {
@@ -167,7 +167,9 @@ fn tags_set_in_a_call_are_visible_in_it_and_reported_once() {
 
     let effects = caused(&mut Tagger, ClientClass::Web, &open_server(), "");
     let room = Tags::new([Tag::new("room", "2").unwrap()]).unwrap();
-    assert_eq!(effects.first(), Some(&Effect::Retag(room.clone())));
+    let remove = TagNames::new(["nick".into()]).unwrap();
+    let edit = TagEdit::Update { set: room.clone(), remove };
+    assert_eq!(effects.first(), Some(&Effect::Retag(edit)));
     let Some(Effect::Publish { address, payload, .. }) = effects.get(1) else { panic!() };
     assert_eq!((address, payload.bytes(b"")), (&Address::matching(room), &b"\"hi\""[..]));
     assert_eq!(effects.len(), 2);

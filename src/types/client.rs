@@ -86,3 +86,11 @@ pub struct Client {
     /// IP address of the client, after trusted proxies are taken into account.
     pub ip: IpAddr,
 }
+
+impl Client {
+    /// Returns whether publications to tags reach the client.
+    #[must_use]
+    pub fn is_reached_by_tags(&self) -> bool {
+        self.takes_publications && self.class == ClientClass::Web
+    }
+}

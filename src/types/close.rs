@@ -44,6 +44,10 @@ pub struct CloseReason {
 }
 
 impl CloseReason {
+    /// Maximum bytes of a text that another program chooses: a control frame has 125 bytes, and two of them are
+    /// the code (RFC 6455 §5.5).
+    pub const TEXT_BYTES_MAX: usize = 123;
+
     /// Creates a reason with a fixed text.
     #[must_use]
     pub const fn new(code: CloseCode, text: &'static str) -> Self {

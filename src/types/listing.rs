@@ -1,6 +1,8 @@
 //! Pages of a list of clients.
 
-use super::{ClientClass, ClientUuid, ConnectionRef, Expression, Ident, JoinNumber, Tags};
+use super::{
+    ClientClass, ClientUuid, ConnectionRef, Expression, Ident, JoinNumber, TagVersion, Tags,
+};
 
 /// The clients of a list, always within one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct ListedClient {
     pub class: ClientClass,
     /// Its tags; none for a php-type client, which tags do not reach.
     pub tags: Tags,
+    /// Version of the tags.
+    pub version: TagVersion,
 }
 
 /// A part of a list.

@@ -22,6 +22,7 @@ mod replay;
 mod secret;
 mod slots;
 mod tag;
+mod tag_change;
 mod tracking;
 mod wiped;
 mod word_choice;
@@ -59,6 +60,7 @@ pub use replay::{
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use slots::SlotSet;
 pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};
+pub use tag_change::{TagChange, TagEdit, TagNames, TagVersion, VersionedTags};
 pub use tracking::{AskToken, TrackedOutcome, TrackedSubject, Tracking, WriteCounts};
 pub use wiped::{WipedBytes, scrub_stack};
 pub use word_choice::WordChoice;

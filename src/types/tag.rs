@@ -37,7 +37,7 @@ impl Tag {
     /// denied, so the tag is reliable.
     #[must_use]
     pub fn is_servers_own(&self) -> bool {
-        self.name.starts_with(OWN_MARK)
+        is_servers_own(&self.name)
     }
 
     /// Returns the name.
@@ -121,6 +121,12 @@ impl<'a> IntoIterator for &'a Tags {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
+}
+
+/// Returns whether only the server may assign tags with this name.
+#[must_use]
+pub(super) fn is_servers_own(name: &str) -> bool {
+    name.starts_with(OWN_MARK)
 }
 
 /// Returns whether PHP would turn this array key into an integer. Such a key cannot be a tag name.

@@ -6,6 +6,7 @@ use super::accept::tls_handshakes::{TlsHandshakes, Watcher};
 use super::clock::TurnClock;
 use super::connection::deferred_replies::DeferredReplies;
 use super::connection::read::ReadBuffers;
+use super::connection::scheduled_closes::ScheduledCloses;
 use super::connection::serve::ServeQueue;
 use super::connection::table::SocketTable;
 use super::connection::timers::Timers;
@@ -53,6 +54,7 @@ pub(super) struct Context {
     pub(super) resources: ResourceRegistry,
     pub(super) resource_queries: ResourceQueries,
     pub(super) webhooks: WebhookQueue,
+    pub(super) scheduled_closes: ScheduledCloses,
     pub(super) questions: OpenQuestions,
     pub(super) offload: Offload,
     /// Takes the connections that the API process serves; none where it is off.

@@ -11,6 +11,7 @@ use super::connection::backlog::{self, BacklogPacing};
 use super::connection::deferred_replies::{self, DeferredReplies};
 use super::connection::deliver::Delivery;
 use super::connection::read::ReadBuffers;
+use super::connection::scheduled_closes::{self, ScheduledCloses};
 use super::connection::serve::{self, ServeQueue};
 use super::connection::table::{ConnectionTable, SocketTable};
 use super::connection::timers::Timers;
@@ -97,6 +98,7 @@ impl EventLoop {
             resources,
             resource_queries: ResourceQueries::default(),
             webhooks: WebhookQueue::default(),
+            scheduled_closes: ScheduledCloses::default(),
             questions: OpenQuestions::default(),
             handover: None,
         };
@@ -172,6 +174,7 @@ impl EventLoop {
         self.listeners.resume_when_due(context);
         deadlines::wake_due(context, connections);
         deadlines::drop_broken(context, connections);
+        scheduled_closes::run_due(context, connections);
         self.ticks.run_due(context);
         self.continue_walks();
         questions::expire_due(&mut self.context);
@@ -237,6 +240,7 @@ impl EventLoop {
             context.stage.next(),
             backlog.looks_at(context.clock.now()),
             context.questions.next_due(),
+            context.scheduled_closes.next_at(),
             context.broker.next_write_report().map(|due| Moment::START.after(due)),
         ];
         let next = moments.into_iter().flatten().min();
@@ -322,8 +326,14 @@ impl EventLoop {
             BrokerEvent::Reached { asker, counted, .. } => {
                 delivery_report::report_reached(context, connections, asker, counted.clients);
             }
-            // Reports are for publishers that ask for them, which is the API process.
-            BrokerEvent::Tracked { .. } | BrokerEvent::Remembered { .. } => {}
+            BrokerEvent::Close(order) => {
+                let (serial, now) = (self.listeners.last_serial(), context.clock.now());
+                context.scheduled_closes.add(*order, serial, now);
+            }
+            // Reports and outcomes are for the API process, which asks for them.
+            BrokerEvent::Tracked { .. }
+            | BrokerEvent::Outcome { .. }
+            | BrokerEvent::Remembered { .. } => {}
             BrokerEvent::Lost(lost) => self.report_link_lost(&lost),
         }
     }

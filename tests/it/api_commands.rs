@@ -1,4 +1,4 @@
-//! The commands that use the HTTP API: `publish --expr`, `connections`, `explain`.
+//! The commands that use the HTTP API: `publish --expr`, `connections`, `explain`, `retag`, `disconnect`.
 
 use crate::harness::api::{Clients, SHOP_SECRET, setup};
 use crate::harness::tls::certificate_in;
@@ -91,6 +91,11 @@ fn flags_that_contradict_each_other_end_with_2() {
         ("connections --url 127.0.0.1", "use one like http://127.0.0.1:8094"),
         ("explain a=1 --uuid=", "it is empty"),
         ("explain", "required"),
+        ("retag a=1", "required"),
+        ("retag a=1 --set b", "it is NAME=VALUE"),
+        ("retag a=1 --set b=1 --if-version 1", "cannot be used with"),
+        ("disconnect", "required"),
+        ("disconnect --all --uuid u", "cannot be used with"),
     ] {
         let finished = run_to_end(&folder, &line.split(' ').collect::<Vec<_>>());
         assert_eq!(finished.code, Some(2), "{line}: {}", finished.text);
@@ -124,4 +129,32 @@ fn an_explanation_names_the_part_that_decides() {
     }
     expect_code(&as_shop(&server, &["explain", "!a=1"]), 0, "open: it matches a client");
     expect_code(&as_shop(&server, &["explain", "a="]), 65, "(invalid_expression)");
+}
+
+#[test]
+fn tags_are_changed_and_connections_closed() {
+    let server = setup().start();
+    let mut clients = Clients::open(&server);
+    let uuid = clients.f.uuid.clone();
+    let one = ["retag", "--uuid", &uuid, "--set", "room=1", "--remove", "language"];
+    expect_code(&as_shop(&server, &one), 0, ": room=1");
+    let late = ["retag", "--uuid", &uuid, "--set", "room=2", "--if-version", "1"];
+    expect_code(&as_shop(&server, &late), 65, "(version_conflict)");
+    let dry = ["retag", "room=1", "--set", "wave=1", "--dry-run"];
+    expect_code(&as_shop(&server, &dry), 0, "2 clients would change");
+    let many = ["retag", "room=1", "--set", "wave=1"];
+    expect_code(&as_shop(&server, &many), 0, "changed 2 clients");
+    let dry = ["disconnect", "wave=1", "--dry-run"];
+    expect_code(&as_shop(&server, &dry), 0, "2 clients would be closed");
+    let close = ["disconnect", "--uuid", &uuid, "--code", "4001", "--reason", "a b"];
+    expect_code(&as_shop(&server, &close), 0, "closed 1 client");
+    clients.f.expect_closed(4001);
+    let close = ["disconnect", "wave=1 & !language=FR", "--code", "4002"];
+    expect_code(&as_shop(&server, &close), 0, "closed 1 client");
+    clients.e.expect_closed(4002);
+    expect_code(
+        &as_shop(&server, &["disconnect", "--all", "--code", "1001"]),
+        65,
+        "(invalid_value)",
+    );
 }

@@ -55,8 +55,10 @@ fn a_list_shows_the_clients_that_tags_reach() {
     assert!(worker == json!(0) || worker == json!(1));
     let uuid = &clients.f.uuid;
     let right = json!({
-        "uuid": uuid, "ident": null, "kind": "web", "tags": {"language": "FR"}, "worker": worker
+        "uuid": uuid, "ident": null, "kind": "web", "tags": {"language": "FR"},
+        "version": f["version"], "worker": worker
     });
+    assert!(f["version"].is_u64());
     assert_eq!(*f, right);
     for uuid in listed.keys() {
         let body = format!(r#"{{"to":{{"uuid":"{uuid}"}},"message":1}}"#);

@@ -101,6 +101,81 @@ impl Runner {
     }
 }
 
+impl Runner {
+    /// Runs the block of `docs/api.md` that changes tags: its client has the new ones.
+    #[track_caller]
+    fn changes_tags(&self) {
+        let server = api::setup().start();
+        let target = r#"/web?key=shop&tags={"language":"FR","muted":"1"}"#;
+        let page = server.open(&Open::at(target));
+        let block = blocks("docs/api.md", self.language, "uuid/tags").into_iter();
+        let block = block.chain(blocks("docs/api.md", self.language, "uuid}/tags"));
+        let block = block.chain(blocks("docs/api.md", self.language, "$UUID/tags")).next();
+        let before = self.before.replace("$secret", &format!("$uuid = '{}'; $secret", page.uuid));
+        let uuid = match self.language {
+            "sh" => format!("UUID={}", page.uuid),
+            "js" => format!("const uuid = '{}';", page.uuid),
+            "python" => format!("uuid = '{}'", page.uuid),
+            _ => String::new(),
+        };
+        let script = format!("{uuid}\n{before}\n{}\n{}", block.unwrap(), self.after);
+        let printed = run(&server, self.command, &script);
+        let printed: serde_json::Value = serde_json::from_str(printed.trim()).unwrap();
+        assert_eq!(printed["tags"], serde_json::json!({"language": "FR", "room": "2"}));
+        assert!(printed["version"].is_u64(), "{printed}");
+    }
+}
+
+impl Runner {
+    /// Runs the block of `docs/api.md` that closes connections.
+    #[track_caller]
+    fn closes_a_room(&self) {
+        let server = api::setup().start();
+        let mut page = server.open(&Open::at(r#"/web?key=shop&tags={"room":"1"}"#));
+        let other = server.open(&Open::at("/web?key=shop"));
+        let block = blocks("docs/api.md", self.language, "connections:disconnect").remove(0);
+        let uuid = match self.language {
+            "sh" => format!("UUID={}\n", other.uuid),
+            _ => String::new(),
+        };
+        let printed = run(&server, self.command, &format!("{uuid}{}", self.script(&block)));
+        assert!(printed.contains(r#"{"matched":1,"workers":1}"#), "{printed}");
+        page.expect_closed(4002);
+    }
+}
+
+pub fn the_lines_for_curl_disconnect() {
+    CURL.closes_a_room();
+}
+
+pub fn the_lines_for_php_disconnect() {
+    PHP.closes_a_room();
+}
+
+pub fn the_lines_for_node_disconnect() {
+    NODE.closes_a_room();
+}
+
+pub fn the_lines_for_python_disconnect() {
+    PYTHON.closes_a_room();
+}
+
+pub fn the_lines_for_curl_change_tags() {
+    CURL.changes_tags();
+}
+
+pub fn the_lines_for_php_change_tags() {
+    PHP.changes_tags();
+}
+
+pub fn the_lines_for_node_change_tags() {
+    NODE.changes_tags();
+}
+
+pub fn the_lines_for_python_change_tags() {
+    PYTHON.changes_tags();
+}
+
 pub fn the_lines_for_curl_list() {
     CURL.lists_a_room();
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tagcast::types::limits::{LINK_LOST_WAIT, RESTART_PAUSE_MAX};
-use tagcast::types::{Slot, Tags, Tenant, WorkerId};
+use tagcast::types::{ConnectionRef, Slot, Tags, Tenant, WorkerId};
 
 use super::api::CallState;
 use super::model::To;
@@ -51,6 +51,7 @@ impl World {
         if let Some(call) = self.calls.iter().find(|call| call.state != CallState::Answered) {
             return Err(format!("{} of a backend is never answered", call.no));
         }
+        self.tags_are_right()?;
         for worker in self.workers.values() {
             worker.reports.are_complete(worker.source)?;
         }
@@ -83,6 +84,28 @@ impl World {
             self.time += ROUND;
             (0..3).for_each(|_| self.all_processes_take_a_turn());
             self.fault.take().map_or(Ok(()), Err)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the broker and the worker of each client agree on its tags, and that no change of a backend is
+    /// missing.
+    fn tags_are_right(&self) -> Result<(), String> {
+        self.model.marks.are_ended()?;
+        let router = self.broker.as_ref().ok_or("there is no broker")?.board.router();
+        for (worker, at) in &self.workers {
+            for slot in at.slots(Phase::Open) {
+                let place = ConnectionRef { worker: *worker, slot };
+                let own = at.client(slot).ok_or("an open client is unknown")?;
+                let Some(known) = router.versioned_tags(place) else { continue };
+                if known.tags != own.tags {
+                    return Err(format!(
+                        "{place:?} has {:?}, the broker {known:?} (L12)",
+                        own.tags
+                    ));
+                }
+                self.model.marks.is_right(own.uuid, &own.tags)?;
+            }
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ const CLIENTS_MAX: usize = 5;
 
 /// Relative frequency of each event in this run.
 #[derive(Debug)]
-pub struct Mixture([u64; 17]);
+pub struct Mixture([u64; 18]);
 
 impl Mixture {
     /// Chooses the frequencies. In some runs one kind of fault is absent, in others very frequent.
@@ -30,6 +30,7 @@ impl Mixture {
         let (retag, stall, jump) = (often(5), often(3), often(1));
         let rename = often(5);
         let (call, kill_api) = (often(6), often(1));
+        let command = often(8);
         let round = rng.pick(&[10, 30, 80]).unwrap();
         Self([
             30,
@@ -49,6 +50,7 @@ impl Mixture {
             10,
             call,
             kill_api,
+            command,
         ])
     }
 }
@@ -79,6 +81,7 @@ impl World {
             14 => self.api_turn(),
             15 => self.a_backend_publishes(),
             16 => self.api_process_dies(),
+            17 => self.a_backend_changes_tags(),
             _ => self.time += std::time::Duration::from_millis(self.rng.below(1500)),
         }
     }
@@ -198,6 +201,33 @@ impl World {
         let Some(at) = self.workers.get_mut(&worker) else { return };
         at.retag(slot, tags.clone(), &mut self.model);
         self.note(|| format!("the client in slot {slot} of worker {worker} now has {tags:?}"));
+    }
+
+    /// A backend changes tags of a client, or of many, through any worker.
+    fn a_backend_changes_tags(&mut self) {
+        let Some(through) = self.any_worker() else { return };
+        let is_bulk = self.rng.once_in(4);
+        let Some((worker, slot)) = self.anyone() else { return };
+        let Some(client) = self.workers[&worker].client(slot).cloned() else { return };
+        let marks = &mut self.model.marks;
+        let (command, to) = match is_bulk {
+            true => (marks.bulk(client.tenant), 0),
+            false => {
+                let (command, to) = marks.step(client.tenant, client.uuid);
+                (Some(command), to)
+            }
+        };
+        let Some(at) = self.workers.get_mut(&through) else { return };
+        let source = at.source;
+        let Some(number) = command.and_then(|command| at.command(command)) else { return };
+        match is_bulk {
+            true => self.model.marks.sent_bulk(source, number),
+            false => self.model.marks.sent_step(source, number, (client.uuid, to)),
+        }
+        self.note(|| match is_bulk {
+            true => format!("{number:?} through worker {through} changes all clients of a room"),
+            false => format!("{number:?} through worker {through} sets {:?} to {to}", client.uuid),
+        });
     }
 
     fn a_client_requests_an_alias(&mut self) {

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tagcast::types::{Alias, Client, ClientUuid, Ident, Tags, Tenant, WorkerIncarnation};
 
+use super::marks::Marks;
+
 pub type Moment = u64;
 /// Number of a connection, in the order of join requests.
 pub type ClientNo = usize;
@@ -82,6 +84,8 @@ pub struct Model {
     pub now: Moment,
     pub lives: Vec<Life>,
     pub published: Vec<Published>,
+    /// Tags that backends change.
+    pub marks: Marks,
     pub dead: BTreeSet<WorkerIncarnation>,
     /// Workers whose link was cut. They will exit, and the broker may learn this before their
     /// clients.
@@ -202,5 +206,6 @@ impl Model {
 
     pub fn dies(&mut self, source: WorkerIncarnation) {
         self.dead.insert(source);
+        self.marks.on_death(source);
     }
 }

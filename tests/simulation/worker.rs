@@ -7,6 +7,7 @@ use std::time::Duration;
 use tagcast::broker_client::fanout::Batch;
 use tagcast::broker_client::uplink::NewPublication;
 use tagcast::broker_client::{BrokerClient, BrokerEvent};
+use tagcast::link::command::ClientCommand;
 use tagcast::link::control::ChildEvent;
 use tagcast::protocol::Protocol;
 use tagcast::types::limits::OVERTAKE_BATCHES_MAX;
@@ -19,6 +20,7 @@ use super::api::Ids;
 use super::budget::Budget;
 use super::connection::Connection;
 pub use super::connection::{Phase, Reader};
+use super::marks::own_edit;
 use super::model::{ClientNo, Model, PublicationNo, To};
 use super::pipe::{BytesUntilDeath, End, Kernel, Shared, Watch};
 use super::reports::{self, Reports};
@@ -223,7 +225,12 @@ impl Worker {
                 self.reports.on_broker_lost();
                 reports.push(ChildEvent::LinkLost { peer: self.source, broker: lost.broker });
             }
-            BrokerEvent::Reserved(_)
+            BrokerEvent::Outcome(number, outcome) => {
+                let ended = model.marks.ended(self.source, number, &outcome);
+                self.note(ended);
+            }
+            BrokerEvent::Close(_)
+            | BrokerEvent::Reserved(_)
             | BrokerEvent::Refused { .. }
             | BrokerEvent::Remembered { .. }
             | BrokerEvent::Answer { .. } => {}
@@ -363,20 +370,32 @@ impl Worker {
             None => uplink.publish(publication),
             tracking => {
                 uplink.publish_tracked(reports::REQUESTER, None, tracking, publication);
-                self.reports.open(Number(uplink.published()), no);
+                self.reports.open(uplink.last_number(), no);
             }
         }
-        self.owed.push_back((self.broker_client.uplink.published(), no));
+        self.owed.push_back((self.broker_client.uplink.last_number().0, no));
         if !self.drains() || shutdown == Shutdown::WithoutBroker {
             model.promises(no);
         }
         Some(no)
     }
 
+    /// Sends a command of a backend, if the window has room.
+    pub fn command(&mut self, command: ClientCommand) -> Option<Number> {
+        let is_read = !matches!(self.stage, Stage::Quiescing { .. });
+        let uplink = &mut self.broker_client.uplink;
+        (is_read && uplink.has_room(1000)).then(|| uplink.command(command))
+    }
+
+    /// Returns the client in a slot with its tags, as this worker knows them.
+    pub fn client(&self, slot: Slot) -> Option<&Client> {
+        self.broker_client.uplink.client(slot)
+    }
+
     pub fn retag(&mut self, slot: Slot, tags: Tags, model: &mut Model) {
         if let Some(connection) = self.connections.get(&slot) {
             model.retags(connection.client, tags.clone());
-            self.broker_client.uplink.retag(slot, tags);
+            self.broker_client.uplink.change_tags(slot, own_edit(tags));
         }
     }
 

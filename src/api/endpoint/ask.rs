@@ -11,10 +11,10 @@ use super::publish::timeout;
 use super::taken::no_such_client;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::JsonObject;
-use crate::api::publisher::{ApiPublication, AskReceipt, Reached};
+use crate::api::publisher::{ApiPublication, Reached};
 use crate::api::response::ApiAnswer;
 use crate::api::state::ApiState;
-use crate::api::tracked::TooManyOpen;
+use crate::api::tracked::{AskReceipt, TooManyOpen};
 use crate::types::limits::{ASK_TIMEOUT, ASK_TIMEOUT_MAX, ASKS_MAX, ASKS_PER_CLIENT_MAX};
 use crate::types::{Address, TrackedOutcome};
 

@@ -89,7 +89,7 @@ fn page_json(page: &ClientPage, signer: &Signer, scope: &ListScope) -> String {
 }
 
 fn push_client(out: &mut String, client: &ListedClient, signer: &Signer) {
-    let ListedClient { position, uuid, ident, class, tags } = client;
+    let ListedClient { position, uuid, ident, class, tags, version } = client;
     let uuid = signer.text(*uuid);
     let _written = write!(out, "{{\"uuid\":\"{uuid}\",\"ident\":");
     match ident {
@@ -99,10 +99,12 @@ fn push_client(out: &mut String, client: &ListedClient, signer: &Signer) {
     let kind = if *class == ClientClass::Php { "php" } else { "web" };
     let _written = write!(out, ",\"kind\":\"{kind}\",\"tags\":");
     push_tags(out, tags);
-    let _written = write!(out, ",\"worker\":{}}}", position.place.worker);
+    let worker = position.place.worker;
+    let _written = write!(out, ",\"version\":{version},\"worker\":{worker}}}");
 }
 
-fn push_tags(out: &mut String, tags: &Tags) {
+/// Writes tags as an object.
+pub(super) fn push_tags(out: &mut String, tags: &Tags) {
     out.push('{');
     for (at, tag) in tags.iter().enumerate() {
         out.push_str(if at == 0 { "" } else { "," });

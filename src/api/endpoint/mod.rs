@@ -3,13 +3,16 @@
 pub(super) mod ask;
 mod batch;
 pub(super) mod connections;
+pub(super) mod disconnect;
 pub(super) mod explain;
 pub(super) mod info;
+mod matching;
 pub(super) mod openapi;
 mod payload;
 pub(super) mod probe;
 mod publish;
 mod recipients;
+pub(super) mod retag;
 pub(super) mod tags;
 mod taken;
 

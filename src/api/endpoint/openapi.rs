@@ -18,8 +18,10 @@ mod tests {
 
     use super::*;
     use crate::api::endpoint::ask::ASK_MEMBERS;
+    use crate::api::endpoint::disconnect::DISCONNECT_MEMBERS;
     use crate::api::endpoint::explain::EXPLAIN_MEMBERS;
     use crate::api::endpoint::publish::{FEEDBACK_MEMBERS, PUBLISH_MEMBERS};
+    use crate::api::endpoint::retag::{REPLACE_TAGS_MEMBERS, RETAG_MEMBERS, RETAG_ONE_MEMBERS};
     use crate::api::error::ErrorCode;
     use crate::api::route;
     use crate::types::limits::{API_BATCH_MAX, EXCEPT_MAX};
@@ -72,6 +74,10 @@ mod tests {
             ("Feedback", FEEDBACK_MEMBERS),
             ("Question", ASK_MEMBERS),
             ("Explain", EXPLAIN_MEMBERS),
+            ("TagUpdate", RETAG_ONE_MEMBERS),
+            ("Retag", RETAG_MEMBERS),
+            ("Disconnect", DISCONNECT_MEMBERS),
+            ("TagReplacement", REPLACE_TAGS_MEMBERS),
         ] {
             let mut parsed = parsed.to_vec();
             parsed.sort_unstable();

@@ -68,7 +68,12 @@ impl<'a> ApiPayload<'a> {
     }
 }
 
-fn check_memory(state: &ApiState) -> Result<(), ApiError> {
+/// Checks that there is memory for what a request adds.
+///
+/// # Errors
+///
+/// If the server is short of memory.
+pub(super) fn check_memory(state: &ApiState) -> Result<(), ApiError> {
     match state.pressure.get() {
         Pressure::Busy => Err(ApiError::new(ErrorCode::Busy, "the server is short of memory")),
         _ => Ok(()),

@@ -145,7 +145,7 @@ pub(super) fn expression_error(why: &ExpressionError, at: &str) -> ApiError {
 }
 
 /// A duplicate tag is refused, because one of its values would be lost silently.
-fn check_names_once(tags: &str, at: &str) -> Result<(), ApiError> {
+pub(super) fn check_names_once(tags: &str, at: &str) -> Result<(), ApiError> {
     const NAMES_MAX: usize = 2 * crate::types::limits::TAGS_MAX;
     let mut names: Vec<Cow<'_, str>> = Vec::new();
     let mut twice = None;

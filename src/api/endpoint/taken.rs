@@ -7,8 +7,9 @@ use super::EndpointContext;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::idempotency::{ClaimedId, id_reused};
 use crate::api::json_object::JsonObject;
-use crate::api::publisher::{NotTaken, PublicationReceipt, Reached, ReportedReceipt};
+use crate::api::publisher::{NotTaken, PublicationReceipt, Reached};
 use crate::api::response::ApiAnswer;
+use crate::api::tracked::ReportedReceipt;
 use crate::replay::IdOutcome;
 use crate::types::limits::{WRITE_REPORT_GRACE, WRITE_REPORTS_MAX};
 use crate::types::{IdUse, WriteCounts};
@@ -57,7 +58,12 @@ impl RecipientLimits {
         if self.is_dry { Some(0) } else { self.max }
     }
 
-    fn check(self, reached: Reached) -> Result<Reached, ApiError> {
+    /// Checks what a publication or command has reached.
+    ///
+    /// # Errors
+    ///
+    /// If these were too many or too few clients, or could not be searched.
+    pub(super) fn check(self, reached: Reached) -> Result<Reached, ApiError> {
         if reached.clients < self.min {
             return Err(no_such_client());
         }
@@ -66,7 +72,7 @@ impl RecipientLimits {
         }
         let Some(max) = self.max.filter(|max| reached.clients > *max) else { return Ok(reached) };
         let matched = reached.clients;
-        let message = format!("{matched} clients match, the limit is {max}; nothing was sent");
+        let message = format!("{matched} clients match, the limit is {max}; nothing was done");
         let error = ApiError::new(ErrorCode::TooManyRecipients, message);
         Err(error.with_number("matched", matched).with_number("max_recipients", max))
     }
@@ -197,7 +203,7 @@ pub(super) fn no_such_client() -> ApiError {
 
 fn too_expensive(values: u64, limit: u64) -> ApiError {
     let message = format!(
-        "the prefixes of the expression would scan {values} values, the limit is {limit}; nothing was sent"
+        "the prefixes of the expression would scan {values} values, the limit is {limit}; nothing was done"
     );
     let error = ApiError::new(ErrorCode::ExpressionTooExpensive, message);
     error
@@ -206,7 +212,8 @@ fn too_expensive(values: u64, limit: u64) -> ApiError {
         .with_text("setting", "exprScanMax")
 }
 
-fn counts(Reached { clients, workers, .. }: Reached) -> String {
+/// The members about what was reached.
+pub(super) fn counts(Reached { clients, workers, .. }: Reached) -> String {
     format!("\"matched\":{clients},\"workers\":{workers}")
 }
 
@@ -215,7 +222,7 @@ fn write_counts(WriteCounts { written, slow, closed, waiting }: WriteCounts) -> 
 }
 
 /// A dry run is only its count.
-fn not_counted() -> ApiError {
+pub(super) fn not_counted() -> ApiError {
     let message = "the broker has not counted the recipients in time; nothing was sent";
     ApiError::new(ErrorCode::BrokerUnavailable, message)
 }

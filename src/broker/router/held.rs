@@ -6,10 +6,31 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use super::{LinkState, Router};
 use crate::link::message::ToBroker;
 use crate::types::{
-    Client, ConnectionRef, Publication, Recipients, Slot, WorkerId, WorkerIncarnation,
+    Client, ConnectionRef, Publication, Recipients, Slot, TagVersion, WorkerId, WorkerIncarnation,
 };
 
 impl Router {
+    /// Returns whether every awaited worker has announced its clients.
+    #[must_use]
+    pub fn is_resolving(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// Records that a worker has announced its clients, or is dead. After the last one, versions continue above
+    /// those that an earlier broker may have shown (rule L12).
+    pub(super) fn no_longer_await(&mut self, source: WorkerIncarnation) {
+        if self.awaited.remove(&source) && self.awaited.is_empty() {
+            self.last_version += TagVersion::STEP;
+            self.complete_announced_bulk();
+        }
+    }
+
+    /// Returns whether the tags of many clients are being changed.
+    #[must_use]
+    pub fn is_changing_many(&self) -> bool {
+        self.bulk.is_some()
+    }
+
     /// Returns whether held messages can be applied now.
     #[must_use]
     pub fn is_behind(&self) -> bool {
@@ -48,7 +69,7 @@ impl Router {
                 member.link_state = LinkState::Broken(error);
                 member.held.clear();
             }
-            if is_spent(work) {
+            if is_spent(work) || self.is_changing_many() {
                 return Break(());
             }
         }

@@ -9,6 +9,7 @@ mod publications;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use self::publications::Turn;
+use super::bulk_change::RunningBulkChange;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 pub use super::protocol_error::ProtocolError;
 use super::queries;
@@ -17,10 +18,12 @@ use super::resolve_cache::{KnownRoute, ResolveCache};
 use super::tracking::{TrackedPublications, TrackedReport};
 use super::worker_state::{LinkState, WorkerState};
 use crate::index::Index;
+use crate::index::tag_changes::{restore_version, versioned_tags};
+use crate::link::command::{AnnouncedVersion, BulkChange};
 use crate::link::message::{ToBroker, ToWorker};
 use crate::types::{
     BrokerCounts, Claim, Client, ConnectionRef, GrantNumber, JoinNumber, Number, Publication, Slot,
-    WorkerId, WorkerIncarnation,
+    VersionedTags, WorkerId, WorkerIncarnation,
 };
 
 /// The broker without its sockets.
@@ -45,7 +48,14 @@ pub struct Router {
     turns: VecDeque<Turn>,
     /// Total number of turns with publications.
     turns_ended: u64,
-    last_join: u64,
+    /// A change of many clients that is under way. Nothing else is applied meanwhile.
+    bulk: Option<Box<RunningBulkChange>>,
+    /// The last change of many clients that workers have announced.
+    announced_bulk: Option<Box<BulkChange>>,
+    /// The change of many clients that this broker has completed for an earlier one.
+    completed_bulk: Option<Box<BulkChange>>,
+    /// The last join number and the last version of tags, from one counter (rule L12).
+    last_version: u64,
     last_grant: u64,
     last_sequence: u64,
     /// Total number of resolved publications.
@@ -98,13 +108,7 @@ impl Router {
     /// Removes a worker whose process has exited. Its announcement is no longer awaited.
     pub fn remove_worker(&mut self, source: WorkerIncarnation) {
         self.unlinked(source);
-        self.awaited.remove(&source);
-    }
-
-    /// Returns whether every awaited worker has announced its clients.
-    #[must_use]
-    pub fn is_resolving(&self) -> bool {
-        self.awaited.is_empty()
+        self.no_longer_await(source);
     }
 
     /// Returns the number of clients of all workers.
@@ -123,6 +127,12 @@ impl Router {
             rows: self.index.rows() as u64,
             publications: self.publications,
         }
+    }
+
+    /// Returns the tags of the client at a place; `None` if tags do not reach it.
+    #[must_use]
+    pub fn versioned_tags(&self, place: ConnectionRef) -> Option<VersionedTags> {
+        versioned_tags(&self.index, place)
     }
 
     /// Checks that the index is consistent and contains only clients of linked workers; for tests.
@@ -165,6 +175,19 @@ impl Router {
                 self.resolve_cache.forget();
                 Ok(())
             }
+            (LinkState::Announcing, ToBroker::Version(AnnouncedVersion { slot, version })) => {
+                self.last_version = self.last_version.max(version.0);
+                let place = ConnectionRef { worker: source.worker, slot };
+                restore_version(&mut self.index, place, version);
+                Ok(())
+            }
+            (LinkState::Announcing, ToBroker::LastBulkChange(change)) => {
+                self.last_version = self.last_version.max(change.version.0);
+                if self.announced_bulk.as_ref().is_none_or(|it| it.version < change.version) {
+                    self.announced_bulk = Some(change);
+                }
+                Ok(())
+            }
             (LinkState::Announcing, ToBroker::Seen { source, numbers }) => {
                 self.delivered.extend(numbers.into_iter().map(|number| (source, number)));
                 Ok(())
@@ -172,7 +195,7 @@ impl Router {
             (LinkState::Announcing, ToBroker::Announced { sequence }) => {
                 member.link_state = LinkState::Announced;
                 self.last_sequence = self.last_sequence.max(sequence.0);
-                self.awaited.remove(&source);
+                self.no_longer_await(source);
                 self.replays.announced(source);
                 Ok(())
             }
@@ -202,7 +225,7 @@ impl Router {
         number: JoinNumber,
         client: &Client,
     ) -> Result<(), ProtocolError> {
-        self.last_join = self.last_join.max(number.0);
+        self.last_version = self.last_version.max(number.0);
         let place = ConnectionRef { worker: source.worker, slot };
         self.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
         self.connection_limits.join(place, client);
@@ -226,12 +249,7 @@ impl Router {
                 self.leave(source, slot);
                 Ok(())
             }
-            ToBroker::Retag { slot, tags } => {
-                if self.index.retag(ConnectionRef { worker: source.worker, slot }, &tags) {
-                    self.resolve_cache.forget();
-                }
-                Ok(())
-            }
+            ToBroker::Command(command) => self.command(source, *command),
             ToBroker::Alias { slot, claim } => {
                 self.alias(source, slot, &claim);
                 Ok(())
@@ -272,6 +290,8 @@ impl Router {
             ToBroker::Hello { .. }
             | ToBroker::Announce { .. }
             | ToBroker::Holds { .. }
+            | ToBroker::Version(_)
+            | ToBroker::LastBulkChange(_)
             | ToBroker::Seen { .. }
             | ToBroker::Remember(_)
             | ToBroker::Announced { .. } => Err(ProtocolError::OutOfPlace("an announcement")),
@@ -284,7 +304,7 @@ impl Router {
         slot: Slot,
         client: &Client,
     ) -> Result<(), ProtocolError> {
-        let number = JoinNumber(self.last_join + 1);
+        let number = JoinNumber(self.last_version + 1);
         let place = ConnectionRef { worker: source.worker, slot };
         if let Err(full) = self.connection_limits.admit(self.clients(), place, client) {
             self.send(source.worker, &ToWorker::Refused { slot, full });
@@ -293,7 +313,7 @@ impl Router {
         self.forget_departed(client);
         self.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
         self.connection_limits.join(place, client);
-        self.last_join = number.0;
+        self.last_version = number.0;
         self.resolve_cache.forget();
         let own = self.connections(source.worker);
         let workers = self.workers.keys().filter(|worker| !worker.is_api());

@@ -2,16 +2,26 @@
 //! (rule L5).
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{LinkState, ProtocolError, Router};
+use crate::broker::bulk_change::{BulkResult, RunningBulkChange, with_sources};
+use crate::broker::close_orders::order_closes;
 use crate::broker::resolve_cache::{KnownRoute, RouteCounts};
+use crate::broker::tag_changes::{TagChangeEffect, change_tags, outcome_of_repeated};
 use crate::broker::tracking::TrackedReport;
+use crate::link::command::{
+    BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind, CommandOutcome,
+    MatchedClients, NumberedCommand, RetaggedClient, RetaggedClients, address_of,
+};
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker};
 use crate::types::limits::ANSWERS_PENDING_BYTES_MAX;
 use crate::types::{
-    Content, Number, Publication, ReplayRecords, Sequence, TrackedOutcome, Tracking, UsedId,
+    ClientUuid, CloseReason, ConnectionRef, Content, Number, Publication, ReplayRecords, Sequence,
+    SlotSet, TagChange, TagVersion, Tenant, TrackedOutcome, Tracking, UsedId, WorkerId,
     WorkerIncarnation,
 };
 
@@ -23,6 +33,13 @@ pub(super) struct Turn {
     resolved: BTreeMap<WorkerIncarnation, Number>,
     /// For each link, the total number of bytes that it must have taken.
     marks: Vec<(WorkerIncarnation, u64)>,
+}
+
+/// The sender of a command, and its number.
+#[derive(Clone, Copy, Debug)]
+struct CommandId {
+    source: WorkerIncarnation,
+    number: Number,
 }
 
 impl Router {
@@ -64,10 +81,7 @@ impl Router {
         content: Content<&[u8]>,
     ) -> Result<(), ProtocolError> {
         let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
-        if member.last_publication.is_some_and(|last| number <= last) {
-            return Err(ProtocolError::Disorder(number));
-        }
-        member.last_publication = Some(number);
+        member.take_number(number)?;
         let is_single = route.address.recipients.is_single();
         let is_repeated = is_single && self.delivered.contains(&(source, number));
         let (mut is_refused, mut tracking) = (is_repeated, None);
@@ -114,6 +128,200 @@ impl Router {
             self.tracked.open(source, number, subject, parts);
         }
         Ok(())
+    }
+
+    /// Carries out a command, in the order of publications. Its outcome is sent with the acknowledgement. A
+    /// command that an earlier broker has carried out has no second effect.
+    pub(super) fn command(
+        &mut self,
+        source: WorkerIncarnation,
+        NumberedCommand { number, is_answered, command }: NumberedCommand,
+    ) -> Result<(), ProtocolError> {
+        let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
+        member.check_number(number)?;
+        let ClientCommand { tenant, kind } = command;
+        let id = CommandId { source, number };
+        let outcome = match kind {
+            CommandKind::ChangeTagsMatching { clients, clients_max, edit } => {
+                let (version, matched) = (TagVersion::default(), MatchedClients::default());
+                let change = BulkChange { source, number, tenant, clients, edit, version, matched };
+                match self.begin_bulk(change, clients_max) {
+                    Some(outcome) => outcome,
+                    // Its number is recorded when it is complete.
+                    None => {
+                        self.bulk.iter_mut().for_each(|bulk| bulk.is_answered = is_answered);
+                        return Ok(());
+                    }
+                }
+            }
+            CommandKind::ChangeTags { uuid, change } => {
+                let place = self.connected(&tenant, uuid);
+                place.map_or(CommandOutcome::Unknown, |place| self.change_tags(id, place, &change))
+            }
+            CommandKind::Close { uuid, reason } => {
+                let place = self.connected(&tenant, uuid);
+                self.close_one(id, place, reason)
+            }
+            CommandKind::CloseMatching { clients, clients_max, reason, spread } => {
+                let address = address_of(&clients);
+                let matching = self.index.resolve(&tenant, &address).without(&self.departed);
+                let (clients, workers) = matching.counts();
+                if let Some(refused) = matching.refused {
+                    CommandOutcome::TooExpensive(refused)
+                } else {
+                    if clients_max.is_none_or(|max| clients <= max) {
+                        let connections = ClosedConnections::Set(SlotSet::default());
+                        let order = CloseOrder { source, number, connections, reason, spread };
+                        order_closes(&mut self.workers, matching.sets, &order);
+                    }
+                    CommandOutcome::Matched(MatchedClients { clients, workers })
+                }
+            }
+        };
+        self.end_command(id, Some(outcome).filter(|_| is_answered))
+    }
+
+    fn end_command(
+        &mut self,
+        CommandId { source, number }: CommandId,
+        outcome: Option<CommandOutcome>,
+    ) -> Result<(), ProtocolError> {
+        let member = self.workers.get_mut(&source.worker).filter(|it| it.source == source);
+        let Some(member) = member else { return Ok(()) };
+        member.take_number(number)?;
+        if let Some(outcome) = outcome {
+            member.has_outcome(number, outcome);
+        }
+        Ok(())
+    }
+
+    /// Begins a change of all clients that match. Returns the outcome if there is nothing to do.
+    fn begin_bulk(
+        &mut self,
+        change: BulkChange,
+        clients_max: Option<u64>,
+    ) -> Option<CommandOutcome> {
+        let is_it = |it: &&BulkChange| (it.source, it.number) == (change.source, change.number);
+        if let Some(completed) = self.completed_bulk.as_deref().filter(is_it) {
+            return Some(CommandOutcome::Matched(completed.matched));
+        }
+        let address = address_of(&change.clients);
+        let matching = self.index.resolve(&change.tenant, &address).without(&self.departed);
+        if let Some(refused) = matching.refused {
+            return Some(CommandOutcome::TooExpensive(refused));
+        }
+        let (clients, workers) = matching.counts();
+        let matched = MatchedClients { clients, workers };
+        if clients_max.is_some_and(|max| clients > max) {
+            return Some(CommandOutcome::Matched(matched));
+        }
+        self.last_version += 1;
+        let version = TagVersion(self.last_version);
+        let change = BulkChange { version, matched, ..change };
+        let matching = with_sources(matching.sets, |worker| self.source_of(worker));
+        self.bulk = Some(Box::new(RunningBulkChange::new(change, matching)));
+        None
+    }
+
+    /// Begins to complete the change of many clients that the workers have announced, before anything else.
+    pub(super) fn complete_announced_bulk(&mut self) {
+        let Some(change) = self.announced_bulk.take() else { return };
+        // The earlier broker has evaluated it, and the limit may have been lowered since.
+        let sets = self.index.evaluate_all(&change.tenant, &address_of(&change.clients));
+        let sets = sets.into_iter().filter(|(worker, _)| !self.departed.contains(worker));
+        let matching = with_sources(sets.collect(), |worker| self.source_of(worker));
+        self.bulk = Some(Box::new(RunningBulkChange::completing(*change, matching)));
+    }
+
+    fn source_of(&self, worker: WorkerId) -> Option<WorkerIncarnation> {
+        self.workers.get(&worker).map(|member| member.source)
+    }
+
+    /// Continues the change of many clients until `is_spent` returns true. Breaks if it is not complete.
+    pub fn continue_bulk(&mut self, is_spent: &mut dyn FnMut(usize) -> bool) -> ControlFlow<()> {
+        let Some(mut bulk) = self.bulk.take() else { return ControlFlow::Continue(()) };
+        match bulk.run(&mut self.index, is_spent) {
+            ControlFlow::Break(()) => {
+                self.bulk = Some(bulk);
+                ControlFlow::Break(())
+            }
+            ControlFlow::Continue(result) => {
+                self.end_bulk(*bulk, result);
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    fn end_bulk(&mut self, bulk: RunningBulkChange, result: BulkResult) {
+        self.resolve_cache.forget();
+        let (is_completing, is_answered) = (bulk.is_completing(), bulk.is_answered);
+        let change = bulk.change;
+        let id = CommandId { source: change.source, number: change.number };
+        let outcome = match result {
+            BulkResult::TooManyTags => CommandOutcome::TooManyTags,
+            BulkResult::Changed(mut changed) => {
+                let workers = self.workers.values_mut();
+                for member in workers.filter(|it| !it.source.worker.is_api()) {
+                    let slots = changed.remove(&member.source).unwrap_or_default();
+                    let retagged = RetaggedClients { change: change.clone(), slots };
+                    member.out.send(&ToWorker::RetaggedMatching(Box::new(retagged)));
+                }
+                CommandOutcome::Matched(change.matched)
+            }
+        };
+        if is_completing {
+            self.completed_bulk = Some(Box::new(change));
+            return;
+        }
+        let ended = self.end_command(id, Some(outcome).filter(|_| is_answered));
+        debug_assert!(ended.is_ok(), "no other message of its source was applied meanwhile");
+    }
+
+    /// Returns the place of a client by its UUID, unless its worker is dead.
+    fn connected(&self, tenant: &Tenant, uuid: ClientUuid) -> Option<ConnectionRef> {
+        let place = self.index.place_of(tenant, uuid);
+        place.filter(|place| !self.departed.contains(&place.worker))
+    }
+
+    fn change_tags(
+        &mut self,
+        CommandId { source, number }: CommandId,
+        place: ConnectionRef,
+        change: &TagChange,
+    ) -> CommandOutcome {
+        if self.delivered.contains(&(source, number)) {
+            return outcome_of_repeated(&self.index, place);
+        }
+        let next = TagVersion(self.last_version + 1);
+        match change_tags(&mut self.index, place, change, next) {
+            TagChangeEffect::Nothing(outcome) => outcome,
+            TagChangeEffect::Changed(tags) => {
+                self.last_version = next.0;
+                self.resolve_cache.forget();
+                let (slot, outcome) = (place.slot, CommandOutcome::Tagged(tags.clone()));
+                let retagged = Box::new(RetaggedClient { source, number, slot, tags });
+                self.send(place.worker, &ToWorker::Retagged(retagged));
+                outcome
+            }
+        }
+    }
+
+    fn close_one(
+        &mut self,
+        CommandId { source, number }: CommandId,
+        place: Option<ConnectionRef>,
+        reason: CloseReason,
+    ) -> CommandOutcome {
+        let one = CommandOutcome::Matched(MatchedClients { clients: 1, workers: 1 });
+        // The client may have left since an earlier broker had its worker close it.
+        if self.delivered.contains(&(source, number)) {
+            return one;
+        }
+        let Some(place) = place else { return CommandOutcome::Unknown };
+        let (connections, spread) = (ClosedConnections::One(place.slot), Duration::ZERO);
+        let order = CloseOrder { source, number, connections, reason, spread };
+        self.send(place.worker, &ToWorker::Close(Box::new(order)));
+        one
     }
 
     /// Sends a publisher a report on one of its publications. An answer that would have to wait behind too

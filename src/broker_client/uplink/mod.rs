@@ -3,7 +3,7 @@
 //!
 //! No I/O and no clock: the output is bytes for the broker, the input is messages of the broker.
 
-mod progress;
+mod commands;
 mod reports;
 
 use bytes::Bytes;
@@ -11,18 +11,20 @@ use bytes::Bytes;
 use super::BrokerEvent;
 use super::alias_requests::AliasRequests;
 use super::answers::AnswersInFlight;
+use super::bulk_changes::BulkChanges;
 use super::dedup::Deduplicator;
 use super::joins::JoinTracker;
 use super::queries::OpenQueries;
 use super::report_requests::{ReportRequester, ReportRequests};
 use super::send_window::SendWindow;
 use super::sync::Syncs;
+use super::tags_in_flight::TagsInFlight;
 use crate::link::codec::{WireMessage, encode_publish};
 pub use crate::link::message::NewPublication;
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
 use crate::replay::{IdClaims, ReplayMemory};
 use crate::types::{
-    Claim, Client, Content, Number, PublicationId, ReplayRecords, Sequence, Slot, Tags, Tracking,
+    Claim, Client, Content, Number, PublicationId, ReplayRecords, Sequence, Slot, Tracking,
     WorkerIncarnation,
 };
 
@@ -45,6 +47,10 @@ pub struct Uplink {
     pub claims: IdClaims,
     /// The id of the next publication that is counted.
     next_id: Option<PublicationId>,
+    tags_in_flight: TagsInFlight,
+    bulk_changes: BulkChanges,
+    /// Number of commands ever accepted. They are numbered with the publications.
+    commands: u64,
     last_sequence: Sequence,
     out: Vec<u8>,
 }
@@ -74,6 +80,9 @@ impl Uplink {
             replays: ReplayMemory::default(),
             claims: IdClaims::default(),
             next_id: None,
+            tags_in_flight: TagsInFlight::default(),
+            bulk_changes: BulkChanges::default(),
+            commands: 0,
             last_sequence: Sequence(0),
             out: Vec::new(),
         }
@@ -105,6 +114,7 @@ impl Uplink {
         }
         self.queries.forget(slot);
         self.aliases.forget(slot);
+        self.tags_in_flight.forget(slot);
         self.report_requests.forget(slot);
         if self.is_linked {
             self.joins.leave(slot);
@@ -124,15 +134,7 @@ impl Uplink {
     #[must_use]
     pub fn held(&self, slot: Slot) -> usize {
         let tags = self.joins.client(slot).map_or(0, |client| client.tags.held());
-        tags + self.aliases.held(slot) + self.queries.held(slot)
-    }
-
-    /// Replaces the tags of a client. Later publications use the new tags, even if the broker dies in between
-    /// (rule L6: a worker announces the current state of its clients).
-    pub fn retag(&mut self, slot: Slot, tags: Tags) {
-        if self.joins.retag(slot, &tags) && self.is_linked {
-            ToBroker::Retag { slot, tags }.encode(&mut self.out);
-        }
+        tags + self.tags_in_flight.held(slot) + self.aliases.held(slot) + self.queries.held(slot)
     }
 
     /// Requests an alias, which replaces the client's current one. This broker or a later one decides. A
@@ -173,13 +175,7 @@ impl Uplink {
         self.window.is_empty()
     }
 
-    /// Returns the total number of publications accepted.
-    #[must_use]
-    pub fn published(&self) -> u64 {
-        self.window.next_number().0 - 1
-    }
-
-    /// Returns the number of publications that the broker has not acknowledged.
+    /// Returns the number of publications and commands that the broker has not acknowledged.
     #[must_use]
     pub fn unacknowledged(&self) -> u64 {
         self.window.len()
@@ -271,11 +267,9 @@ impl Uplink {
         drop(self.take_output());
         self.is_linked = true;
         let free = self.joins.forget_leaving();
+        ToBroker::Hello { version: VERSION, source: self.source }.encode(&mut self.out);
+        self.announce_clients();
         let out = &mut self.out;
-        ToBroker::Hello { version: VERSION, source: self.source }.encode(out);
-        for (slot, number, client) in self.joins.joined() {
-            ToBroker::Announce { slot, number, client: client.clone() }.encode(out);
-        }
         for (slot, claim, grant) in self.aliases.granted() {
             ToBroker::Holds { slot, claim: claim.clone(), grant }.encode(out);
         }
@@ -290,9 +284,8 @@ impl Uplink {
         for (slot, client) in self.joins.reserving() {
             ToBroker::Reserve { slot, ip: client.ip }.encode(out);
         }
-        for (slot, client) in self.joins.joining() {
-            ToBroker::Join { slot, client: client.clone() }.encode(out);
-        }
+        self.join_again();
+        let out = &mut self.out;
         for (slot, claim) in self.aliases.ask_again() {
             ToBroker::Alias { slot, claim: claim.clone() }.encode(out);
         }
@@ -337,6 +330,7 @@ impl Uplink {
             }
             ToWorker::Acknowledged { up_to } => {
                 self.window.acknowledge(up_to);
+                self.on_commands_acknowledged(up_to);
                 None
             }
             ToWorker::Synced { number } => {
@@ -352,6 +346,16 @@ impl Uplink {
                 None
             }
             ToWorker::Tracked { number, outcome } => Some(BrokerEvent::Tracked { number, outcome }),
+            ToWorker::Outcome { number, outcome } => Some(BrokerEvent::Outcome(number, outcome)),
+            ToWorker::Retagged(retagged) => {
+                self.on_retagged(*retagged);
+                None
+            }
+            ToWorker::Close(order) => self.on_close(*order),
+            ToWorker::RetaggedMatching(retagged) => {
+                self.bulk_changes.begin(*retagged);
+                None
+            }
             ToWorker::Left { .. }
             | ToWorker::Deliver(_)
             | ToWorker::Batch

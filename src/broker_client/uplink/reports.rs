@@ -1,6 +1,8 @@
-//! Reports on publications that their publisher tracks, and questions to the broker about clients.
+//! Reports on publications that their publisher tracks, questions to the broker about clients, and its progress
+//! with what it was sent.
 
 use super::Uplink;
+use crate::broker_client::sync::SyncMark;
 use crate::link::codec::WireMessage;
 use crate::link::message::{CountedPublication, ToBroker};
 use crate::link::query::QueryKind;
@@ -87,5 +89,41 @@ impl Uplink {
             ToBroker::Ask { slot, query }.encode(&mut self.out);
         }
         Some(number)
+    }
+
+    /// Returns the mark that is reached when this broker or a later one has applied everything sent so far.
+    pub fn mark(&mut self) -> SyncMark {
+        SyncMark { synced: self.syncs.want(), acknowledged: 0 }
+    }
+
+    /// Returns the mark that is reached when every link has taken everything published so far (rule L5).
+    #[must_use]
+    pub fn mark_of_publications(&self) -> SyncMark {
+        SyncMark { synced: 0, acknowledged: self.last_number().0 }
+    }
+
+    /// Returns the progress that the broker has made.
+    #[must_use]
+    pub fn reached(&self) -> SyncMark {
+        let acknowledged = self.last_number().0 - self.unacknowledged();
+        SyncMark { synced: self.syncs.answered(), acknowledged }
+    }
+
+    /// Returns whether a client has an alias request that no broker has answered.
+    #[must_use]
+    pub fn awaits_alias(&self, slot: Slot) -> bool {
+        self.aliases.is_asking(slot)
+    }
+
+    /// Returns the total number of publications accepted.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.last_number().0 - self.commands
+    }
+
+    /// Returns the number of the last publication or command.
+    #[must_use]
+    pub fn last_number(&self) -> Number {
+        Number(self.window.next_number().0 - 1)
     }
 }

@@ -3,6 +3,7 @@
 //! The codec is written by hand so that payloads are decoded without a copy and every length is checked
 //! against the available bytes before it is used.
 
+mod command;
 mod decode;
 mod decoder;
 mod encode;

@@ -12,7 +12,7 @@ use crate::link::query::{
 use crate::types::{
     ClientClass, ClientFilter, ClientPage, ClientTags, ClientUuid, ConnectionRef, Ident,
     JoinNumber, ListFilter, ListPosition, ListedClient, PageSize, ScannedTags, TagCount, TagScan,
-    TooExpensive, WorkerId,
+    TagVersion, TooExpensive, WorkerId,
 };
 
 /// Kind of a presence query, and of its result.
@@ -75,7 +75,7 @@ fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
     put_text(out, text.unwrap_or_default());
 }
 
-fn put_filter(out: &mut Vec<u8>, filter: &ClientFilter) {
+pub(super) fn put_filter(out: &mut Vec<u8>, filter: &ClientFilter) {
     match filter {
         ClientFilter::Tags(query) => {
             out.put_u8(1);
@@ -152,12 +152,13 @@ pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
 }
 
 fn put_listed(out: &mut Vec<u8>, client: &ListedClient) {
-    let ListedClient { position, uuid, ident, class, tags } = client;
+    let ListedClient { position, uuid, ident, class, tags, version } = client;
     put_position(out, *position);
     out.put_slice(&uuid.0);
     put_text(out, ident.as_ref().map_or("", Ident::as_str));
     out.put_u8(u8::from(*class == ClientClass::Php));
     put_tags(out, tags);
+    out.put_u64_le(version.0);
 }
 
 pub(super) fn read_query(fields: &mut FieldReader<'_>) -> Result<BrokerQuery, Malformed> {
@@ -181,7 +182,7 @@ pub(super) fn read_query(fields: &mut FieldReader<'_>) -> Result<BrokerQuery, Ma
     })
 }
 
-fn read_filter(fields: &mut FieldReader<'_>) -> Result<ClientFilter, Malformed> {
+pub(super) fn read_filter(fields: &mut FieldReader<'_>) -> Result<ClientFilter, Malformed> {
     match fields.u8()? {
         1 => Ok(ClientFilter::Tags(fields.tags()?)),
         2 => Ok(ClientFilter::Expression(fields.expression()?)),
@@ -272,6 +273,7 @@ fn read_listed(fields: &mut FieldReader<'_>) -> Result<ListedClient, Malformed> 
         ident: fields.ident()?,
         class: if fields.flag()? { ClientClass::Php } else { ClientClass::Web },
         tags: fields.tags()?,
+        version: TagVersion(fields.u64()?),
     })
 }
 
@@ -330,8 +332,9 @@ mod tests {
     }
 
     fn listed() -> impl Strategy<Value = ListedClient> {
-        (position(), any::<([u8; 16], bool)>(), prop::option::of(ident()), tags()).prop_map(
-            |(position, (uuid, php), ident, tags)| ListedClient {
+        (position(), any::<([u8; 16], bool, u64)>(), prop::option::of(ident()), tags()).prop_map(
+            |(position, (uuid, php, version), ident, tags)| ListedClient {
+                version: TagVersion(version),
                 position,
                 uuid: ClientUuid(uuid),
                 ident,

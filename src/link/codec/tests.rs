@@ -173,7 +173,6 @@ fn to_broker() -> impl Strategy<Value = ToBroker> {
                 publication: Publication { tenant, address, content }
             }
         ),
-        (any::<u32>(), tags()).prop_map(|(slot, tags)| ToBroker::Retag { slot: Slot(slot), tags }),
         (any::<u32>(), claim())
             .prop_map(|(slot, claim)| ToBroker::Alias { slot: Slot(slot), claim }),
         (any::<(u32, u64)>(), claim()).prop_map(|((slot, grant), claim)| ToBroker::Holds {

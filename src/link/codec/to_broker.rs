@@ -2,10 +2,13 @@
 
 use bytes::BufMut;
 
+use super::command::{
+    put_announced_version, put_command, put_last_bulk_change, read_announced_version,
+    read_bulk_change, read_command,
+};
 use super::decode::FieldReader;
 use super::encode::{
-    put_claim, put_client, put_count, put_ip, put_length, put_publication, put_source, put_tags,
-    with_length,
+    put_claim, put_client, put_count, put_ip, put_length, put_publication, put_source, with_length,
 };
 use super::query::{put_query, read_query};
 use super::replay::{IDENTIFY, REMEMBER, put_id, put_records, read_id, read_records};
@@ -56,11 +59,9 @@ impl WireMessage for ToBroker {
                 out.put_u64_le(number.0);
                 put_publication(out, publication);
             }
-            Self::Retag { slot, tags } => {
-                out.put_u8(8);
-                out.put_u32_le(slot.0);
-                put_tags(out, tags);
-            }
+            Self::Command(command) => put_command(out, command),
+            Self::LastBulkChange(change) => put_last_bulk_change(out, change),
+            Self::Version(announced) => put_announced_version(out, *announced),
             Self::Alias { slot, claim } => {
                 out.put_u8(10);
                 out.put_u32_le(slot.0);
@@ -104,7 +105,9 @@ impl WireMessage for ToBroker {
             PUBLISH => {
                 Self::Publish { number: Number(body.u64()?), publication: body.publication()? }
             }
-            8 => Self::Retag { slot: body.slot()?, tags: body.tags()? },
+            8 => Self::Command(Box::new(read_command(&mut body)?)),
+            15 => Self::LastBulkChange(Box::new(read_bulk_change(&mut body)?)),
+            14 => Self::Version(read_announced_version(&mut body)?),
             9 => Self::Ask { slot: body.slot()?, query: read_query(&mut body)? },
             10 => Self::Alias { slot: body.slot()?, claim: body.claim()? },
             11 => Self::Holds {

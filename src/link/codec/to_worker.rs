@@ -2,6 +2,10 @@
 
 use bytes::BufMut;
 
+use super::command::{
+    put_close_order, put_command_outcome, put_retagged, put_retagged_clients, read_close_order,
+    read_command_outcome, read_retagged, read_retagged_clients,
+};
 use super::decode::FieldReader;
 use super::encode::{put_counted, put_deliver, put_grant, put_slots, with_length};
 use super::query::{put_result, read_result};
@@ -42,6 +46,10 @@ impl WireMessage for ToWorker {
                 out.put_u64_le(number.0);
                 put_outcome(out, outcome);
             }
+            Self::Outcome { number, outcome } => put_command_outcome(out, *number, outcome),
+            Self::Retagged(retagged) => put_retagged(out, retagged),
+            Self::Close(order) => put_close_order(out, order),
+            Self::RetaggedMatching(retagged) => put_retagged_clients(out, retagged),
             Self::Acknowledged { up_to } => {
                 out.put_u8(6);
                 out.put_u64_le(up_to.0);
@@ -109,6 +117,13 @@ impl WireMessage for ToWorker {
             30 => Self::Track(body.tracking()?.ok_or(Malformed::Invalid("subject"))?),
             31 => Self::Tracked { number: Number(body.u64()?), outcome: body.outcome()? },
             REMEMBER => Self::Remember(read_records(&mut body)?),
+            32 => Self::Outcome {
+                number: Number(body.u64()?),
+                outcome: Box::new(read_command_outcome(&mut body)?),
+            },
+            33 => Self::Retagged(Box::new(read_retagged(&mut body)?)),
+            35 => Self::RetaggedMatching(Box::new(read_retagged_clients(&mut body)?)),
+            34 => Self::Close(Box::new(read_close_order(&mut body)?)),
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;

@@ -6,7 +6,7 @@ use crate::auth::{AuthBasis, Grant, Permissions, Right};
 use crate::protocol::ProtocolOptions;
 use crate::resource::Effect;
 use crate::session::{Session, SessionRules};
-use crate::types::{AddressLimit, Client, ClientClass, Recipients};
+use crate::types::{AddressLimit, Client, ClientClass, Recipients, TagEdit};
 use crate::webhook::parse;
 use serde_json::Value;
 
@@ -98,7 +98,7 @@ fn commands_become_effects_in_their_order() {
     );
     result.unwrap();
     let [
-        Effect::Retag(tags),
+        Effect::Retag(edit),
         Effect::Publish { address, form, .. },
         Effect::Publish { address: all, tenant, .. },
         Effect::Close(reason),
@@ -106,7 +106,7 @@ fn commands_become_effects_in_their_order() {
     else {
         panic!("{effects:?}");
     };
-    assert_eq!(tags.iter().next().unwrap().value(), "2");
+    assert_eq!(*edit, TagEdit::setting(Tag::new("room", "2").unwrap()));
     assert_eq!((address, *form), (&Address::everyone_but(ME), PayloadForm::Text));
     let Recipients::Matching(query) = &all.recipients else { panic!("{all:?}") };
     assert_eq!(query.iter().next().map(Tag::value), Some("/chat"));

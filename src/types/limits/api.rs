@@ -66,6 +66,10 @@ pub const ASKS_PER_CLIENT_MAX: usize = 64;
 pub const ASKS_MAX: usize = 10_000;
 /// Bytes that wait in the broker for the API process, above which an answer of a client is dropped.
 pub const ANSWERS_PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The longest `spread_ms`: the time over which clients are closed.
+pub const CLOSE_SPREAD_MAX: Duration = Duration::from_secs(60);
+/// Orders of backends to close clients that a worker spreads at once. Each turn looks at all of them.
+pub const CLOSE_ORDERS_MAX: usize = 64;
 /// What a client may still send after the last answer on its connection: it is read and dropped, so that
 /// the answer is not lost by a reset.
 pub const API_LINGER_BYTES_MAX: usize = 256 * 1024;

@@ -24,7 +24,7 @@ pub const USER_BYTES_MAX: usize = 4096;
 /// Most characters of the backend's answer that an error message repeats.
 const SHOWN_CHARS_MAX: usize = 24;
 /// Most bytes of a reason in a Close frame (RFC 6455 §5.5).
-const REASON_BYTES_MAX: usize = 123;
+const REASON_BYTES_MAX: usize = CloseReason::TEXT_BYTES_MAX;
 
 /// One command of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -263,6 +263,11 @@ impl Listeners {
         }
     }
 
+    /// Returns the serial number of the last connection.
+    pub(super) fn last_serial(&self) -> u64 {
+        self.last_serial
+    }
+
     fn leads(&self) -> bool {
         self.own > self.smallest + LEAD + self.smallest / 32
     }

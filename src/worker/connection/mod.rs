@@ -15,6 +15,7 @@ pub(crate) mod pacing;
 pub(crate) mod paused;
 pub(crate) mod read;
 pub(crate) mod readiness;
+pub(crate) mod scheduled_closes;
 pub(crate) mod serve;
 pub(crate) mod slow_client;
 pub(crate) mod table;

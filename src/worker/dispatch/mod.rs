@@ -250,9 +250,9 @@ fn apply_effects(
                 }
                 continue;
             }
-            Effect::Retag(tags) => {
-                context.memory.grow(tags.held());
-                context.broker.uplink.retag(slot, tags);
+            Effect::Retag(edit) => {
+                context.memory.grow(edit.held());
+                context.broker.uplink.change_tags(slot, edit);
                 continue;
             }
             Effect::QueryPresence { query, tag } => {

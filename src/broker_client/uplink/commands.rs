@@ -1,0 +1,141 @@
+//! Changes of tags, and commands about clients of any worker (rule L12).
+
+use super::Uplink;
+use crate::broker_client::BrokerEvent;
+use crate::link::codec::WireMessage;
+use crate::link::command::{
+    AnnouncedVersion, BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind,
+    NumberedCommand, RetaggedClient,
+};
+use crate::link::message::{DeliverTo, SetName, ToBroker};
+use crate::types::{Number, Slot, TagChange, TagEdit};
+
+/// Clients to which a change of many is applied between two looks at the budget of the turn.
+const BULK_PIECE: usize = 64;
+
+impl Uplink {
+    /// Changes the tags of a client of this worker. Later publications use the new tags, even if the broker
+    /// dies in between. The broker has the last word, since others may change the same tags.
+    pub fn change_tags(&mut self, slot: Slot, edit: TagEdit) {
+        let Some(client) = self.joins.client(slot) else { return };
+        if !client.is_reached_by_tags() {
+            // The broker has no tags of such a client.
+            if let Ok(tags) = edit.apply(&client.tags) {
+                self.joins.retag(slot, tags);
+            }
+            return;
+        }
+        let (present, tenant) = (client.tags.clone(), client.tenant.clone());
+        let change = TagChange { edit: edit.clone(), if_version: None };
+        let kind = CommandKind::ChangeTags { uuid: client.uuid, change };
+        let (number, command) = (self.window.next_number(), ClientCommand { tenant, kind });
+        self.push_command(NumberedCommand { number, is_answered: false, command });
+        let tags = self.tags_in_flight.sent(slot, number, edit, &present);
+        self.joins.retag(slot, tags);
+    }
+
+    /// Accepts a command like a publication, and returns its number; answered by
+    /// [`BrokerEvent::Outcome`](crate::broker_client::BrokerEvent::Outcome), from this broker or a later one.
+    /// The caller must have checked [`Uplink::has_room`].
+    pub fn command(&mut self, command: ClientCommand) -> Number {
+        let number = self.window.next_number();
+        self.push_command(NumberedCommand { number, is_answered: true, command });
+        number
+    }
+
+    fn push_command(&mut self, command: NumberedCommand) {
+        let start = self.out.len();
+        ToBroker::Command(Box::new(command)).encode(&mut self.out);
+        self.window.push(start..self.out.len());
+        self.commands += 1;
+    }
+
+    /// Takes the tags of a client after a change.
+    pub(super) fn on_retagged(&mut self, retagged: RetaggedClient) {
+        let RetaggedClient { source, number, slot, tags } = retagged;
+        self.deduplicator.saw_single(source, number);
+        let own = (source == self.source).then_some(number);
+        self.joins.set_version(slot, tags.version);
+        if self.joins.client(slot).is_some() {
+            let tags = self.tags_in_flight.told(slot, tags.tags, own);
+            self.joins.retag(slot, tags);
+        }
+    }
+
+    /// Returns whether a change of many clients is not applied to all of them yet. Messages of the broker must
+    /// wait for it.
+    pub(crate) fn is_changing_many(&self) -> bool {
+        self.bulk_changes.is_running()
+    }
+
+    /// Applies a change of many clients to some more of them. Returns false if there is none.
+    pub(crate) fn continue_bulk(&mut self) -> bool {
+        let is_running = self.bulk_changes.is_running();
+        for _ in 0..BULK_PIECE {
+            let Self { bulk_changes, joins, tags_in_flight, .. } = self;
+            let Some((slot, BulkChange { edit, version, .. })) = bulk_changes.next() else {
+                break;
+            };
+            let Some(client) = joins.client(slot) else { continue };
+            let base = tags_in_flight.base(slot).unwrap_or(&client.tags);
+            // The broker has checked that no client gets too many tags.
+            let Ok(tags) = edit.apply(base) else { continue };
+            joins.set_version(slot, *version);
+            let tags = tags_in_flight.told(slot, tags, None);
+            joins.retag(slot, tags);
+        }
+        is_running
+    }
+
+    /// Takes an order to close connections. A repeated one is dropped.
+    pub(super) fn on_close(&mut self, order: CloseOrder) -> Option<BrokerEvent> {
+        let CloseOrder { source, number, connections, .. } = &order;
+        match connections {
+            // The broker does not send it again.
+            ClosedConnections::One(_) => self.deduplicator.saw_single(*source, *number),
+            ClosedConnections::Set(_) => {
+                let several = DeliverTo::Set { name: SetName(0), except: None };
+                if !self.deduplicator.is_new(*source, *number, &several) {
+                    return None;
+                }
+            }
+        }
+        Some(BrokerEvent::Close(Box::new(order)))
+    }
+
+    /// Ends own changes that had no effect.
+    pub(super) fn on_commands_acknowledged(&mut self, up_to: Number) {
+        for (slot, tags) in self.tags_in_flight.acknowledged(up_to) {
+            self.joins.retag(slot, tags);
+        }
+    }
+
+    /// Queues the announcements of all clients with the tags that the broker has confirmed. Changes in flight
+    /// follow with the publications, in their order.
+    pub(super) fn announce_clients(&mut self) {
+        let Self { joins, tags_in_flight, bulk_changes, out, .. } = self;
+        for (slot, number, version, client) in joins.joined() {
+            let mut client = client.clone();
+            if let Some(base) = tags_in_flight.base(slot) {
+                client.tags = base.clone();
+            }
+            ToBroker::Announce { slot, number, client }.encode(out);
+            if version.0 != number.0 {
+                ToBroker::Version(AnnouncedVersion { slot, version }).encode(out);
+            }
+        }
+        if let Some(change) = bulk_changes.last() {
+            ToBroker::LastBulkChange(Box::new(change.clone())).encode(out);
+        }
+    }
+
+    /// Queues the joins without an answer again, with all own changes. A repeated change finds no such client
+    /// yet, so it has no second effect.
+    pub(super) fn join_again(&mut self) {
+        let Self { joins, tags_in_flight, out, .. } = self;
+        for (slot, client) in joins.joining() {
+            tags_in_flight.forget(slot);
+            ToBroker::Join { slot, client: client.clone() }.encode(out);
+        }
+    }
+}

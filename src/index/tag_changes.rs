@@ -1,0 +1,115 @@
+//! Tags of clients with their versions, and changes of single tags.
+
+use smallvec::SmallVec;
+
+use super::Index;
+use super::directory::{IndexEntry, Reach};
+use super::interner::{InternedName, NameId};
+use super::list;
+use super::tag_ids::TagIds;
+use crate::types::limits::TAGS_MAX;
+use crate::types::{ConnectionRef, TagEdit, TagVersion, Tags, VersionedTags};
+
+/// Returns the tags of the client at a place; `None` if there is no client, or tags do not reach it.
+#[must_use]
+pub fn versioned_tags(index: &Index, place: ConnectionRef) -> Option<VersionedTags> {
+    let entry = index.places.get(place).filter(|entry| entry.reach == Reach::Tags)?;
+    let version = index.places.version(place)?;
+    Some(VersionedTags { version, tags: list::tags(index, entry) })
+}
+
+/// Replaces the tags of the client at a place, and stores their version.
+pub fn set_tags(index: &mut Index, place: ConnectionRef, tags: &Tags, version: TagVersion) {
+    if index.retag(place, tags) {
+        index.places.set_version(place, version);
+    }
+}
+
+/// Stores the version of the tags of a client, as its worker announces it.
+pub fn restore_version(index: &mut Index, place: ConnectionRef, version: TagVersion) {
+    let joined = index.places.get(place).map(|entry| TagVersion(entry.number.0));
+    if joined.is_some_and(|joined| joined != version) {
+        index.places.set_version(place, version);
+    }
+}
+
+/// Returns the version of the tags of a client.
+#[must_use]
+pub fn version_of(index: &Index, place: ConnectionRef) -> Option<TagVersion> {
+    index.places.version(place)
+}
+
+/// Returns whether the client at a place would have too many tags after an edit.
+#[must_use]
+pub fn would_have_too_many(index: &Index, place: ConnectionRef, edit: &TagEdit) -> bool {
+    let set = edit.set().len();
+    index.places.get(place).is_some_and(|entry| {
+        entry.rows.len() + set > TAGS_MAX && kept_rows(index, entry, edit).count() + set > TAGS_MAX
+    })
+}
+
+/// Applies an edit to the client at a place, and stores the version of its tags if they have changed. Returns
+/// whether they have. Only the rows of changed tags are visited.
+pub fn edit_tags(
+    index: &mut Index,
+    place: ConnectionRef,
+    edit: &TagEdit,
+    version: TagVersion,
+) -> bool {
+    let Some(entry) = index.places.get(place).filter(|entry| entry.reach == Reach::Tags) else {
+        return false;
+    };
+    let (tenant, old) = (entry.tenant, entry.rows.clone());
+    let kept: SmallVec<[NameId; 8]> = kept_rows(index, entry, edit).collect();
+    let new = merged(index, &kept, edit.set(), tenant);
+    let added: SmallVec<[NameId; 8]> =
+        new.iter().copied().filter(|row| !old.contains(row)).collect();
+    let left: SmallVec<[NameId; 8]> =
+        old.iter().copied().filter(|row| !new.contains(row)).collect();
+    if added.is_empty() && left.is_empty() {
+        return false;
+    }
+    for row in &added {
+        if let Some(members) = index.rows.get_mut(*row) {
+            members.insert(place);
+        }
+    }
+    index.enter_columns(place, &added);
+    if let Some(entry) = index.places.get_mut(place) {
+        entry.rows = new.clone();
+    }
+    index.leave_rows(place, &left);
+    // a column that has lost the client with an old value has it with a new one
+    index.enter_columns(place, &new);
+    index.places.set_version(place, version);
+    true
+}
+
+/// Returns the rows of a client that an edit does not change.
+fn kept_rows<'i>(
+    index: &'i Index,
+    entry: &'i IndexEntry,
+    edit: &'i TagEdit,
+) -> impl Iterator<Item = NameId> + 'i {
+    entry.rows.iter().copied().filter(move |row| {
+        let name = index.rows.name_of(*row).map(InternedName::tag_name);
+        name.and_then(|name| str::from_utf8(name).ok()).is_some_and(|name| edit.keeps(name))
+    })
+}
+
+/// Returns the rows of kept tags and of new ones, in the order of their names.
+fn merged(index: &mut Index, kept: &[NameId], set: &Tags, tenant: NameId) -> TagIds {
+    let mut rows: SmallVec<[NameId; 8]> = SmallVec::new();
+    let mut kept = kept.iter().copied().peekable();
+    for tag in set {
+        let is_before = |row: &NameId| {
+            let name = index.rows.name_of(*row).map(InternedName::tag_name);
+            name.is_some_and(|name| name < tag.name().as_bytes())
+        };
+        while let Some(row) = kept.next_if(|row| is_before(row)) {
+            rows.push(row);
+        }
+        rows.push(index.rows.intern(InternedName::tag(tenant, tag)));
+    }
+    rows.into_iter().chain(kept).collect()
+}
