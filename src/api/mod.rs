@@ -13,6 +13,7 @@ mod cursor;
 mod endpoint;
 mod error;
 mod idempotency;
+mod health;
 mod json_object;
 mod nonces;
 mod parameters;

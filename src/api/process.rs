@@ -177,6 +177,7 @@ impl ApiProcess {
                 .try_for_each(|(socket, kind)| self.acceptor.accept(&self.state, socket, kind)),
             (ApiCommand::Link { broker }, Attachment::Link(transport)) => {
                 self.link = Some(self.state.publisher.connect(broker, transport)?);
+                self.state.health.linked();
                 Ok(())
             }
             (ApiCommand::Quiesce, _) => {
@@ -193,6 +194,10 @@ impl ApiProcess {
             }
             (ApiCommand::Pressure(pressure), _) => {
                 self.state.pressure.set(pressure);
+                Ok(())
+            }
+            (ApiCommand::Readiness(readiness), _) => {
+                self.state.health.told(readiness);
                 Ok(())
             }
             (ApiCommand::Common(command), attachment) => {
@@ -252,6 +257,7 @@ impl ApiProcess {
     fn read_link(&mut self) {
         if let Some(BrokerLinkLost { broker }) = self.state.publisher.read() {
             self.link = None;
+            self.state.health.unlinked();
             let peer = self.state.publisher.source();
             self.report(ChildEvent::LinkLost { peer, broker });
         }

@@ -24,12 +24,14 @@ use super::endpoint::{
 };
 use super::error::{ApiError, ErrorCode};
 use super::idempotency::IdempotencyKey;
+use super::health;
 use super::nonces::Nonce;
 use super::parameters::Parameters;
 use super::response::{AnswerHead, ApiAnswer};
 use super::route::{self, ApiRoute, Endpoint, RouteRow};
 use super::signature::{SignedHeaders, SignedTarget};
 use super::state::{ApiState, unix_seconds};
+use crate::http::HealthEndpoint;
 
 /// Maximum bytes of a request id that a client chooses.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -116,6 +118,10 @@ struct ServedRequest<'a> {
 
 impl ServedRequest<'_> {
     async fn answer(&self, request: Request<Incoming>) -> Result<ApiAnswer, ApiError> {
+        if let Some(endpoint) = HealthEndpoint::of(request.uri().path()) {
+            let (method, query) = (request.method(), request.uri().query());
+            return health::answer(self.state, self.origin, endpoint, method, query);
+        }
         if self.state.is_draining() {
             return Err(ApiError::new(ErrorCode::Draining, "the server is shutting down"));
         }

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::answers::AnswerRoom;
 use super::error::ApiError;
+use crate::types::Readiness;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -88,6 +89,16 @@ impl ApiAnswer {
         Self { status: StatusCode::NO_CONTENT, body: Bytes::new(), headers }
     }
 
+    /// Creates the response of a health endpoint: 200, or 503 with the reason.
+    pub(super) fn health(readiness: Readiness, content_type: &'static str, body: String) -> Self {
+        let status = match readiness {
+            Readiness::Ready => StatusCode::OK,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
+        Self { status, body: body.into(), headers }
+    }
+
     /// Creates the response to an error.
     pub(super) fn error(error: &ApiError, request_id: &str) -> Self {
         let mut headers = Vec::new();
@@ -117,9 +128,6 @@ impl ApiAnswer {
         *response.status_mut() = self.status;
         *response.version_mut() = version;
         let headers = response.headers_mut();
-        if has_body {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Ok(id) = HeaderValue::from_str(request_id) {
@@ -129,6 +137,10 @@ impl ApiAnswer {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         headers.extend(self.headers);
+        if has_body {
+            let json = HeaderValue::from_static("application/json");
+            headers.entry(header::CONTENT_TYPE).or_insert(json);
+        }
         response
     }
 }

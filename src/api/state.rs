@@ -12,6 +12,7 @@ use tracing::warn;
 use super::answers::AnswerMemory;
 use super::config::ApiConfig;
 use super::connection::registry::ConnectionRegistry;
+use super::health::ApiHealth;
 use super::publisher::ApiPublisher;
 use super::request::RequestIds;
 use crate::telemetry::LogThrottle;
@@ -39,6 +40,7 @@ pub(super) struct ApiState {
     is_draining: Cell<bool>,
     /// Signals that the drain has started.
     pub(super) drain_begun: Notify,
+    pub(super) health: ApiHealth,
     pub(super) pressure: Cell<Pressure>,
     /// One change of the tags of many clients is under way at a time: a new broker completes only the last one.
     pub(super) bulk_changes: Arc<Semaphore>,
@@ -76,6 +78,7 @@ impl ApiState {
             request_ids: RequestIds::default(),
             is_draining: Cell::new(false),
             drain_begun: Notify::new(),
+            health: ApiHealth::default(),
             pressure: Cell::new(Pressure::None),
             bulk_changes: Arc::new(Semaphore::new(1)),
             answered: Cell::new(0),

@@ -12,6 +12,7 @@ mod disconnect;
 mod embed;
 mod explain;
 mod failure;
+mod health;
 mod legacy_args;
 mod local_server;
 mod publish;
@@ -58,6 +59,9 @@ enum Command {
     /// Show processes, connections, memory and configuration.
     #[command(after_help = after!("Example: tagcast status --json -i /etc/tagcast/websock.ini"))]
     Status(admin::StatusArguments),
+    /// Tell whether the server takes traffic, for load balancers and containers.
+    #[command(after_help = health::EXAMPLES)]
+    Health(health::HealthArguments),
     /// Reload websock.ini, auth.yml and certificates, like SIGHUP.
     #[command(after_help = after!("Example: tagcast reload -i /etc/tagcast/websock.ini"))]
     Reload(admin::Which),
@@ -122,6 +126,7 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
         Command::Serve(settings) => serve::run(&settings),
         Command::Check(settings) => check::run(&settings),
         Command::Status(arguments) => admin::status(&arguments),
+        Command::Health(arguments) => health::run(&arguments),
         Command::Reload(which) => admin::order(&which, AdminRequest::Reload),
         Command::Drain(which) => admin::order(&which, AdminRequest::Drain),
         Command::RestartWorkers(which) => admin::order(&which, AdminRequest::RestartWorkers),

@@ -221,7 +221,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn open_in_time(
+pub(super) async fn open_in_time(
     url: &ApiUrl,
     ca: Option<&Path>,
 ) -> Result<SendRequest<Full<Bytes>>, ClientError> {

@@ -5,6 +5,7 @@ mod api_url;
 mod connection;
 mod credentials;
 mod error;
+pub(crate) mod health;
 mod pinned;
 mod publisher;
 mod report;

@@ -7,6 +7,7 @@
 mod forwarded;
 mod handshake;
 mod head;
+mod health;
 mod host_allowlist;
 pub mod legacy;
 mod origin;
@@ -28,11 +29,13 @@ pub use handshake::{
     decide_leniently, raw_upgrade,
 };
 pub use head::{RequestHead, Version, parse};
+pub use health::HealthEndpoint;
 pub use origin::{Origins, is_same_origin};
 pub use other_protocols::OtherProtocol;
 pub use query::{Parameter, cookie_value, form_parameter, has_members, has_parameter, parameter};
 pub use refusal::{Refusal, RefusalStatus};
 pub use response::{
-    ResponseBody, methods_response, page_response, switching_protocols, unavailable_response,
+    ResponseBody, health_response, methods_response, page_response, switching_protocols,
+    unavailable_response,
 };
 pub use scan::HeadScanner;

@@ -1,5 +1,9 @@
 //! Complete responses: the 101 and small pages.
 
+use super::handshake::PlainAnswer;
+use super::health::HealthEndpoint;
+use crate::types::Readiness;
+
 /// Body of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseBody<'a> {
@@ -41,6 +45,26 @@ pub fn page_response(content_type: &str, headers: &str, content: ResponseBody<'_
 pub fn unavailable_response(content_type: &str, content: ResponseBody<'_>) -> Vec<u8> {
     let headers = format!("Content-Type: {content_type}\r\nRetry-After: 1\r\n");
     response("503 Service Unavailable", &headers, content)
+}
+
+/// Returns the response of a health endpoint: 200, or 503 with the reason.
+#[must_use]
+pub fn health_response(
+    endpoint: HealthEndpoint,
+    readiness: Readiness,
+    wanted: PlainAnswer,
+) -> Vec<u8> {
+    let readiness = endpoint.judge(readiness);
+    let status = match readiness {
+        Readiness::Ready => "200 OK",
+        _ => "503 Service Unavailable",
+    };
+    let body = endpoint.body(readiness);
+    let content = match wanted {
+        PlainAnswer::Whole => ResponseBody::Whole(body.as_bytes()),
+        PlainAnswer::Head | PlainAnswer::Methods => ResponseBody::LengthOf(body.as_bytes()),
+    };
+    response(status, &format!("Content-Type: {}\r\n", endpoint.content_type()), content)
 }
 
 /// Returns the response to OPTIONS, which load balancers use as a health check.

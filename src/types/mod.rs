@@ -18,6 +18,7 @@ mod listing;
 mod origin;
 mod pressure;
 mod publication;
+mod readiness;
 mod replay;
 mod secret;
 mod slots;
@@ -57,6 +58,7 @@ pub use replay::{
     IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,
     UsedId,
 };
+pub use readiness::Readiness;
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use slots::SlotSet;
 pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};

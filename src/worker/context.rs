@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use super::accept::tls_handshakes::{TlsHandshakes, Watcher};
-use super::clock::TurnClock;
+use super::clock::{Moment, TurnClock};
 use super::connection::deferred_replies::DeferredReplies;
 use super::connection::read::ReadBuffers;
 use super::connection::scheduled_closes::ScheduledCloses;
@@ -50,6 +50,8 @@ pub(super) struct Context {
     pub(super) handshakes: HandshakeCount,
     pub(super) refusal_log: RefusalLog,
     pub(super) broker: BrokerClient,
+    /// Time since which there has been no link to a broker.
+    pub(super) unlinked_since: Option<Moment>,
     pub(super) deferred_replies: DeferredReplies,
     pub(super) resources: ResourceRegistry,
     pub(super) resource_queries: ResourceQueries,

@@ -75,9 +75,11 @@ impl EventLoop {
         settings: WorkerSettings,
         resources: ResourceRegistry,
     ) -> io::Result<Self> {
+        let clock = TurnClock::start();
         let context = Context {
             settings,
-            clock: TurnClock::start(),
+            unlinked_since: Some(clock.now()),
+            clock,
             rng: Rng::default(),
             stats: WorkerCounts::default(),
             memory: MemoryAccount::default(),
@@ -347,6 +349,7 @@ impl EventLoop {
             "link to the broker lost"
         );
         drop(self.context.poller.forget(lost.link.ready()));
+        self.context.unlinked_since = Some(self.context.clock.now());
         let event = ChildEvent::LinkLost { peer: self.identity.source, broker: lost.broker };
         if let Err(error) = self.context.supervisor.try_report(event) {
             info!(event = "supervisor_send_failed", %error, "failed to send to supervisor");

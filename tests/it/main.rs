@@ -81,6 +81,7 @@ mod gomoob_requests;
 mod guides;
 mod harness;
 mod header_bytes;
+mod health;
 mod heartbeat;
 mod hixie;
 mod hostile_credentials;

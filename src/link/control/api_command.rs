@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::child_command::{AttachmentKind, ChildCommand, CommonCommand, RoleCommand, WrongRole};
 use crate::types::limits::ORPHAN_WAIT;
-use crate::types::{Encryption, Generation, Pressure};
+use crate::types::{Encryption, Generation, Pressure, Readiness};
 
 /// A command to the API process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub enum ApiCommand {
     },
     /// The memory pressure.
     Pressure(Pressure),
+    /// Whether the server takes traffic, as far as its workers decide it.
+    Readiness(Readiness),
     /// A command that all roles understand.
     #[serde(untagged)]
     Common(CommonCommand),
@@ -54,7 +56,9 @@ impl RoleCommand for ApiCommand {
             Self::Listen { sockets } => AttachmentKind::Sockets(sockets.len()),
             Self::Link { .. } => AttachmentKind::Link,
             Self::Common(command) => command.attachment(),
-            Self::Quiesce | Self::Drain { .. } | Self::Pressure(_) => AttachmentKind::None,
+            Self::Quiesce | Self::Drain { .. } | Self::Pressure(_) | Self::Readiness(_) => {
+                AttachmentKind::None
+            }
         }
     }
 

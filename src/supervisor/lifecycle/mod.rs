@@ -11,6 +11,7 @@ use self::children::Children;
 use self::leader::Leader;
 use self::liveness::{Liveness, LivenessVerdict};
 use self::lost_links::{LinkEnds, LostLinks};
+use self::readiness::ReadinessNotice;
 pub use self::rolling_restart::RestartInProgress;
 use self::rolling_restart::{RestartTurn, RollingRestart};
 use self::shutdown::Shutdown;
@@ -18,7 +19,7 @@ use crate::link::control::{
     ApiCommand, BrokerCommand, ChildEvent, CommonCommand, PendingHandshakes, WorkerCommand,
 };
 use crate::types::limits::RESTART_PAUSE_MIN;
-use crate::types::{WorkerId, WorkerIncarnation};
+use crate::types::{Readiness, WorkerId, WorkerIncarnation};
 
 /// The processes of one server: a broker, its workers, and the API process.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub struct ProcessTable {
     /// True once the server has been announced as ready, which happens when all workers are ready.
     is_announced: bool,
     leader: Leader,
+    notice: ReadinessNotice,
 }
 
 impl ProcessTable {
@@ -50,6 +52,7 @@ impl ProcessTable {
             drain_time,
             is_announced: false,
             leader: Leader::default(),
+            notice: ReadinessNotice::default(),
         }
     }
 
@@ -216,6 +219,20 @@ impl ProcessTable {
         self.rolling.advance(RestartTurn { children, now, drain_time, effects });
         self.leader.choose(&self.children, effects);
         self.shutdown.advance(&mut self.children, now, effects);
+        self.notice.tell(self.children.living_api(), self.readiness(), effects);
+    }
+
+    /// Returns whether the server takes traffic, as far as its workers decide it.
+    fn readiness(&self) -> Readiness {
+        if self.is_ending() {
+            Readiness::Draining
+        } else if !self.is_announced {
+            Readiness::Starting
+        } else if self.children.ready_sources().next().is_none() {
+            Readiness::NoWorkersReady
+        } else {
+            Readiness::Ready
+        }
     }
 
     /// Returns the time at which [`ProcessTable::proceed`] must be called even if no event occurs.
@@ -283,6 +300,7 @@ mod children;
 mod leader;
 mod liveness;
 mod lost_links;
+mod readiness;
 mod rolling_restart;
 mod shutdown;
 #[cfg(test)]

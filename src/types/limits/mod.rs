@@ -290,6 +290,9 @@ pub const ORDERS_WAIT: Duration = Duration::from_millis(100);
 /// Time after which the worker of a lost link is killed, unless one of the two processes has exited by
 /// then (rule L1).
 pub const LINK_LOST_WAIT: Duration = Duration::from_secs(1);
+/// Time without a link to a broker after which health endpoints report it. A broker that is replaced
+/// is back sooner, so its death moves no traffic.
+pub const OUTAGE_TOLERATED: Duration = Duration::from_millis(500);
 /// Time after a termination signal in which further ones count as the same Ctrl-C, passed on by the
 /// program that started the server.
 pub const SIGNAL_ECHO: Duration = Duration::from_secs(1);

@@ -146,6 +146,7 @@ impl EventLoop {
             poller.watch(ready, Token::Link.into(), Interest::Edge)?;
             self.is_room_watched = false;
         }
+        self.context.unlinked_since = None;
         info!(
             event = "broker_linked",
             broker = broker.0,

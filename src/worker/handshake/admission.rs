@@ -20,9 +20,9 @@ use crate::resource::{
 use crate::types::{AddressLimit, ClientClass, CloseCode, CloseReason, Credentials, Slot, Tags};
 use crate::worker::connection::{KeepaliveMode, UNKNOWN_PATH};
 use crate::worker::context::Context;
-use crate::worker::handshake;
 use crate::worker::settings::WorkerSettings;
 
+use rustix::net::getsockname;
 use smallvec::SmallVec;
 
 /// Client that may join if the broker accepts it.
@@ -113,9 +113,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     let opening = ConnectRequest::new(upgrade.head, peer, choice.subprotocol);
     admitted_by(resource, &opening, &grant)
         .map_err(|refusal| rejection(settings, upgrade, refusal, form))?;
-    if class == ClientClass::Php
-        && !php_may_come_from(settings, ip, || handshake::local_ip(context, slot))
-    {
+    if class == ClientClass::Php && !php_may_come_from(settings, ip, || local_ip(context, slot)) {
         return Err(Rejection::Closed { class, word: None, reason: NOT_FROM_HERE });
     }
     let keepalive = keepalive(settings, upgrade, class, asked);
@@ -345,4 +343,10 @@ fn credentials(query: &str) -> Option<Credentials<'_>> {
 /// Returns the client class. Only some protocols have php-type clients.
 fn class(upgrade: &Upgrade<'_>, family: Protocol) -> ClientClass {
     if family.spec().has_php_clients { upgrade.class() } else { ClientClass::Web }
+}
+
+/// Returns the server address that the client connected to.
+pub(in crate::worker) fn local_ip(context: &Context, slot: Slot) -> Option<IpAddr> {
+    let address = getsockname(context.sockets.get(slot)?).ok()?;
+    SocketAddr::try_from(address).ok().map(|address| address.ip())
 }

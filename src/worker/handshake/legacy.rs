@@ -123,7 +123,7 @@ fn on_malformed_head(
     let is_proxy = context.settings.trusted_proxies.iter().any(|range| range.contains(ip));
     if is_proxy
         || !admission::php_may_come_from(&context.settings, ip, || {
-            handshake::local_ip(context, connection.slot)
+            admission::local_ip(context, connection.slot)
         })
     {
         return Ok(FirstBytes::Http);

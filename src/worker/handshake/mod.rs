@@ -4,6 +4,7 @@ pub(crate) mod admission;
 pub(crate) mod authorize;
 pub(crate) mod count;
 pub(crate) mod handover;
+pub(crate) mod health;
 pub(crate) mod legacy;
 pub(crate) mod opening_tags;
 pub(crate) mod pages;
@@ -14,7 +15,6 @@ pub(crate) mod session_cookie;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
-use rustix::net::getsockname;
 use tracing::{debug, info};
 
 use self::admission::{AdmittedClient, Rejection};
@@ -184,12 +184,6 @@ fn begin_joining(
     let joining = PendingJoin { session, caller, answer, request, early, until };
     authorize::authorize_or_join(context, connection, Box::new(joining), client);
     Ok(())
-}
-
-/// Returns the server address that the client connected to.
-pub(in crate::worker) fn local_ip(context: &Context, slot: Slot) -> Option<IpAddr> {
-    let address = getsockname(context.sockets.get(slot)?).ok()?;
-    SocketAddr::try_from(address).ok().map(|address| address.ip())
 }
 
 fn set_pacing(context: &Context, connection: &mut Connection, class: ClientClass) {

@@ -1,10 +1,11 @@
-//! Demo page and its documents, served to a plain GET.
+//! What a plain GET gets: health endpoints, the demo page and its documents.
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::health;
 use crate::demo_page;
 use crate::http;
-use crate::http::{PlainAnswer, Refusal, RequestHead};
+use crate::http::{HealthEndpoint, PlainAnswer, Refusal, RequestHead};
 use crate::link::control::PROGRAM_VARIABLE;
 use crate::worker::connection::Connection;
 use crate::worker::connection::close;
@@ -26,8 +27,14 @@ pub(in crate::worker) fn serve_page(
     let PageRequest { path, wanted, program } = request;
     let is_on = context.settings.has_demo_page;
     let is_bound = context.settings.paths.is_bound(path);
-    if wanted == PlainAnswer::Methods && (path == "/" || is_bound) {
+    let health = HealthEndpoint::of(path).filter(|_| !is_bound);
+    if wanted == PlainAnswer::Methods && (path == "/" || is_bound || health.is_some()) {
         close::answer_and_end(context, connection, http::methods_response().into());
+        return Ok(());
+    }
+    if let Some(endpoint) = health {
+        let response = http::health_response(endpoint, health::readiness(context), wanted);
+        close::answer_and_end(context, connection, response.into());
         return Ok(());
     }
     let document = demo_page::document(path).filter(|_| is_on && !is_bound);

@@ -236,7 +236,7 @@ impl Server {
         eventually("a broker", || self.with_role("broker").first().copied())
     }
 
-    pub(super) fn with_role(&self, role: &str) -> Vec<u32> {
+    pub fn with_role(&self, role: &str) -> Vec<u32> {
         let children = self.children().into_iter();
         children.filter(|(_, line)| has_role(line, role)).map(|(pid, _)| pid).collect()
     }
