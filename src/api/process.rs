@@ -131,12 +131,14 @@ impl ApiProcess {
                 changed = self.commanded.changed() => changed.map(|()| Woken::Commands)?,
                 changed = changed(link) => changed.map(|()| Woken::Link)?,
                 () = state.publisher.wants_to_write() => Woken::Publication,
+                () = state.metrics.wanted() => Woken::Metrics,
                 () = looks_at_end(self.stage) => Woken::End,
             };
             match woken {
                 Woken::Commands => self.read_commands()?,
                 Woken::Link => self.read_link(),
                 Woken::Publication => self.state.publisher.write(),
+                Woken::Metrics => self.report(ChildEvent::MetricsWanted),
                 Woken::End => {}
             }
             if let Some(exit) = self.finish_stage() {
@@ -198,6 +200,10 @@ impl ApiProcess {
             }
             (ApiCommand::Readiness(readiness), _) => {
                 self.state.health.told(readiness);
+                Ok(())
+            }
+            (ApiCommand::Metrics(snapshot), _) => {
+                self.state.metrics.received(*snapshot);
                 Ok(())
             }
             (ApiCommand::Common(command), attachment) => {
@@ -324,6 +330,7 @@ enum Woken {
     Commands,
     Link,
     Publication,
+    Metrics,
     End,
 }
 

@@ -23,8 +23,9 @@ use super::endpoint::{
     EndpointContext, connections, disconnect, explain, info, openapi, retag, tags,
 };
 use super::error::{ApiError, ErrorCode};
-use super::idempotency::IdempotencyKey;
 use super::health;
+use super::idempotency::IdempotencyKey;
+use super::metrics;
 use super::nonces::Nonce;
 use super::parameters::Parameters;
 use super::response::{AnswerHead, ApiAnswer};
@@ -121,6 +122,9 @@ impl ServedRequest<'_> {
         if let Some(endpoint) = HealthEndpoint::of(request.uri().path()) {
             let (method, query) = (request.method(), request.uri().query());
             return health::answer(self.state, self.origin, endpoint, method, query);
+        }
+        if request.uri().path() == metrics::PATH && self.origin == ConnectionOrigin::Own {
+            return metrics::answer(self.state, request.method(), request.uri().query()).await;
         }
         if self.state.is_draining() {
             return Err(ApiError::new(ErrorCode::Draining, "the server is shutting down"));

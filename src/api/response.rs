@@ -89,6 +89,12 @@ impl ApiAnswer {
         Self { status: StatusCode::NO_CONTENT, body: Bytes::new(), headers }
     }
 
+    /// Creates a 200 response with text.
+    pub(super) fn text(content_type: &'static str, text: String) -> Self {
+        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
+        Self { status: StatusCode::OK, body: text.into(), headers }
+    }
+
     /// Creates the response of a health endpoint: 200, or 503 with the reason.
     pub(super) fn health(readiness: Readiness, content_type: &'static str, body: String) -> Self {
         let status = match readiness {

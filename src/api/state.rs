@@ -13,6 +13,7 @@ use super::answers::AnswerMemory;
 use super::config::ApiConfig;
 use super::connection::registry::ConnectionRegistry;
 use super::health::ApiHealth;
+use super::metrics::MetricsCollector;
 use super::publisher::ApiPublisher;
 use super::request::RequestIds;
 use crate::telemetry::LogThrottle;
@@ -41,6 +42,7 @@ pub(super) struct ApiState {
     /// Signals that the drain has started.
     pub(super) drain_begun: Notify,
     pub(super) health: ApiHealth,
+    pub(super) metrics: MetricsCollector,
     pub(super) pressure: Cell<Pressure>,
     /// One change of the tags of many clients is under way at a time: a new broker completes only the last one.
     pub(super) bulk_changes: Arc<Semaphore>,
@@ -79,6 +81,7 @@ impl ApiState {
             is_draining: Cell::new(false),
             drain_begun: Notify::new(),
             health: ApiHealth::default(),
+            metrics: MetricsCollector::default(),
             pressure: Cell::new(Pressure::None),
             bulk_changes: Arc::new(Semaphore::new(1)),
             answered: Cell::new(0),

@@ -80,6 +80,35 @@ pub struct ApiCounts {
     pub ids_evicted: u64,
 }
 
+impl WorkerCounts {
+    /// Adds the counters of another worker, without its gauges.
+    pub fn add_counters(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.closed += other.closed;
+        self.handed_over += other.handed_over;
+        self.opened += other.opened;
+        self.slow += other.slow;
+        self.shed += other.shed;
+        self.silent += other.silent;
+        self.messages += other.messages;
+        self.events_failed += other.events_failed;
+        self.published += other.published;
+        self.matched += other.matched;
+        self.delivered += other.delivered;
+        self.missed += other.missed;
+    }
+}
+
+impl ApiCounts {
+    /// Adds the counters of another API process, without its gauges.
+    pub fn add_counters(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.requests += other.requests;
+        self.refused += other.refused;
+        self.published += other.published;
+    }
+}
+
 /// The counters of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

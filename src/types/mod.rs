@@ -15,6 +15,7 @@ mod ids;
 mod ip_range;
 pub mod limits;
 mod listing;
+mod metrics;
 mod origin;
 mod pressure;
 mod publication;
@@ -51,14 +52,18 @@ pub use listing::{
     ClientPage, ClientTags, ListFilter, ListPosition, ListedClient, PageSize, ScannedTags,
     TagCount, TagScan,
 };
+pub use metrics::{
+    EndedCounts, ExitCause, ExitCount, MemoryFigures, MetricsSnapshot, ProcessFigures, ProcessRole,
+    ReloadResult,
+};
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, PayloadForm, Publication};
+pub use readiness::Readiness;
 pub use replay::{
     IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,
     UsedId,
 };
-pub use readiness::Readiness;
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use slots::SlotSet;
 pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};

@@ -105,6 +105,7 @@ mod log_format;
 mod log_rotation;
 mod machine;
 mod machine_checks;
+mod metrics;
 mod notify;
 mod old_scripts;
 mod open_tags;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::child_command::{AttachmentKind, ChildCommand, CommonCommand, RoleCommand, WrongRole};
 use crate::types::limits::ORPHAN_WAIT;
-use crate::types::{Encryption, Generation, Pressure, Readiness};
+use crate::types::{Encryption, Generation, MetricsSnapshot, Pressure, Readiness};
 
 /// A command to the API process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub enum ApiCommand {
     Pressure(Pressure),
     /// Whether the server takes traffic, as far as its workers decide it.
     Readiness(Readiness),
+    /// The figures of all processes, in answer to
+    /// [`ChildEvent::MetricsWanted`](super::ChildEvent::MetricsWanted).
+    Metrics(Box<MetricsSnapshot>),
     /// A command that all roles understand.
     #[serde(untagged)]
     Common(CommonCommand),
@@ -56,9 +59,11 @@ impl RoleCommand for ApiCommand {
             Self::Listen { sockets } => AttachmentKind::Sockets(sockets.len()),
             Self::Link { .. } => AttachmentKind::Link,
             Self::Common(command) => command.attachment(),
-            Self::Quiesce | Self::Drain { .. } | Self::Pressure(_) | Self::Readiness(_) => {
-                AttachmentKind::None
-            }
+            Self::Quiesce
+            | Self::Drain { .. }
+            | Self::Pressure(_)
+            | Self::Readiness(_)
+            | Self::Metrics(_) => AttachmentKind::None,
         }
     }
 

@@ -39,6 +39,8 @@ pub enum ChildEvent {
         /// The counters.
         counts: ProcessCounts,
     },
+    /// The API process needs the figures of all processes.
+    MetricsWanted,
     /// Answer to [`CommonCommand::Heartbeat`](super::CommonCommand::Heartbeat).
     Heartbeat,
 }

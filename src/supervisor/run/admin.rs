@@ -7,12 +7,12 @@ use super::{Supervisor, now};
 use crate::admin::{
     AdminRequest, AdminResponse, Configuration, ProcessStatus, ServerStage, ServerStatus,
 };
-use crate::link::control::CommonCommand;
+use crate::link::control::{ApiCommand, CommonCommand};
 use crate::supervisor::child::ChildHandle;
 use crate::supervisor::control_socket::{AdminConnection, PendingRequest};
 use crate::supervisor::lifecycle::{Action, ChildId};
 use crate::supervisor::memory_limit::resident_bytes;
-use crate::types::{ProcessCounts, WorkerId, WorkerIncarnation};
+use crate::types::{MemoryFigures, MetricsSnapshot, ProcessCounts, WorkerId, WorkerIncarnation};
 
 /// Maximum wait for a process to report its counters.
 const COUNT_WAIT: Duration = Duration::from_secs(1);
@@ -30,10 +30,19 @@ pub(super) struct WaitingAdmins {
 #[derive(Debug)]
 struct Counting {
     number: u32,
-    requesters: Vec<AdminConnection>,
+    requesters: Vec<StatusRequester>,
     waits: BTreeSet<ChildId>,
     counts: BTreeMap<ChildId, ProcessCounts>,
     until: Instant,
+}
+
+/// A client of the supervisor that waits for the counters of all processes.
+#[derive(Debug)]
+pub(super) enum StatusRequester {
+    /// An admin connection, for the status.
+    Admin(AdminConnection),
+    /// An API process, for the metrics.
+    Api(ChildId),
 }
 
 impl WaitingAdmins {
@@ -89,7 +98,7 @@ impl Supervisor {
         effects: &mut Vec<Action>,
     ) {
         match request {
-            AdminRequest::Status => self.request_status(requester),
+            AdminRequest::Status => self.request_status(StatusRequester::Admin(requester)),
             AdminRequest::Reload => self.request_reload(Some(requester)),
             AdminRequest::LogLevel { level, seconds } => {
                 requester.answer(self.log_level.change_for(level, seconds, &self.children));
@@ -116,7 +125,8 @@ impl Supervisor {
         }
     }
 
-    fn request_status(&mut self, requester: AdminConnection) {
+    /// Asks all processes for their counters, unless that is under way.
+    pub(super) fn request_status(&mut self, requester: StatusRequester) {
         if let Some(counting) = &mut self.requesters.counting {
             return counting.requesters.push(requester);
         }
@@ -140,8 +150,40 @@ impl Supervisor {
         let Some(counting) = self.requesters.counting.take_if(is_over) else { return };
         let status = Box::new(self.status(&counting.counts));
         for requester in counting.requesters {
-            requester.answer(AdminResponse::Status(status.clone()));
+            match requester {
+                StatusRequester::Admin(admin) => {
+                    admin.answer(AdminResponse::Status(status.clone()));
+                }
+                StatusRequester::Api(api) => self.send_metrics(api, &counting.counts),
+            }
         }
+    }
+
+    /// Sends the figures of all processes to an API process. `counts` are those that the processes
+    /// just reported.
+    fn send_metrics(&mut self, api: ChildId, counts: &BTreeMap<ChildId, ProcessCounts>) {
+        let state = match self.stage() {
+            ServerStage::Starting => "starting",
+            ServerStage::Serving => "serving",
+            ServerStage::RestartingWorkers => "restarting",
+            ServerStage::Draining => "draining",
+        };
+        let snapshot = MetricsSnapshot {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.started_unix,
+            state: state.to_owned(),
+            configuration: self.prepared.number.0,
+            last_reload: self.reloading.result(),
+            memory: self.memory.status().map(|memory| MemoryFigures {
+                used: memory.used_bytes,
+                limit: memory.ceiling_bytes,
+                pressure: memory.pressure,
+            }),
+            processes: self.metrics.processes(&self.children, counts),
+            ended: self.metrics.ended_counts(),
+            exits: self.metrics.exits(),
+        };
+        self.children.send(api, ApiCommand::Metrics(Box::new(snapshot)));
     }
 
     fn status(&self, counts: &BTreeMap<ChildId, ProcessCounts>) -> ServerStatus {
@@ -195,7 +237,7 @@ fn seconds_since(moment: Instant) -> u64 {
 
 /// Returns the number of open descriptors. Since Linux 6.2 it is the size of the folder; in older
 /// versions its entries are counted.
-fn descriptors(pid: u32) -> Option<u64> {
+pub(super) fn descriptors(pid: u32) -> Option<u64> {
     let folder = format!("/proc/{pid}/fd");
     match std::fs::metadata(&folder).ok()?.len() {
         0 => std::fs::read_dir(&folder).ok().map(|entries| entries.count() as u64),

@@ -3,6 +3,7 @@
 mod admin;
 mod children;
 mod log_level;
+mod metrics;
 mod overload;
 mod reload;
 mod signals;
@@ -12,9 +13,10 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use self::admin::WaitingAdmins;
+use self::admin::{StatusRequester, WaitingAdmins};
 use self::children::RunningChildren;
 use self::log_level::{ActiveLogLevel, open_log};
+use self::metrics::MetricsMemory;
 use self::overload::MemoryMonitor;
 use self::reload::PendingReload;
 use self::signals::{SignalRequest, Signals};
@@ -28,6 +30,7 @@ use crate::config;
 use crate::config::Loaded;
 use crate::link::control::{ChildEvent, ControlMessage};
 use crate::telemetry::{LogFormat, LogLevel, Sink, unix_seconds};
+use crate::types::ExitCause;
 
 /// Maximum queued events and deaths. While the queue is full, the tasks of the children wait.
 const EVENTS_MAX: usize = 1024;
@@ -75,7 +78,10 @@ struct Supervisor {
     requesters: WaitingAdmins,
     memory: MemoryMonitor,
     log_level: ActiveLogLevel,
+    metrics: MetricsMemory,
     started_at: Instant,
+    /// The same in seconds since 1970.
+    started_unix: u64,
     processes: ProcessTable,
     children: RunningChildren,
 }
@@ -104,7 +110,9 @@ impl Supervisor {
             requesters: WaitingAdmins::default(),
             memory: MemoryMonitor::default(),
             log_level,
+            metrics: MetricsMemory::default(),
             started_at: now(),
+            started_unix: unix_seconds(),
             processes,
             children: RunningChildren::new(events, sink),
         };
@@ -170,7 +178,11 @@ impl Supervisor {
     fn on_event(&mut self, event: ProcessEvent, effects: &mut Vec<Action>) {
         match event {
             ProcessEvent::Reported(child, ChildEvent::Counts { number, counts }) => {
+                self.metrics.counted(child, counts);
                 self.requesters.counted(child, number, counts);
+            }
+            ProcessEvent::Reported(child, ChildEvent::MetricsWanted) => {
+                self.request_status(StatusRequester::Api(child));
             }
             ProcessEvent::Reported(child, ChildEvent::Configured { number }) => {
                 self.reloading.confirmed(child, number);
@@ -183,6 +195,7 @@ impl Supervisor {
                 self.processes.reported(child, report, now(), effects);
             }
             ProcessEvent::Died(child, death) => {
+                self.metrics.ended(child, &death);
                 self.children.remove(child);
                 self.requesters.counts_no_more(child);
                 self.reloading.confirms_no_more(child);
@@ -204,13 +217,17 @@ impl Supervisor {
                     Action::Link { source, broker } => self.children.link(source, broker),
                     Action::Send(child, command) => self.children.send(child, command),
                     Action::Hangs(child) => {
+                        self.metrics.killed(child, ExitCause::Hung);
                         tracing::error!(
                             event = "child_unresponsive",
                             role = %child,
                             "child unresponsive, killing it"
                         );
                     }
-                    Action::Kill(child) => self.children.kill(child),
+                    Action::Kill(child) => {
+                        self.metrics.killed(child, ExitCause::LinkLost);
+                        self.children.kill(child);
+                    }
                     Action::Wait { child, pause } => tracing::error!(
                         event = "child_restart_delayed",
                         role = %child,

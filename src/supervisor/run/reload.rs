@@ -16,7 +16,8 @@ use crate::supervisor::child::ProcessEvent;
 use crate::supervisor::control_socket::AdminConnection;
 use crate::supervisor::lifecycle::ChildId;
 use crate::supervisor::notify;
-use crate::types::ConfigNumber;
+use crate::telemetry::unix_seconds;
+use crate::types::{ConfigNumber, ReloadResult};
 
 /// Maximum wait for the processes to acknowledge a configuration. A hung process is restarted
 /// anyway, and its successor gets the new configuration.
@@ -34,6 +35,8 @@ pub(super) struct PendingReload {
     next: Option<Vec<AdminConnection>>,
     /// Result of the last reload, for the status.
     last: Option<String>,
+    /// The same for the metrics.
+    result: Option<ReloadResult>,
     /// Changes that need a restart, for the status.
     waits_for_restart: Vec<String>,
 }
@@ -65,6 +68,24 @@ impl PendingReload {
     /// Returns the result of the last reload.
     pub(super) fn last(&self) -> Option<&str> {
         self.last.as_deref()
+    }
+
+    /// Returns whether the last reload was applied, and when one was. None before the first.
+    pub(super) fn result(&self) -> Option<ReloadResult> {
+        self.result
+    }
+
+    /// Notes a reload that was applied.
+    fn note_applied(&mut self, last: String) {
+        self.result = Some(ReloadResult { is_applied: true, applied_at: Some(unix_seconds()) });
+        self.last = Some(last);
+    }
+
+    /// Notes a reload that failed.
+    fn note_failed(&mut self, last: String) {
+        let applied_at = self.result.and_then(|result| result.applied_at);
+        self.result = Some(ReloadResult { is_applied: false, applied_at });
+        self.last = Some(last);
     }
 
     /// Returns the changes that need a restart.
@@ -131,7 +152,7 @@ impl Supervisor {
                     findings = lines.len(),
                     "reload failed, keeping the previous configuration"
                 );
-                self.reloading.last = Some(format!("failed, {} errors", lines.len()));
+                self.reloading.note_failed(format!("failed, {} errors", lines.len()));
                 self.finish_reload(&requesters, &AdminResponse::Failed(lines));
             }
         }
@@ -149,7 +170,7 @@ impl Supervisor {
         lines.extend(loaded.warnings.iter().map(|warning| format!("warning: {warning}")));
         if changes.iter().all(|change| change.needs_restart) {
             lines.insert(0, "nothing has changed".to_owned());
-            self.reloading.last = Some("nothing has changed".to_owned());
+            self.reloading.note_applied("nothing has changed".to_owned());
             return self.finish_reload(&requesters, &AdminResponse::Done(lines));
         }
         let number = self.prepared.reconfigure(loaded.config.clone());
@@ -186,7 +207,7 @@ impl Supervisor {
             lines.push(format!("warning: {child} has not acknowledged it yet"));
         }
         tracing::info!(event = "reload_done", number = number.0, "configuration reloaded");
-        self.reloading.last = Some(format!("configuration {number}"));
+        self.reloading.note_applied(format!("configuration {number}"));
         lines.insert(0, format!("configuration {number} is active"));
         self.finish_reload(&requesters, &AdminResponse::Done(lines));
     }

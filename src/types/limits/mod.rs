@@ -290,6 +290,10 @@ pub const ORDERS_WAIT: Duration = Duration::from_millis(100);
 /// Time after which the worker of a lost link is killed, unless one of the two processes has exited by
 /// then (rule L1).
 pub const LINK_LOST_WAIT: Duration = Duration::from_secs(1);
+/// Age up to which a scrape of the metrics gets the figures of an earlier one.
+pub const METRICS_AGE_MAX: Duration = Duration::from_secs(1);
+/// Time that a scrape waits for the supervisor, which waits up to a second for its children.
+pub const METRICS_WAIT: Duration = Duration::from_secs(3);
 /// Time without a link to a broker after which health endpoints report it. A broker that is replaced
 /// is back sooner, so its death moves no traffic.
 pub const OUTAGE_TOLERATED: Duration = Duration::from_millis(500);

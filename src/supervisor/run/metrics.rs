@@ -1,0 +1,225 @@
+//! Figures for the metrics: those of living processes, and sums of ended ones, so no counter falls.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+
+use rustix::param::clock_ticks_per_second;
+use rustix::process::{Resource, getrlimit};
+
+use super::admin::descriptors;
+use super::children::RunningChildren;
+use crate::supervisor::child::{ChildHandle, Death};
+use crate::supervisor::lifecycle::ChildId;
+use crate::supervisor::memory_limit::resident_bytes;
+use crate::types::{
+    EndedCounts, ExitCause, ExitCount, ProcessCounts, ProcessFigures, ProcessRole, WorkerId,
+};
+
+/// Signal of an abort (SIGABRT).
+const ABORT: i32 = 6;
+/// Exit code of a program whose main thread panicked.
+const PANIC: i32 = 101;
+
+/// Role and number of processes that succeed each other.
+type Seat = (ProcessRole, Option<WorkerId>);
+
+/// What the supervisor remembers of its processes between two requests for the metrics.
+#[derive(Debug, Default)]
+pub(super) struct MetricsMemory {
+    /// The last figures of each living process.
+    last: BTreeMap<ChildId, LastFigures>,
+    ended: EndedCounts,
+    /// Processor time of ended processes in milliseconds.
+    ended_cpu: BTreeMap<Seat, u64>,
+    exits: BTreeMap<(ProcessRole, ExitCause), u64>,
+    /// Why processes are killed that have not ended yet.
+    killed: BTreeMap<ChildId, ExitCause>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct LastFigures {
+    counts: Option<ProcessCounts>,
+    cpu_ms: u64,
+}
+
+impl MetricsMemory {
+    /// Records the counters of a process.
+    pub(super) fn counted(&mut self, child: ChildId, counts: ProcessCounts) {
+        self.last.entry(child).or_default().counts = Some(counts);
+    }
+
+    /// Records that a process is killed. The first cause counts.
+    pub(super) fn killed(&mut self, child: ChildId, cause: ExitCause) {
+        self.killed.entry(child).or_insert(cause);
+    }
+
+    /// Adds the last figures of a process that has ended to the sums.
+    pub(super) fn ended(&mut self, child: ChildId, death: &Death) {
+        let last = self.last.remove(&child).unwrap_or_default();
+        if let Some(counts) = &last.counts {
+            self.ended.add(counts);
+        }
+        *self.ended_cpu.entry(seat(child)).or_default() += last.cpu_ms;
+        let killed = self.killed.remove(&child);
+        if let Some(cause) = cause(death, killed) {
+            *self.exits.entry((seat(child).0, cause)).or_default() += 1;
+        }
+    }
+
+    /// Returns the figures of a process. `counts` are those that it just reported.
+    fn figures(
+        &mut self,
+        child: ChildId,
+        pid: Option<u32>,
+        counts: Option<ProcessCounts>,
+    ) -> ProcessFigures {
+        let last = self.last.entry(child).or_default();
+        last.cpu_ms = pid.and_then(cpu_ms).unwrap_or(last.cpu_ms);
+        let (role, worker) = seat(child);
+        let before = self.ended_cpu.get(&(role, worker)).copied().unwrap_or_default();
+        ProcessFigures {
+            role,
+            worker,
+            resident_bytes: pid.and_then(resident_bytes),
+            descriptors: pid.and_then(descriptors),
+            descriptors_max: descriptors_max(),
+            cpu_ms: before + last.cpu_ms,
+            counts: counts.or(last.counts),
+            is_stale: counts.is_none(),
+        }
+    }
+
+    /// Returns the figures of the supervisor and its children. `counts` are those that the children
+    /// just reported.
+    pub(super) fn processes(
+        &mut self,
+        children: &RunningChildren,
+        counts: &BTreeMap<ChildId, ProcessCounts>,
+    ) -> Vec<ProcessFigures> {
+        let own = std::process::id();
+        let supervisor = ProcessFigures {
+            role: ProcessRole::Supervisor,
+            worker: None,
+            resident_bytes: resident_bytes(own),
+            descriptors: descriptors(own),
+            descriptors_max: descriptors_max(),
+            cpu_ms: cpu_ms(own).unwrap_or_default(),
+            counts: None,
+            is_stale: false,
+        };
+        let figures = |child| {
+            let pid = children.get(child).and_then(ChildHandle::pid);
+            self.figures(child, pid, counts.get(&child).copied())
+        };
+        [supervisor].into_iter().chain(children.members().map(figures)).collect()
+    }
+
+    /// Returns the sums of the processes that have ended.
+    pub(super) fn ended_counts(&self) -> EndedCounts {
+        self.ended
+    }
+
+    /// Returns the unplanned ends of processes.
+    pub(super) fn exits(&self) -> Vec<ExitCount> {
+        let exit = |((role, cause), count): (&(ProcessRole, ExitCause), &u64)| ExitCount {
+            role: *role,
+            cause: *cause,
+            count: *count,
+        };
+        self.exits.iter().map(exit).collect()
+    }
+}
+
+/// Returns the cause of an unplanned end; `None` for a process that ended in good order.
+fn cause(death: &Death, killed: Option<ExitCause>) -> Option<ExitCause> {
+    let status = match death {
+        Death::NotStarted(_) => return Some(ExitCause::NotStarted),
+        Death::Ended(status) if status.success() => return None,
+        Death::Ended(status) => status,
+    };
+    Some(killed.unwrap_or_else(|| match (status.signal(), status.code()) {
+        (Some(ABORT), _) | (_, Some(PANIC)) => ExitCause::Panicked,
+        (Some(_), _) => ExitCause::Killed,
+        _ => ExitCause::Failed,
+    }))
+}
+
+fn seat(child: ChildId) -> Seat {
+    match child {
+        ChildId::Broker(_) => (ProcessRole::Broker, None),
+        ChildId::Api(_) => (ProcessRole::Api, None),
+        ChildId::Worker(source) => (ProcessRole::Worker, Some(source.worker)),
+    }
+}
+
+/// The limit of this process, which its children inherit.
+fn descriptors_max() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// Returns the processor time of a process in milliseconds: fields 14 and 15 of `/proc/PID/stat` (proc(5)).
+fn cpu_ms(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in field 2 may have blanks and parentheses.
+    let (_, fields) = text.rsplit_once(") ")?;
+    let mut times = fields.split(' ').skip(11).take(2).map(str::parse::<u64>);
+    let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
+    Some((user + system) * 1000 / clock_ticks_per_second().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Generation, WorkerCounts, WorkerIncarnation};
+    use std::process::ExitStatus;
+
+    fn worker(generation: u32) -> ChildId {
+        let generation = Generation(generation);
+        ChildId::Worker(WorkerIncarnation { worker: WorkerId(0), generation })
+    }
+
+    #[test]
+    fn sums_stay_when_a_process_ends() {
+        let mut memory = MetricsMemory::default();
+        let counts = WorkerCounts {
+            accepted: 5,
+            open: 2,
+            closed: 3,
+            matched: 10,
+            delivered: 7,
+            missed: 1,
+            waiting: 2,
+            ..WorkerCounts::default()
+        };
+        memory.counted(worker(0), ProcessCounts::Worker(counts));
+        memory.ended(worker(0), &Death::Ended(ExitStatus::from_raw(9)));
+        let ended = memory.ended.worker;
+        assert_eq!((ended.accepted, ended.open, ended.closed), (5, 0, 5));
+        assert_eq!((ended.matched, ended.delivered, ended.missed, ended.waiting), (10, 7, 3, 0));
+        assert_eq!(
+            memory.exits(),
+            [ExitCount { role: ProcessRole::Worker, cause: ExitCause::Killed, count: 1 }]
+        );
+    }
+
+    #[test]
+    fn each_unplanned_end_has_a_cause() {
+        let ended = |status| Death::Ended(ExitStatus::from_raw(status));
+        assert_eq!(cause(&ended(0), None), None);
+        assert_eq!(cause(&ended(9), None), Some(ExitCause::Killed));
+        assert_eq!(cause(&ended(9), Some(ExitCause::Hung)), Some(ExitCause::Hung));
+        assert_eq!(cause(&ended(ABORT), None), Some(ExitCause::Panicked));
+        assert_eq!(cause(&ended(PANIC << 8), None), Some(ExitCause::Panicked));
+        assert_eq!(cause(&ended(1 << 8), None), Some(ExitCause::Failed));
+    }
+
+    #[test]
+    fn this_process_has_used_the_processor() {
+        let begin = cpu_ms(std::process::id()).unwrap();
+        let mut sum = 0u64;
+        while cpu_ms(std::process::id()).unwrap() <= begin {
+            sum = sum.wrapping_add((0..100_000).sum::<u64>());
+        }
+        assert!(sum > 0 && begin < 3_600_000);
+    }
+}
