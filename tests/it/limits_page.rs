@@ -8,9 +8,9 @@ use tagcast::config::KEYS;
 
 /// Returns the constants of the source by name: bytes and counts unchanged, times in nanoseconds.
 fn constants() -> BTreeMap<String, u128> {
-    let source = ["mod", "api"]
-        .map(|file| std::fs::read_to_string(format!("src/types/limits/{file}.rs")).unwrap());
-    let source = source.concat();
+    let files = std::fs::read_dir("src/types/limits").unwrap();
+    let source: String =
+        files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
     let declaration = Regex::new(r"pub const ([A-Z_0-9]+): \w+ =\s+([^;]+);").unwrap();
     let found = declaration.captures_iter(&source);
     found.map(|it| (it[1].to_owned(), value(&it[2]))).collect()
