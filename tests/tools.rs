@@ -52,10 +52,14 @@ mod hostile_waits;
 mod jsauth;
 #[path = "it/machine.rs"]
 mod machine;
+#[path = "it/metrics.rs"]
+mod metrics;
 #[path = "it/page.rs"]
 mod page;
 #[path = "it/php_client.rs"]
 mod php_client;
+#[path = "it/prometheus.rs"]
+mod prometheus;
 #[path = "it/proxies.rs"]
 mod proxies;
 #[path = "timing/silent_clients.rs"]
@@ -77,6 +81,8 @@ const NODE: Need = Program("node", "nodejs");
 const PHP: Need = Program("php", "php-cli");
 const PHPUNIT: Need = Program("phpunit", "phpunit");
 const PRLIMIT: Need = Program("prlimit", "util-linux");
+const PROMETHEUS: Need = Program("prometheus", "prometheus");
+const PROMTOOL: Need = Program("promtool", "prometheus");
 const PSR7: Need = File("/usr/share/php/Nyholm/Psr7/autoload.php", "php-nyholm-psr7");
 const PSR_FACTORY: Need =
     File("/usr/share/php/Psr/Http/Message/factory-autoload.php", "php-psr-http-factory");
@@ -159,6 +165,8 @@ fn trials() -> Vec<Trial> {
         php_client::it_publishes_before_and_after_a_restart needs PHP;
         php_client::its_tests_pass_against_a_server needs PHP, PHPUNIT, PSR_HTTP, PSR_FACTORY, PSR_LOG, PSR7;
         php_client::the_lines_of_its_readme_publish needs PHP;
+        prometheus::prometheus_reads_the_metrics needs PROMETHEUS;
+        prometheus::the_alerts_pass_their_tests needs PROMTOOL;
         proxies::nginx_ends_tls_and_passes_websockets_on needs NGINX;
         proxies::haproxy_ends_tls_and_passes_websockets_on needs HAPROXY;
         proxies::haproxy_passes_tls_through_unread needs HAPROXY;

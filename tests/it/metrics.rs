@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use crate::harness::api::{ApiAnswer, head, post};
 use crate::harness::processes::send_signal;
 use crate::harness::{Open, Raw, Server, Setup, broadcast, eventually};
+use regex_lite::Regex;
 use rustix::process::Signal;
 
-/// Host and port of the only address of the API.
-fn api_port(server: &Server) -> u16 {
+/// Port of the only address of the API.
+pub fn api_port(server: &Server) -> u16 {
     let start = "API on http://127.0.0.1:";
     let log = server.wait_for_output(start);
     let (_, port) = log.split_once(start).unwrap();
     port.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-fn started() -> Server {
+/// A server with an address of its own for the API.
+pub fn started() -> Server {
     Setup::new().workers(1).ini("apiAddress = http://127.0.0.1:0").start()
 }
 
@@ -63,18 +65,21 @@ fn metrics_are_served_on_addresses_of_the_api_alone() {
     kept.request(head("GET", "/metrics", &[])).is_error(404, "not_found");
 }
 
-#[test]
-fn the_page_lists_every_name_with_its_type() {
-    let server = started();
+/// Names on the page with their types.
+fn listed() -> BTreeMap<String, String> {
     let page = std::fs::read_to_string("docs/metrics.md").unwrap();
-    let listed: BTreeMap<_, _> = page
-        .lines()
+    page.lines()
         .filter_map(|line| {
             let mut cells = line.strip_prefix("| `tagcast_")?.split(" | ");
             let (name, kind) = (cells.next()?.strip_suffix('`')?, cells.next()?);
             matches!(kind, "counter" | "gauge").then(|| (name.to_owned(), kind.to_owned()))
         })
-        .collect();
+        .collect()
+}
+
+#[test]
+fn the_page_lists_every_name_with_its_type() {
+    let (server, listed) = (started(), listed());
     let body = ask(&server).body;
     let shown: BTreeMap<_, _> = body
         .lines()
@@ -167,4 +172,21 @@ fn no_counter_falls_when_a_process_dies() {
         + before["tagcast_connections_closed_total"]
         + before["tagcast_connections_handed_over_total"];
     assert!((before["tagcast_connections_accepted_total"] - known).abs() < 0.5, "{before:#?}");
+}
+
+#[test]
+fn dashboards_use_names_of_the_page() {
+    let listed = listed();
+    let name = Regex::new("tagcast_[a-z_]+").unwrap();
+    for file in ["dashboards/grafana.json", "dashboards/alerts.yml"] {
+        let text = std::fs::read_to_string(file).unwrap();
+        let used: Vec<_> = name.find_iter(&text).map(|found| found.as_str()).collect();
+        assert!(used.len() > 5, "{file} uses metrics");
+        for name in used {
+            assert!(listed.contains_key(name.trim_start_matches("tagcast_")), "{file}: {name}");
+        }
+    }
+    let dashboard = std::fs::read_to_string("dashboards/grafana.json").unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    assert_eq!(dashboard["title"], "Tagcast");
 }

@@ -221,13 +221,14 @@ impl Proxy {
 }
 
 /// The process of a proxy, with the folder of its files.
-struct Program {
+pub struct Program {
     child: Child,
     folder: Folder,
 }
 
 impl Program {
-    fn run(folder: Folder, program: &str, arguments: &[&str], port: u16) -> Self {
+    /// Starts a program that listens on this port, and waits for that.
+    pub fn run(folder: Folder, program: &str, arguments: &[&str], port: u16) -> Self {
         let log = File::create(folder.path("log")).unwrap();
         let child = Command::new(program)
             .args(arguments)
@@ -282,7 +283,7 @@ fn shown(path: &Path) -> String {
 
 /// Returns a port for a program that cannot choose one itself. The port is below the range that the system
 /// assigns, so that no other program takes it meanwhile.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let begin = u16::try_from(std::process::id() % 10_000).unwrap();
     let candidates = || 20_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
