@@ -1,10 +1,15 @@
 //! Finds the clients that an expression matches, with the rows of its tags.
 
+use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
 use super::Index;
 use super::interner::{InternedName, NameId};
 use super::posting_list::{PostingList, intersection_without};
 use super::slot_bitmap::sorted;
-use super::unions::{Found, intersect, len, subtract, union, unite};
+use super::unions::{self, Found, intersect, len, subtract, union, unite};
 use crate::types::{
     ConnectionRef, Expression, Slot, SlotSet, TagCondition, TagTerm, TooExpensive, ValueTest,
     WorkerId,
@@ -17,10 +22,18 @@ const CHECK_COST: u64 = 4;
 enum Plan<'i> {
     /// Clients that are in one of these rows.
     Rows(Vec<&'i PostingList>),
+    /// The clients of a term that occurs more than once.
+    Repeated(Rc<RepeatedTerm<'i>>),
     /// Clients that all operands of `with` match and none of `without`. `with` is not empty.
     All { with: Vec<Self>, without: Vec<Self> },
     /// Clients that at least one of these operands matches.
     Any(Vec<Self>),
+}
+
+/// The rows of a term that occurs more than once and has many. It is evaluated once.
+struct RepeatedTerm<'i> {
+    rows: Vec<&'i PostingList>,
+    found: OnceCell<Found>,
 }
 
 /// Returns the clients of a tenant that an expression matches, by worker: workers in ascending order, no set
@@ -38,21 +51,26 @@ pub(super) fn evaluate(
     expression: &Expression,
 ) -> Result<Vec<(WorkerId, SlotSet)>, TooExpensive> {
     let Some(space) = index.tenants.get(tenant) else { return Ok(Vec::new()) };
-    let planner = Planner { index, tenant, everyone: &space.everyone };
+    let mut planner =
+        Planner { index, tenant, everyone: &space.everyone, repeated: HashMap::new() };
     planner.admit_scan(expression)?;
-    let found = planner.plan(expression.root()).evaluate().into_iter();
+    planner.find_repeated(expression.root());
+    let found = planner.plan(expression.root()).evaluate().into_owned().into_iter();
     Ok(found.filter(|(_, it)| !it.is_empty()).map(|(w, it)| (w, SlotSet(it))).collect())
 }
 
 /// Finds the rows of an expression.
-struct Planner<'i> {
+struct Planner<'i, 'e> {
     index: &'i Index,
     tenant: NameId,
     /// Returns all clients of the tenant that tags reach.
     everyone: &'i PostingList,
+    /// The terms that occur more than once, once they are planned. A term with a single value is not one of
+    /// them: its row needs no evaluation.
+    repeated: HashMap<&'e TagTerm, RefCell<Option<Rc<RepeatedTerm<'i>>>>>,
 }
 
-impl<'i> Planner<'i> {
+impl<'i, 'e> Planner<'i, 'e> {
     /// Refuses an expression whose prefixes scan too many values. Each prefix scans all values of
     /// its tag name.
     fn admit_scan(&self, expression: &Expression) -> Result<(), TooExpensive> {
@@ -69,13 +87,34 @@ impl<'i> Planner<'i> {
         if values > limit { Err(TooExpensive { values, limit }) } else { Ok(()) }
     }
 
+    fn find_repeated(&mut self, root: &'e TagCondition) {
+        let mut seen = HashSet::new();
+        root.walk(&mut |part| {
+            if let TagCondition::Term(term) = part
+                && !matches!(term.test(), ValueTest::Is(_))
+                && !seen.insert(term)
+            {
+                self.repeated.entry(term).or_default();
+            }
+        });
+    }
+
     fn plan(&self, condition: &TagCondition) -> Plan<'i> {
         match condition {
-            TagCondition::Term(term) => Plan::Rows(self.rows(term)),
+            TagCondition::Term(term) => self.term(term),
             TagCondition::Any(operands) => self.any(operands),
             TagCondition::Not(_) => self.all(std::slice::from_ref(condition)),
             TagCondition::All(operands) => self.all(operands),
         }
+    }
+
+    fn term(&self, term: &TagTerm) -> Plan<'i> {
+        let Some(repeated) = self.repeated.get(term) else { return Plan::Rows(self.rows(term)) };
+        let mut repeated = repeated.borrow_mut();
+        let plan = repeated.get_or_insert_with(|| {
+            Rc::new(RepeatedTerm { rows: self.rows(term), found: OnceCell::new() })
+        });
+        Plan::Repeated(Rc::clone(plan))
     }
 
     /// The terms of an OR are one union.
@@ -145,18 +184,16 @@ impl<'i> Planner<'i> {
 
 impl<'i> Plan<'i> {
     /// Returns the clients that match.
-    fn evaluate(&self) -> Found {
+    fn evaluate(&self) -> Cow<'_, Found> {
         match self {
-            Self::Rows(rows) => match rows.as_slice() {
-                [one] => unwrapped(one.sets()),
-                many => union(many),
-            },
+            Self::Rows(rows) => Cow::Owned(of_rows(rows)),
+            Self::Repeated(term) => Cow::Borrowed(term.found.get_or_init(|| of_rows(&term.rows))),
             Self::Any(operands) => {
                 let mut found = Found::new();
                 operands.iter().for_each(|operand| unite(&mut found, operand.evaluate()));
-                found
+                Cow::Owned(found)
             }
-            Self::All { with, without } => all(with, without),
+            Self::All { with, without } => Cow::Owned(all(with, without)),
         }
     }
 
@@ -164,6 +201,10 @@ impl<'i> Plan<'i> {
     fn contains(&self, place: ConnectionRef) -> bool {
         match self {
             Self::Rows(rows) => rows.iter().any(|row| row.contains(place)),
+            Self::Repeated(term) => match term.found.get() {
+                Some(found) => unions::contains(found, place),
+                None => term.rows.iter().any(|row| row.contains(place)),
+            },
             Self::Any(operands) => operands.iter().any(|operand| operand.contains(place)),
             Self::All { with, without } => {
                 with.iter().all(|operand| operand.contains(place))
@@ -176,6 +217,10 @@ impl<'i> Plan<'i> {
     fn estimate(&self) -> u64 {
         match self {
             Self::Rows(rows) => rows.iter().map(|row| row.len()).sum(),
+            Self::Repeated(term) => match term.found.get() {
+                Some(found) => len(found),
+                None => term.rows.iter().map(|row| row.len()).sum(),
+            },
             Self::Any(operands) => operands.iter().map(Self::estimate).sum(),
             Self::All { with, .. } => with.iter().map(Self::estimate).min().unwrap_or(0),
         }
@@ -185,6 +230,8 @@ impl<'i> Plan<'i> {
     fn checks(&self) -> u64 {
         match self {
             Self::Rows(rows) => u64::try_from(rows.len()).unwrap_or(u64::MAX),
+            Self::Repeated(term) if term.found.get().is_some() => 1,
+            Self::Repeated(term) => u64::try_from(term.rows.len()).unwrap_or(u64::MAX),
             Self::Any(operands) => operands.iter().map(Self::checks).sum(),
             Self::All { with, without } => with.iter().chain(without).map(Self::checks).sum(),
         }
@@ -212,7 +259,7 @@ fn all<'i>(with: &[Plan<'i>], without: &[Plan<'i>]) -> Found {
     let mut complex = complex.into_iter().peekable();
     let first = complex.next_if(|operand| operand.estimate() < smallest_row);
     let mut found = match first {
-        Some(first) => first.evaluate(),
+        Some(first) => first.evaluate().into_owned(),
         None => {
             let rows = std::mem::take(&mut rows);
             unwrapped(intersection_without(rows, &rows_without))
@@ -269,6 +316,13 @@ fn retain(found: &mut Found, keep: impl Fn(ConnectionRef) -> bool) {
     for (worker, slots) in found {
         let inside = |slot: &u32| keep(ConnectionRef { worker: *worker, slot: Slot(*slot) });
         *slots = sorted(slots.iter().filter(inside));
+    }
+}
+
+fn of_rows(rows: &[&PostingList]) -> Found {
+    match rows {
+        [one] => unwrapped(one.sets()),
+        many => union(many),
     }
 }
 

@@ -5,11 +5,13 @@ use roaring::{MultiOps, RoaringBitmap};
 use super::slot_bitmap::{BitmapForm, BlockBits, EMPTY, SlotBitmap, sorted, split};
 use crate::types::Slot;
 
-/// Words of plain bits for each single slot at which these are sorted instead: a slot far from the others
+/// Words of plain bits for each slot at which slots are sorted or merged instead: a slot far from the others
 /// would take memory up to itself.
 const WORDS_EACH: usize = 4;
-/// Fewer single slots are sorted.
+/// Fewer slots are sorted or merged.
 const FEW_SLOTS: usize = 64;
+/// Slots that are taken out of a compressed set at a time.
+const BATCH_SLOTS: usize = 256;
 
 /// Collects sets of slots of one worker.
 #[derive(Debug, Default)]
@@ -44,6 +46,7 @@ impl<'s> SlotUnion<'s> {
 
     /// Returns the union.
     pub(super) fn finish(mut self) -> RoaringBitmap {
+        self.enter_sparse();
         let single = self.take_single();
         let mut slots = match self.sparse.as_slice() {
             [] => single,
@@ -58,27 +61,67 @@ impl<'s> SlotUnion<'s> {
         slots
     }
 
+    /// Enters the compressed sets into the plain bits, unless these would be mostly empty. Setting a bit takes a
+    /// fifth of the time that merging lists takes for each slot.
+    fn enter_sparse(&mut self) {
+        if self.sparse.len() < 2 {
+            return;
+        }
+        let Some(last) = self.sparse.iter().filter_map(|slots| slots.max()).max() else { return };
+        let count = self.sparse.iter().map(|slots| slots.len()).sum::<u64>();
+        if !self.reserve(last, usize::try_from(count).unwrap_or(usize::MAX)) {
+            return;
+        }
+        let words = self.blocks.as_flattened_mut();
+        let mut buffer = [0; BATCH_SLOTS];
+        for slots in self.sparse.drain(..) {
+            let mut slots = slots.iter();
+            loop {
+                // A call for each slot would take most of the time.
+                let batch = slots.next_many(&mut buffer);
+                if batch.is_empty() {
+                    break;
+                }
+                batch.iter().for_each(|slot| set(words, *slot));
+            }
+        }
+    }
+
     /// Returns the single slots, or enters them into the plain bits.
     fn take_single(&mut self) -> RoaringBitmap {
         let mut single = std::mem::take(&mut self.single);
         let Some(last) = single.iter().copied().max() else { return RoaringBitmap::new() };
-        let blocks = split(last).0 + 1;
-        let is_wide = blocks * EMPTY.len() > single.len() * WORDS_EACH;
-        if blocks > self.blocks.len() && (is_wide || single.len() < FEW_SLOTS) {
+        if !self.reserve(last, single.len()) {
             single.sort_unstable();
             single.dedup();
             return sorted(single);
         }
-        if self.blocks.len() < blocks {
-            self.blocks.resize(blocks, EMPTY);
-        }
-        for slot in single {
-            let (block, word, bit) = split(slot);
-            if let Some(word) = self.blocks.get_mut(block).and_then(|it| it.get_mut(word)) {
-                *word |= bit;
-            }
-        }
+        let words = self.blocks.as_flattened_mut();
+        single.into_iter().for_each(|slot| set(words, slot));
         RoaringBitmap::new()
+    }
+
+    /// Makes room for plain bits up to a slot. Returns false if so many slots are too few for that.
+    fn reserve(&mut self, last: u32, slots: usize) -> bool {
+        let blocks = split(last).0 + 1;
+        if blocks <= self.blocks.len() {
+            return true;
+        }
+        let is_wide = blocks * EMPTY.len() > slots.saturating_mul(WORDS_EACH);
+        if is_wide || slots < FEW_SLOTS {
+            return false;
+        }
+        self.blocks.resize(blocks, EMPTY);
+        true
+    }
+}
+
+/// Sets the bit of a slot.
+fn set(words: &mut [u64], slot: u32) {
+    // lossless: the crate is built for targets of 32 bits and more
+    let word = usize::try_from(slot / 64).unwrap_or(usize::MAX);
+    if let Some(word) = words.get_mut(word) {
+        *word |= 1 << (slot % 64);
     }
 }
 

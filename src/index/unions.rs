@@ -1,12 +1,13 @@
 //! Set operations over the clients of all workers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use roaring::RoaringBitmap;
 
 use super::posting_list::PostingList;
 use super::slot_union::SlotUnion;
-use crate::types::WorkerId;
+use crate::types::{ConnectionRef, WorkerId};
 
 /// Slots by worker, in ascending order of the workers.
 pub(super) type Found = Vec<(WorkerId, RoaringBitmap)>;
@@ -27,15 +28,19 @@ pub(super) fn union(rows: &[&PostingList]) -> Found {
 }
 
 /// Adds what another set contains.
-pub(super) fn unite(found: &mut Found, other: Found) {
-    for (worker, slots) in other {
-        match found.binary_search_by_key(&worker, |(known, _)| *known) {
+pub(super) fn unite(found: &mut Found, other: Cow<'_, Found>) {
+    if found.is_empty() {
+        *found = other.into_owned();
+        return;
+    }
+    for (worker, slots) in other.iter() {
+        match found.binary_search_by_key(worker, |(known, _)| *known) {
             Ok(at) => {
                 if let Some((_, own)) = found.get_mut(at) {
                     *own |= slots;
                 }
             }
-            Err(at) => found.insert(at, (worker, slots)),
+            Err(at) => found.insert(at, (*worker, slots.clone())),
         }
     }
 }
@@ -62,6 +67,11 @@ pub(super) fn subtract(found: &mut Found, other: &Found) {
 /// Returns how many clients there are.
 pub(super) fn len(found: &Found) -> u64 {
     found.iter().map(|(_, slots)| slots.len()).sum()
+}
+
+/// Returns true if the client of a place is among them.
+pub(super) fn contains(found: &Found, place: ConnectionRef) -> bool {
+    of(found, place.worker).is_some_and(|slots| slots.contains(place.slot.0))
 }
 
 fn of(found: &Found, worker: WorkerId) -> Option<&RoaringBitmap> {

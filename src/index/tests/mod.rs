@@ -4,6 +4,7 @@ mod addresses;
 mod expressions;
 mod lists;
 mod model;
+mod random_expressions;
 
 use super::{Index, JoinError, Resolved};
 use crate::types::{

@@ -148,7 +148,7 @@ impl TagCondition {
     }
 
     /// Visits this part and then its operands.
-    pub fn walk(&self, visit: &mut impl FnMut(&Self)) {
+    pub fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Self)) {
         visit(self);
         match self {
             Self::All(operands) | Self::Any(operands) => {

@@ -7,14 +7,14 @@ use crate::types::limits::{EXPRESSION_LIST_MAX, TAG_NAME_BYTES_MAX, TAG_VALUE_BY
 use crate::types::{Tags, is_integer_key};
 
 /// A tag name and a test of the tag's value. A client without the tag does not pass any test.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TagTerm {
     name: Box<str>,
     test: ValueTest,
 }
 
 /// A test of the value of a tag. Values are compared byte by byte.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ValueTest {
     /// Equal to this value.
     Is(Box<str>),
