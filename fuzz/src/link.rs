@@ -78,6 +78,9 @@ impl Canonical for ToWorker {
             Self::Answer { result: QueryResult::ClientTags(ClientTags::Reached(tags)), .. } => {
                 tags.is_empty()
             }
+            Self::Answer { result: QueryResult::Described(Some(client)), .. } => {
+                client.tags.is_empty()
+            }
             _ => true,
         }
     }
@@ -94,8 +97,14 @@ impl Canonical for ToBroker {
                     matches!(&query.filter, ClientFilter::Tags(query) if query.is_empty())
                 }
                 QueryKind::Clients(query) => !matches!(query.filter, ListFilter::Expression(_)),
-                QueryKind::Tags(_) | QueryKind::ClientTags(_) => true,
+                QueryKind::Tags(_)
+                | QueryKind::ClientTags(_)
+                | QueryKind::Describe(_)
+                | QueryKind::Statistics { .. } => true,
             },
+            Self::Described(answer) => {
+                answer.client.as_ref().is_none_or(|client| client.tags.is_empty())
+            }
             Self::Publish { publication, .. } => match &publication.address.recipients {
                 Recipients::Matching(query) => query.is_empty(),
                 // Postfix code can also say what its canonical form says.

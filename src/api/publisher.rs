@@ -320,13 +320,9 @@ impl PublisherState {
             }
             BrokerEvent::Lost(lost) => {
                 self.tracked.on_broker_lost();
-                info!(
-                    event = "broker_link_lost",
-                    broker = lost.broker.0,
-                    error = %lost.error,
-                    "link to the broker lost"
-                );
-                Some(BrokerLinkLost { broker: lost.broker })
+                let (broker, error) = (lost.broker, &lost.error);
+                info!(event = "broker_link_lost", broker = broker.0, %error, "link to the broker lost");
+                Some(BrokerLinkLost { broker })
             }
             BrokerEvent::Answer { query, result, .. } => {
                 if let Some(asker) = self.asking.remove(&query.number) {
@@ -345,10 +341,12 @@ impl PublisherState {
                 }
                 None
             }
+            // This process has no clients.
             BrokerEvent::Joined { .. }
             | BrokerEvent::Reserved(_)
             | BrokerEvent::Refused { .. }
-            | BrokerEvent::Close(_) => None,
+            | BrokerEvent::Close(_)
+            | BrokerEvent::Describe(_) => None,
         }
     }
 }

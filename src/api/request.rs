@@ -19,8 +19,10 @@ use super::body::{self, RequestBody};
 use super::config::ApiConfig;
 use super::connection::registry::{ConnectionOrigin, RegisteredConnection};
 use super::endpoint::ask::TakenQuestion;
+use super::endpoint::info::InfoReader;
 use super::endpoint::{
-    EndpointContext, connections, disconnect, explain, info, openapi, retag, tags,
+    EndpointContext, connection, connections, disconnect, explain, info, openapi, retag, stats,
+    tags,
 };
 use super::error::{ApiError, ErrorCode};
 use super::health;
@@ -117,6 +119,15 @@ struct ServedRequest<'a> {
     is_body_read: &'a Cell<bool>,
 }
 
+/// A request with what its path and method name.
+struct RoutedRequest<'a> {
+    route: &'a ApiRoute<'a>,
+    row: &'static RouteRow,
+    request: Request<Incoming>,
+    /// Its place among the requests that are served at the same time.
+    place: SemaphorePermit<'a>,
+}
+
 impl ServedRequest<'_> {
     async fn answer(&self, request: Request<Incoming>) -> Result<ApiAnswer, ApiError> {
         if let Some(endpoint) = HealthEndpoint::of(request.uri().path()) {
@@ -147,13 +158,18 @@ impl ServedRequest<'_> {
         match row.endpoint {
             Endpoint::Info => {
                 Parameters::read(request.uri().query(), row.parameters)?;
-                Ok(info::answer())
+                let is_known = self.config.access.knows(request.headers(), unix_seconds())?;
+                let reader = match is_known {
+                    true => InfoReader::Application,
+                    false => InfoReader::Stranger,
+                };
+                Ok(info::answer(self.config, reader))
             }
             Endpoint::OpenApi => {
                 Parameters::read(request.uri().query(), row.parameters)?;
                 Ok(openapi::answer())
             }
-            _ => self.serve(&route, row, request, place).await,
+            _ => self.serve(RoutedRequest { route: &route, row, request, place }).await,
         }
     }
 
@@ -165,22 +181,33 @@ impl ServedRequest<'_> {
     }
 
     /// Answers a request that speaks for an application.
-    async fn serve(
-        &self,
-        route: &ApiRoute<'_>,
-        row: &RouteRow,
-        request: Request<Incoming>,
-        place: SemaphorePermit<'_>,
-    ) -> Result<ApiAnswer, ApiError> {
-        let uri = request.uri().clone();
+    async fn serve(&self, routed: RoutedRequest<'_>) -> Result<ApiAnswer, ApiError> {
+        let request = &routed.request;
+        let uri = request.uri();
         let target = SignedTarget {
             method: request.method().as_str(),
             path: uri.path(),
             query: uri.query().unwrap_or_default(),
         };
         let shown = ShownRequest { headers: request.headers(), target, now: unix_seconds() };
-        let Authenticated { application, signed } =
-            self.config.access.authenticate(&route.application, shown)?;
+        let authenticated = self.config.access.authenticate(&routed.route.application, shown)?;
+        let application = authenticated.application;
+        let served = Box::pin(self.serve_as(authenticated, routed)).await;
+        if let Err(error) = &served {
+            self.state.refusals.borrow_mut().note(&application.key, error.code());
+        }
+        served
+    }
+
+    /// Answers a request of this application.
+    async fn serve_as(
+        &self,
+        authenticated: Authenticated<'_>,
+        routed: RoutedRequest<'_>,
+    ) -> Result<ApiAnswer, ApiError> {
+        let Authenticated { application, signed } = authenticated;
+        let RoutedRequest { route, row, request, place } = routed;
+        let uri = request.uri().clone();
         let nonce = signed.as_ref().map(|it| self.check_signed(application, it)).transpose()?;
         application.require_one(row.permissions)?;
         let parameters = Parameters::read(uri.query(), row.parameters)?;
@@ -201,6 +228,8 @@ impl ServedRequest<'_> {
         let taken = match row.endpoint {
             Endpoint::Batch => return context.batch(text).await,
             Endpoint::Connections => return connections::list(context, &parameters).await,
+            Endpoint::Connection => return connection::show(context, &route.uuid).await,
+            Endpoint::Stats => return stats::show(context).await,
             Endpoint::Tags => return tags::list(context, &parameters).await,
             Endpoint::Explain => return explain::explain(context, text).await,
             Endpoint::Close => {

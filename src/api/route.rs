@@ -35,10 +35,14 @@ pub(super) enum Endpoint {
     Close,
     /// `POST /v1/apps/{app}/connections:disconnect`
     Disconnect,
+    /// `GET /v1/apps/{app}/connections/{uuid}`
+    Connection,
     /// `GET /v1/apps/{app}/tags`
     Tags,
     /// `POST /v1/apps/{app}/explain`
     Explain,
+    /// `GET /v1/apps/{app}/stats`
+    Stats,
 }
 
 /// One endpoint: its path and method, and what requests to it need.
@@ -46,7 +50,7 @@ pub(super) enum Endpoint {
 pub(super) struct RouteRow {
     /// The path below `/v1/apps/{app}/`, or an absolute one.
     path: &'static str,
-    method: Method,
+    pub(super) method: Method,
     pub(super) endpoint: Endpoint,
     /// The application must have one of these permissions.
     pub(super) permissions: &'static [ApiPermission],
@@ -83,8 +87,10 @@ const ROUTES: &[RouteRow] = &[
         LISTS,
         &["expr", "ident", "limit", "cursor"],
     ),
+    row("connections/{uuid}", Method::GET, Endpoint::Connection, LISTS, &[]),
     row("tags", Method::GET, Endpoint::Tags, LISTS, &["name", "prefix", "limit", "cursor"]),
     row("explain", Method::POST, Endpoint::Explain, LISTS, &[]),
+    row("stats", Method::GET, Endpoint::Stats, LISTS, &[]),
 ];
 
 const fn row(
@@ -169,6 +175,15 @@ fn uuid_of<'a>(row: &str, path: &'a str) -> Option<&'a str> {
             _ => return None,
         }
     }
+}
+
+/// Returns all endpoints with their whole paths, as the OpenAPI document names them.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (String, &'static RouteRow)> {
+    ROUTES.iter().map(|row| match row.path.strip_prefix('/') {
+        Some(_) => (row.path.to_owned(), row),
+        None => (format!("/v1/apps/{{app}}/{}", row.path), row),
+    })
 }
 
 /// Returns the error for an unknown path.

@@ -15,6 +15,7 @@ use super::connection::registry::ConnectionRegistry;
 use super::health::ApiHealth;
 use super::metrics::MetricsCollector;
 use super::publisher::ApiPublisher;
+use super::refusals::Refusals;
 use super::request::RequestIds;
 use crate::telemetry::LogThrottle;
 pub(super) use crate::telemetry::unix_seconds;
@@ -48,6 +49,7 @@ pub(super) struct ApiState {
     pub(super) bulk_changes: Arc<Semaphore>,
     pub(super) answered: Cell<u64>,
     pub(super) refused: Cell<u64>,
+    pub(super) refusals: RefCell<Refusals>,
     started: Instant,
     wrong_credentials: RefCell<LogThrottle>,
     evicted_ids: EvictedIds,
@@ -86,6 +88,7 @@ impl ApiState {
             bulk_changes: Arc::new(Semaphore::new(1)),
             answered: Cell::new(0),
             refused: Cell::new(0),
+            refusals: RefCell::default(),
             started: Instant::now(),
             wrong_credentials: RefCell::new(LogThrottle::new(1, WRONG_CREDENTIALS_EVERY)),
         }

@@ -5,6 +5,7 @@ mod bulk_change;
 mod close_orders;
 mod connection_limits;
 pub mod core;
+mod descriptions;
 mod links;
 mod protocol_error;
 mod queries;
@@ -13,6 +14,7 @@ mod resolve_cache;
 pub mod router;
 mod tag_changes;
 mod tracking;
+mod traffic;
 pub mod worker_state;
 
 use std::io;

@@ -1,15 +1,21 @@
 //! Answers questions about connected clients.
 
+use super::traffic::{TenantTraffic, TrafficByTenant};
 use crate::index::{Carried, Index};
 use crate::link::message::ToWorker;
 use crate::link::query::{
     BrokerQuery, ClientQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult,
 };
 use crate::types::limits::{ANSWER_VALUES_MAX, LIST_BYTES_MAX, LIST_CLIENTS_MAX};
-use crate::types::{PageSize, Slot};
+use crate::types::{PageSize, Slot, TenantStatistics};
 
 /// Returns the answer to a question of the client in a slot.
-pub(super) fn answer(index: &Index, slot: Slot, query: &BrokerQuery) -> ToWorker {
+pub(super) fn answer(
+    index: &Index,
+    traffic: &TrafficByTenant,
+    slot: Slot,
+    query: &BrokerQuery,
+) -> ToWorker {
     let BrokerQuery { number, tenant, kind } = query;
     let result = match kind {
         QueryKind::Presence(PresenceQuery { filter, tag }) => {
@@ -30,6 +36,13 @@ pub(super) fn answer(index: &Index, slot: Slot, query: &BrokerQuery) -> ToWorker
         }
         QueryKind::Tags(scan) => QueryResult::Tags(index.scan_tags(tenant, scan)),
         QueryKind::ClientTags(uuid) => QueryResult::ClientTags(index.tags_of(tenant, *uuid)),
+        // A worker is asked about a client that is connected.
+        QueryKind::Describe(_) => QueryResult::Described(None),
+        QueryKind::Statistics { before } => {
+            let TenantTraffic { publications, deliveries } = traffic.of(tenant);
+            let found = index.statistics(tenant, *before);
+            QueryResult::Statistics(TenantStatistics { publications, deliveries, ..found })
+        }
     };
     ToWorker::Answer { slot, number: *number, result }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use smallvec::SmallVec;
 
 use super::tracking::ClientsByWorker;
+use super::traffic::{TenantTraffic, TrafficByTenant};
 use super::worker_state::WorkerState;
 use crate::index::{Index, Resolved};
 use crate::link::codec::Malformed;
@@ -18,14 +19,27 @@ use crate::types::{
 /// tags: a set that outlived the batch would send publications to the wrong clients.
 #[derive(Debug, Default)]
 pub(super) struct ResolveCache {
-    sets: HashMap<Tenant, HashMap<TagQuery, Vec<(WorkerId, SetName)>>>,
-    expressions: HashMap<Tenant, HashMap<Expression, Vec<(WorkerId, SetName)>>>,
+    sets: HashMap<Tenant, HashMap<TagQuery, Vec<NamedSet>>>,
+    expressions: HashMap<Tenant, HashMap<Expression, Vec<NamedSet>>>,
     /// The route of the last publication. The next publication usually has the same route.
     last: Option<Box<KnownRoute>>,
 }
 
-/// The recipients of an address, by worker.
-pub(super) type Targets = SmallVec<[(WorkerId, DeliverTo); 4]>;
+/// A set that was sent to a worker in this turn.
+#[derive(Debug)]
+struct NamedSet {
+    worker: WorkerId,
+    name: SetName,
+    slots: SlotSet,
+}
+
+/// The recipients of an address.
+#[derive(Debug, Default)]
+pub(super) struct Targets {
+    pub(super) by_worker: SmallVec<[(WorkerId, DeliverTo); 4]>,
+    /// Their number.
+    clients: u64,
+}
 
 /// Tenant and address of publications, with the resolved recipients.
 #[derive(Debug)]
@@ -42,6 +56,8 @@ pub(super) struct KnownRoute {
     by_worker: ClientsByWorker,
     /// The result of the count, for the delivery that follows.
     counted: Option<Resolved>,
+    /// Publications that [`TrafficByTenant`] does not include yet.
+    pub(super) traffic: TenantTraffic,
 }
 
 /// The number of recipients of an address.
@@ -64,6 +80,7 @@ impl KnownRoute {
             counts: None,
             by_worker: ClientsByWorker::new(),
             counted: None,
+            traffic: TenantTraffic::default(),
         }
     }
 
@@ -84,7 +101,7 @@ impl KnownRoute {
         &self.by_worker
     }
 
-    /// Returns the recipients by worker. They are resolved if that was not done in this turn.
+    /// Returns the recipients of one more publication. They are resolved if that was not done in this turn.
     pub(super) fn targets(
         &mut self,
         cache: &mut ResolveCache,
@@ -98,6 +115,8 @@ impl KnownRoute {
                 cache.resolve(index, self, counted, members)
             }
         };
+        self.traffic.publications += 1;
+        self.traffic.deliveries += targets.clients;
         self.targets.insert(targets)
     }
 }
@@ -151,8 +170,16 @@ impl ResolveCache {
         Ok(Box::new(route))
     }
 
-    pub(super) fn keep_route(&mut self, route: Box<KnownRoute>) {
+    pub(super) fn keep_route(&mut self, route: Box<KnownRoute>, traffic: &mut TrafficByTenant) {
+        self.count_last(traffic);
         self.last = Some(route);
+    }
+
+    /// Adds the publications of the last route to the traffic of its tenant.
+    pub(super) fn count_last(&mut self, traffic: &mut TrafficByTenant) {
+        if let Some(last) = &mut self.last {
+            traffic.take_from(last);
+        }
     }
 
     /// Returns the recipients of an address by worker, which may be `counted` already. Sends new sets to the
@@ -177,7 +204,8 @@ impl ResolveCache {
             Recipients::Without(_) | Recipients::First { .. } | Recipients::Named(_) => {
                 let one = index.resolve_one(tenant, address);
                 let target = |place: ConnectionRef| (place.worker, DeliverTo::One(place.slot));
-                return one.map(target).into_iter().collect();
+                let by_worker = one.map(target).into_iter().collect();
+                return Targets { by_worker, clients: one.is_some().into() };
             }
         };
         let except = address.except.and_then(|uuid| index.place_of(tenant, uuid));
@@ -188,7 +216,7 @@ impl ResolveCache {
         let resolved = counted.unwrap_or_else(|| index.resolve(tenant, address));
         for (worker, slots) in resolved.sets {
             if let Some(member) = members.get_mut(&worker) {
-                sets.push((worker, member.name_set(slots)));
+                sets.push(NamedSet { worker, name: member.name_set(&slots), slots });
             }
         }
         let to = targets(&sets, except);
@@ -209,12 +237,15 @@ impl ResolveCache {
     }
 }
 
-fn targets(sets: &[(WorkerId, SetName)], except: Option<ConnectionRef>) -> Targets {
-    let target = |(worker, name): &(WorkerId, SetName)| {
+fn targets(sets: &[NamedSet], except: Option<ConnectionRef>) -> Targets {
+    let mut targets = Targets::default();
+    for NamedSet { worker, name, slots } in sets {
         let except = except.filter(|place| place.worker == *worker).map(|place| place.slot);
-        (*worker, DeliverTo::Set { name: *name, except })
-    };
-    sets.iter().map(target).collect()
+        let is_member = except.is_some_and(|slot| slots.contains(slot));
+        targets.clients += slots.0.len() - u64::from(is_member);
+        targets.by_worker.push((*worker, DeliverTo::Set { name: *name, except }));
+    }
+    targets
 }
 
 fn clients_by_worker(resolved: &Resolved) -> ClientsByWorker {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::router::ProtocolError;
-use crate::link::codec::{WireMessage, encode_deliver};
+use crate::link::codec::{WireMessage, encode_deliver, encode_set};
 use crate::link::command::CommandOutcome;
 use crate::link::message::{CountedPublication, Deliver, SetName, ToBroker, ToWorker, VERSION};
 use crate::types::{Number, PublicationId, SlotSet, Tracking, WorkerIncarnation};
@@ -165,13 +165,13 @@ impl WorkerState {
 
     /// Gives a set a name that is valid until the end of the turn. The first name starts a new batch, so
     /// names of an earlier turn cannot be used by mistake.
-    pub(super) fn name_set(&mut self, slots: SlotSet) -> SetName {
+    pub(super) fn name_set(&mut self, slots: &SlotSet) -> SetName {
         if self.set_names == 0 {
             self.out.send(&ToWorker::Batch);
         }
         let name = SetName(self.set_names);
         self.set_names += 1;
-        self.out.send(&ToWorker::Set { name, slots });
+        self.out.append(|buffer| encode_set(buffer, name, slots));
         name
     }
 }

@@ -32,7 +32,7 @@ use self::uplink::{UnknownPublication, Uplink};
 use self::write_reports::WriteReports;
 use crate::link::command::{CloseOrder, CommandOutcome};
 use crate::link::message::{CountedPublication, Deliver, FromBroker, Full, ToWorker};
-use crate::link::query::{BrokerQuery, QueryResult};
+use crate::link::query::{BrokerQuery, DescribeRequest, QueryResult};
 use crate::link::transport::Transport;
 use crate::replay::IdOutcome;
 use crate::types::{
@@ -110,6 +110,8 @@ pub enum BrokerEvent {
     Close(Box<CloseOrder>),
     /// What has become of the command with this number.
     Outcome(Number, Box<CommandOutcome>),
+    /// The broker asks for a client of this worker, on behalf of another process.
+    Describe(DescribeRequest),
     /// The link has failed or was closed, and everything that arrived on it was processed (rule L6). The
     /// supervisor decides whether the broker is dead (rule L1).
     Lost(LinkLoss),

@@ -112,6 +112,8 @@ impl Default for Index {
 #[derive(Debug, Default)]
 struct Space {
     clients: usize,
+    /// Those of them that a name can reach, and tags cannot.
+    by_name: usize,
     /// The clients that tags can reach: the result of a query without tags.
     everyone: PostingList,
 }
@@ -153,6 +155,7 @@ impl Index {
         let reach = reach(client);
         if let Some(space) = self.tenants.get_mut(tenant) {
             space.clients += 1;
+            space.by_name += usize::from(reach == Reach::Name);
             if reach == Reach::Tags {
                 space.everyone.insert(place);
             }
@@ -238,6 +241,7 @@ impl Index {
     fn leave_tenant(&mut self, place: ConnectionRef, entry: &IndexEntry) {
         let Some(space) = self.tenants.get_mut(entry.tenant) else { return };
         space.clients -= 1;
+        space.by_name -= usize::from(entry.reach == Reach::Name);
         if entry.reach == Reach::Tags {
             space.everyone.remove(place);
         }

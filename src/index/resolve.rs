@@ -15,7 +15,7 @@ use crate::types::limits::ANSWER_LOOKS_MAX;
 use crate::types::{
     Address, ClientFilter, ClientPage, ClientTags, ClientUuid, ConnectionRef, Expression, Ident,
     JoinNumber, ListFilter, ListPosition, MatchOptions, NamedClient, PageSize, Recipients,
-    ScannedTags, SlotSet, Tag, TagQuery, TagScan, Tenant, TooExpensive, WorkerId,
+    ScannedTags, SlotSet, Tag, TagQuery, TagScan, Tenant, TenantStatistics, TooExpensive, WorkerId,
 };
 
 /// The recipients of a publication, by worker.
@@ -158,6 +158,13 @@ impl Index {
     pub fn scan_tags(&self, tenant: &Tenant, scan: &TagScan) -> ScannedTags {
         let tenant = self.tenants.find(InternedName::tenant(tenant));
         tenant.map_or_else(ScannedTags::default, |tenant| tag_scan::scan(self, tenant, scan))
+    }
+
+    /// Counts the clients of a tenant, and the tags in a part of all tag names.
+    #[must_use]
+    pub fn statistics(&self, tenant: &Tenant, before: Option<u32>) -> TenantStatistics {
+        let tenant = self.tenants.find(InternedName::tenant(tenant));
+        tenant.map_or_else(TenantStatistics::default, |it| tag_scan::statistics(self, it, before))
     }
 
     /// Returns the tags of the client with this UUID.

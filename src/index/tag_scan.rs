@@ -4,7 +4,7 @@ use super::directory::Reach;
 use super::interner::NameId;
 use super::{Index, list};
 use crate::types::limits::TAG_SCAN_STEP;
-use crate::types::{ClientTags, ClientUuid, ScannedTags, TagCount, TagScan};
+use crate::types::{ClientTags, ClientUuid, ScannedTags, TagCount, TagScan, TenantStatistics};
 
 /// Returns the tags of a client by its UUID.
 pub(super) fn client_tags(index: &Index, tenant: NameId, uuid: ClientUuid) -> ClientTags {
@@ -14,6 +14,24 @@ pub(super) fn client_tags(index: &Index, tenant: NameId, uuid: ClientUuid) -> Cl
         Some(entry) if entry.reach == Reach::Tags => ClientTags::Reached(list::tags(index, entry)),
         Some(_) => ClientTags::NotReached,
     }
+}
+
+/// Counts the clients of a tenant, and the tags in a part of the names.
+pub(super) fn statistics(index: &Index, tenant: NameId, before: Option<u32>) -> TenantStatistics {
+    let mut found = TenantStatistics::default();
+    let Some(space) = index.tenants.get(tenant) else { return found };
+    let count = |clients: usize| u64::try_from(clients).unwrap_or(u64::MAX);
+    found.web = space.everyone.len();
+    found.php = count(space.by_name);
+    found.send_only = count(space.clients) - found.web - found.php;
+    let end = before.unwrap_or(u32::MAX).min(index.columns.names_end());
+    let start = end.saturating_sub(TAG_SCAN_STEP);
+    for (_, values) in (start..end).filter_map(|id| index.columns.name_at(tenant, id)) {
+        found.tag_names += 1;
+        found.tag_values += values;
+    }
+    found.rest = (start > 0).then_some(start);
+    found
 }
 
 /// Searches a part of the names of a tenant, or of the values of one name.

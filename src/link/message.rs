@@ -8,7 +8,7 @@ use super::command::{
     AnnouncedVersion, BulkChange, CloseOrder, CommandOutcome, NumberedCommand, RetaggedClient,
     RetaggedClients,
 };
-use super::query::{BrokerQuery, QueryResult};
+use super::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryResult};
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{
     Address, Claim, Client, Content, GrantNumber, JoinNumber, Number, PayloadForm, Publication,
@@ -119,6 +119,8 @@ pub enum ToBroker {
         /// The question.
         query: BrokerQuery,
     },
+    /// Answer to [`ToWorker::Describe`].
+    Described(DescribeAnswer),
     /// Answered by `Synced` after every earlier message on this link has been processed. The worker sends it
     /// when the reply to a client must wait until an effect is in force.
     Sync {
@@ -264,6 +266,8 @@ pub enum ToWorker {
         /// The result.
         result: QueryResult,
     },
+    /// Asks the worker of a client about it. Answered by [`ToBroker::Described`].
+    Describe(DescribeRequest),
     /// Answer to [`ToBroker::Count`]. It is sent directly before the acknowledgement of the publication, when
     /// the publication has been written to every link.
     Reached(CountedPublication),

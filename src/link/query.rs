@@ -1,8 +1,9 @@
 //! Questions to the broker about connected clients, and their answers.
 
 use crate::types::{
-    ClientFilter, ClientPage, ClientTags, ClientUuid, ListFilter, ListPosition, PageSize,
-    ScannedTags, TagScan, Tenant, TooExpensive,
+    ClientDescription, ClientFilter, ClientPage, ClientTags, ClientUuid, ListFilter, ListPosition,
+    PageSize, ScannedTags, Slot, TagScan, Tenant, TenantStatistics, TooExpensive,
+    WorkerIncarnation,
 };
 
 /// A question to the broker. It is answered once, by this broker or a later one.
@@ -28,6 +29,14 @@ pub enum QueryKind {
     Tags(TagScan),
     /// The tags of a client. Answered by [`QueryResult::ClientTags`].
     ClientTags(ClientUuid),
+    /// All that is known about a client. Its worker is asked. Answered by [`QueryResult::Described`].
+    Describe(ClientUuid),
+    /// The number of clients and of tags, in a part of all tag names: the one that ends here. Answered by
+    /// [`QueryResult::Statistics`].
+    Statistics {
+        /// Where the part before it has stopped; `None` for the first part.
+        before: Option<u32>,
+    },
 }
 
 /// The answer to a [`BrokerQuery`].
@@ -41,8 +50,34 @@ pub enum QueryResult {
     Tags(ScannedTags),
     /// Answer to [`QueryKind::ClientTags`].
     ClientTags(ClientTags),
+    /// Answer to [`QueryKind::Describe`]; `None` if no such client is connected.
+    Described(Option<Box<ClientDescription>>),
+    /// Answer to [`QueryKind::Statistics`].
+    Statistics(TenantStatistics),
     /// The expression is too expensive, and nothing was searched.
     Refused(TooExpensive),
+}
+
+/// A question of the broker to the worker of a client, on behalf of another process. The worker answers once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DescribeRequest {
+    /// The process that has asked the broker.
+    pub asker: WorkerIncarnation,
+    /// Number of its question.
+    pub number: u32,
+    /// The client's slot.
+    pub slot: Slot,
+}
+
+/// The answer to a [`DescribeRequest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribeAnswer {
+    /// The process that has asked the broker.
+    pub asker: WorkerIncarnation,
+    /// Number of its question.
+    pub number: u32,
+    /// The client; `None` if its connection has ended.
+    pub client: Option<Box<ClientDescription>>,
 }
 
 /// A query for the clients that match, and for their values of another tag.
@@ -86,7 +121,7 @@ impl QueryKind {
                 let length = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
                 length(&scan.name) + scan.prefix.len() + length(&scan.after)
             }
-            Self::ClientTags(_) => 0,
+            Self::ClientTags(_) | Self::Describe(_) | Self::Statistics { .. } => 0,
         }
     }
 }

@@ -31,6 +31,15 @@ macro_rules! protocols {
             /// Number of families, which is the size of tables that are indexed by protocol.
             pub const COUNT: usize = [$(stringify!($name)),+].len();
 
+            /// All families.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$name),+];
+
+            /// Returns the name of the family.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($file)),+ }
+            }
+
             /// Returns the properties of the family.
             #[must_use]
             pub const fn spec(self) -> &'static ProtocolSpec {

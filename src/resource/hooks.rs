@@ -54,6 +54,12 @@ pub trait ResourceHooks {
         None
     }
 
+    /// Returns the user that a backend has named for a client, as JSON.
+    fn user(&self, client: ClientUuid) -> Option<&str> {
+        let _ = client;
+        None
+    }
+
     /// Decides whether a client may connect. Its credentials have been checked already.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod client_filter;
 mod close;
 mod counts;
 mod credentials;
+mod description;
 mod encryption;
 mod expression;
 mod hixie_form;
@@ -37,6 +38,7 @@ pub use client_filter::ClientFilter;
 pub use close::{CloseCode, CloseReason};
 pub use counts::{ApiCounts, BrokerCounts, ProcessCounts, WorkerCounts};
 pub use credentials::Credentials;
+pub use description::{ClientDescription, TenantStatistics};
 pub use encryption::Encryption;
 pub use expression::{
     Expression, ExpressionFault, ExpressionSize, TagCondition, TagTerm, TooExpensive, ValueTest,

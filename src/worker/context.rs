@@ -14,6 +14,7 @@ use super::control::drain::Stage;
 use super::control::overload::MemoryAccount;
 use super::control::reload::ConfigReview;
 use super::control::supervisor_link::SupervisorLink;
+use super::describe::OpenTimes;
 use super::dispatch::resource_registry::ResourceRegistry;
 use super::dispatch::without_client::ResourceQueries;
 use super::handshake::count::HandshakeCount;
@@ -59,6 +60,7 @@ pub(super) struct Context {
     pub(super) scheduled_closes: ScheduledCloses,
     pub(super) questions: OpenQuestions,
     pub(super) offload: Offload,
+    pub(super) open_times: OpenTimes,
     /// Takes the connections that the API process serves; none where it is off.
     pub(super) handover: Option<OwnedFd>,
 }

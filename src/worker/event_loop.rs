@@ -21,6 +21,7 @@ use super::control::drain::Stage;
 use super::control::overload::{self, MemoryAccount};
 use super::control::reload;
 use super::control::supervisor_link::SupervisorLink;
+use super::describe::{self, OpenTimes};
 use super::dispatch;
 use super::dispatch::delivery_report;
 use super::dispatch::resource_registry::ResourceRegistry;
@@ -102,6 +103,7 @@ impl EventLoop {
             webhooks: WebhookQueue::default(),
             scheduled_closes: ScheduledCloses::default(),
             questions: OpenQuestions::default(),
+            open_times: OpenTimes::default(),
             handover: None,
         };
         Ok(Self {
@@ -336,6 +338,7 @@ impl EventLoop {
             BrokerEvent::Tracked { .. }
             | BrokerEvent::Outcome { .. }
             | BrokerEvent::Remembered { .. } => {}
+            BrokerEvent::Describe(request) => describe::answer(context, connections, request),
             BrokerEvent::Lost(lost) => self.report_link_lost(&lost),
         }
     }

@@ -7,6 +7,7 @@ mod compat;
 pub mod connection;
 mod context;
 mod control;
+mod describe;
 mod dispatch;
 mod event_loop;
 mod handshake;

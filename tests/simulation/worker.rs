@@ -233,7 +233,8 @@ impl Worker {
             | BrokerEvent::Reserved(_)
             | BrokerEvent::Refused { .. }
             | BrokerEvent::Remembered { .. }
-            | BrokerEvent::Answer { .. } => {}
+            | BrokerEvent::Answer { .. }
+            | BrokerEvent::Describe(_) => {}
             BrokerEvent::Reached { counted, .. } => {
                 let outcome = self.reports.reached(counted.number, counted.clients);
                 self.note(outcome);

@@ -206,7 +206,6 @@ impl ApiAccess {
     }
 
     /// Returns the secrets of an application in the order of the file.
-    #[cfg_attr(not(test), expect(dead_code, reason = "GET /stats shows it"))]
     pub(super) fn secret_uses(
         &self,
         application: &str,
@@ -221,6 +220,20 @@ impl ApiAccess {
             last_used: it.secret.last_used.get(),
             is_expired: it.secret.is_expired(now),
         })
+    }
+
+    /// Returns true if a request without an application in its path has the secret of one. A signature is not
+    /// looked at: without the application it would have to be compared with every secret.
+    ///
+    /// # Errors
+    ///
+    /// If its secret is wrong, or not accepted unsigned.
+    pub(super) fn knows(&self, headers: &HeaderMap, now: u64) -> Result<bool, ApiError> {
+        let Self::Applications(applications) = self else { return Ok(true) };
+        let Some(secret) = shown_secret(headers)? else { return Ok(false) };
+        let found = applications.holder_of(secret, now)?;
+        found.secret.last_used.set(Some(now));
+        Ok(true)
     }
 
     /// Copies the times at which secrets were last used from the previous configuration.
@@ -249,7 +262,22 @@ impl KnownApplications {
         let found = self.matching(application, now, |known| {
             digest.is(known.map_or(SecretDigest::NO_SECRET, |it| it.secret.digest))
         });
-        let found = found.filter(|_| !secret.is_empty()).ok_or_else(invalid_credentials)?;
+        Self::admitted(found.filter(|_| !secret.is_empty()))
+    }
+
+    /// Returns an application with this secret. It compares all secrets.
+    fn holder_of(&self, secret: &[u8], now: u64) -> Result<&ApiApplication, ApiError> {
+        let digest = SecretDigest::of_bytes(secret);
+        let mut found = None;
+        for known in self.by_key.values().flatten() {
+            let fits = digest.is(known.secret.digest);
+            found = Some(known).filter(|it| fits && !it.secret.is_expired(now)).or(found);
+        }
+        Self::admitted(found.filter(|_| !secret.is_empty()))
+    }
+
+    fn admitted(found: Option<&ApiApplication>) -> Result<&ApiApplication, ApiError> {
+        let found = found.ok_or_else(invalid_credentials)?;
         if found.rights.methods.bearer {
             return Ok(found);
         }

@@ -44,6 +44,7 @@ impl EndpointContext<'_> {
                     write!(results, "{comma}{{\"status\":{status},{members}}}")
                 }
                 Err(error) => {
+                    self.state.refusals.borrow_mut().note(&self.application.key, error.code());
                     let (status, members) = (error.status().as_u16(), error.members(None));
                     write!(results, "{comma}{{\"status\":{status},{members}}}")
                 }

@@ -96,11 +96,15 @@ fn push_client(out: &mut String, client: &ListedClient, signer: &Signer) {
         Some(ident) => json::push_text(ident.as_str(), out),
         None => out.push_str("null"),
     }
-    let kind = if *class == ClientClass::Php { "php" } else { "web" };
-    let _written = write!(out, ",\"kind\":\"{kind}\",\"tags\":");
+    let _written = write!(out, ",\"kind\":\"{}\",\"tags\":", kind_name(*class));
     push_tags(out, tags);
     let worker = position.place.worker;
     let _written = write!(out, ",\"version\":{version},\"worker\":{worker}}}");
+}
+
+/// The member `kind` of a client.
+pub(super) fn kind_name(class: ClientClass) -> &'static str {
+    if class == ClientClass::Php { "php" } else { "web" }
 }
 
 /// Writes tags as an object.

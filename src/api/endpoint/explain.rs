@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::recipients::read_expression;
-use super::{EndpointContext, broker_answer, unexpected};
-use crate::api::error::{ApiError, ErrorCode};
+use super::{EndpointContext, broker_answer, not_connected, unexpected};
+use crate::api::error::ApiError;
 use crate::api::json_object::JsonObject;
 use crate::api::response::ApiAnswer;
 use crate::expression::Explanation;
@@ -60,10 +60,7 @@ async fn client_tags(
     match broker_answer(context, QueryKind::ClientTags(client)).await? {
         QueryResult::ClientTags(ClientTags::Reached(tags)) => Ok(Some(tags)),
         QueryResult::ClientTags(ClientTags::NotReached) => Ok(None),
-        QueryResult::ClientTags(ClientTags::Unknown) => {
-            let message = "no such client is connected in this space";
-            Err(ApiError::new(ErrorCode::ConnectionNotFound, message))
-        }
+        QueryResult::ClientTags(ClientTags::Unknown) => Err(not_connected()),
         _ => Err(unexpected()),
     }
 }

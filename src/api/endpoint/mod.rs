@@ -2,6 +2,7 @@
 
 pub(super) mod ask;
 mod batch;
+pub(super) mod connection;
 pub(super) mod connections;
 pub(super) mod disconnect;
 pub(super) mod explain;
@@ -13,6 +14,7 @@ pub(super) mod probe;
 mod publish;
 mod recipients;
 pub(super) mod retag;
+pub(super) mod stats;
 pub(super) mod tags;
 mod taken;
 
@@ -54,6 +56,12 @@ async fn broker_answer(
 /// The error about an answer of another kind than the question.
 fn unexpected() -> ApiError {
     ApiError::new(ErrorCode::InternalError, "a fault of the server")
+}
+
+/// The error about a UUID of this server whose client is not connected in the space.
+fn not_connected() -> ApiError {
+    let message = "no such client is connected in this space";
+    ApiError::new(ErrorCode::ConnectionNotFound, message)
 }
 
 /// The member `cursor` of a list: none on the last page.

@@ -50,6 +50,26 @@ mod tests {
     }
 
     #[test]
+    fn each_endpoint_is_in_the_document_with_its_parameters() {
+        let document = document();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        for (path, row) in route::all() {
+            let method = row.method.as_str().to_ascii_lowercase();
+            let operation = &document["paths"][&path][&method];
+            assert!(operation.is_object(), "{method} {path} is not in openapi.json");
+            let listed = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let of_query = listed.iter().filter(|it| it["in"] == "query");
+            let in_query: Vec<String> = of_query.map(|it| text(&it["name"])).collect();
+            assert_eq!(in_query, row.parameters, "parameters of {method} {path}");
+            let of_path = listed.iter().filter(|it| it["in"] == "path");
+            let in_path: Vec<String> =
+                of_path.map(|it| format!("{{{}}}", text(&it["name"]))).collect();
+            let expected: Vec<&str> = path.split('/').filter(|it| it.starts_with('{')).collect();
+            assert_eq!(in_path, expected, "parts of {method} {path}");
+        }
+    }
+
+    #[test]
     fn each_status_of_the_document_is_that_of_an_error_or_a_success() {
         let known = |status: &str| {
             matches!(status, "200" | "202" | "431")

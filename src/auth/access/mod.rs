@@ -201,6 +201,15 @@ impl Permissions {
         matches!(self.rules, AccessRules::Everything) || basis.is_proven()
     }
 
+    /// Returns the key of the application that admitted a connection; `None` if it needed no key.
+    #[must_use]
+    pub fn application_of(&self, ground: AuthBasis) -> Option<&str> {
+        match self.holder(ground)? {
+            (_, ShownCredentials::Nothing | ShownCredentials::NoKey) => None,
+            (entry, ShownCredentials::Key | ShownCredentials::Secret) => Some(&entry.key),
+        }
+    }
+
     /// Returns all tenants without duplicates.
     #[must_use]
     pub fn tenants(&self) -> Vec<Tenant> {

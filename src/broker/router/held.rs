@@ -1,10 +1,13 @@
 //! Messages that were held back while other workers were still awaited, or until the clients of a dead
-//! worker are removed. They are applied in order, over several turns.
+//! worker are removed, and questions, which wait for that too. They are applied in order, over several turns.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::{LinkState, Router};
-use crate::link::message::ToBroker;
+use crate::broker::descriptions::AskedDescription;
+use crate::broker::queries;
+use crate::link::message::{ToBroker, ToWorker};
+use crate::link::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryKind, QueryResult};
 use crate::types::{
     Client, ConnectionRef, Publication, Recipients, Slot, TagVersion, WorkerId, WorkerIncarnation,
 };
@@ -80,6 +83,41 @@ impl Router {
     pub(super) fn hold(&mut self, source: WorkerIncarnation, message: ToBroker) {
         if let Some(member) = self.workers.get_mut(&source.worker) {
             member.held.push_front(message);
+        }
+    }
+
+    /// Answers a question, or asks the worker of the client that it is about.
+    pub(super) fn ask(&mut self, source: WorkerIncarnation, slot: Slot, query: &BrokerQuery) {
+        if let QueryKind::Describe(uuid) = query.kind
+            && let Some(place) = self.index.place_of(&query.tenant, uuid)
+            && let Some(member) = self.workers.get_mut(&place.worker)
+        {
+            let (asker, number) = (source, query.number);
+            member.out.send(&ToWorker::Describe(DescribeRequest {
+                asker,
+                number,
+                slot: place.slot,
+            }));
+            self.descriptions.open(AskedDescription { asker, slot, number }, member.source);
+            return;
+        }
+        self.resolve_cache.count_last(&mut self.traffic);
+        let answer = queries::answer(&self.index, &self.traffic, slot, query);
+        self.send(source.worker, &answer);
+    }
+
+    /// Passes the answer of a worker on to the process that has asked.
+    pub(super) fn on_described(&mut self, source: WorkerIncarnation, answer: DescribeAnswer) {
+        let DescribeAnswer { asker, number, client } = answer;
+        if let Some(asked) = self.descriptions.answered(source, asker, number) {
+            self.send_description(asked, QueryResult::Described(client));
+        }
+    }
+
+    pub(super) fn send_description(&mut self, asked: AskedDescription, result: QueryResult) {
+        let AskedDescription { asker, slot, number } = asked;
+        if self.workers.get(&asker.worker).is_some_and(|member| member.source == asker) {
+            self.send(asker.worker, &ToWorker::Answer { slot, number, result });
         }
     }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::link::codec::MessageDecoder;
 use crate::link::message::VERSION;
 use crate::types::{
-    Address, AddressLimit, ClientClass, ClientUuid, Content, Generation, PayloadForm,
+    Address, AddressLimit, ClientClass, ClientUuid, Content, Generation, PayloadForm, Publication,
     PublicationId, RecipientBounds, ReplayDigest, ReplayRecords, Sequence, Tags, Tenant,
 };
 

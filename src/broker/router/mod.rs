@@ -11,18 +11,20 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use self::publications::Turn;
 use super::bulk_change::RunningBulkChange;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
+use super::descriptions::OpenDescriptions;
 pub use super::protocol_error::ProtocolError;
-use super::queries;
 use super::replays::{ReplayKeeper, TurnProgress};
-use super::resolve_cache::{KnownRoute, ResolveCache};
+use super::resolve_cache::ResolveCache;
 use super::tracking::{TrackedPublications, TrackedReport};
+use super::traffic::TrafficByTenant;
 use super::worker_state::{LinkState, WorkerState};
 use crate::index::Index;
 use crate::index::tag_changes::{restore_version, versioned_tags};
 use crate::link::command::{AnnouncedVersion, BulkChange};
 use crate::link::message::{ToBroker, ToWorker};
+use crate::link::query::QueryResult;
 use crate::types::{
-    BrokerCounts, Claim, Client, ConnectionRef, GrantNumber, JoinNumber, Number, Publication, Slot,
+    BrokerCounts, Claim, Client, ConnectionRef, GrantNumber, JoinNumber, Number, Slot,
     VersionedTags, WorkerId, WorkerIncarnation,
 };
 
@@ -44,6 +46,9 @@ pub struct Router {
     tracked: TrackedPublications,
     /// Requests that must not take effect twice (rule L11).
     replays: ReplayKeeper,
+    /// Questions about single clients, which their workers answer.
+    descriptions: OpenDescriptions,
+    traffic: TrafficByTenant,
     /// Resolved publications that are not acknowledged yet, by turn (rule L5).
     turns: VecDeque<Turn>,
     /// Total number of turns with publications.
@@ -97,6 +102,10 @@ impl Router {
         self.replays.unlinked(source);
         for report in self.tracked.on_worker_lost(source) {
             self.report_tracked(report);
+        }
+        // Its clients are gone.
+        for asked in self.descriptions.on_worker_lost(source) {
+            self.send_description(asked, QueryResult::Described(None));
         }
         self.resolve_cache.forget();
         self.connection_limits.unlink(source.worker);
@@ -255,7 +264,11 @@ impl Router {
                 Ok(())
             }
             ToBroker::Ask { slot, query } => {
-                self.send(source.worker, &queries::answer(&self.index, slot, &query));
+                self.ask(source, slot, &query);
+                Ok(())
+            }
+            ToBroker::Described(answer) => {
+                self.on_described(source, answer);
                 Ok(())
             }
             ToBroker::Sync { number } => {
@@ -283,9 +296,7 @@ impl Router {
                 Ok(())
             }
             ToBroker::Publish { number, publication } => {
-                let Publication { tenant, address, content } = publication;
-                let mut route = KnownRoute::new(tenant, address);
-                self.publish(source, number, &mut route, content.borrowed())
+                self.publish_decoded(source, number, publication)
             }
             ToBroker::Hello { .. }
             | ToBroker::Announce { .. }

@@ -63,7 +63,7 @@ impl Router {
         let PublishFrame { number, content, .. } = publish;
         if is_applied {
             let published = self.publish(source, number, &mut route, content);
-            self.resolve_cache.keep_route(route);
+            self.resolve_cache.keep_route(route, &mut self.traffic);
             return published;
         }
         let KnownRoute { tenant, address, .. } = *route;
@@ -71,6 +71,20 @@ impl Router {
         let content = Content { form: content.form, payload };
         let publication = Publication { tenant, address, content };
         self.on_message(source, ToBroker::Publish { number, publication })
+    }
+
+    /// Processes a publication that was held back.
+    pub(super) fn publish_decoded(
+        &mut self,
+        source: WorkerIncarnation,
+        number: Number,
+        publication: Publication,
+    ) -> Result<(), ProtocolError> {
+        let Publication { tenant, address, content } = publication;
+        let mut route = KnownRoute::new(tenant, address);
+        let published = self.publish(source, number, &mut route, content.borrowed());
+        self.traffic.take_from(&mut route);
+        published
     }
 
     pub(super) fn publish(
@@ -99,7 +113,8 @@ impl Router {
             }
             member.counted(counts.of(number));
             is_refused |= known.is_some();
-            is_refused |= request.clients_max.is_some_and(|max| counts.clients > max);
+            // A dry run allows no recipient, and is no publication even if none matches.
+            is_refused |= request.clients_max.is_some_and(|max| max == 0 || counts.clients > max);
             tracking = request.tracking;
         }
         if is_refused {
@@ -110,7 +125,7 @@ impl Router {
         let Self { index, resolve_cache, workers, .. } = self;
         let targets = route.targets(resolve_cache, index, workers);
         let sequence = Sequence(self.last_sequence);
-        for (worker, target) in targets {
+        for (worker, target) in &targets.by_worker {
             if let Some(member) = workers.get_mut(worker) {
                 if let Some(tracking) = tracking {
                     member.out.send(&ToWorker::Track(tracking));

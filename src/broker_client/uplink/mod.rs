@@ -88,6 +88,12 @@ impl Uplink {
         }
     }
 
+    /// Returns the worker and its generation.
+    #[must_use]
+    pub fn source(&self) -> WorkerIncarnation {
+        self.source
+    }
+
     /// Asks the broker to count a client by its address; answered by [`BrokerEvent::Reserved`]. The
     /// reservation lasts until [`Uplink::join`] or [`Uplink::leave`].
     pub fn reserve(&mut self, slot: Slot, client: Client) {
@@ -345,6 +351,7 @@ impl Uplink {
                 self.replays.learn(&records);
                 None
             }
+            ToWorker::Describe(request) => Some(BrokerEvent::Describe(request)),
             ToWorker::Tracked { number, outcome } => Some(BrokerEvent::Tracked { number, outcome }),
             ToWorker::Outcome { number, outcome } => Some(BrokerEvent::Outcome(number, outcome)),
             ToWorker::Retagged(retagged) => {

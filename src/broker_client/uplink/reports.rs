@@ -5,7 +5,7 @@ use super::Uplink;
 use crate::broker_client::sync::SyncMark;
 use crate::link::codec::WireMessage;
 use crate::link::message::{CountedPublication, ToBroker};
-use crate::link::query::QueryKind;
+use crate::link::query::{DescribeAnswer, QueryKind};
 use crate::replay::IdOutcome;
 use crate::types::{
     Number, PublicationId, ReplayRecords, Slot, Tenant, TrackedOutcome, WorkerIncarnation,
@@ -37,6 +37,13 @@ impl Uplink {
             message.encode(&mut self.out);
         }
         self.answers.keep(self.syncs.want(), message);
+    }
+
+    /// Answers a question about a client of this worker. A new broker is asked again, and asks again.
+    pub fn describe(&mut self, answer: DescribeAnswer) {
+        if self.is_linked {
+            ToBroker::Described(answer).encode(&mut self.out);
+        }
     }
 
     /// Asks for a client; answered by [`BrokerEvent::Answer`](crate::broker_client::BrokerEvent::Answer), from

@@ -7,7 +7,7 @@ use bytes::BufMut;
 use super::expression::put_expression;
 use super::tracking::put_tracking;
 use super::{DELIVER, KEPT, PUBLISH};
-use crate::link::message::{CountedPublication, Deliver, DeliverTo, NewPublication};
+use crate::link::message::{CountedPublication, Deliver, DeliverTo, NewPublication, SetName};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
     GrantNumber, Ident, NamedClient, Number, PayloadForm, Publication, Recipients, SlotSet, Tags,
@@ -209,6 +209,17 @@ pub(super) fn put_counted(out: &mut Vec<u8>, counted: CountedPublication) {
     out.put_u64_le(clients);
     out.put_u32_le(workers);
     out.put_u64_le(scan_values);
+}
+
+/// Appends a [`ToWorker::Set`](crate::link::message::ToWorker::Set), whose slots stay with the caller.
+pub fn encode_set(out: &mut Vec<u8>, name: SetName, slots: &SlotSet) {
+    with_length(out, |out| put_set(out, name, slots));
+}
+
+pub(super) fn put_set(out: &mut Vec<u8>, name: SetName, slots: &SlotSet) {
+    out.put_u8(2);
+    out.put_u32_le(name.0);
+    put_slots(out, slots);
 }
 
 pub(super) fn put_slots(out: &mut Vec<u8>, slots: &SlotSet) {

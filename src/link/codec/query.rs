@@ -4,14 +4,18 @@ use bytes::BufMut;
 
 use super::Malformed;
 use super::decode::FieldReader;
+use super::description::{put_described, put_statistics, read_described, read_statistics};
 use super::encode::{put_length, put_tags, put_text};
 use super::expression::put_expression;
+use super::tag_scan::{
+    put_position_in_scan, put_scan, read_length, read_position_in_scan, read_scan,
+};
 use crate::link::query::{
     BrokerQuery, ClientQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult,
 };
 use crate::types::{
     ClientClass, ClientFilter, ClientPage, ClientTags, ClientUuid, ConnectionRef, Ident,
-    JoinNumber, ListFilter, ListPosition, ListedClient, PageSize, ScannedTags, TagCount, TagScan,
+    JoinNumber, ListFilter, ListPosition, ListedClient, PageSize, ScannedTags, TagCount,
     TagVersion, TooExpensive, WorkerId,
 };
 
@@ -23,6 +27,10 @@ const CLIENTS: u8 = 2;
 const TAGS: u8 = 3;
 /// Kind of a query for the tags of a client, and of its result.
 const CLIENT_TAGS: u8 = 4;
+/// Kind of a query for all that is known about a client, and of its result.
+const DESCRIBE: u8 = 5;
+/// Kind of a query for the numbers of clients and tags, and of its result.
+const STATISTICS: u8 = 6;
 /// Kind of the result of a query that was not answered.
 const REFUSED: u8 = 0;
 
@@ -53,26 +61,15 @@ pub(super) fn put_query(out: &mut Vec<u8>, query: &BrokerQuery) {
             out.put_u8(CLIENT_TAGS);
             out.put_slice(&uuid.0);
         }
+        QueryKind::Describe(uuid) => {
+            out.put_u8(DESCRIBE);
+            out.put_slice(&uuid.0);
+        }
+        QueryKind::Statistics { before } => {
+            out.put_u8(STATISTICS);
+            put_position_in_scan(out, *before);
+        }
     }
-}
-
-fn put_scan(out: &mut Vec<u8>, scan: &TagScan) {
-    let TagScan { name, prefix, after, limit, before } = scan;
-    put_optional(out, name.as_deref());
-    put_text(out, prefix);
-    put_optional(out, after.as_deref());
-    put_length(out, *limit);
-    put_position_in_scan(out, *before);
-}
-
-fn put_position_in_scan(out: &mut Vec<u8>, position: Option<u32>) {
-    out.put_u8(u8::from(position.is_some()));
-    out.put_u32_le(position.unwrap_or_default());
-}
-
-fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
-    out.put_u8(u8::from(text.is_some()));
-    put_text(out, text.unwrap_or_default());
 }
 
 pub(super) fn put_filter(out: &mut Vec<u8>, filter: &ClientFilter) {
@@ -143,6 +140,14 @@ pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
                 }
             }
         }
+        QueryResult::Described(client) => {
+            out.put_u8(DESCRIBE);
+            put_described(out, client.as_deref());
+        }
+        QueryResult::Statistics(statistics) => {
+            out.put_u8(STATISTICS);
+            put_statistics(out, statistics);
+        }
         QueryResult::Refused(TooExpensive { values, limit }) => {
             out.put_u8(REFUSED);
             out.put_u64_le(*values);
@@ -177,6 +182,8 @@ pub(super) fn read_query(fields: &mut FieldReader<'_>) -> Result<BrokerQuery, Ma
             }),
             TAGS => QueryKind::Tags(read_scan(fields)?),
             CLIENT_TAGS => QueryKind::ClientTags(ClientUuid(fields.array()?)),
+            DESCRIBE => QueryKind::Describe(ClientUuid(fields.array()?)),
+            STATISTICS => QueryKind::Statistics { before: read_position_in_scan(fields)? },
             kind => return Err(Malformed::Unknown("query", kind)),
         },
     })
@@ -187,33 +194,6 @@ pub(super) fn read_filter(fields: &mut FieldReader<'_>) -> Result<ClientFilter, 
         1 => Ok(ClientFilter::Tags(fields.tags()?)),
         2 => Ok(ClientFilter::Expression(fields.expression()?)),
         filter => Err(Malformed::Unknown("filter", filter)),
-    }
-}
-
-fn read_scan(fields: &mut FieldReader<'_>) -> Result<TagScan, Malformed> {
-    Ok(TagScan {
-        name: read_optional(fields)?.map(Into::into),
-        prefix: fields.text()?.into(),
-        after: read_optional(fields)?.map(Into::into),
-        limit: read_length(fields)?,
-        before: read_position_in_scan(fields)?,
-    })
-}
-
-/// An absent value is followed by zero, so that each value has one form.
-fn read_position_in_scan(fields: &mut FieldReader<'_>) -> Result<Option<u32>, Malformed> {
-    match (fields.flag()?, fields.u32()?) {
-        (true, position) => Ok(Some(position)),
-        (false, 0) => Ok(None),
-        (false, _) => Err(Malformed::Invalid("position")),
-    }
-}
-
-fn read_optional<'b>(fields: &mut FieldReader<'b>) -> Result<Option<&'b str>, Malformed> {
-    match (fields.flag()?, fields.text()?) {
-        (true, text) => Ok(Some(text)),
-        (false, "") => Ok(None),
-        (false, _) => Err(Malformed::Invalid("text")),
     }
 }
 
@@ -259,6 +239,8 @@ pub(super) fn read_result(fields: &mut FieldReader<'_>) -> Result<QueryResult, M
             3 => ClientTags::Reached(fields.tags()?),
             kind => return Err(Malformed::Unknown("client", kind)),
         })),
+        DESCRIBE => Ok(QueryResult::Described(read_described(fields)?)),
+        STATISTICS => Ok(QueryResult::Statistics(read_statistics(fields)?)),
         REFUSED => {
             Ok(QueryResult::Refused(TooExpensive { values: fields.u64()?, limit: fields.u64()? }))
         }
@@ -277,16 +259,12 @@ fn read_listed(fields: &mut FieldReader<'_>) -> Result<ListedClient, Malformed> 
     })
 }
 
-fn read_length(fields: &mut FieldReader<'_>) -> Result<usize, Malformed> {
-    usize::try_from(fields.u32()?).map_err(|_| Malformed::Invalid("length"))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::types::{Expression, Tag, Tags, Tenant};
+    use crate::types::{Expression, Tag, TagScan, Tags, Tenant};
 
     fn position() -> impl Strategy<Value = ListPosition> {
         any::<(u64, u16, u32)>().prop_map(|(number, worker, slot)| ListPosition {

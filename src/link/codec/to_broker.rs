@@ -7,6 +7,7 @@ use super::command::{
     read_bulk_change, read_command,
 };
 use super::decode::FieldReader;
+use super::description::{DESCRIBED, put_describe_answer, read_describe_answer};
 use super::encode::{
     put_claim, put_client, put_count, put_ip, put_length, put_publication, put_source, with_length,
 };
@@ -15,7 +16,7 @@ use super::replay::{IDENTIFY, REMEMBER, put_id, put_records, read_id, read_recor
 use super::tracking::put_outcome;
 use super::{Malformed, PUBLISH, WireMessage};
 use crate::link::message::ToBroker;
-use crate::types::{GrantNumber, JoinNumber, Number, Sequence};
+use crate::types::{GrantNumber, JoinNumber, Number, Sequence, Slot};
 
 impl WireMessage for ToBroker {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -43,10 +44,7 @@ impl WireMessage for ToBroker {
                 out.put_u32_le(slot.0);
                 put_client(out, client);
             }
-            Self::Leave { slot } => {
-                out.put_u8(6);
-                out.put_u32_le(slot.0);
-            }
+            Self::Leave { slot } => put_slot(out, 6, *slot),
             Self::Count { clients_max, tracking } => put_count(out, *clients_max, *tracking),
             Self::Tracked { publisher, number, outcome } => {
                 out.put_u8(30);
@@ -81,6 +79,7 @@ impl WireMessage for ToBroker {
             Self::Sync { number } => put_number(out, 12, *number),
             Self::Remember(records) => put_records(out, records),
             Self::Identify(id) => put_id(out, id),
+            Self::Described(answer) => put_describe_answer(out, answer),
             Self::Ask { slot, query } => {
                 out.put_u8(9);
                 out.put_u32_le(slot.0);
@@ -116,6 +115,7 @@ impl WireMessage for ToBroker {
                 grant: GrantNumber(body.u64()?),
             },
             12 => Self::Sync { number: body.u64()? },
+            DESCRIBED => Self::Described(read_describe_answer(&mut body)?),
             20 => Self::Reserve { slot: body.slot()?, ip: body.ip()? },
             13 => Self::Count {
                 clients_max: Some(body.u64()?).filter(|max| *max < u64::MAX),
@@ -133,6 +133,12 @@ impl WireMessage for ToBroker {
         body.end()?;
         Ok(message)
     }
+}
+
+/// Writes a message that is one slot.
+fn put_slot(out: &mut Vec<u8>, kind: u8, slot: Slot) {
+    out.put_u8(kind);
+    out.put_u32_le(slot.0);
 }
 
 /// Writes a message that is one number.

@@ -7,7 +7,8 @@ use super::command::{
     read_command_outcome, read_retagged, read_retagged_clients,
 };
 use super::decode::FieldReader;
-use super::encode::{put_counted, put_deliver, put_grant, put_slots, with_length};
+use super::description::{DESCRIBE, put_describe_request, read_describe_request};
+use super::encode::{put_counted, put_deliver, put_grant, put_set, with_length};
 use super::query::{put_result, read_result};
 use super::replay::{REMEMBER, put_records, read_records};
 use super::tracking::{put_outcome, put_tracking};
@@ -19,11 +20,7 @@ impl WireMessage for ToWorker {
     fn encode(&self, out: &mut Vec<u8>) {
         with_length(out, |out| match self {
             Self::Batch => out.put_u8(1),
-            Self::Set { name, slots } => {
-                out.put_u8(2);
-                out.put_u32_le(name.0);
-                put_slots(out, slots);
-            }
+            Self::Set { name, slots } => put_set(out, *name, slots),
             Self::Deliver(deliver) => put_deliver(out, deliver),
             Self::Joined { slot, number, own, smallest } => {
                 out.put_u8(4);
@@ -72,6 +69,7 @@ impl WireMessage for ToWorker {
                 out.put_u32_le(slot.0);
             }
             Self::Remember(records) => put_records(out, records),
+            Self::Describe(request) => put_describe_request(out, *request),
             Self::Synced { number } => {
                 out.put_u8(10);
                 out.put_u64_le(*number);
@@ -107,6 +105,7 @@ impl WireMessage for ToWorker {
             },
             9 => Self::Aliased { slot: body.slot()?, granted: body.grant()? },
             10 => Self::Synced { number: body.u64()? },
+            DESCRIBE => Self::Describe(read_describe_request(&mut body)?),
             20 => Self::Reserved { slot: body.slot()? },
             11 => Self::Reached(CountedPublication {
                 number: Number(body.u64()?),

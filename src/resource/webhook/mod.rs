@@ -268,6 +268,10 @@ impl ResourceHooks for WebhookResource {
         client.post(found(self.about("who", client), who));
     }
 
+    fn user(&self, client: ClientUuid) -> Option<&str> {
+        self.records.get(&client)?.user.as_deref()
+    }
+
     fn on_resource_presence(&mut self, context: &mut ResourceContext<'_>, _: u64, who: &Presence) {
         context.post(found(WebhookEvent::new("who", &self.terms.name), who));
     }

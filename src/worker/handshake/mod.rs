@@ -21,12 +21,11 @@ use self::admission::{AdmittedClient, Rejection};
 use self::legacy::FirstBytes;
 use self::pages::{PageRequest, program_for};
 use self::refusals::Caller;
-use super::clock::Moment;
+use super::clock::{Moment, unix_time};
 use super::connection::outbox::PartKind;
 use super::connection::pacing::Pacer;
 use super::connection::{Connection, FULL, JoinRequest, NO_BROKER, PendingJoin, Phase};
-use super::dispatch::delivery_report;
-use super::dispatch::{ConnectionEffect, ConnectionEffects};
+use super::dispatch::{ConnectionEffect, ConnectionEffects, delivery_report};
 use crate::config::EchoHandshake;
 use crate::http::{self, Refusal, RefusalStatus, RequestKind, Upgrade};
 use crate::link::message::Full;
@@ -225,6 +224,7 @@ fn open(context: &mut Context, connection: &mut Connection) {
         "connection opened"
     );
     context.stats.opened += 1;
+    context.open_times.note(connection.slot, unix_time());
     connection.phase = Phase::Open(session);
     connection.next_heartbeat = heartbeat::first_heartbeat(context, connection.keepalive);
     let mut rest = request

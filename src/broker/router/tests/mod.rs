@@ -12,7 +12,7 @@ use crate::link::codec::MessageDecoder;
 use crate::link::message::{DeliverTo, SetName, VERSION};
 use crate::types::{
     Address, AddressLimit, ClientClass, ClientUuid, Content, Generation, Ident, PayloadForm,
-    Sequence, Tag, TagVersion, Tags, Tenant,
+    Publication, Sequence, Tag, TagVersion, Tags, Tenant,
 };
 
 fn source(worker: u16) -> WorkerIncarnation {
