@@ -15,10 +15,13 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tagcast::index::Index;
-use tagcast::types::limits::EXPRESSION_SCAN_MAX;
+use tagcast::link::codec::WireMessage;
+use tagcast::link::message::ToWorker;
+use tagcast::link::query::QueryResult;
+use tagcast::types::limits::{EXPRESSION_SCAN_MAX, LIST_BYTES_MAX, LIST_CLIENTS_MAX};
 use tagcast::types::{
     Address, AddressLimit, Client, ClientClass, ClientUuid, ConnectionRef, Expression, JoinNumber,
-    Slot, Tag, Tags, Tenant, WorkerId,
+    ListFilter, PageSize, Slot, Tag, Tags, Tenant, WorkerId,
 };
 
 const CLIENTS: u32 = 1_000_000;
@@ -246,6 +249,8 @@ fn expressions(criterion: &mut Criterion, population: &mut Population) {
         each.collect::<Vec<_>>().join("|")
     };
     let thousands = (0..34).map(|room| format!("room={room}")).collect::<Vec<_>>().join("|");
+    let repeated = tens.iter().flat_map(|it| it.split('|'));
+    let repeated = repeated.map(|term| format!("room? & {term}")).collect::<Vec<_>>().join("|");
     let mut group = criterion.benchmark_group("expression");
     for (name, tenant, text) in [
         ("a & !(b | c)", &shared, "lang=3 & !(plan=4 | region=5)".to_owned()),
@@ -255,6 +260,7 @@ fn expressions(criterion: &mut Criterion, population: &mut Population) {
         ("or of 64", &shared, format!("{}|{thousands}", tens.join("|"))),
         ("one client & !(a | b)", &shared, "user=6 & !(lang=3 | plan=4)".to_owned()),
         ("exists, 1,000 values", &shared, "room?".to_owned()),
+        ("exists 30 times", &shared, repeated),
         ("exists, 1,000,000 values", &shared, "user?".to_owned()),
         ("prefix of 50,000 values", &hall, "seat=4*".to_owned()),
         ("prefix of everyone", &hall, "seat=4* | !seat=4*".to_owned()),
@@ -264,6 +270,28 @@ fn expressions(criterion: &mut Criterion, population: &mut Population) {
         let found: u64 = evaluate().map_or(0, |sets| sets.iter().map(|(_, it)| it.0.len()).sum());
         let id = BenchmarkId::new(name, format!("{found} clients"));
         group.bench_function(id, |bencher| bencher.iter(evaluate));
+    }
+    group.finish();
+}
+
+/// A page of a list of clients, up to the bytes for the link: what the broker does for it.
+fn pages(criterion: &mut Criterion, population: &Population) {
+    let tenant = Tenant::shared();
+    let size = PageSize { clients: LIST_CLIENTS_MAX, bytes: LIST_BYTES_MAX };
+    let mut group = criterion.benchmark_group("page of 1,000");
+    for text in ["lang=3", "lang=3 & !(plan=4 | region=5)", "room in (1,2,3,4,5) & !lang=1"] {
+        let filter = ListFilter::Expression(Expression::parse(text).unwrap());
+        let mut bytes = Vec::new();
+        let mut page = || {
+            let page = population.index.page(&tenant, black_box(&filter), None, size).unwrap();
+            let clients = page.clients.len();
+            bytes.clear();
+            let result = QueryResult::Clients(page);
+            ToWorker::Answer { slot: Slot::NONE, number: 1, result }.encode(&mut bytes);
+            clients
+        };
+        assert_eq!(page(), LIST_CLIENTS_MAX);
+        group.bench_function(text, |bencher| bencher.iter(&mut page));
     }
     group.finish();
 }
@@ -290,5 +318,6 @@ fn main() {
     resolves(&mut criterion, &mut population);
     changes(&mut criterion, &mut population);
     expressions(&mut criterion, &mut population);
+    pages(&mut criterion, &population);
     criterion.final_summary();
 }

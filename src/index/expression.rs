@@ -226,6 +226,20 @@ impl<'i> Plan<'i> {
         }
     }
 
+    /// Returns what an evaluation costs, in clients of a set operation. What is evaluated already is combined by
+    /// words.
+    fn cost(&self) -> u64 {
+        match self {
+            Self::Repeated(term) => match term.found.get() {
+                Some(found) => len(found) / u64::from(u64::BITS),
+                None => self.estimate(),
+            },
+            Self::Any(operands) => operands.iter().map(Self::cost).sum(),
+            Self::All { with, .. } => with.iter().map(Self::cost).min().unwrap_or(0),
+            Self::Rows(_) => self.estimate(),
+        }
+    }
+
     /// Returns the maximum number of rows that [`Self::contains`] looks up.
     fn checks(&self) -> u64 {
         match self {
@@ -309,7 +323,7 @@ fn exclude(found: &mut Found, operand: &Plan<'_>) {
 
 fn is_cheaper_one_by_one(found: &Found, operand: &Plan<'_>) -> bool {
     let checks = len(found).saturating_mul(operand.checks());
-    checks.saturating_mul(CHECK_COST) < operand.estimate()
+    checks.saturating_mul(CHECK_COST) < operand.cost()
 }
 
 fn retain(found: &mut Found, keep: impl Fn(ConnectionRef) -> bool) {

@@ -1,5 +1,5 @@
-//! The slots of one worker in one row: a compressed bitmap while they are sparse, plain bits when they are
-//! dense.
+//! The slots of one worker in one row: a list while they are few, a compressed bitmap while they are sparse,
+//! plain bits when they are dense.
 
 use roaring::RoaringBitmap;
 
@@ -12,8 +12,14 @@ const DENSE_SLOTS_EACH: u64 = 16;
 /// Slots per member at which plain bits are converted back. The distance from [`DENSE_SLOTS_EACH`] keeps a
 /// row from switching back and forth.
 const SPARSE_SLOTS_EACH: u64 = 64;
-/// Fewer members than this always stay compressed, because plain bits would gain nothing.
+/// Fewer members than this are never plain bits, because these would gain nothing.
 const DENSE_MIN: u64 = 1024;
+/// Members up to which they are a list. It is one piece of memory. A compressed bitmap has one piece for each
+/// 65,536 slots, and these are rarely in a cache when many bitmaps are united. Tests and fuzz targets use a
+/// smaller value, so that short inputs also reach the other forms.
+const LIST_MAX: usize = if cfg!(any(test, fuzzing)) { 48 } else { 1024 };
+/// Members at which a compressed bitmap is converted back.
+const LIST_AGAIN: u64 = if cfg!(any(test, fuzzing)) { 24 } else { 512 };
 /// A sparse set is checked for density after this number of additional members.
 const LOOK_EVERY: u64 = 256;
 
@@ -29,6 +35,8 @@ pub(super) struct SlotBitmap {
 /// How the slots are stored.
 #[derive(Debug)]
 pub(super) enum BitmapForm {
+    /// In ascending order, at most [`LIST_MAX`].
+    List(Vec<u32>),
     /// Compressed.
     Sparse(RoaringBitmap),
     /// As plain bits.
@@ -46,13 +54,14 @@ pub(super) const EMPTY: BlockBits = [0; BLOCK_WORDS];
 
 impl SlotBitmap {
     pub(super) fn new() -> Self {
-        Self { form: BitmapForm::Sparse(RoaringBitmap::new()), len: 0 }
+        Self { form: BitmapForm::List(Vec::new()), len: 0 }
     }
 
     /// Builds it from a compressed set.
     pub(super) fn of(slots: RoaringBitmap) -> Self {
         let mut own = Self { len: slots.len(), form: BitmapForm::Sparse(slots) };
         own.make_dense();
+        own.make_list();
         own
     }
 
@@ -67,6 +76,7 @@ impl SlotBitmap {
 
     pub(super) fn contains(&self, slot: Slot) -> bool {
         match &self.form {
+            BitmapForm::List(slots) => slots.binary_search(&slot.0).is_ok(),
             BitmapForm::Sparse(slots) => slots.contains(slot.0),
             BitmapForm::Dense(blocks) => contains(blocks, slot.0),
         }
@@ -75,6 +85,15 @@ impl SlotBitmap {
     /// Adds a slot. A slot that is already a member stays.
     pub(super) fn insert(&mut self, slot: Slot) {
         let new = match &mut self.form {
+            BitmapForm::List(slots) => {
+                let Err(at) = slots.binary_search(&slot.0) else { return };
+                if slots.len() >= LIST_MAX {
+                    self.form = BitmapForm::Sparse(sorted(slots.iter().copied()));
+                    return self.insert(slot);
+                }
+                slots.insert(at, slot.0);
+                true
+            }
             BitmapForm::Sparse(slots) => slots.insert(slot.0),
             BitmapForm::Dense(blocks) => {
                 let (block, word, bit) = split(slot.0);
@@ -98,6 +117,15 @@ impl SlotBitmap {
         }
     }
 
+    /// Converts a compressed bitmap of few members to a list.
+    fn make_list(&mut self) {
+        if let BitmapForm::Sparse(slots) = &self.form
+            && self.len <= LIST_AGAIN
+        {
+            self.form = BitmapForm::List(slots.iter().collect());
+        }
+    }
+
     fn make_dense(&mut self) {
         let BitmapForm::Sparse(slots) = &self.form else { return };
         let Some(last) = slots.max() else { return };
@@ -117,7 +145,19 @@ impl SlotBitmap {
     /// Removes a slot, if it is a member.
     pub(super) fn remove(&mut self, slot: Slot) {
         match &mut self.form {
-            BitmapForm::Sparse(slots) => self.len -= u64::from(slots.remove(slot.0)),
+            BitmapForm::List(slots) => {
+                let Ok(at) = slots.binary_search(&slot.0) else { return };
+                slots.remove(at);
+                self.len -= 1;
+                // A list that has shrunk keeps no more than twice its memory.
+                if slots.len() < slots.capacity() / 4 {
+                    slots.shrink_to(slots.len() * 2);
+                }
+            }
+            BitmapForm::Sparse(slots) => {
+                self.len -= u64::from(slots.remove(slot.0));
+                self.make_list();
+            }
             BitmapForm::Dense(blocks) => {
                 let (block, word, bit) = split(slot.0);
                 let word = blocks.get_mut(block).and_then(|it| it.get_mut(word));
@@ -134,6 +174,7 @@ impl SlotBitmap {
     /// Returns all slots as a compressed set.
     pub(super) fn to_set(&self) -> SlotSet {
         SlotSet(match &self.form {
+            BitmapForm::List(slots) => sorted(slots.iter().copied()),
             BitmapForm::Sparse(slots) => slots.clone(),
             BitmapForm::Dense(blocks) => compressed(&[blocks], &[]),
         })
@@ -143,6 +184,13 @@ impl SlotBitmap {
 /// Returns the slots that are in all of these sets and in none of the others. The cost depends on the
 /// smallest of these sets.
 pub(super) fn difference(sets: &[&SlotBitmap], without: &[&SlotBitmap]) -> SlotSet {
+    if let Some(list) = smallest_list(sets) {
+        let inside = |slot: &u32| {
+            sets.iter().all(|set| set.contains(Slot(*slot)))
+                && !without.iter().any(|set| set.contains(Slot(*slot)))
+        };
+        return SlotSet(sorted(list.iter().copied().filter(inside)));
+    }
     let (mut sparse, dense) = by_form(sets);
     let (sparse_without, dense_without) = by_form(without);
     sparse.sort_by_key(|slots| slots.len());
@@ -164,14 +212,30 @@ pub(super) fn difference(sets: &[&SlotBitmap], without: &[&SlotBitmap]) -> SlotS
         }
     };
     sparse_without.into_iter().for_each(|less| slots -= less);
+    for set in without {
+        if let BitmapForm::List(less) = &set.form {
+            for slot in less {
+                slots.remove(*slot);
+            }
+        }
+    }
     SlotSet(slots)
 }
 
-/// Separates compressed sets from plain bits.
+fn smallest_list<'s>(sets: &[&'s SlotBitmap]) -> Option<&'s [u32]> {
+    let lists = sets.iter().filter_map(|set| match &set.form {
+        BitmapForm::List(slots) => Some(slots.as_slice()),
+        _ => None,
+    });
+    lists.min_by_key(|slots| slots.len())
+}
+
+/// Separates compressed sets from plain bits. Lists are left out.
 fn by_form<'s>(sets: &[&'s SlotBitmap]) -> (Vec<&'s RoaringBitmap>, Vec<&'s [BlockBits]>) {
     let (mut sparse, mut dense) = (Vec::new(), Vec::new());
     for set in sets {
         match &set.form {
+            BitmapForm::List(_) => {}
             BitmapForm::Sparse(slots) => sparse.push(slots),
             BitmapForm::Dense(blocks) => dense.push(blocks.as_slice()),
         }
@@ -286,100 +350,4 @@ fn slots_of(blocks: usize) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    fn slots(from: impl IntoIterator<Item = u32>) -> SlotBitmap {
-        let mut slots = SlotBitmap::new();
-        from.into_iter().for_each(|slot| slots.insert(Slot(slot)));
-        slots
-    }
-
-    fn numbers(set: &SlotSet) -> Vec<u32> {
-        set.0.iter().collect()
-    }
-
-    fn is_dense(slots: &SlotBitmap) -> bool {
-        matches!(slots.form, BitmapForm::Dense(_))
-    }
-
-    #[test]
-    fn a_full_range_is_dense_until_it_has_emptied() {
-        let mut own = slots(0..100_000);
-        assert!(is_dense(&own));
-        for slot in 0..99_999 {
-            own.remove(Slot(slot));
-        }
-        assert!(!is_dense(&own));
-        assert_eq!((numbers(&own.to_set()), own.len()), (vec![99_999], 1));
-    }
-
-    #[test]
-    fn a_distant_slot_allocates_no_memory() {
-        let mut own = slots(0..10_000);
-        own.insert(Slot(u32::MAX));
-        assert!(!is_dense(&own));
-        assert_eq!((own.len(), own.contains(Slot(u32::MAX))), (10_001, true));
-        own.remove(Slot(u32::MAX));
-        (10_000..10_300).for_each(|slot| own.insert(Slot(slot)));
-        assert!(is_dense(&own));
-        assert_eq!(numbers(&own.to_set()), (0..10_300).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn list_overflow_is_detected_where_a_sample_misses_it() {
-        let many_slots = 2 * BLOCK_SLOTS..4 * BLOCK_SLOTS;
-        let [mut one, mut other] = [slots(many_slots.clone()), slots(many_slots.clone())];
-        (0..100_000).step_by(1_000).for_each(|slot| one.insert(Slot(slot)));
-        other.insert(Slot(100_000));
-        assert!(is_dense(&one) && is_dense(&other));
-        assert_eq!(numbers(&difference(&[&one, &other], &[])), many_slots.collect::<Vec<_>>());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn whatever_the_form_the_slots_are_those_of_a_plain_set(
-            steps in vec((prop::bool::weighted(0.7), 0..40_u32, 1..2_000_u32, 1..40_usize), 1..8),
-        ) {
-            let (mut own, mut model) = (SlotBitmap::new(), BTreeSet::new());
-            for (joins, first, count, stride) in steps {
-                let range = (first * 1_000..).step_by(stride).take(usize::try_from(count).unwrap());
-                for slot in range {
-                    if joins {
-                        own.insert(Slot(slot));
-                        model.insert(slot);
-                    } else {
-                        own.remove(Slot(slot));
-                        model.remove(&slot);
-                    }
-                    assert_eq!(own.contains(Slot(slot)), joins);
-                }
-                assert_eq!(own.len(), u64::try_from(model.len()).unwrap());
-                assert!(own.to_set().0.iter().eq(model.iter().copied()));
-            }
-        }
-
-        #[test]
-        fn forms_are_intersected_alike(
-            strides in vec((1..40_usize, 1..60_000_u32), 1..5),
-        ) {
-            let all: Vec<SlotBitmap> = strides.iter().map(|(s, end)| slots((0..*end).step_by(*s))).collect();
-            let expected: Vec<u32> = (0..60_000)
-                .filter(|slot| all.iter().all(|set| set.contains(Slot(*slot))))
-                .collect();
-            prop_assert_eq!(numbers(&difference(&all.iter().collect::<Vec<_>>(), &[])), expected);
-            let (first, others) = all.split_first().unwrap();
-            let alone: Vec<u32> = (0..60_000)
-                .filter(|slot| first.contains(Slot(*slot)))
-                .filter(|slot| !others.iter().any(|set| set.contains(Slot(*slot))))
-                .collect();
-            let others: Vec<_> = others.iter().collect();
-            prop_assert_eq!(numbers(&difference(&[first], &others)), alone);
-        }
-    }
-}
+mod tests;

@@ -19,6 +19,9 @@ pub(super) struct SlotUnion<'s> {
     /// The contents of dense bitmaps.
     blocks: Vec<BlockBits>,
     sparse: Vec<&'s RoaringBitmap>,
+    lists: Vec<&'s [u32]>,
+    /// Slots in the lists.
+    listed: usize,
     /// Single slots, in no order.
     single: Vec<u32>,
 }
@@ -27,6 +30,10 @@ impl<'s> SlotUnion<'s> {
     /// Adds all slots of a bitmap.
     pub(super) fn add(&mut self, slots: &'s SlotBitmap) {
         match slots.form() {
+            BitmapForm::List(slots) => {
+                self.listed += slots.len();
+                self.lists.push(slots);
+            }
             BitmapForm::Sparse(slots) => self.sparse.push(slots),
             BitmapForm::Dense(blocks) => {
                 if self.blocks.len() < blocks.len() {
@@ -47,6 +54,7 @@ impl<'s> SlotUnion<'s> {
     /// Returns the union.
     pub(super) fn finish(mut self) -> RoaringBitmap {
         self.enter_sparse();
+        self.enter_lists();
         let single = self.take_single();
         let mut slots = match self.sparse.as_slice() {
             [] => single,
@@ -84,6 +92,19 @@ impl<'s> SlotUnion<'s> {
                 }
                 batch.iter().for_each(|slot| set(words, *slot));
             }
+        }
+    }
+
+    /// Enters the lists into the plain bits, or adds them to the single slots.
+    fn enter_lists(&mut self) {
+        let Some(last) = self.lists.iter().filter_map(|list| list.last()).max() else { return };
+        if !self.reserve(*last, self.listed) {
+            self.single.extend(self.lists.drain(..).flatten());
+            return;
+        }
+        let words = self.blocks.as_flattened_mut();
+        for list in self.lists.drain(..) {
+            list.iter().for_each(|slot| set(words, *slot));
         }
     }
 

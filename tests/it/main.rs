@@ -29,6 +29,7 @@ mod api_connections;
 mod api_disconnect;
 mod api_errors;
 mod api_explain;
+mod api_expressions;
 mod api_http;
 mod api_ids;
 mod api_ids_crash;

@@ -28,8 +28,11 @@ impl EndpointContext<'_> {
             refuse_written(at, item.get())?;
         }
         let mut taken = Vec::with_capacity(items.len());
+        let mut place = String::new();
         for (at, item) in items.iter().enumerate() {
-            taken.push(self.take_over(item.get(), &format!("/publications/{at}")).await);
+            place.clear();
+            let _written = write!(place, "/publications/{at}");
+            taken.push(self.take_over(item.get(), &place).await);
         }
         let mut results = "{\"results\":[".to_owned();
         for (at, taken) in taken.into_iter().enumerate() {
