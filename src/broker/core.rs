@@ -86,7 +86,7 @@ impl BrokerCore {
         self.router = Router::awaiting(sources);
         self.router.limit(self.limits);
         self.router.limit_scan(self.scan_max);
-        self.router.limit_ids(self.ids_max);
+        self.router.replays.limit_ids(self.ids_max);
     }
 
     /// Sets the limits that joins are checked against.
@@ -103,13 +103,13 @@ impl BrokerCore {
 
     /// Removes some of the records of requests whose time is over. `now` is in Unix seconds.
     pub fn forget_expired(&mut self, now: u64) {
-        self.router.forget_expired(now);
+        self.router.replays.forget_expired(now);
     }
 
     /// Sets how many ids of publications are kept.
     pub fn limit_ids(&mut self, ids_max: usize) {
         self.ids_max = ids_max;
-        self.router.limit_ids(ids_max);
+        self.router.replays.limit_ids(ids_max);
     }
 
     /// Adds the link to a worker.

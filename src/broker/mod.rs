@@ -15,6 +15,7 @@ pub mod router;
 mod tag_changes;
 mod tracking;
 mod traffic;
+mod turn;
 pub mod worker_state;
 
 use std::io;

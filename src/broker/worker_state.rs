@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 
 use super::router::ProtocolError;
+use crate::broker::tracking::TrackedReport;
 use crate::link::codec::{WireMessage, encode_deliver, encode_set};
 use crate::link::command::CommandOutcome;
 use crate::link::message::{CountedPublication, Deliver, SetName, ToBroker, ToWorker, VERSION};
-use crate::types::{Number, PublicationId, SlotSet, Tracking, WorkerIncarnation};
+use crate::types::limits::ANSWERS_PENDING_BYTES_MAX;
+use crate::types::{Number, PublicationId, SlotSet, TrackedOutcome, Tracking, WorkerIncarnation};
 
 /// A worker with a link to this broker.
 #[derive(Debug)]
@@ -63,6 +65,14 @@ pub(super) enum LinkState {
 }
 
 impl WorkerState {
+    /// Sends a report on a publication. An answer that would have to wait behind too many bytes is dropped.
+    pub(super) fn report(&mut self, report: TrackedReport) {
+        let is_dropped = self.out.pending().len() > ANSWERS_PENDING_BYTES_MAX
+            && matches!(report.outcome, TrackedOutcome::Answer(_));
+        let outcome = if is_dropped { TrackedOutcome::Expired } else { report.outcome };
+        self.out.send(&ToWorker::Tracked { number: report.number, outcome });
+    }
+
     pub(super) fn new(source: WorkerIncarnation) -> Self {
         Self {
             source,

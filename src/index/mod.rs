@@ -14,6 +14,7 @@ mod match_groups;
 mod posting_list;
 mod resolve;
 mod slot_bitmap;
+mod slot_sets;
 mod slot_union;
 pub mod tag_changes;
 mod tag_ids;

@@ -9,6 +9,7 @@ use super::interner::{InternedName, NameId};
 use super::list::{self, PageStart};
 use super::match_groups::MatchGroups;
 use super::posting_list::{PostingList, intersection};
+use super::slot_sets::{has_place, remove};
 use super::tag_scan;
 use super::tag_sequence::narrowed;
 use crate::types::limits::ANSWER_LOOKS_MAX;
@@ -107,7 +108,7 @@ impl Index {
         let except = address
             .except
             .and_then(|uuid| self.uuids.find(tenant, uuid, &self.places))
-            .filter(|place| contains(&sets, *place));
+            .filter(|place| has_place(&sets, *place));
         Resolved { sets, except, single: false, refused }
     }
 
@@ -388,18 +389,4 @@ impl Index {
 
 fn number(place: ConnectionRef, entry: &IndexEntry) -> FirstMatch {
     (entry.number, place, entry.uuid)
-}
-
-fn remove(sets: &mut Vec<(WorkerId, SlotSet)>, place: ConnectionRef) {
-    let Ok(at) = sets.binary_search_by_key(&place.worker, |(worker, _)| *worker) else { return };
-    let Some((_, slots)) = sets.get_mut(at) else { return };
-    slots.0.remove(place.slot.0);
-    if slots.is_empty() {
-        sets.remove(at);
-    }
-}
-
-fn contains(sets: &[(WorkerId, SlotSet)], place: ConnectionRef) -> bool {
-    let set = sets.binary_search_by_key(&place.worker, |(worker, _)| *worker);
-    set.ok().and_then(|at| sets.get(at)).is_some_and(|(_, slots)| slots.contains(place.slot))
 }

@@ -8,7 +8,6 @@ mod publications;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
-use self::publications::Turn;
 use super::bulk_change::RunningBulkChange;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 use super::descriptions::OpenDescriptions;
@@ -17,6 +16,7 @@ use super::replays::{ReplayKeeper, TurnProgress};
 use super::resolve_cache::ResolveCache;
 use super::tracking::{TrackedPublications, TrackedReport};
 use super::traffic::TrafficByTenant;
+use super::turn::Turn;
 use super::worker_state::{LinkState, WorkerState};
 use crate::index::Index;
 use crate::index::tag_changes::{restore_version, versioned_tags};
@@ -45,7 +45,7 @@ pub struct Router {
     /// Publications on whose deliveries workers report.
     tracked: TrackedPublications,
     /// Requests that must not take effect twice (rule L11).
-    replays: ReplayKeeper,
+    pub(in crate::broker) replays: ReplayKeeper,
     /// Questions about single clients, which their workers answer.
     descriptions: OpenDescriptions,
     traffic: TrafficByTenant,
@@ -358,16 +358,6 @@ impl Router {
             self.resolve_cache.forget();
         }
         self.send(source.worker, &ToWorker::Left { slot });
-    }
-
-    /// Sets how many ids of publications are kept.
-    pub fn limit_ids(&mut self, ids_max: usize) {
-        self.replays.limit_ids(ids_max);
-    }
-
-    /// Removes some of the records of requests whose time is over.
-    pub fn forget_expired(&mut self, now: u64) {
-        self.replays.forget_expired(now);
     }
 
     /// Returns whether records for a new API process are left that its link has room for.

@@ -13,27 +13,16 @@ use crate::broker::close_orders::order_closes;
 use crate::broker::resolve_cache::{KnownRoute, RouteCounts};
 use crate::broker::tag_changes::{TagChangeEffect, change_tags, outcome_of_repeated};
 use crate::broker::tracking::TrackedReport;
+use crate::broker::turn::Turn;
 use crate::link::command::{
     BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind, CommandOutcome,
     MatchedClients, NumberedCommand, RetaggedClient, RetaggedClients, address_of,
 };
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker};
-use crate::types::limits::ANSWERS_PENDING_BYTES_MAX;
 use crate::types::{
     ClientUuid, CloseReason, ConnectionRef, Content, Number, Publication, ReplayRecords, Sequence,
-    SlotSet, TagChange, TagVersion, Tenant, TrackedOutcome, Tracking, UsedId, WorkerId,
-    WorkerIncarnation,
+    SlotSet, TagChange, TagVersion, Tenant, Tracking, UsedId, WorkerId, WorkerIncarnation,
 };
-
-/// The publications resolved in one turn. They are acknowledged when every link has taken the bytes that were
-/// queued for it at the end of that turn.
-#[derive(Debug)]
-pub(super) struct Turn {
-    /// Number of the last publication of each source.
-    resolved: BTreeMap<WorkerIncarnation, Number>,
-    /// For each link, the total number of bytes that it must have taken.
-    marks: Vec<(WorkerIncarnation, u64)>,
-}
 
 /// The sender of a command, and its number.
 #[derive(Clone, Copy, Debug)]
@@ -339,18 +328,13 @@ impl Router {
         one
     }
 
-    /// Sends a publisher a report on one of its publications. An answer that would have to wait behind too
-    /// many bytes is dropped.
+    /// Sends a publisher a report on one of its publications.
     pub(super) fn report_tracked(&mut self, report: TrackedReport) {
-        let Some(member) = self.workers.get_mut(&report.publisher.worker) else { return };
-        if member.source != report.publisher {
-            return;
+        if let Some(member) = self.workers.get_mut(&report.publisher.worker)
+            && member.source == report.publisher
+        {
+            member.report(report);
         }
-        let waiting = member.out.pending().len();
-        let is_dropped = waiting > ANSWERS_PENDING_BYTES_MAX
-            && matches!(report.outcome, TrackedOutcome::Answer(_));
-        let outcome = if is_dropped { TrackedOutcome::Expired } else { report.outcome };
-        member.out.send(&ToWorker::Tracked { number: report.number, outcome });
     }
 
     /// Ends a turn. Its publications are acknowledged when all links have taken their bytes (rule L5).
