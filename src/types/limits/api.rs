@@ -33,7 +33,7 @@ pub const API_WRITE_STALL: Duration = Duration::from_secs(10);
 pub const API_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Maximum concurrent requests.
 pub const API_REQUESTS_MAX: usize = 256;
-/// Pages of lists of up to [`LIST_BYTES_MAX`] that are read or sent at the same time.
+/// Pages of lists of up to [`LIST_BYTES_MAX`](super::LIST_BYTES_MAX) that are read or sent at the same time.
 pub const API_ANSWERS_MAX: usize = 32;
 /// Age of a signed request, by default: backends whose clocks differ by some minutes still work.
 pub const SIGNATURE_WINDOW: Duration = Duration::from_secs(300);
