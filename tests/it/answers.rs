@@ -13,7 +13,9 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources(&path, into);
-        } else if path.file_name().is_some_and(|name| name != "tests.rs") {
+        } else if !path.ends_with("tests.rs")
+            && !path.components().any(|it| it.as_os_str() == "tests")
+        {
             into.push(path);
         }
     }
