@@ -79,6 +79,13 @@ impl Threads {
                             "thread unresponsive, replacing it"
                         );
                     }
+                    Action::Unlinked(child) => {
+                        tracing::error!(
+                            event = "thread_unlinked",
+                            role = %child,
+                            "thread lost its link to the broker, replacing it"
+                        );
+                    }
                     Action::Kill(child) => self.abandon(child),
                     Action::Wait { child, .. } => {
                         tracing::error!(

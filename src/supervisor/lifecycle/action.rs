@@ -34,6 +34,8 @@ pub enum Action {
     Send(ChildId, ChildCommand),
     /// Log that this process is unresponsive. A `Kill` follows.
     Hangs(ChildId),
+    /// Log that this process has lost its link to a broker that lives. A `Kill` follows.
+    Unlinked(ChildId),
     /// Kill a process. Its death is reported like any other.
     Kill(ChildId),
     /// Log that this process crashed so often that its restart is delayed.

@@ -213,8 +213,8 @@ impl ProcessTable {
     }
 
     fn advance(&mut self, now: Instant, effects: &mut Vec<Action>) {
-        let unlinked = self.lost.take_due(now);
-        effects.extend(unlinked.map(|worker| Action::Kill(ChildId::of(worker))));
+        let unlinked = self.lost.take_due(now).map(ChildId::of);
+        effects.extend(unlinked.flat_map(|child| [Action::Unlinked(child), Action::Kill(child)]));
         self.children.start_due(now, effects);
         let (children, drain_time) = (&mut self.children, self.drain_time);
         self.rolling.advance(RestartTurn { children, now, drain_time, effects });

@@ -32,8 +32,9 @@ pub(super) struct MetricsMemory {
     /// Processor time of ended processes in milliseconds.
     ended_cpu: BTreeMap<Seat, u64>,
     exits: BTreeMap<(ProcessRole, ExitCause), u64>,
-    /// Why processes are killed that have not ended yet.
-    killed: BTreeMap<ChildId, ExitCause>,
+    /// Causes of the kills of processes that have not ended yet. None for a planned end, such as that
+    /// of a worker that is late in a drain.
+    killed: BTreeMap<ChildId, Option<ExitCause>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,8 +49,8 @@ impl MetricsMemory {
         self.last.entry(child).or_default().counts = Some(counts);
     }
 
-    /// Records that a process is killed. The first cause counts.
-    pub(super) fn killed(&mut self, child: ChildId, cause: ExitCause) {
+    /// Records that a process is killed: None if its end was planned. The first cause counts.
+    pub(super) fn killed(&mut self, child: ChildId, cause: Option<ExitCause>) {
         self.killed.entry(child).or_insert(cause);
     }
 
@@ -131,17 +132,19 @@ impl MetricsMemory {
 }
 
 /// Returns the cause of an unplanned end; `None` for a process that ended in good order.
-fn cause(death: &Death, killed: Option<ExitCause>) -> Option<ExitCause> {
+fn cause(death: &Death, killed: Option<Option<ExitCause>>) -> Option<ExitCause> {
     let status = match death {
         Death::NotStarted(_) => return Some(ExitCause::NotStarted),
         Death::Ended(status) if status.success() => return None,
         Death::Ended(status) => status,
     };
-    Some(killed.unwrap_or_else(|| match (status.signal(), status.code()) {
-        (Some(ABORT), _) | (_, Some(PANIC)) => ExitCause::Panicked,
-        (Some(_), _) => ExitCause::Killed,
-        _ => ExitCause::Failed,
-    }))
+    killed.unwrap_or_else(|| {
+        Some(match (status.signal(), status.code()) {
+            (Some(ABORT), _) | (_, Some(PANIC)) => ExitCause::Panicked,
+            (Some(_), _) => ExitCause::Killed,
+            _ => ExitCause::Failed,
+        })
+    })
 }
 
 fn seat(child: ChildId) -> Seat {
@@ -207,7 +210,8 @@ mod tests {
         let ended = |status| Death::Ended(ExitStatus::from_raw(status));
         assert_eq!(cause(&ended(0), None), None);
         assert_eq!(cause(&ended(9), None), Some(ExitCause::Killed));
-        assert_eq!(cause(&ended(9), Some(ExitCause::Hung)), Some(ExitCause::Hung));
+        assert_eq!(cause(&ended(9), Some(Some(ExitCause::Hung))), Some(ExitCause::Hung));
+        assert_eq!(cause(&ended(9), Some(None)), None, "a planned end");
         assert_eq!(cause(&ended(ABORT), None), Some(ExitCause::Panicked));
         assert_eq!(cause(&ended(PANIC << 8), None), Some(ExitCause::Panicked));
         assert_eq!(cause(&ended(1 << 8), None), Some(ExitCause::Failed));

@@ -217,15 +217,23 @@ impl Supervisor {
                     Action::Link { source, broker } => self.children.link(source, broker),
                     Action::Send(child, command) => self.children.send(child, command),
                     Action::Hangs(child) => {
-                        self.metrics.killed(child, ExitCause::Hung);
+                        self.metrics.killed(child, Some(ExitCause::Hung));
                         tracing::error!(
                             event = "child_unresponsive",
                             role = %child,
                             "child unresponsive, killing it"
                         );
                     }
+                    Action::Unlinked(child) => {
+                        self.metrics.killed(child, Some(ExitCause::LinkLost));
+                        tracing::error!(
+                            event = "child_unlinked",
+                            role = %child,
+                            "child lost its link to the broker, killing it"
+                        );
+                    }
                     Action::Kill(child) => {
-                        self.metrics.killed(child, ExitCause::LinkLost);
+                        self.metrics.killed(child, None);
                         self.children.kill(child);
                     }
                     Action::Wait { child, pause } => tracing::error!(
