@@ -10,13 +10,11 @@ use super::connection::registry::ConnectionOrigin;
 use super::error::ApiError;
 use super::parameters::Parameters;
 use super::response::ApiAnswer;
+use super::route;
 use super::state::ApiState;
 use crate::http::HealthEndpoint;
 use crate::types::limits::OUTAGE_TOLERATED;
 use crate::types::{Pressure, Readiness};
-
-/// Methods of the health endpoints.
-const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// What the API process knows about the health of the server.
 #[derive(Debug)]
@@ -100,10 +98,8 @@ pub(super) fn answer(
     method: &Method,
     query: Option<&str>,
 ) -> Result<ApiAnswer, ApiError> {
-    match *method {
-        Method::GET | Method::HEAD => {}
-        Method::OPTIONS => return Ok(ApiAnswer::methods(METHODS)),
-        _ => return Err(ApiError::method_not_allowed(METHODS)),
+    if let Some(methods) = route::check_read(method)? {
+        return Ok(methods);
     }
     let parameters = Parameters::read(query, &["verbose"])?;
     let checks = HealthChecks::of(state);

@@ -130,6 +130,7 @@ struct RoutedRequest<'a> {
 
 impl ServedRequest<'_> {
     async fn answer(&self, request: Request<Incoming>) -> Result<ApiAnswer, ApiError> {
+        check_http(&request)?;
         if let Some(endpoint) = HealthEndpoint::of(request.uri().path()) {
             let (method, query) = (request.method(), request.uri().query());
             return health::answer(self.state, self.origin, endpoint, method, query);
@@ -140,7 +141,6 @@ impl ServedRequest<'_> {
         if self.state.is_draining() {
             return Err(ApiError::new(ErrorCode::Draining, "the server is shutting down"));
         }
-        check_http(&request)?;
         let path = request.uri().path().to_owned();
         if self.origin == ConnectionOrigin::Shared && !self.config.is_shared {
             return Err(route::not_found());

@@ -6,6 +6,7 @@ use hyper::Method;
 
 use super::error::{ApiError, ErrorCode};
 use super::percent;
+use super::response::ApiAnswer;
 use crate::auth::ApiPermission;
 
 /// An endpoint, without the application and UUID of its path.
@@ -143,6 +144,21 @@ impl ApiRoute<'_> {
             methods.push_str(", ");
         }
         methods + "OPTIONS"
+    }
+}
+
+/// Checks the method of a request to a path that is only read and is not in the table: a health endpoint
+/// or the metrics. Returns the answer to OPTIONS.
+///
+/// # Errors
+///
+/// 405 for other methods.
+pub(super) fn check_read(method: &Method) -> Result<Option<ApiAnswer>, ApiError> {
+    const METHODS: &str = "GET, HEAD, OPTIONS";
+    match *method {
+        Method::GET | Method::HEAD => Ok(None),
+        Method::OPTIONS => Ok(Some(ApiAnswer::methods(METHODS))),
+        _ => Err(ApiError::method_not_allowed(METHODS)),
     }
 }
 

@@ -10,18 +10,6 @@ use crate::harness::{Finished, Folder, Raw, Server, Setup, eventually, run_to_en
 
 const BODY: &str = r#"{"to":"all","message":1}"#;
 
-/// Host and port of the only address of the API, as the log names it.
-fn api_address(server: &Server, scheme: &str) -> String {
-    let start = format!("API on {scheme}://");
-    let log = server.wait_for_output(&start);
-    let (_, address) = log.split_once(&start).unwrap();
-    address.split_whitespace().next().unwrap().to_owned()
-}
-
-fn api_port(server: &Server, scheme: &str) -> u16 {
-    api_address(server, scheme).rsplit_once(':').unwrap().1.parse().unwrap()
-}
-
 fn with_certificate(ini: &str) -> Server {
     let folder = Folder::new();
     certificate_in(&folder);
@@ -34,7 +22,7 @@ fn with_certificate(ini: &str) -> Server {
 #[test]
 fn the_api_speaks_tls_and_a_reload_renews_its_certificate() {
     let server = with_certificate("apiAddress = https://127.0.0.1:0");
-    let port = api_port(&server, "https");
+    let port = server.api_port("https");
     let connect = || Raw::connect_tls(port, &server.folder, ALL_VERSIONS);
     let mut kept = connect();
     for _ in 0..3 {
@@ -54,7 +42,7 @@ fn the_api_speaks_tls_and_a_reload_renews_its_certificate() {
 #[test]
 fn the_api_closes_connections_without_a_tls_handshake() {
     let server = with_certificate("apiAddress = https://127.0.0.1:0\ntlsHandshakeTimeout = 300ms");
-    let port = api_port(&server, "https");
+    let port = server.api_port("https");
     let mut plain = Raw::connect(port);
     plain.send(head("GET", "/v1/info", &[]));
     plain.wait_for_end();
@@ -114,7 +102,7 @@ fn an_open_server_is_reached_by_the_host_of_its_api_address() {
     // On some machines the own name is not a loopback address.
     let name = if is_loopback(&name) { name } else { "localhost".to_owned() };
     let server = Setup::new().ini(&format!("apiAddress = http://{name}:0")).start();
-    let address = api_address(&server, "http");
+    let address = server.api_address("http");
     let request = |host: &str| {
         let head = format!("GET /v1/info HTTP/1.1\r\nHost: {host}\r\n\r\n");
         Raw::over(TcpStream::connect(&address).unwrap()).request(head)

@@ -5,14 +5,6 @@ use crate::harness::processes::send_signal;
 use crate::harness::{Finished, Open, Raw, Server, Setup, eventually, run_to_end};
 use rustix::process::Signal;
 
-/// Host and port of the only address of the API.
-fn api_port(server: &Server) -> u16 {
-    let start = "API on http://127.0.0.1:";
-    let log = server.wait_for_output(start);
-    let (_, port) = log.split_once(start).unwrap();
-    port.split_whitespace().next().unwrap().parse().unwrap()
-}
-
 fn own_address() -> Setup {
     Setup::new().workers(1).ini("apiAddress = http://127.0.0.1:0")
 }
@@ -20,7 +12,7 @@ fn own_address() -> Setup {
 /// Starts a server, and waits until its API process knows that the workers are ready.
 fn ready(setup: &Setup) -> (Server, u16) {
     let server = setup.start();
-    let api = api_port(&server);
+    let api = server.api_port("http");
     eventually("readiness", || (get(api, "/readyz").0 == 200).then_some(()));
     (server, api)
 }
@@ -61,6 +53,8 @@ fn a_serving_server_is_alive_and_ready_on_all_addresses() {
     }
     assert_eq!(get(api, "/readyz?verbose").2, "ok\nworkers ok\nbroker ok\nmemory ok\n");
     assert_eq!(get(api, "/readyz?verbos").0, 400);
+    let two_hosts = Raw::connect(api).request(head("GET", "/readyz", &[("Host", "other")]));
+    two_hosts.is_error(400, "bad_request");
     assert_eq!(get(server.port, "/readyz?verbose").2, "ok\n", "strangers get the word alone");
 }
 
@@ -138,7 +132,7 @@ fn a_server_without_workers_is_not_ready() {
 #[test]
 fn scarce_memory_is_a_reason() {
     let server = own_address().ini("maxMemory = 4M").start();
-    let api = api_port(&server);
+    let api = server.api_port("http");
     eventually("the reason", || {
         let (status, _, body) = get(api, "/readyz");
         // Before the API process knows that the workers are ready, that is the reason.
@@ -167,7 +161,7 @@ fn the_command_reports_a_ready_server() {
 #[test]
 fn a_server_that_is_not_ready_fails_the_command() {
     let server = own_address().ini("maxMemory = 4M").start();
-    let url = format!("http://127.0.0.1:{}", api_port(&server));
+    let url = format!("http://127.0.0.1:{}", server.api_port("http"));
     eventually("the reason", || {
         let Finished { code, text } = server.command(&["health", "--url", &url]);
         (code == Some(1) && text.trim() == "memory_pressure").then_some(())

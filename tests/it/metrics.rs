@@ -8,21 +8,13 @@ use crate::harness::{Open, Raw, Server, Setup, broadcast, eventually};
 use regex_lite::Regex;
 use rustix::process::Signal;
 
-/// Port of the only address of the API.
-pub fn api_port(server: &Server) -> u16 {
-    let start = "API on http://127.0.0.1:";
-    let log = server.wait_for_output(start);
-    let (_, port) = log.split_once(start).unwrap();
-    port.split_whitespace().next().unwrap().parse().unwrap()
-}
-
 /// A server with an address of its own for the API.
 pub fn started() -> Server {
     Setup::new().workers(1).ini("apiAddress = http://127.0.0.1:0").start()
 }
 
 fn ask(server: &Server) -> ApiAnswer {
-    Raw::connect(api_port(server)).request(head("GET", "/metrics", &[]))
+    Raw::connect(server.api_port("http")).request(head("GET", "/metrics", &[]))
 }
 
 /// The samples by name and labels.
@@ -53,9 +45,9 @@ fn metrics_are_served_on_addresses_of_the_api_alone() {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(answer.head.header("Content-Type"), Some(content_type));
     assert!(answer.body.ends_with("# EOF\n"), "{}", answer.body);
-    let post = Raw::connect(api_port(&server)).request(post("/metrics", &[], "{}"));
+    let post = Raw::connect(server.api_port("http")).request(post("/metrics", &[], "{}"));
     post.is_error(405, "method_not_allowed");
-    let query = Raw::connect(api_port(&server)).request(head("GET", "/metrics?x=1", &[]));
+    let query = Raw::connect(server.api_port("http")).request(head("GET", "/metrics?x=1", &[]));
     query.is_error(400, "unknown_parameter");
     let shared = Raw::connect(server.port).request(head("GET", "/metrics", &[]));
     assert_eq!(shared.status(), 404);
@@ -111,7 +103,7 @@ fn samples_agree_with_what_clients_counted() {
             client.expect_text(&packet);
         }
     }
-    let answer = Raw::connect(api_port(&server)).request(post(
+    let answer = Raw::connect(server.api_port("http")).request(post(
         "/v1/apps/-/publish",
         &[],
         r#"{"to":"all","message":1,"ack":"accepted"}"#,

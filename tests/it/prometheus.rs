@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::harness::{Folder, Raw, eventually};
-use crate::metrics::{api_port, started};
+use crate::metrics::started;
 use crate::proxies::{Program, free_port};
 
 pub fn the_alerts_pass_their_tests() {
@@ -22,7 +22,7 @@ pub fn prometheus_reads_the_metrics() {
     let config = format!(
         "global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: tagcast, \
          static_configs: [{{targets: ['127.0.0.1:{}']}}]}}]\n",
-        api_port(&server)
+        server.api_port("http")
     );
     let config = folder.write("prometheus.yml", &config).display().to_string();
     let config = format!("--config.file={config}");

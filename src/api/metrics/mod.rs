@@ -12,14 +12,13 @@ use tokio::time::{Instant, timeout};
 use super::error::{ApiError, ErrorCode};
 use super::parameters::Parameters;
 use super::response::ApiAnswer;
+use super::route;
 use super::state::ApiState;
 use crate::types::MetricsSnapshot;
 use crate::types::limits::{METRICS_AGE_MAX, METRICS_WAIT};
 
 /// Path of the metrics.
 pub(super) const PATH: &str = "/metrics";
-/// Methods of the path.
-const METHODS: &str = "GET, HEAD, OPTIONS";
 /// Media type of OpenMetrics 1.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -76,10 +75,8 @@ pub(super) async fn answer(
     method: &Method,
     query: Option<&str>,
 ) -> Result<ApiAnswer, ApiError> {
-    match *method {
-        Method::GET | Method::HEAD => {}
-        Method::OPTIONS => return Ok(ApiAnswer::methods(METHODS)),
-        _ => return Err(ApiError::method_not_allowed(METHODS)),
+    if let Some(methods) = route::check_read(method)? {
+        return Ok(methods);
     }
     Parameters::read(query, &[])?;
     let Some(snapshot) = state.metrics.snapshot().await else {

@@ -174,6 +174,21 @@ impl Server {
         Raw::connect(self.port).request(head(method, target, headers))
     }
 
+    /// Host and port of the only address of the API, as the log names it.
+    #[track_caller]
+    pub fn api_address(&self, scheme: &str) -> String {
+        let start = format!("API on {scheme}://");
+        let log = self.wait_for_output(&start);
+        let (_, address) = log.split_once(&start).unwrap();
+        address.split_whitespace().next().unwrap().to_owned()
+    }
+
+    /// The port of that address.
+    #[track_caller]
+    pub fn api_port(&self, scheme: &str) -> u16 {
+        self.api_address(scheme).rsplit_once(':').unwrap().1.parse().unwrap()
+    }
+
     /// The API process; waits while it is being replaced.
     #[track_caller]
     pub fn api_process(&self) -> u32 {
