@@ -1,13 +1,15 @@
 //! The flags that the commands of the HTTP API share: the server, the credentials, and the clients.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::connect_args::CredentialArguments;
 use super::failure::Failure;
 use super::local_server::LocalServer;
+use super::print_line;
 use crate::client::api::ApiClient;
 use crate::client::{ApiUrl, ApplicationKey};
 
@@ -62,6 +64,25 @@ pub(super) fn matched(answer: &Value) -> u64 {
 /// Returns `1 client` or `N clients`.
 pub(super) fn clients(count: u64) -> String {
     if count == 1 { "1 client".to_owned() } else { format!("{count} clients") }
+}
+
+/// Adds the members that have a value to the body of a request.
+pub(super) fn add_given<const N: usize>(
+    body: &mut Map<String, Value>,
+    members: [(&str, Option<Value>); N],
+) {
+    body.extend(members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+}
+
+/// Prints the result of a command, or its failure.
+pub(super) fn finish(result: Result<String, Failure>) -> ExitCode {
+    match result {
+        Ok(text) => {
+            print_line(&text);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => failure.end(""),
+    }
 }
 
 /// Rejects an empty UUID, as from an empty variable.

@@ -6,9 +6,8 @@ use clap::Args;
 use hyper::Method;
 use serde_json::json;
 
-use super::api_args::{self, ApiServerArguments, clients, matched};
+use super::api_args::{self, ApiServerArguments, add_given, clients, finish, matched};
 use super::failure::Failure;
-use super::print_line;
 use crate::client::api::ApiRequest;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -54,13 +53,7 @@ pub(super) struct DisconnectArguments {
 }
 
 pub(super) fn run(arguments: &DisconnectArguments) -> ExitCode {
-    match disconnect(arguments) {
-        Ok(text) => {
-            print_line(&text);
-            ExitCode::SUCCESS
-        }
-        Err(failure) => failure.end(""),
-    }
+    finish(disconnect(arguments))
 }
 
 fn disconnect(arguments: &DisconnectArguments) -> Result<String, Failure> {
@@ -86,16 +79,15 @@ fn request(arguments: &DisconnectArguments) -> ApiRequest {
         return request.parameter("code", &code.to_string()).parameter("reason", reason);
     }
     let mut body = json!({"code": code, "reason": reason});
-    let members = [
-        ("expr", arguments.expr.as_ref().map(|expr| json!(expr))),
-        ("all", arguments.all.then_some(json!(true))),
-        ("spread_ms", arguments.spread.map(|spread| json!(spread))),
-        ("max_recipients", arguments.max.map(|max| json!(max))),
-        ("dry_run", arguments.dry_run.then_some(json!(true))),
-    ];
     if let Some(body) = body.as_object_mut() {
-        let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        body.extend(given);
+        let members = [
+            ("expr", arguments.expr.as_ref().map(|expr| json!(expr))),
+            ("all", arguments.all.then_some(json!(true))),
+            ("spread_ms", arguments.spread.map(|spread| json!(spread))),
+            ("max_recipients", arguments.max.map(|max| json!(max))),
+            ("dry_run", arguments.dry_run.then_some(json!(true))),
+        ];
+        add_given(body, members);
     }
     ApiRequest::new(Method::POST, "/connections:disconnect").body(body)
 }

@@ -6,9 +6,8 @@ use clap::Args;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use super::api_args::{self, ApiServerArguments, clients, matched};
+use super::api_args::{self, ApiServerArguments, add_given, clients, finish, matched};
 use super::failure::Failure;
-use super::print_line;
 use crate::client;
 use crate::client::api::ApiRequest;
 
@@ -63,13 +62,7 @@ fn pair(text: &str) -> Result<TagPair, String> {
 }
 
 pub(super) fn run(arguments: &RetagArguments) -> ExitCode {
-    match retag(arguments) {
-        Ok(text) => {
-            print_line(&text);
-            ExitCode::SUCCESS
-        }
-        Err(failure) => failure.end(""),
-    }
+    finish(retag(arguments))
 }
 
 fn retag(arguments: &RetagArguments) -> Result<String, Failure> {
@@ -91,15 +84,14 @@ fn request(arguments: &RetagArguments) -> ApiRequest {
     let tag = |TagPair { name, value }: &TagPair| (name.clone(), json!(value));
     let set: Map<String, Value> = arguments.set.iter().map(tag).collect();
     let mut body = json!({"set": set, "remove": arguments.remove});
-    let members = [
-        ("expr", arguments.expr.as_ref().map(|expr| json!(expr))),
-        ("if_version", arguments.if_version.map(|version| json!(version))),
-        ("max_recipients", arguments.max.map(|max| json!(max))),
-        ("dry_run", arguments.dry_run.then_some(json!(true))),
-    ];
     if let Some(body) = body.as_object_mut() {
-        let given = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        body.extend(given);
+        let members = [
+            ("expr", arguments.expr.as_ref().map(|expr| json!(expr))),
+            ("if_version", arguments.if_version.map(|version| json!(version))),
+            ("max_recipients", arguments.max.map(|max| json!(max))),
+            ("dry_run", arguments.dry_run.then_some(json!(true))),
+        ];
+        add_given(body, members);
     }
     let request = match &arguments.uuid {
         Some(uuid) => ApiRequest::for_client(Method::PATCH, uuid, "/tags"),
