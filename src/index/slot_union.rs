@@ -122,7 +122,7 @@ impl<'s> SlotUnion<'s> {
         RoaringBitmap::new()
     }
 
-    /// Makes room for plain bits up to a slot. Returns false if so many slots are too few for that.
+    /// Makes room for plain bits up to a slot. Returns false if there are too few slots for that.
     fn reserve(&mut self, last: u32, slots: usize) -> bool {
         let blocks = split(last).0 + 1;
         if blocks <= self.blocks.len() {

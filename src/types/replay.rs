@@ -105,7 +105,7 @@ impl ReplayRecords {
         }
     }
 
-    /// Returns whether there is no record.
+    /// Returns whether the list of records is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

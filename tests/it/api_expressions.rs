@@ -140,7 +140,7 @@ fn random_expressions_reach_the_clients_that_a_naive_reader_finds() {
 }
 
 impl Server {
-    /// Waits until so many clients are left.
+    /// Waits until this number of clients is left.
     #[track_caller]
     fn has_forgotten(&self, left: usize) {
         crate::harness::eventually("the client is gone", || {

@@ -15,7 +15,7 @@ use crate::harness::{Open, Raw, Server, pause};
 
 const RECEIVERS: usize = 4;
 const PUBLISHERS: usize = 4;
-/// A process is killed when so many publications were answered since the one before.
+/// Answers between the kills of two processes.
 const ANSWERED_BETWEEN: usize = 25;
 /// Time in which processes are killed.
 const KILLING: Duration = Duration::from_secs(20);

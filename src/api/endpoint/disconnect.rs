@@ -23,7 +23,7 @@ const CODES: &str = "must be 1000 or 3000 to 4999";
 ///
 /// # Errors
 ///
-/// What is wrong with the parameters, or that there is no such client.
+/// If a parameter is invalid, or the client is not connected.
 pub(in crate::api) async fn close_one(
     context: EndpointContext<'_>,
     uuid: &str,

@@ -61,7 +61,7 @@ pub(super) struct LargeMessage {
 enum OffloadStage {
     /// It waits for the thread.
     Queued(UnreadMessage, Box<dyn ResourceHooks + Send>),
-    /// The thread has it: so many bytes.
+    /// The thread has it. The number is its bytes.
     Reading(usize),
     /// It was read.
     Read(Box<ReadMessage>),
