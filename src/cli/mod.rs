@@ -5,6 +5,7 @@ mod api_args;
 mod app;
 mod bench;
 mod check;
+mod completions;
 mod config_args;
 mod connect_args;
 mod connections;
@@ -15,6 +16,7 @@ mod failure;
 mod health;
 mod legacy_args;
 mod local_server;
+mod man;
 mod publish;
 mod retag;
 mod serve;
@@ -98,6 +100,12 @@ enum Command {
     /// Measure deliveries, latency and memory of a server.
     #[command(subcommand, after_help = bench::EXAMPLES)]
     Bench(bench::BenchCommand),
+    /// Print the completions of a shell.
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(completions::CompletionsArguments),
+    /// Write the man pages of all commands into a folder.
+    #[command(after_help = man::EXAMPLES)]
+    Man(man::ManArguments),
     /// Print the version.
     #[command(after_help = "Example: tagcast version")]
     Version,
@@ -139,6 +147,8 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
         Command::Disconnect(arguments) => disconnect::run(&arguments),
         Command::App(command) => app::run(&command),
         Command::Bench(command) => bench::run(&command),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Version => {
             print_line(&format!("tagcast {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS

@@ -76,6 +76,7 @@ mod examples;
 mod exit_codes;
 mod expressions;
 mod forwarded;
+mod generated_files;
 mod gomoob_frames;
 mod gomoob_legacy;
 mod gomoob_messages;
