@@ -17,10 +17,21 @@ fn server_with_room(bytes: u64) -> Server {
     server
 }
 
+/// Returns the resident memory of all processes at this moment. The status has that of the last
+/// check, which can be from a time when some of them had not begun.
 fn used(server: &Server) -> u64 {
-    eventually("memory to be looked at", || {
-        Some(server.status().memory.unwrap().used_bytes).filter(|bytes| *bytes > 0)
-    })
+    in_all_processes(server, "VmRSS:")
+}
+
+/// Returns the sum of a figure of `/proc/PID/status` (proc(5)) over all processes, in bytes.
+fn in_all_processes(server: &Server, figure: &str) -> u64 {
+    let children = server.children().into_iter().map(|(pid, _)| pid);
+    let of = |pid: u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(figure)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    };
+    children.chain([server.pid()]).map(of).sum()
 }
 
 fn set_ceiling(server: &Server, bytes: u64) {
@@ -63,7 +74,7 @@ fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
         }
     }
     server.wait_for_output("event=memory_scarce");
-    let highest = highest(&server);
+    let highest = in_all_processes(&server, "VmHWM:");
     assert!(server.counts().slow > 0, "nobody was closed: {highest} of {ceiling}");
     assert!(highest < ceiling, "{highest} of {ceiling}");
     // The other clients are not affected.
@@ -88,17 +99,6 @@ fn publish(publisher: &mut Raw, packet: &str) -> bool {
     }
     publisher.expect_text(&question);
     !is_denied
-}
-
-/// Returns the sum of the peak memory of all processes.
-fn highest(server: &Server) -> u64 {
-    let children = server.children().into_iter().map(|(pid, _)| pid);
-    let of = |pid: u32| {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    };
-    children.chain([server.pid()]).map(of).sum()
 }
 
 #[test]
