@@ -5,10 +5,14 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::{Buf, Bytes};
 
+use super::fanout::UnknownSet;
+use super::large::LargeLinkMessage;
+use super::uplink::UnknownPublication;
 use crate::link::codec::{Malformed, MessageDecoder};
 use crate::link::message::FromBroker;
 use crate::link::transport::Transport;
 use crate::types::Generation;
+use crate::types::limits::LARGE_MESSAGE_BYTES;
 
 /// Maximum number of parts of one write.
 const PARTS_MAX: usize = 64;
@@ -89,6 +93,16 @@ impl BrokerLink {
         body.map(FromBroker::decode).transpose().map_err(malformed)
     }
 
+    /// Returns the next whole message if it is large.
+    ///
+    /// # Errors
+    ///
+    /// As [`BrokerLink::next`].
+    pub(crate) fn next_large(&mut self) -> io::Result<Option<LargeLinkMessage>> {
+        let large = self.inbox.take_large_body(LARGE_MESSAGE_BYTES).map_err(malformed)?;
+        Ok(large.map(|(bytes, start)| LargeLinkMessage { bytes, start }))
+    }
+
     pub(crate) fn push(&mut self, bytes: Bytes) {
         self.out.push_back(bytes);
     }
@@ -127,6 +141,18 @@ impl BrokerLink {
     }
 }
 
-fn malformed(malformed: Malformed) -> io::Error {
+pub(super) fn malformed(malformed: Malformed) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, malformed)
+}
+
+pub(super) fn unknown_set(UnknownSet(name): UnknownSet) -> io::Error {
+    unknown(&format!("set {} was not named in this batch", name.0))
+}
+
+pub(super) fn not_kept(UnknownPublication(number): UnknownPublication) -> io::Error {
+    unknown(&format!("publication {} is not kept", number.0))
+}
+
+fn unknown(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
 }

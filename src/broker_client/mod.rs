@@ -8,8 +8,10 @@ pub(crate) mod alias_requests;
 pub(crate) mod answers;
 pub(crate) mod bulk_changes;
 pub(crate) mod dedup;
+pub(crate) mod deliver_tracked;
 pub mod fanout;
 pub(crate) mod joins;
+pub(crate) mod large;
 pub(crate) mod link_io;
 pub(crate) mod queries;
 pub mod report_requests;
@@ -20,24 +22,25 @@ pub(crate) mod tags_in_flight;
 pub mod uplink;
 pub mod write_reports;
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use self::fanout::{DeliveryTracking, Fanout, Question, UnknownSet};
-use self::link_io::BrokerLink;
+use self::deliver_tracked::deliver_tracked;
+use self::fanout::Fanout;
+use self::large::{DeliveredContent, LargeOutcome};
+use self::link_io::{BrokerLink, not_kept, unknown_set};
 use self::report_requests::ReportRequester;
 use self::slot_allocator::SlotAllocator;
-use self::uplink::{UnknownPublication, Uplink};
+use self::uplink::Uplink;
 use self::write_reports::WriteReports;
 use crate::link::command::{CloseOrder, CommandOutcome};
-use crate::link::message::{CountedPublication, Deliver, FromBroker, Full, ToWorker};
+use crate::link::message::{CountedPublication, FromBroker, Full, ToWorker};
 use crate::link::query::{BrokerQuery, DescribeRequest, QueryResult};
 use crate::link::transport::Transport;
 use crate::replay::IdOutcome;
 use crate::types::{
-    Client, Generation, Number, ReplayBasis, Slot, TrackedOutcome, TrackedSubject, Tracking,
-    WorkerIncarnation,
+    Client, Generation, Number, ReplayBasis, Slot, TrackedOutcome, WorkerIncarnation,
 };
 
 /// The broker-facing part of a worker, without its connections.
@@ -220,9 +223,22 @@ impl BrokerClient {
                 continue;
             }
             let Self { link, ended, uplink, fanout, slots, write_reports } = &mut *self;
-            let taken = match link.as_mut()?.next() {
-                Ok(Some(message)) => on_message(message, uplink, fanout, slots, write_reports),
-                Ok(None) => Err(ended.take()?),
+            let link = link.as_mut()?;
+            let taken = match link.next_large() {
+                Ok(None) => match link.next() {
+                    Ok(Some(message)) => on_message(message, uplink, fanout, slots, write_reports),
+                    Ok(None) => Err(ended.take()?),
+                    Err(malformed) => Err(malformed),
+                },
+                Ok(Some(large)) => match large.deliver(uplink, fanout) {
+                    // It takes the time of many small ones.
+                    Ok(LargeOutcome::Delivered(Ok(()))) => return None,
+                    Ok(LargeOutcome::Delivered(Err(unknown))) => Err(unknown_set(unknown)),
+                    Ok(LargeOutcome::Other(large)) => large.message().and_then(|message| {
+                        on_message(message, uplink, fanout, slots, write_reports)
+                    }),
+                    Err(malformed) => Err(malformed),
+                },
                 Err(malformed) => Err(malformed),
             };
             match taken {
@@ -294,11 +310,12 @@ impl BrokerClient {
 
     /// Sends the output of this turn to the broker.
     pub fn write(&mut self) {
-        let said = self.uplink.take_output();
-        let Some(link) = &mut self.link else { return };
-        if let Some(said) = said {
-            link.push(said);
+        while let Some(said) = self.uplink.take_output() {
+            if let Some(link) = &mut self.link {
+                link.push(said);
+            }
         }
+        let Some(link) = &mut self.link else { return };
         match link.write() {
             Ok(Some(written)) => self.uplink.reuse(written),
             Ok(None) => {}
@@ -339,10 +356,12 @@ fn on_message(
             deliver_tracked(&deliver, uplink, fanout, write_reports)?
         }
         FromBroker::Deliver(deliver) if !uplink.is_new(&deliver) => Ok(()),
-        FromBroker::Deliver(deliver) => {
-            let content = uplink.content(&deliver).map_err(not_kept)?;
-            fanout.deliver(deliver.target, content)
-        }
+        FromBroker::Deliver(deliver) => match uplink.delivered(&deliver).map_err(not_kept)? {
+            DeliveredContent::Small(content) => fanout.deliver(deliver.target, content),
+            DeliveredContent::Large(content) => {
+                fanout.deliver_large(deliver.target, content.clone())
+            }
+        },
         FromBroker::Other(ToWorker::Track(tracking)) => {
             fanout.track_next(tracking);
             Ok(())
@@ -357,44 +376,6 @@ fn on_message(
         }
         FromBroker::Other(message) => return Ok(uplink.on_message(message)),
     };
-    queued.map_err(|UnknownSet(name)| {
-        unknown(&format!("set {} was not named in this batch", name.0))
-    })?;
+    queued.map_err(unknown_set)?;
     Ok(None)
-}
-
-/// Queues a publication whose publisher gets a report. A repeated one is reported by the first.
-fn deliver_tracked(
-    deliver: &Deliver<&[u8]>,
-    uplink: &mut Uplink,
-    fanout: &mut Fanout,
-    write_reports: &mut WriteReports,
-) -> io::Result<Result<(), UnknownSet>> {
-    let Some(Tracking { subject, within }) = fanout.take_tracking() else { return Ok(Ok(())) };
-    if !uplink.is_new(deliver) {
-        return Ok(Ok(()));
-    }
-    let content = uplink.content(deliver).map_err(not_kept)?;
-    let Deliver { source: publisher, number, target, .. } = *deliver;
-    let recipients = match fanout.recipients(target) {
-        Ok(recipients) => recipients,
-        Err(unknown) => return Ok(Err(unknown)),
-    };
-    let tracking = match subject {
-        TrackedSubject::Writes => {
-            DeliveryTracking::Writes(write_reports.open(publisher, number, within, recipients))
-        }
-        TrackedSubject::Answer(token) => {
-            DeliveryTracking::Question(Box::new(Question { publisher, number, token, within }))
-        }
-    };
-    Ok(fanout.deliver_tracked(target, content, tracking))
-}
-
-fn not_kept(UnknownPublication(number): UnknownPublication) -> io::Error {
-    unknown(&format!("publication {} is not kept", number.0))
-}
-
-fn unknown(what: &str) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, what)
 }

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::types::Number;
 use crate::types::limits::{WINDOW_BYTES, WINDOW_PUBLICATIONS};
+use crate::types::{Content, FramedPayload, Number};
 
 /// Unacknowledged publications, as the bytes that were sent on the link.
 #[derive(Debug, Default)]
@@ -33,6 +33,17 @@ struct KeptTurn {
     places: Vec<Range<usize>>,
     /// The number of acknowledged publications.
     acknowledged: usize,
+    /// Payload of the last publication if it is large. It was sent after `said`.
+    large: Option<Content<FramedPayload>>,
+}
+
+/// A publication that was sent and is not acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeptPublication<'a> {
+    /// The output that contains it.
+    Small(&'a [u8]),
+    /// The content of a large one.
+    Large(&'a Content<FramedPayload>),
 }
 
 impl KeptTurn {
@@ -46,9 +57,16 @@ impl KeptTurn {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let open = self.open();
         let done = open.get(..most).unwrap_or(open);
-        let (count, bytes) = (done.len(), done.iter().map(Range::len).sum());
+        let (count, mut bytes) = (done.len(), done.iter().map(Range::len).sum());
         self.acknowledged += count;
+        if self.open().is_empty() {
+            bytes += self.large_bytes();
+        }
         (count as u64, bytes)
+    }
+
+    fn large_bytes(&self) -> usize {
+        self.large.as_ref().map_or(0, |content| content.payload.payload().len())
     }
 }
 
@@ -78,6 +96,15 @@ impl SendWindow {
         self.fresh.push(place);
     }
 
+    /// Keeps the publications of this turn so far. The last of them is large, and its payload follows.
+    pub(crate) fn keep_large(&mut self, said: &Bytes, content: Content<FramedPayload>) {
+        self.keep(said);
+        if let Some(turn) = self.kept.back_mut() {
+            self.bytes += content.payload.payload().len();
+            turn.large = Some(content);
+        }
+    }
+
     /// Keeps this turn's publications. They share the bytes of the output, without a copy.
     pub(crate) fn keep(&mut self, said: &Bytes) {
         if self.fresh.is_empty() {
@@ -86,15 +113,19 @@ impl SendWindow {
         let places = std::mem::take(&mut self.fresh);
         let first = self.next_number().0;
         self.count += places.len() as u64;
-        self.kept.push_back(KeptTurn { said: said.clone(), first, places, acknowledged: 0 });
+        let (said, large) = (said.clone(), None);
+        self.kept.push_back(KeptTurn { said, first, places, acknowledged: 0, large });
     }
 
     /// Returns the output of the publication with this number, if it was sent and is not acknowledged.
-    pub(crate) fn get(&self, number: Number) -> Option<&[u8]> {
+    pub(crate) fn get(&self, number: Number) -> Option<KeptPublication<'_>> {
         let turn = self.kept.partition_point(|turn| turn.first <= number.0).checked_sub(1)?;
         let turn = self.kept.get(turn)?;
         let place = usize::try_from(number.0 - turn.first).ok()?;
-        turn.said.get(turn.places.get(place)?.clone())
+        if let Some(large) = turn.large.as_ref().filter(|_| place + 1 == turn.places.len()) {
+            return Some(KeptPublication::Large(large));
+        }
+        turn.said.get(turn.places.get(place)?.clone()).map(KeptPublication::Small)
     }
 
     pub(crate) fn acknowledge(&mut self, up_to: Number) {
@@ -116,6 +147,10 @@ impl SendWindow {
         for turn in &self.kept {
             let open = turn.open().iter().filter_map(|place| turn.said.get(place.clone()));
             open.for_each(|publication| out.extend_from_slice(publication));
+            // Publications are acknowledged in order, so the last one is open.
+            if let Some(large) = &turn.large {
+                out.extend_from_slice(large.payload.payload());
+            }
         }
     }
 }
@@ -123,6 +158,7 @@ impl SendWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::PayloadForm;
 
     #[test]
     fn it_is_bounded_by_count_and_by_bytes_but_takes_one_of_any_size() {
@@ -163,8 +199,12 @@ mod tests {
             (0..said.len()).for_each(|at| window.push(at..at + 1));
             window.keep(&Bytes::from_static(said));
         }
+        let small = |number| match window.get(Number(number)) {
+            Some(KeptPublication::Small(said)) => Some(said),
+            _ => None,
+        };
         assert_eq!(
-            [0, 1, 3, 5, 6].map(|number| window.get(Number(number))),
+            [0, 1, 3, 5, 6].map(small),
             [None, Some(&b"a"[..]), Some(&b"c"[..]), Some(&b"e"[..]), None,]
         );
         for (up_to, left) in [(1, "bcde"), (3, "de"), (3, "de"), (9, "")] {
@@ -176,5 +216,27 @@ mod tests {
         }
         assert!(window.is_empty());
         assert_eq!(window.next_number(), Number(6));
+    }
+
+    #[test]
+    fn a_large_publication_counts_with_its_payload_and_is_repeated_with_it() {
+        let mut window = SendWindow::default();
+        window.push(0..1);
+        window.push(1..3);
+        let payload = FramedPayload::new(Bytes::from_static(b"headpayload"), 4);
+        let content = Content { form: PayloadForm::Text, payload };
+        window.keep_large(&Bytes::from_static(b"abc"), content);
+        window.push(0..1);
+        window.keep(&Bytes::from_static(b"d"));
+        assert_eq!((window.len(), window.bytes), (3, 11));
+        assert!(matches!(window.get(Number(1)), Some(KeptPublication::Small(b"a"))));
+        assert!(matches!(window.get(Number(2)), Some(KeptPublication::Large(it))
+            if it.payload.payload() == b"payload"));
+        for (up_to, again, bytes) in [(1, "bcpayloadd", 10), (2, "d", 1), (3, "", 0)] {
+            window.acknowledge(Number(up_to));
+            let mut out = Vec::new();
+            window.repeat(&mut out);
+            assert_eq!((out.as_slice(), window.bytes), (again.as_bytes(), bytes));
+        }
     }
 }

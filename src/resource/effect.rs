@@ -6,7 +6,9 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::session::SessionRules;
-use crate::types::{Address, Claim, ClientFilter, CloseReason, PayloadForm, TagEdit, Tenant};
+use crate::types::{
+    Address, Claim, ClientFilter, CloseReason, FramedPayload, PayloadForm, TagEdit, Tenant,
+};
 use crate::webhook::WebhookRequest;
 
 /// Requested actions of one call, in order. The list is a reused heap allocation, because an effect
@@ -75,9 +77,9 @@ impl Effect {
     #[must_use]
     pub fn held(&self) -> usize {
         match self {
-            Self::ReplyText(Payload::Made(bytes))
-            | Self::ReplyBinary(Payload::Made(bytes))
-            | Self::Publish { payload: Payload::Made(bytes), .. } => bytes.len(),
+            Self::ReplyText(payload)
+            | Self::ReplyBinary(payload)
+            | Self::Publish { payload, .. } => payload.held(),
             Self::Reply(text) | Self::Fyi(text) => text.len(),
             Self::Post(request) => request.body.len(),
             _ => 0,
@@ -92,15 +94,36 @@ pub enum Payload {
     Received(Range<usize>),
     /// New bytes.
     Made(Vec<u8>),
+    /// New bytes behind the header of a frame.
+    Framed(FramedPayload),
 }
 
 impl Payload {
+    /// Returns the payload with its frame, if there is one.
+    #[must_use]
+    pub fn framed(&self) -> Option<&FramedPayload> {
+        match self {
+            Self::Framed(framed) => Some(framed),
+            Self::Received(_) | Self::Made(_) => None,
+        }
+    }
+
+    /// Returns the new bytes that it holds.
+    fn held(&self) -> usize {
+        match self {
+            Self::Received(_) => 0,
+            Self::Made(bytes) => bytes.len(),
+            Self::Framed(framed) => framed.frame().len(),
+        }
+    }
+
     /// Returns the bytes. `received` is the message that the resource was called with.
     #[must_use]
     pub fn bytes<'a>(&'a self, received: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Received(place) => received.get(place.clone()).unwrap_or_default(),
             Self::Made(bytes) => bytes,
+            Self::Framed(framed) => framed.payload(),
         }
     }
 }

@@ -60,7 +60,7 @@ pub use metrics::{
 };
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
-pub use publication::{Content, PayloadForm, Publication};
+pub use publication::{Content, FramedPayload, PayloadForm, Publication};
 pub use readiness::Readiness;
 pub use replay::{
     IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,

@@ -33,6 +33,41 @@ impl<P: AsRef<[u8]>> Content<P> {
     }
 }
 
+/// A large payload behind the header of the frame that sends it unchanged. Such a frame is sent without a copy
+/// of the payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FramedPayload {
+    frame: Bytes,
+    /// Length of the header.
+    header: usize,
+}
+
+impl FramedPayload {
+    /// Wraps a frame whose payload begins after `header` bytes.
+    #[must_use]
+    pub fn new(frame: Bytes, header: usize) -> Self {
+        Self { frame, header }
+    }
+
+    /// Returns the frame.
+    #[must_use]
+    pub fn frame(&self) -> &Bytes {
+        &self.frame
+    }
+
+    /// Returns the payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.frame.get(self.header..).unwrap_or_default()
+    }
+
+    /// Returns the payload as a part of the same memory.
+    #[must_use]
+    pub fn shared_payload(&self) -> Bytes {
+        self.frame.slice(self.header.min(self.frame.len())..)
+    }
+}
+
 /// How dialects interpret a payload when they render it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PayloadForm {

@@ -4,7 +4,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::types::CloseCode;
+use crate::types::{CloseCode, FramedPayload};
 
 use super::header::{CONTROL_BYTES_MAX, EIGHT_BYTES, MASK_BIT, TWO_BYTES};
 use super::{Fin, Opcode, mask};
@@ -20,6 +20,41 @@ pub fn text_frame(payload: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(SERVER_HEADER_BYTES_MAX + payload.len());
     text(&mut out, payload);
     out.freeze()
+}
+
+/// Returns a large text payload behind its header.
+#[must_use]
+pub fn framed_text(payload: &[u8]) -> FramedPayload {
+    framed(text_frame(payload), payload.len())
+}
+
+/// Returns a large binary payload behind its header.
+#[must_use]
+pub fn framed_binary(payload: &[u8]) -> FramedPayload {
+    let mut out = BytesMut::with_capacity(SERVER_HEADER_BYTES_MAX + payload.len());
+    binary(&mut out, payload);
+    framed(out.freeze(), payload.len())
+}
+
+fn framed(frame: Bytes, payload: usize) -> FramedPayload {
+    let header = frame.len() - payload;
+    FramedPayload::new(frame, header)
+}
+
+/// Makes a text frame of the end of a buffer without a copy: the header replaces the bytes before the
+/// payload. Returns the buffer if these are too few.
+///
+/// # Errors
+///
+/// If fewer bytes precede the payload than the header has.
+pub fn framed_in_place(mut buffer: Vec<u8>, payload: usize) -> Result<FramedPayload, Vec<u8>> {
+    let mut head = Vec::with_capacity(SERVER_HEADER_BYTES_MAX);
+    header(&mut head, Opcode::Text.bits() | Fin::BIT, 0, buffer.len().saturating_sub(payload));
+    let start = payload.checked_sub(head.len());
+    let place = start.and_then(|start| buffer.get_mut(start..payload));
+    let (Some(start), Some(place)) = (start, place) else { return Err(buffer) };
+    place.copy_from_slice(&head);
+    Ok(FramedPayload::new(Bytes::from(buffer).slice(start..), head.len()))
 }
 
 /// Appends a text frame. The caller guarantees that the payload is UTF-8.
@@ -116,6 +151,21 @@ mod tests {
             assert_eq!(frame.len(), head.len() + length);
             assert!(frame.starts_with(head), "{length}");
         }
+    }
+
+    #[test]
+    fn a_frame_around_a_payload_is_the_same_without_a_copy() {
+        for length in [0, 125, 126, 65_535, 65_536] {
+            let payload = vec![b'x'; length];
+            let buffer = [&b"fields before"[..], &payload].concat();
+            let framed = framed_in_place(buffer, 13).unwrap();
+            assert_eq!(framed, framed_text(&payload));
+            assert_eq!((framed.payload(), framed.frame()), (&*payload, &text_frame(&payload)));
+            assert_eq!(framed.shared_payload(), payload);
+        }
+        let short = vec![b'x'; 70_000];
+        assert_eq!(framed_in_place(short.clone(), 9), Err(short));
+        assert_eq!(framed_in_place(vec![], 9), Err(vec![]));
     }
 
     #[test]

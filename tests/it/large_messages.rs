@@ -319,3 +319,27 @@ fn fault_46_large_messages_do_not_delay_the_end_of_a_server() {
     assert!(delivered >= acknowledged, "{delivered} of {acknowledged}");
     eventually("the end", || server.children().is_empty().then_some(()));
 }
+
+/// A new broker gets again what the old one had not acknowledged, with its payload.
+#[test]
+fn fault_46_large_publications_survive_a_crash_of_the_broker() {
+    let server = Server::start();
+    let (mut client, mut other) = server.open_apart(&Open::web(), &Open::web());
+    let mut gomoob = Open::tags("{}").upgrade(server.port);
+    let all: Vec<String> = (0..3).flat_map(|_| texts()).collect();
+    let sent: Vec<_> = all.iter().map(|text| frames::text(broadcast(text))).collect();
+    thread::scope(|scope| {
+        scope.spawn(|| all.iter().for_each(|text| drop(other.expect_text(&broadcast(text)))));
+        let messages = all.iter().map(|text| format!("\"{text}\""));
+        scope.spawn(|| messages.for_each(|text| drop(gomoob.expect_text(&text))));
+        pipelined(&mut client, &sent, |client| {
+            for number in 0..all.len() {
+                client.expect_next();
+                if number % 5 == 1 {
+                    server.kill_broker();
+                }
+            }
+            client.expect_silence();
+        });
+    });
+}

@@ -1,5 +1,6 @@
 //! A batch: consecutive publications to the same clients, and the progress of writing them.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow::{self, Continue};
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,7 +10,9 @@ use bytes::{Bytes, BytesMut};
 use crate::broker_client::write_reports::WriteTally;
 use crate::protocol::{Cast, Protocol};
 use crate::types::limits::SEND_BYTES;
-use crate::types::{AskToken, Content, Number, PayloadForm, Slot, SlotSet, WorkerIncarnation};
+use crate::types::{
+    AskToken, Content, FramedPayload, Number, PayloadForm, Slot, SlotSet, WorkerIncarnation,
+};
 use crate::websocket::write;
 
 /// Value of `next` when all recipients are done. Real slots are far below it.
@@ -35,6 +38,30 @@ pub struct Batch {
     gathered: Joined,
     /// What the publisher of its only publication wants to know.
     tracking: Option<DeliveryTracking>,
+    /// Payload of its only publication, if that is large.
+    large: Option<FramedPayload>,
+}
+
+/// Content of a publication that is queued.
+#[derive(Debug)]
+pub(super) enum NewContent<'a> {
+    /// It is copied.
+    Small(Content<&'a [u8]>),
+    /// It is shared.
+    Large(Content<FramedPayload>),
+}
+
+impl NewContent<'_> {
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Small(content) => content.payload.len(),
+            Self::Large(content) => content.payload.payload().len(),
+        }
+    }
+
+    pub(super) fn is_large(&self) -> bool {
+        matches!(self, Self::Large(_))
+    }
 }
 
 /// What the publisher of a publication wants to know about its deliveries.
@@ -118,6 +145,7 @@ impl Batch {
             joined: [const { None }; Protocol::COUNT],
             gathered: Joined::default(),
             tracking: None,
+            large: None,
         }
     }
 
@@ -151,7 +179,7 @@ impl Batch {
 
     /// Returns the payload size in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.queue.payloads.len()
+        self.queue.payloads.len() + self.large.as_ref().map_or(0, |it| it.payload().len())
     }
 
     /// Returns its memory for the next batch, unless there is too much of it.
@@ -220,15 +248,25 @@ impl Batch {
         self.next == DONE
     }
 
-    pub(super) fn push(&mut self, content: Content<&[u8]>, cast: Cast, except: Option<Slot>) {
+    pub(super) fn push(&mut self, content: NewContent<'_>, cast: Cast, except: Option<Slot>) {
         if let Some(slot) = except {
             self.excepts.push((slot, self.queue.publications.len()));
             if !self.excepted.contains(&slot) {
                 self.excepted.push(slot);
             }
         }
-        self.queue.payloads.extend_from_slice(content.payload);
-        let (end, form) = (self.queue.payloads.len(), content.form);
+        let form = match content {
+            NewContent::Small(Content { form, payload }) => {
+                self.queue.payloads.extend_from_slice(payload);
+                form
+            }
+            NewContent::Large(Content { form, payload }) => {
+                self.large = Some(payload);
+                self.seal();
+                form
+            }
+        };
+        let end = self.queue.payloads.len();
         self.queue.publications.push(QueuedPublication { end, form, cast });
     }
 
@@ -240,11 +278,14 @@ impl Batch {
 
     /// Returns the frames for one client.
     pub fn frames_for(&mut self, slot: Slot, protocol: Protocol) -> &Joined {
-        let (queue, tracking) = (&self.queue, &self.tracking);
+        let (queue, tracking, large) = (&self.queue, &self.tracking, &self.large);
         #[expect(clippy::indexing_slicing, reason = "a protocol's place is below COUNT")]
         let joined = self.joined[protocol.place()].get_or_insert_with(|| match tracking {
             Some(DeliveryTracking::Question(question)) => ask(queue, protocol, question.token),
-            _ => join(queue, protocol),
+            _ => match large {
+                Some(large) => frame_of_large(queue, large, protocol),
+                None => join(queue, protocol),
+            },
         });
         if !self.excepted.contains(&slot) {
             return joined;
@@ -266,6 +307,20 @@ fn join(queue: &BatchQueue, protocol: Protocol) -> Joined {
         start = *end;
     }
     Joined { bytes: frames.into(), ends }
+}
+
+/// Returns the frame of a large publication. It is not copied if the protocol sends its payload unchanged.
+fn frame_of_large(queue: &BatchQueue, large: &FramedPayload, protocol: Protocol) -> Joined {
+    let Some(QueuedPublication { form, cast, .. }) = queue.publications.first() else {
+        return Joined::default();
+    };
+    let payload = large.payload();
+    let frame = match protocol.render(Content { form: *form, payload }, *cast) {
+        Cow::Borrowed(rendered) if std::ptr::eq(rendered, payload) => large.frame().clone(),
+        rendered => write::text_frame(&rendered),
+    };
+    let ends = vec![frame.len()];
+    Joined { bytes: frame, ends }
 }
 
 /// Returns the frame of a question; the frame of a publication if the protocol has no questions.

@@ -16,11 +16,11 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::rc::Rc;
 
 pub use self::batch::{Batch, DeliveryTracking, Joined, Question};
-use self::batch::{BatchQueue, BatchRecipients};
+use self::batch::{BatchQueue, BatchRecipients, NewContent};
 use crate::link::message::{DeliverTo, SetName, ToWorker};
 use crate::protocol::Cast;
 use crate::types::limits::{FANOUT_BYTES_MAX, OVERTAKE_BATCHES_MAX};
-use crate::types::{Content, Slot, SlotSet, Tracking};
+use crate::types::{Content, FramedPayload, Slot, SlotSet, Tracking};
 
 /// The publications to deliver, in order.
 #[derive(Debug, Default)]
@@ -85,6 +85,20 @@ impl Fanout {
         target: DeliverTo,
         content: Content<&[u8]>,
     ) -> Result<(), UnknownSet> {
+        self.queue(target, NewContent::Small(content))
+    }
+
+    /// Queues a large publication, in a batch of its own. Its payload is not copied.
+    pub(crate) fn deliver_large(
+        &mut self,
+        target: DeliverTo,
+        content: Content<FramedPayload>,
+    ) -> Result<(), UnknownSet> {
+        self.queue(target, NewContent::Large(content))
+    }
+
+    #[inline]
+    fn queue(&mut self, target: DeliverTo, content: NewContent<'_>) -> Result<(), UnknownSet> {
         let (recipients, cast, except) = match target {
             DeliverTo::One(slot) if self.overtakes() => {
                 self.deliver_urgently(slot, content);
@@ -96,8 +110,9 @@ impl Fanout {
                 (BatchRecipients::Set(Rc::clone(set)), Cast::Many, except)
             }
         };
-        self.bytes += content.payload.len();
-        if !self.batches.back().is_some_and(|last| last.takes_more(&recipients)) {
+        self.bytes += content.bytes();
+        let joins = |last: &Batch| last.takes_more(&recipients) && !content.is_large();
+        if !self.batches.back().is_some_and(joins) {
             let queue = std::mem::take(&mut self.spare);
             self.batches.push_back(Batch::new(recipients, queue));
         }
@@ -161,17 +176,19 @@ impl Fanout {
 
     /// Queues a publication to a client that is served early. Everything that is queued now precedes it, so
     /// nothing may be appended to the last batch.
-    fn deliver_urgently(&mut self, slot: Slot, content: Content<&[u8]>) {
+    fn deliver_urgently(&mut self, slot: Slot, content: NewContent<'_>) {
         if let Some(last) = self.batches.back_mut() {
             last.seal();
         }
         let before = self.end();
         let same = BatchRecipients::One(slot);
-        let joins = |(number, last): &(u64, Batch)| *number == before && last.takes_more(&same);
+        let joins = |(number, last): &(u64, Batch)| {
+            *number == before && last.takes_more(&same) && !content.is_large()
+        };
         if !self.urgent.back().is_some_and(joins) {
             self.urgent.push_back((before, Batch::new(same, BatchQueue::default())));
         }
-        self.bytes += content.payload.len();
+        self.bytes += content.bytes();
         if let Some((_, last)) = self.urgent.back_mut() {
             last.push(content, Cast::One, None);
         }

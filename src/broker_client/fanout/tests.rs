@@ -9,6 +9,8 @@ use super::*;
 use crate::broker_client::write_reports::WriteReports;
 use crate::protocol::Protocol;
 use crate::types::{Content, Generation, Number, PayloadForm, WorkerId, WorkerIncarnation};
+use crate::websocket::write;
+use bytes::Bytes;
 
 fn content(text: &str) -> Content<&[u8]> {
     Content { form: PayloadForm::Packet, payload: text.as_bytes() }
@@ -45,6 +47,38 @@ fn written_until(fanout: &mut Fanout, most: usize, spent: usize) -> BTreeMap<u32
 
 fn delivered(fanout: &mut Fanout, slot: u32) -> Vec<Vec<u8>> {
     written(fanout, usize::MAX).remove(&slot).unwrap_or_default()
+}
+
+#[test]
+fn a_large_publication_keeps_its_place_and_its_memory() {
+    let mut fanout = Fanout::default();
+    fanout.take_sets(ToWorker::Batch).unwrap();
+    fanout.take_sets(named(0, &[1, 2])).unwrap();
+    let packet = format!(r#"{{"message":"{}"}}"#, "x".repeat(70_000));
+    let framed = write::framed_text(packet.as_bytes());
+    fanout.deliver(set(0, None), content("a")).unwrap();
+    let large = Content { form: PayloadForm::Packet, payload: framed.clone() };
+    fanout.deliver_large(set(0, Some(1)), large).unwrap();
+    fanout.deliver(set(0, None), content("b")).unwrap();
+    let mut frames: BTreeMap<u32, Vec<Bytes>> = BTreeMap::new();
+    fanout.write_some(usize::MAX, |slot, batch| {
+        let protocol = if slot == Slot(1) { Protocol::Gomoob } else { Protocol::Phpws };
+        frames.entry(slot.0).or_default().push(batch.frames_for(slot, protocol).bytes.clone());
+        Continue(())
+    });
+    assert_eq!(frames[&1].iter().map(Bytes::len).collect::<Vec<_>>(), [6, 0, 6]);
+    let [a, shared, b] = &frames[&2][..] else { panic!() };
+    assert_eq!((&a[2..], &b[2..]), (&b"a"[..], &b"b"[..]));
+    assert_eq!(shared.as_ptr(), framed.frame().as_ptr(), "not copied");
+    assert!(fanout.is_empty() && fanout.has_room());
+    let large = Content { form: PayloadForm::Packet, payload: framed };
+    fanout.deliver_large(DeliverTo::One(Slot(1)), large).unwrap();
+    fanout.write_some(1, |slot, batch| {
+        let message = &batch.frames_for(slot, Protocol::Gomoob).bytes;
+        let expected = &packet.as_bytes()[11..packet.len() - 1];
+        assert_eq!(*message, write::text_frame(expected));
+        Continue(())
+    });
 }
 
 #[test]

@@ -6,6 +6,8 @@
 mod commands;
 mod reports;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::BrokerEvent;
@@ -14,17 +16,19 @@ use super::answers::AnswersInFlight;
 use super::bulk_changes::BulkChanges;
 use super::dedup::Deduplicator;
 use super::joins::JoinTracker;
+use super::large::DeliveredContent;
 use super::queries::OpenQueries;
-use super::report_requests::{ReportRequester, ReportRequests};
+use super::report_requests::ReportRequests;
+use super::send_window::KeptPublication;
 use super::send_window::SendWindow;
 use super::sync::Syncs;
 use super::tags_in_flight::TagsInFlight;
-use crate::link::codec::{WireMessage, encode_publish};
+use crate::link::codec::{WireMessage, encode_publish, encode_publish_head};
 pub use crate::link::message::NewPublication;
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
 use crate::replay::{IdClaims, ReplayMemory};
 use crate::types::{
-    Claim, Client, Content, Number, PublicationId, ReplayRecords, Sequence, Slot, Tracking,
+    Claim, Client, Content, FramedPayload, Number, PublicationId, ReplayRecords, Sequence, Slot,
     WorkerIncarnation,
 };
 
@@ -53,6 +57,8 @@ pub struct Uplink {
     commands: u64,
     last_sequence: Sequence,
     out: Vec<u8>,
+    /// Output of this turn before `out`: a large payload is sent from memory of its own.
+    parts: VecDeque<Bytes>,
 }
 
 /// Error: the broker delivered a publication of this worker that the worker does not keep.
@@ -85,6 +91,7 @@ impl Uplink {
             commands: 0,
             last_sequence: Sequence(0),
             out: Vec::new(),
+            parts: VecDeque::new(),
         }
     }
 
@@ -175,18 +182,6 @@ impl Uplink {
         self.window.has_room(bytes) && self.answers.has_room(bytes)
     }
 
-    /// Returns whether all publications are acknowledged.
-    #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.window.is_empty()
-    }
-
-    /// Returns the number of publications and commands that the broker has not acknowledged.
-    #[must_use]
-    pub fn unacknowledged(&self) -> u64 {
-        self.window.len()
-    }
-
     /// Accepts a publication. From now on it survives a crash of the broker (rule L4). The caller must have
     /// checked [`Uplink::has_room`].
     pub fn publish(&mut self, publication: NewPublication<'_>) {
@@ -196,43 +191,51 @@ impl Uplink {
         self.window.push(start..self.out.len());
     }
 
-    /// Accepts a publication like [`Uplink::publish`], and requests its recipient count; answered by
-    /// [`BrokerEvent::Reached`], from this broker or a later one. With more recipients than `clients_max` it
-    /// is not delivered.
-    pub fn publish_counted(
-        &mut self,
-        asker: ReportRequester,
-        clients_max: Option<u64>,
-        publication: NewPublication<'_>,
-    ) {
-        self.publish_tracked(asker, clients_max, None, publication);
-    }
-
-    /// Accepts a publication like [`Uplink::publish_counted`], and requests reports on its deliveries;
-    /// answered by [`BrokerEvent::Tracked`], at most once by each worker of its recipients. If the broker
-    /// dies, reports may be missing.
-    pub fn publish_tracked(
-        &mut self,
-        asker: ReportRequester,
-        clients_max: Option<u64>,
-        tracking: Option<Tracking>,
-        publication: NewPublication<'_>,
-    ) {
+    /// Accepts a publication with a large payload like [`Uplink::publish`], without a copy of the payload.
+    /// `publication` has the same payload.
+    pub fn publish_large(&mut self, publication: NewPublication<'_>, payload: FramedPayload) {
         let start = self.out.len();
-        let number = self.window.next_number();
-        if let Some(id) = self.next_id.take() {
-            ToBroker::Identify(id).encode(&mut self.out);
-            self.claims.published(id, number);
-        }
-        ToBroker::Count { clients_max, tracking }.encode(&mut self.out);
-        encode_publish(&mut self.out, number, publication);
-        // All messages are kept as one entry, so that the request is repeated together with the publication.
+        encode_publish_head(&mut self.out, self.window.next_number(), publication);
         self.window.push(start..self.out.len());
-        self.report_requests.ask(number, asker);
+        let said = Bytes::from(std::mem::take(&mut self.out));
+        if self.is_linked {
+            self.parts.extend([said.clone(), payload.shared_payload()]);
+        }
+        self.window.keep_large(&said, Content { form: publication.form, payload });
     }
 
-    /// Returns this turn's output for the broker; `None` if there is none or no link.
+    /// Returns the content of a delivery: this worker's own publications are in its window.
+    ///
+    /// # Errors
+    ///
+    /// If the window does not have it.
+    pub fn content<'a>(
+        &'a self,
+        deliver: &Deliver<&'a [u8]>,
+    ) -> Result<Content<&'a [u8]>, UnknownPublication> {
+        self.delivered(deliver).map(DeliveredContent::borrowed)
+    }
+
+    /// Returns the content of a delivery like [`Uplink::content`], in the form in which it is kept.
+    pub(crate) fn delivered<'a>(
+        &'a self,
+        deliver: &Deliver<&'a [u8]>,
+    ) -> Result<DeliveredContent<'a>, UnknownPublication> {
+        let Deliver { content, source, number, .. } = *deliver;
+        let kept = || match self.window.get(number).filter(|_| source == self.source)? {
+            KeptPublication::Small(said) => {
+                Some(DeliveredContent::Small(PublishFrame::find(said)?.content))
+            }
+            KeptPublication::Large(content) => Some(DeliveredContent::Large(content)),
+        };
+        content.map(DeliveredContent::Small).or_else(kept).ok_or(UnknownPublication(number))
+    }
+
+    /// Returns the next part of this turn's output for the broker; `None` if there is no more, or no link.
     pub fn take_output(&mut self) -> Option<Bytes> {
+        if let Some(part) = self.parts.pop_front() {
+            return Some(part);
+        }
         if self.is_linked
             && let Some(number) = self.syncs.ask()
         {
@@ -263,6 +266,7 @@ impl Uplink {
     /// Records that the link is closed. The caller has processed every message that arrived on it.
     pub fn on_unlinked(&mut self) {
         self.is_linked = false;
+        self.parts.clear();
     }
 
     /// Queues the announcement for a new broker: connected clients, publications already received, and again
@@ -270,6 +274,7 @@ impl Uplink {
     pub fn on_linked(&mut self) -> Vec<Slot> {
         // Unsent publications are in the window. All other unsent messages follow from the state that is
         // announced.
+        self.parts.clear();
         drop(self.take_output());
         self.is_linked = true;
         let free = self.joins.forget_leaving();
@@ -375,21 +380,6 @@ impl Uplink {
     pub fn is_new<P>(&mut self, deliver: &Deliver<P>) -> bool {
         self.last_sequence = self.last_sequence.max(deliver.sequence);
         self.deduplicator.is_new(deliver.source, deliver.number, &deliver.target)
-    }
-
-    /// Returns the content of a delivery: this worker's own publications are in its window.
-    ///
-    /// # Errors
-    ///
-    /// If the window does not have it.
-    pub fn content<'a>(
-        &'a self,
-        deliver: &Deliver<&'a [u8]>,
-    ) -> Result<Content<&'a [u8]>, UnknownPublication> {
-        let Deliver { content, source, number, .. } = *deliver;
-        let kept = || self.window.get(number).filter(|_| source == self.source);
-        let kept = || Some(PublishFrame::find(kept()?)?.content);
-        content.or_else(kept).ok_or(UnknownPublication(number))
     }
 
     /// Frees a slot that the broker no longer uses, so that a new connection may have it (rule L3).

@@ -1,17 +1,53 @@
-//! Reports on publications that their publisher tracks, questions to the broker about clients, and its progress
+//! Publications that are tracked, reports on them, questions to the broker about clients, and its progress
 //! with what it was sent.
 
 use super::Uplink;
+use crate::broker_client::report_requests::ReportRequester;
 use crate::broker_client::sync::SyncMark;
-use crate::link::codec::WireMessage;
-use crate::link::message::{CountedPublication, ToBroker};
+use crate::link::codec::{WireMessage, encode_publish};
+use crate::link::message::{CountedPublication, NewPublication, ToBroker};
 use crate::link::query::{DescribeAnswer, QueryKind};
 use crate::replay::IdOutcome;
 use crate::types::{
-    Number, PublicationId, ReplayRecords, Slot, Tenant, TrackedOutcome, WorkerIncarnation,
+    Number, PublicationId, ReplayRecords, Slot, Tenant, TrackedOutcome, Tracking, WorkerIncarnation,
 };
 
 impl Uplink {
+    /// Accepts a publication like [`Uplink::publish`], and requests its recipient count; answered by
+    /// [`BrokerEvent::Reached`], from this broker or a later one. With more recipients than `clients_max` it
+    /// is not delivered.
+    pub fn publish_counted(
+        &mut self,
+        asker: ReportRequester,
+        clients_max: Option<u64>,
+        publication: NewPublication<'_>,
+    ) {
+        self.publish_tracked(asker, clients_max, None, publication);
+    }
+
+    /// Accepts a publication like [`Uplink::publish_counted`], and requests reports on its deliveries;
+    /// answered by [`BrokerEvent::Tracked`], at most once by each worker of its recipients. If the broker
+    /// dies, reports may be missing.
+    pub fn publish_tracked(
+        &mut self,
+        asker: ReportRequester,
+        clients_max: Option<u64>,
+        tracking: Option<Tracking>,
+        publication: NewPublication<'_>,
+    ) {
+        let start = self.out.len();
+        let number = self.window.next_number();
+        if let Some(id) = self.next_id.take() {
+            ToBroker::Identify(id).encode(&mut self.out);
+            self.claims.published(id, number);
+        }
+        ToBroker::Count { clients_max, tracking }.encode(&mut self.out);
+        encode_publish(&mut self.out, number, publication);
+        // All messages are kept as one entry, so that the request is repeated together with the publication.
+        self.window.push(start..self.out.len());
+        self.report_requests.ask(number, asker);
+    }
+
     /// Reports on a tracked publication, if there is a broker.
     pub fn report(
         &mut self,
@@ -120,6 +156,18 @@ impl Uplink {
     #[must_use]
     pub fn awaits_alias(&self, slot: Slot) -> bool {
         self.aliases.is_asking(slot)
+    }
+
+    /// Returns whether all publications are acknowledged.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.window.is_empty()
+    }
+
+    /// Returns the number of publications and commands that the broker has not acknowledged.
+    #[must_use]
+    pub fn unacknowledged(&self) -> u64 {
+        self.window.len()
     }
 
     /// Returns the total number of publications accepted.

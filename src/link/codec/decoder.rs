@@ -48,6 +48,31 @@ impl MessageDecoder {
         Ok(body)
     }
 
+    /// Returns the next whole message in memory of its own if it has at least `bytes_min` bytes, and the place
+    /// in that memory where it begins.
+    ///
+    /// # Errors
+    ///
+    /// As [`MessageDecoder::take_body`].
+    pub fn take_large_body(
+        &mut self,
+        bytes_min: usize,
+    ) -> Result<Option<(Vec<u8>, usize)>, Malformed> {
+        if self.arrived.len() < self.taken + bytes_min {
+            return Ok(None);
+        }
+        let rest = self.arrived.get(self.taken..).unwrap_or_default();
+        let Some(body) = first_body(rest)?.filter(|body| body.len() >= bytes_min) else {
+            return Ok(None);
+        };
+        let start = self.taken + 4;
+        let following = self.arrived.split_off(start + body.len());
+        let mut large = std::mem::replace(&mut self.arrived, following);
+        large.shrink_to_fit();
+        self.taken = 0;
+        Ok(Some((large, start)))
+    }
+
     /// Returns whether [`MessageDecoder::take`] has a whole message. A reader that stops early must take it
     /// before it reads more.
     #[must_use]
@@ -65,4 +90,38 @@ pub(super) fn first_body(bytes: &[u8]) -> Result<Option<&[u8]>, Malformed> {
         return Err(Malformed::Oversized(length));
     }
     Ok(rest.get(..length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_message_is_taken_with_its_memory() {
+        let bodies = [vec![1; 10], vec![2; 5000], vec![3; 20], vec![4; 4999], vec![5; 6000]];
+        let framed = |body: &Vec<u8>| {
+            [&u32::try_from(body.len()).unwrap().to_le_bytes(), &body[..]].concat()
+        };
+        let stream: Vec<u8> = bodies.iter().flat_map(framed).collect();
+        for step in [1, 7, 3000, stream.len()] {
+            let mut inbox = MessageDecoder::default();
+            let mut taken = Vec::new();
+            for segment in stream.chunks(step) {
+                inbox.extend(segment);
+                loop {
+                    if let Some((bytes, start)) = inbox.take_large_body(5000).unwrap() {
+                        assert_eq!(bytes.capacity(), bytes.len());
+                        taken.push(bytes[start..].to_vec());
+                    } else if let Some(body) = inbox.take_body().unwrap() {
+                        assert!(body.len() < 5000);
+                        taken.push(body.to_vec());
+                    } else {
+                        break;
+                    }
+                }
+            }
+            assert!(taken == bodies, "in steps of {step}");
+            assert!(!inbox.has_rest());
+        }
+    }
 }

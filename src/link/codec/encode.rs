@@ -34,6 +34,17 @@ pub fn encode_publish(out: &mut Vec<u8>, number: Number, publication: NewPublica
     });
 }
 
+/// Appends a `Publish` up to its payload, which the caller sends next from memory of its own.
+pub fn encode_publish_head(out: &mut Vec<u8>, number: Number, publication: NewPublication<'_>) {
+    let start = out.len();
+    let payload = publication.payload.len();
+    encode_publish(out, number, NewPublication { payload: b"", ..publication });
+    if let Some(head) = out.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+        let fields = u32::from_le_bytes(*head) as usize;
+        *head = u32::try_from(fields + payload).unwrap_or(u32::MAX).to_le_bytes();
+    }
+}
+
 /// Appends a `Deliver` without taking ownership of its payload.
 pub fn encode_deliver<P: AsRef<[u8]>>(out: &mut Vec<u8>, deliver: &Deliver<P>) {
     let payload = deliver.content.as_ref().map_or(0, |content| content.payload.as_ref().len());

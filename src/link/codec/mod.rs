@@ -23,7 +23,7 @@ use bytes::Bytes;
 use self::decode::FieldReader;
 pub use self::decoder::MessageDecoder;
 use self::decoder::first_body;
-pub use self::encode::{encode_deliver, encode_publish, encode_set};
+pub use self::encode::{encode_deliver, encode_publish, encode_publish_head, encode_set};
 use super::message::{Deliver, FromBroker, FromWorker, PublishFrame, ToBroker, ToWorker};
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
 use crate::types::{Address, Content, Tenant};

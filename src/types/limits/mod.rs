@@ -184,6 +184,9 @@ pub const CLOCK_WORK: usize = 4096;
 /// is read every eight messages.
 pub const UNIT_WORK: usize = 512;
 
+/// Written bytes that count as one byte of work: copying them to a socket takes about 1 ns each.
+pub const WRITTEN_BYTES_OF_WORK: usize = 4;
+
 /// Control frames (ping, pong, close) that a peer may send per second.
 pub const CONTROL_FRAMES_PER_SECOND: u32 = 100;
 /// Maximum wait for the Close of the peer.

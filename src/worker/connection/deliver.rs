@@ -12,6 +12,7 @@ use crate::broker_client::fanout::Batch;
 use crate::broker_client::write_reports::WriteTicket;
 use crate::protocol::Protocol;
 use crate::types::Slot;
+use crate::types::limits::SEND_BYTES_MAX;
 use crate::worker::context::Context;
 
 /// State that a delivery needs.
@@ -80,6 +81,9 @@ impl Delivery<'_> {
         let bytes = frames.bytes.len();
         if bytes == 0 {
             return 0;
+        }
+        if bytes > SEND_BYTES_MAX {
+            return self.deliver_queued(slot, batch, protocol, WriteTicket::default());
         }
         let count = frames.count();
         stats.matched += u64::from(count);

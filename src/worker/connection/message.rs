@@ -141,6 +141,18 @@ pub(super) fn acknowledge(
     reply(context, connection, replies, frame, PartKind::Step);
 }
 
+/// Queues a large reply after those before it, without a copy.
+pub(in crate::worker) fn reply_large(
+    context: &mut Context,
+    connection: &mut Connection,
+    replies: &mut BytesMut,
+    frame: Bytes,
+) {
+    let before = replies.split().freeze();
+    write::write(context, connection, before, PartKind::Frames);
+    write::write(context, connection, frame, PartKind::Frames);
+}
+
 /// Queues a reply. A paced client gets each frame in its own write. For other clients the replies
 /// to one read are sent together.
 pub(in crate::worker) fn reply(

@@ -8,6 +8,7 @@ use super::close::BROKEN;
 use super::outbox::{Flushed, OutboxPart, PartKind, PeerStream, Sent, send_now};
 use super::{Connection, Phase};
 use crate::types::Slot;
+use crate::types::limits::{SEND_BYTES_MAX, WRITTEN_BYTES_OF_WORK};
 use crate::worker::clock::TurnClock;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{close, readiness, slow_client};
@@ -28,7 +29,8 @@ pub(in crate::worker) fn write(
         return;
     }
     let waits = connection.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty());
-    if connection.is_plain() && !waits && kind != PartKind::Close {
+    let is_large = bytes.len() > SEND_BYTES_MAX;
+    if connection.is_plain() && !waits && kind != PartKind::Close && !is_large {
         return write_directly(context, connection, bytes);
     }
     if !push(context, connection, OutboxPart::of(bytes, kind)) {
@@ -90,9 +92,14 @@ pub(in crate::worker) fn flush(context: &mut Context, connection: &mut Connectio
         return;
     }
     let waited = connection.waiting();
-    let flushed = connection.flush(socket, &context.clock);
+    let mut flushed = connection.flush(socket, &context.clock);
+    while flushed == Flushed::Yielded && slow_client::is_dropped(context, connection) {
+        // Such a client is dropped when its socket is full, and not before.
+        flushed = connection.flush(socket, &context.clock);
+    }
     context.stats.delivered += waited - connection.waiting();
-    connection.is_full = flushed == Flushed::Full;
+    // The poller reports at once that a socket accepts more.
+    connection.is_full = matches!(flushed, Flushed::Full | Flushed::Yielded);
     match flushed {
         Flushed::Empty => {
             if let Some(mut outbox) = connection.outbox.take() {
@@ -102,7 +109,7 @@ pub(in crate::worker) fn flush(context: &mut Context, connection: &mut Connectio
                 close::shut_write_side(context, connection);
             }
         }
-        Flushed::Full | Flushed::Until(_) | Flushed::Held => {}
+        Flushed::Full | Flushed::Yielded | Flushed::Until(_) | Flushed::Held => {}
         Flushed::Closed => close::shut_write_side(context, connection),
         Flushed::Broken => close::discard(context, connection, BROKEN),
     }
@@ -139,13 +146,17 @@ impl Connection {
     }
 }
 
-/// Writes the outbox when its socket is writable again.
+/// Writes the outbox when its socket is writable again. The work counts as that of the connection.
 pub(in crate::worker) fn flush_outbox(
     context: &mut Context,
     connections: &mut ConnectionTable,
     slot: Slot,
 ) {
     let Some(mut connection) = connections.take(slot) else { return };
+    let waiting = |it: &Connection| it.outbox.as_ref().map_or(0, |outbox| outbox.bytes());
+    let before = waiting(&connection);
     flush(context, &mut connection);
+    let written = before.saturating_sub(waiting(&connection));
+    context.serving.note_work(written / WRITTEN_BYTES_OF_WORK);
     readiness::rearm(context, connections, connection);
 }

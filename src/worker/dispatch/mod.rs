@@ -1,5 +1,6 @@
 //! Calls of resources, and application of the effects that they return.
 
+mod call_output;
 pub(crate) mod delivery_report;
 pub(crate) mod resource_registry;
 pub(crate) mod ticks;
@@ -7,19 +8,24 @@ pub(crate) mod without_client;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use tracing::{error, info};
 
+use self::call_output::CallOutput;
 use super::connection::outbox::PartKind;
 use super::connection::{Connection, FAULT, Phase};
 use super::webhook::queue::PostOutcome;
 use crate::broker_client::uplink::NewPublication;
 use crate::link::query::{BrokerQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult};
 use crate::protocol::Cast;
-use crate::resource::{ClientHandle, Effect, Effects, Presence, ResourceHooks, ResourceId};
+use crate::resource::{
+    ClientHandle, Effect, Effects, Payload, Presence, ResourceHooks, ResourceId,
+};
 use crate::session::{Message, Session};
-use crate::types::{ClientClass, CloseCode, CloseReason, Content, PayloadForm, Pressure, Slot};
+use crate::types::{
+    ClientClass, CloseCode, CloseReason, Content, FramedPayload, PayloadForm, Pressure, Slot,
+};
 use crate::webhook::WebhookRequest;
 use crate::websocket::write as frames;
 use crate::worker::connection::table::ConnectionTable;
@@ -51,6 +57,8 @@ pub(super) enum ConnectionEffect {
     /// Later writes wait until the broker has processed everything sent so far.
     AwaitBroker,
     Frame(BytesMut),
+    /// Large frame that is shared.
+    LargeFrame(Bytes),
     Fyi(String),
     /// Name that the client registered.
     Registered(String),
@@ -241,13 +249,9 @@ fn apply_effects(
                 continue;
             }
             Effect::Publish { tenant, address, form, payload } => {
-                let (tenant, address, payload) = (&tenant, &address, payload.bytes(received));
-                let publication = NewPublication { tenant, address, form, payload };
-                let uplink = &mut context.broker.uplink;
-                match delivery_report::requester(slot, session, address) {
-                    None => uplink.publish(publication),
-                    Some(asker) => uplink.publish_counted(asker, None, publication),
-                }
+                let (tenant, address, bytes) = (&tenant, &address, payload.bytes(received));
+                let publication = NewPublication { tenant, address, form, payload: bytes };
+                publish(context, client, publication, payload.framed());
                 continue;
             }
             Effect::Retag(edit) => {
@@ -288,6 +292,10 @@ fn apply_effects(
                 rest.extend(post_or_report(context, client, post));
                 continue;
             }
+            Effect::ReplyText(Payload::Framed(it)) | Effect::ReplyBinary(Payload::Framed(it)) => {
+                rest.push(ConnectionEffect::LargeFrame(it.frame().clone()));
+                continue;
+            }
             Effect::ReplyText(payload) => frames::text(&mut frame, payload.bytes(received)),
             Effect::ReplyBinary(payload) => frames::binary(&mut frame, payload.bytes(received)),
             Effect::Reply(json) => frames::text(&mut frame, &rendered(session, &json)),
@@ -299,6 +307,21 @@ fn apply_effects(
         rest.insert(0, ConnectionEffect::AwaitBroker);
     }
     rest
+}
+
+/// Publishes for a client. The payload of a large publication is not copied.
+fn publish(
+    context: &mut Context,
+    ClientRef { slot, session, .. }: ClientRef<'_>,
+    publication: NewPublication<'_>,
+    framed: Option<&FramedPayload>,
+) {
+    let uplink = &mut context.broker.uplink;
+    match (delivery_report::requester(slot, session, publication.address), framed) {
+        (None, None) => uplink.publish(publication),
+        (None, Some(framed)) => uplink.publish_large(publication, framed.clone()),
+        (Some(asker), _) => uplink.publish_counted(asker, None, publication),
+    }
 }
 
 /// Queues an event for a backend. Returns a reply to the client if its message is not accepted.
@@ -334,6 +357,9 @@ pub(in crate::worker) fn apply_to_connection(
             ConnectionEffect::Frame(frame) => {
                 message::reply(context, connection, replies, frame, PartKind::Frames);
             }
+            ConnectionEffect::LargeFrame(frame) => {
+                message::reply_large(context, connection, replies, frame);
+            }
             ConnectionEffect::Fyi(fyi) => {
                 if let Phase::Open(session) = &mut connection.phase {
                     session.words.get_or_insert_default().fyi = fyi;
@@ -361,32 +387,6 @@ fn note_ignored_tags(connection: &mut Connection) {
         connection = connection.serial,
         "tags of a broadcast are ignored; `[phpws] broadcastTags = select` enables them"
     );
-}
-
-/// Dependency between a call's messages to the broker and its replies to the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CallOutput {
-    /// No dependency.
-    Nothing,
-    /// A publication was sent to the broker. No reply to the client depends on it yet.
-    Publication,
-    /// A reply to the client is true only after the broker has done its part. After a change of
-    /// tags or alias this applies to all later replies.
-    AboutIt,
-}
-
-impl CallOutput {
-    fn and(self, effect: &Effect) -> Self {
-        match (self, effect) {
-            (Self::Nothing, Effect::Publish { .. }) => Self::Publication,
-            (_, Effect::Retag(_) | Effect::Register { claim: Some(_), .. })
-            | (
-                Self::Publication,
-                Effect::ReplyText(_) | Effect::ReplyBinary(_) | Effect::Reply(_) | Effect::Close(_),
-            ) => Self::AboutIt,
-            (output, _) => output,
-        }
-    }
 }
 
 /// Formats a message to one client in its protocol.

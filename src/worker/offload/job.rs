@@ -7,9 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use tracing::error;
 
-use crate::resource::{ClientHandle, Effect, Effects, ResourceHooks};
+use crate::resource::{ClientHandle, Effect, Effects, Payload, ResourceHooks};
 use crate::session::{Incoming, Message, NextStep, Session, SessionRules};
-use crate::types::{AskToken, Client, CloseCode, CloseReason, Slot};
+use crate::types::limits::LARGE_MESSAGE_BYTES;
+use crate::types::{AskToken, Client, CloseCode, CloseReason, FramedPayload, Slot};
+use crate::websocket::write;
 use crate::worker::connection::FAULT;
 
 /// Complete message that was not read yet.
@@ -168,8 +170,29 @@ impl ReadJob {
                 ReadOutcome::Effects(handle.into_effects())
             }
         };
+        let then = framed(then, &self.message.bytes);
         ReadMessage { message: self.message, acknowledgement, answer, then }
     }
+}
+
+/// Copies large payloads into frames here, so that the event loop copies none.
+fn framed(mut outcome: ReadOutcome, received: &[u8]) -> ReadOutcome {
+    if let ReadOutcome::Effects(effects) = &mut outcome {
+        for effect in effects {
+            let (payload, frame): (_, fn(&[u8]) -> FramedPayload) = match effect {
+                Effect::ReplyText(payload) | Effect::Publish { payload, .. } => {
+                    (payload, write::framed_text)
+                }
+                Effect::ReplyBinary(payload) => (payload, write::framed_binary),
+                _ => continue,
+            };
+            let bytes = payload.bytes(received);
+            if bytes.len() >= LARGE_MESSAGE_BYTES {
+                *payload = Payload::Framed(frame(bytes));
+            }
+        }
+    }
+    outcome
 }
 
 fn answer_in(session: &Session, text: &str) -> Option<(AskToken, Bytes)> {

@@ -2,6 +2,7 @@
 //! full sockets and paced clients. The bytes are shared between outboxes.
 
 mod held;
+mod stream;
 mod tickets;
 
 use std::collections::VecDeque;
@@ -9,12 +10,14 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use std::os::fd::OwnedFd;
 
+pub(in crate::worker) use self::stream::{PeerStream, Sent, send_now};
 use super::tls::TlsSession;
 use crate::broker_client::sync::SyncMark;
 use crate::broker_client::write_reports::WriteTicket;
+use crate::types::limits::SEND_BYTES_MAX;
 use crate::websocket::LegacyFraming;
 use crate::worker::clock::Moment;
 
@@ -105,44 +108,6 @@ pub enum PartKind {
     Hold(SyncMark),
 }
 
-/// Result of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::worker) enum Sent {
-    /// All bytes were accepted.
-    All,
-    /// This number of bytes was accepted. The socket is full.
-    Some(usize),
-    /// The socket is broken.
-    Broken,
-}
-
-/// Writes one buffer to a socket.
-pub(in crate::worker) fn send_now(socket: &OwnedFd, bytes: &[u8]) -> Sent {
-    match send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-        Ok(taken) if taken == bytes.len() => Sent::All,
-        Ok(taken) => Sent::Some(taken),
-        Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => Sent::Some(0),
-        Err(_) => Sent::Broken,
-    }
-}
-
-/// Byte stream to a peer.
-pub(in crate::worker) enum PeerStream<'a> {
-    /// Plain TCP.
-    Plain(&'a OwnedFd),
-    /// TLS.
-    Tls(&'a OwnedFd, &'a mut TlsSession),
-}
-
-impl<'a> PeerStream<'a> {
-    pub(in crate::worker) fn new(socket: &'a OwnedFd, tls: Option<&'a mut TlsSession>) -> Self {
-        match tls {
-            None => Self::Plain(socket),
-            Some(tls) => Self::Tls(socket, tls),
-        }
-    }
-}
-
 /// Result of flushing an outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flushed {
@@ -150,6 +115,8 @@ pub enum Flushed {
     Empty,
     /// The socket is full.
     Full,
+    /// Enough was written for one turn. The socket accepts more.
+    Yielded,
     /// The next part must not be sent before this time (php-type clients).
     Until(Moment),
     /// The next part waits for the broker.
@@ -215,23 +182,34 @@ impl Outbox {
     pub(in crate::worker) fn flush(&mut self, line: PeerStream<'_>, now: Moment) -> Flushed {
         match line {
             PeerStream::Plain(socket) => self.flush_plain(socket, now),
-            PeerStream::Tls(socket, tls) => loop {
-                match self.flush_sealed(socket, tls, now) {
-                    (Flushed::Empty, Some(_)) => {}
-                    (flushed, _) => return flushed,
+            PeerStream::Tls(socket, tls) => {
+                let before = self.bytes;
+                loop {
+                    match self.flush_sealed(socket, tls, now) {
+                        (Flushed::Empty, Some(_)) if before - self.bytes >= SEND_BYTES_MAX => {
+                            return Flushed::Yielded;
+                        }
+                        (Flushed::Empty, Some(_)) => {}
+                        (flushed, _) => return flushed,
+                    }
                 }
-            },
+            }
         }
     }
 
-    /// Writes as much as a plain socket accepts, in as few writes as possible.
+    /// Writes as much as a plain socket accepts and one turn may take, in as few writes as possible.
     pub fn flush_plain(&mut self, socket: &OwnedFd, now: Moment) -> Flushed {
+        let mut written = 0;
         while let Some(front) = self.parts.front() {
             if matches!(front.kind, PartKind::Hold(_)) {
                 return Flushed::Held;
             }
+            if written >= SEND_BYTES_MAX {
+                return Flushed::Yielded;
+            }
             let ends = front.kind == PartKind::Close;
-            let sent = if ends || self.parts.len() == 1 {
+            let is_alone = ends || self.parts.len() == 1;
+            let sent = if is_alone && front.bytes.len() <= SEND_BYTES_MAX {
                 send_now(socket, &front.bytes)
             } else {
                 self.send_several(socket)
@@ -241,6 +219,7 @@ impl Outbox {
                 Sent::All => self.on_front_sent(now),
                 Sent::Some(0) => return Flushed::Full,
                 Sent::Some(taken) => {
+                    written += taken;
                     self.on_taken(taken);
                     self.moved_at = now;
                 }
@@ -270,6 +249,7 @@ impl Outbox {
         tls: &mut TlsSession,
         now: Moment,
     ) -> (Flushed, Option<PartKind>) {
+        let mut sealed = 0;
         loop {
             match tls.send(socket) {
                 Sent::All => {}
@@ -292,8 +272,13 @@ impl Outbox {
             if matches!(front.kind, PartKind::Hold(_)) {
                 return (Flushed::Held, None);
             }
+            if sealed >= SEND_BYTES_MAX {
+                self.moved_at = now;
+                return (Flushed::Yielded, None);
+            }
             let (kind, length) = (front.kind, front.bytes.len());
             let taken = tls.seal(&front.bytes);
+            sealed += taken;
             let mut ticket = WriteTicket::default();
             let deliveries = self.take_bytes(taken, |done| ticket = done);
             if taken == length {
@@ -345,8 +330,16 @@ impl Outbox {
             .parts
             .iter()
             .take_while(|part| !matches!(part.kind, PartKind::Close | PartKind::Hold(_)));
-        let slices: Vec<IoSlice<'_>> =
-            several.take(PARTS_MAX).map(|part| IoSlice::new(&part.bytes)).collect();
+        let mut room = SEND_BYTES_MAX;
+        let slices: Vec<IoSlice<'_>> = several
+            .take(PARTS_MAX)
+            .map_while(|part| {
+                let bytes = part.bytes.get(..room).unwrap_or(&part.bytes);
+                let is_first_beyond = room == 0;
+                room -= bytes.len();
+                (!is_first_beyond).then(|| IoSlice::new(bytes))
+            })
+            .collect();
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         match sendmsg(socket, &slices, &mut SendAncillaryBuffer::default(), flags) {
             Ok(taken) => Sent::Some(taken),

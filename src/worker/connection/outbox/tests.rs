@@ -59,3 +59,33 @@ fn a_closed_slow_client_has_no_pending_output() {
     outbox.truncate();
     assert!(outbox.is_empty() && outbox.bytes() == 0);
 }
+
+#[test]
+fn a_large_part_is_written_in_several_turns() {
+    let (here, there) =
+        socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None).unwrap();
+    let bytes: Vec<u8> =
+        (0..5 * SEND_BYTES_MAX).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    let reader = std::thread::spawn(move || {
+        let (mut all, mut some) = (Vec::new(), vec![0; 1 << 20]);
+        while let Ok(read @ 1..) = rustix::io::read(&there, &mut some) {
+            all.extend_from_slice(&some[..read]);
+        }
+        all
+    });
+    let mut outbox = Outbox::new(Moment::START);
+    outbox.push(words("before"), Moment::START);
+    outbox.push(OutboxPart::of(Bytes::from(bytes.clone()), PartKind::Frames), Moment::START);
+    loop {
+        let before = outbox.bytes();
+        let flushed = outbox.flush_plain(&here, Moment::START);
+        assert!(before - outbox.bytes() < 2 * SEND_BYTES_MAX, "{flushed:?}");
+        match flushed {
+            Flushed::Empty => break,
+            Flushed::Full | Flushed::Yielded => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(here);
+    assert!(reader.join().unwrap() == [&b"before"[..], &bytes].concat());
+}

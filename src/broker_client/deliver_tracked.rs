@@ -1,0 +1,38 @@
+//! A publication from the link whose publisher gets a report.
+
+use std::io;
+
+use super::fanout::{DeliveryTracking, Fanout, Question, UnknownSet};
+use super::link_io::not_kept;
+use super::uplink::Uplink;
+use super::write_reports::WriteReports;
+use crate::link::message::Deliver;
+use crate::types::{TrackedSubject, Tracking};
+
+/// Queues a publication whose publisher gets a report. A repeated one is reported by the first.
+pub(super) fn deliver_tracked(
+    deliver: &Deliver<&[u8]>,
+    uplink: &mut Uplink,
+    fanout: &mut Fanout,
+    write_reports: &mut WriteReports,
+) -> io::Result<Result<(), UnknownSet>> {
+    let Some(Tracking { subject, within }) = fanout.take_tracking() else { return Ok(Ok(())) };
+    if !uplink.is_new(deliver) {
+        return Ok(Ok(()));
+    }
+    let content = uplink.content(deliver).map_err(not_kept)?;
+    let Deliver { source: publisher, number, target, .. } = *deliver;
+    let recipients = match fanout.recipients(target) {
+        Ok(recipients) => recipients,
+        Err(unknown) => return Ok(Err(unknown)),
+    };
+    let tracking = match subject {
+        TrackedSubject::Writes => {
+            DeliveryTracking::Writes(write_reports.open(publisher, number, within, recipients))
+        }
+        TrackedSubject::Answer(token) => {
+            DeliveryTracking::Question(Box::new(Question { publisher, number, token, within }))
+        }
+    };
+    Ok(fanout.deliver_tracked(target, content, tracking))
+}
