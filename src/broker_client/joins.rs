@@ -130,6 +130,14 @@ impl JoinTracker {
         (0..).map(Slot).zip(&mut self.0).filter_map(leaving).collect()
     }
 
+    /// Returns the version of a client's tags that the broker has sent last; `None` before the client has joined.
+    pub(crate) fn version(&self, slot: Slot) -> Option<TagVersion> {
+        match usize::try_from(slot.0).ok().and_then(|at| self.0.get(at))? {
+            JoinState::Joined(_, _, version) => Some(*version),
+            _ => None,
+        }
+    }
+
     pub(crate) fn joined(&self) -> impl Iterator<Item = (Slot, JoinNumber, TagVersion, &Client)> {
         (0..).map(Slot).zip(&self.0).filter_map(|(slot, state)| match state {
             JoinState::Joined(client, number, version) => {

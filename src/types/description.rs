@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::{ClientClass, ClientUuid, Ident, Tags, WorkerId};
+use super::{ClientClass, ClientUuid, Ident, TagVersion, Tags, WorkerId};
 
 /// What the worker of a client knows about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct ClientDescription {
     pub class: ClientClass,
     /// Its tags.
     pub tags: Tags,
+    /// Version of these tags, for changes with a condition.
+    pub version: TagVersion,
     /// Its worker.
     pub worker: WorkerId,
     /// Name of the protocol family of its connection.

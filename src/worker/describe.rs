@@ -7,7 +7,7 @@ use super::connection::outbox::Outbox;
 use super::connection::table::ConnectionTable;
 use super::context::Context;
 use crate::link::query::{DescribeAnswer, DescribeRequest};
-use crate::types::{ClientDescription, Slot};
+use crate::types::{ClientDescription, Slot, VersionedTags};
 
 /// When the connections were opened, by slot. It is not in the connections: only this file reads it.
 #[derive(Debug, Default)]
@@ -55,6 +55,7 @@ fn describe(
     let connection = connections.get(slot)?;
     let Phase::Open(session) = &connection.phase else { return None };
     let client = context.broker.uplink.client(slot)?;
+    let VersionedTags { version, tags } = context.broker.uplink.confirmed_tags(slot)?;
     let outbox = connection.outbox.as_deref();
     let resource = context.resources.get(connection.resource);
     let user = resource.and_then(|resource| resource.user(session.uuid));
@@ -63,7 +64,8 @@ fn describe(
         uuid: session.uuid,
         ident: client.ident.clone(),
         class: client.class,
-        tags: client.tags.clone(),
+        tags,
+        version,
         worker: context.broker.uplink.source().worker,
         dialect: session.protocol.name().into(),
         application: application.map(Into::into),

@@ -48,12 +48,13 @@ fn a_client_is_shown_with_all_that_is_known_about_it() {
     let opened = shown["opened_at"].as_u64().unwrap();
     assert!((started..=now()).contains(&opened), "{opened}");
     assert!(shown["worker"] == json!(0) || shown["worker"] == json!(1));
-    for varying in ["opened_at", "worker"] {
+    assert!(shown["version"].is_u64());
+    for varying in ["opened_at", "version", "worker"] {
         shown[varying] = Value::Null;
     }
     let right = json!({
         "uuid": clients.f.uuid, "ident": null, "kind": "web", "tags": {"language": "FR"},
-        "worker": null, "dialect": "phpws", "application": "shop", "ip": "127.0.0.1",
+        "version": null, "worker": null, "dialect": "phpws", "application": "shop", "ip": "127.0.0.1",
         "opened_at": null, "user": null, "outbox": {"bytes": 0, "waiting": 0}, "token": null
     });
     assert_eq!(shown, right);

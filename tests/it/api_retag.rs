@@ -51,6 +51,15 @@ fn listed(server: &Server, uuid: &str) -> (u64, Value) {
     (client["version"].as_u64().unwrap(), client["tags"].clone())
 }
 
+/// What `GET` of the client itself shows.
+#[track_caller]
+fn shown(server: &Server, uuid: &str) -> (u64, Value) {
+    let answer = server.call("GET", &format!("{LIST}/{uuid}"), &[SHOP]);
+    assert_eq!(answer.status(), 200, "{}", answer.body);
+    let client = answer.json();
+    (client["version"].as_u64().unwrap(), client["tags"].clone())
+}
+
 /// A100, A101, and `PUT`.
 #[test]
 fn a_change_applies_to_every_publication_after_its_answer() {
@@ -59,6 +68,7 @@ fn a_change_applies_to_every_publication_after_its_answer() {
     let uuid = clients.f.uuid.clone();
     let (joined, tags) = listed(&server, &uuid);
     assert_eq!(tags, json!({"language": "FR"}));
+    assert_eq!(shown(&server, &uuid), (joined, tags));
     let (first, tags) = changed(&patch(&server, &uuid, &json!({"set": {"room": 1}})));
     assert!(joined < first && first < 1 << 53, "{joined} {first}");
     assert_eq!(
@@ -80,6 +90,7 @@ fn a_change_applies_to_every_publication_after_its_answer() {
     let both = json!({"set": {"a": "1"}, "remove": ["room"], "if_version": second});
     let (third, tags) = changed(&patch(&server, &uuid, &both));
     assert!(third > second && tags == json!({"a": "1"}));
+    assert_eq!(shown(&server, &uuid), (third, tags));
     let (fourth, tags) =
         changed(&put(&server, &uuid, &json!({"tags": {"b": -7}, "if_version": third})));
     assert!(fourth > third && tags == json!({"b": "-7"}));
@@ -223,7 +234,7 @@ fn a_change_without_a_broker_is_accepted_and_made_later() {
 /// result.
 fn count_up(server: &Server, uuid: &str, times: u64) -> u64 {
     let (mut done, mut unknown, mut last) = (0, 0, 0);
-    let (mut version, mut tags) = listed(server, uuid);
+    let (mut version, mut tags) = shown(server, uuid);
     while done < times {
         let n: u64 = tags["n"].as_str().map_or(0, |n| n.parse().unwrap());
         let body = json!({"set": {"n": n + 1}, "if_version": version});

@@ -35,6 +35,7 @@ fn client_json(client: &ClientDescription, uuid: &str) -> String {
     push_optional(&mut out, client.ident.as_ref().map(Ident::as_str));
     let _written = write!(out, ",\"kind\":\"{}\",\"tags\":", kind_name(client.class));
     push_tags(&mut out, &client.tags);
+    let _written = write!(out, ",\"version\":{}", client.version);
     let _written = write!(out, ",\"worker\":{},\"dialect\":", client.worker);
     json::push_text(&client.dialect, &mut out);
     out.push_str(",\"application\":");

@@ -8,7 +8,7 @@ use crate::link::command::{
     NumberedCommand, RetaggedClient,
 };
 use crate::link::message::{DeliverTo, SetName, ToBroker};
-use crate::types::{Number, Slot, TagChange, TagEdit};
+use crate::types::{Number, Slot, TagChange, TagEdit, VersionedTags};
 
 /// Clients to which a change of many is applied between two looks at the budget of the turn.
 const BULK_PIECE: usize = 64;
@@ -48,6 +48,15 @@ impl Uplink {
         ToBroker::Command(Box::new(command)).encode(&mut self.out);
         self.window.push(start..self.out.len());
         self.commands += 1;
+    }
+
+    /// Returns the tags of a client that the broker has confirmed, with their version. Own changes that are
+    /// under way are not among them.
+    #[must_use]
+    pub fn confirmed_tags(&self, slot: Slot) -> Option<VersionedTags> {
+        let client = self.joins.client(slot)?;
+        let tags = self.tags_in_flight.base(slot).unwrap_or(&client.tags).clone();
+        Some(VersionedTags { version: self.joins.version(slot)?, tags })
     }
 
     /// Takes the tags of a client after a change.

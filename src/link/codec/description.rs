@@ -7,7 +7,9 @@ use super::decode::FieldReader;
 use super::encode::{put_ip, put_source, put_tags, put_text};
 use super::tag_scan::{put_optional, put_position_in_scan, read_optional, read_position_in_scan};
 use crate::link::query::{DescribeAnswer, DescribeRequest};
-use crate::types::{ClientClass, ClientDescription, ClientUuid, Ident, TenantStatistics, WorkerId};
+use crate::types::{
+    ClientClass, ClientDescription, ClientUuid, Ident, TagVersion, TenantStatistics, WorkerId,
+};
 
 /// Kind of a [`ToWorker::Describe`](crate::link::message::ToWorker::Describe).
 pub(super) const DESCRIBE: u8 = 21;
@@ -55,6 +57,7 @@ pub(super) fn put_described(out: &mut Vec<u8>, client: Option<&ClientDescription
     put_text(out, client.ident.as_ref().map_or("", Ident::as_str));
     out.put_u8(u8::from(client.class == ClientClass::Php));
     put_tags(out, &client.tags);
+    out.put_u64_le(client.version.0);
     out.put_u16_le(client.worker.0);
     put_text(out, &client.dialect);
     put_optional(out, client.application.as_deref());
@@ -76,6 +79,7 @@ pub(super) fn read_described(
         ident: fields.ident()?,
         class: if fields.flag()? { ClientClass::Php } else { ClientClass::Web },
         tags: fields.tags()?,
+        version: TagVersion(fields.u64()?),
         worker: WorkerId(fields.u16()?),
         dialect: fields.text()?.into(),
         application: read_optional(fields)?.map(Into::into),
@@ -126,10 +130,10 @@ mod tests {
 
     fn client() -> impl Strategy<Value = ClientDescription> {
         let text = || prop::option::of("[a-z]{0,5}".prop_map(Into::into));
-        let numbers = any::<([u8; 16], bool, u16, u32, u64, u64)>();
+        let numbers = any::<([u8; 16], bool, u16, u32, u64, u64, u64)>();
         (numbers, text(), text(), any::<std::net::IpAddr>(), "[a-z]{1,5}").prop_map(
             |(
-                (uuid, php, worker, opened_at, outbox_bytes, outbox_waiting),
+                (uuid, php, worker, opened_at, version, outbox_bytes, outbox_waiting),
                 user,
                 key,
                 ip,
@@ -140,6 +144,7 @@ mod tests {
                     ident: Ident::new(&name).ok().filter(|_| php),
                     class: if php { ClientClass::Php } else { ClientClass::Web },
                     tags: Tags::new([Tag::new(&name, "1").unwrap()]).unwrap(),
+                    version: TagVersion(version),
                     worker: WorkerId(worker),
                     dialect: name.into(),
                     application: key,
