@@ -12,7 +12,6 @@ use crate::link::codec::{Malformed, MessageDecoder};
 use crate::link::message::FromBroker;
 use crate::link::transport::Transport;
 use crate::types::Generation;
-use crate::types::limits::LARGE_MESSAGE_BYTES;
 
 /// Maximum number of parts of one write.
 const PARTS_MAX: usize = 64;
@@ -93,13 +92,13 @@ impl BrokerLink {
         body.map(FromBroker::decode).transpose().map_err(malformed)
     }
 
-    /// Returns the next whole message if it is large.
+    /// Returns the next whole message if it has at least `bytes_min` bytes.
     ///
     /// # Errors
     ///
     /// As [`BrokerLink::next`].
-    pub(crate) fn next_large(&mut self) -> io::Result<Option<LargeLinkMessage>> {
-        let large = self.inbox.take_large_body(LARGE_MESSAGE_BYTES).map_err(malformed)?;
+    pub(crate) fn next_large(&mut self, bytes_min: usize) -> io::Result<Option<LargeLinkMessage>> {
+        let large = self.inbox.take_large_body(bytes_min).map_err(malformed)?;
         Ok(large.map(|(bytes, start)| LargeLinkMessage { bytes, start }))
     }
 

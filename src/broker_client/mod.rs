@@ -39,6 +39,7 @@ use crate::link::message::{CountedPublication, FromBroker, Full, ToWorker};
 use crate::link::query::{BrokerQuery, DescribeRequest, QueryResult};
 use crate::link::transport::Transport;
 use crate::replay::IdOutcome;
+use crate::types::limits::LARGE_MESSAGE_BYTES;
 use crate::types::{
     Client, Generation, Number, ReplayBasis, Slot, TrackedOutcome, WorkerIncarnation,
 };
@@ -54,6 +55,8 @@ pub struct BrokerClient {
     fanout: Fanout,
     slots: SlotAllocator,
     write_reports: WriteReports,
+    /// Length from which messages of the broker are large.
+    large_bytes_min: usize,
 }
 
 /// A message of the broker that concerns a connection, or the loss of the link.
@@ -141,7 +144,16 @@ impl BrokerClient {
             fanout: Fanout::default(),
             slots: SlotAllocator::default(),
             write_reports: WriteReports::default(),
+            large_bytes_min: LARGE_MESSAGE_BYTES,
         }
+    }
+
+    /// Treats messages of the broker as large from this length in bytes on, so that a simulation can do with
+    /// short ones.
+    #[must_use]
+    pub fn with_large_messages_from(mut self, bytes: usize) -> Self {
+        self.large_bytes_min = bytes;
+        self
     }
 
     /// Allocates a slot for a new connection.
@@ -222,9 +234,10 @@ impl BrokerClient {
                 }
                 continue;
             }
-            let Self { link, ended, uplink, fanout, slots, write_reports } = &mut *self;
+            let Self { link, ended, uplink, fanout, slots, write_reports, large_bytes_min } =
+                &mut *self;
             let link = link.as_mut()?;
-            let taken = match link.next_large() {
+            let taken = match link.next_large(*large_bytes_min) {
                 Ok(None) => match link.next() {
                     Ok(Some(message)) => on_message(message, uplink, fanout, slots, write_reports),
                     Ok(None) => Err(ended.take()?),

@@ -16,7 +16,7 @@ use super::model::{Model, PublicationNo, To};
 use super::pipe::{BytesUntilDeath, End, Watch};
 use super::reports::REQUESTER;
 use super::rng::Rng;
-use super::worker::Pace;
+use super::worker::{LARGE_BYTES, Pace};
 
 /// Whether the API process tells a new broker what it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Api {
             source,
             bytes_until_death,
             stage: ApiStage::Serving,
-            client: BrokerClient::new(source),
+            client: BrokerClient::new(source).with_large_messages_from(LARGE_BYTES),
             orders: VecDeque::new(),
             questions: 0,
             watch: None,

@@ -15,6 +15,7 @@ use tagcast::types::{
     Address, Alias, Claim, Client, Exclusivity, Generation, NamedClient, Number, PayloadForm, Slot,
     Tags, WorkerIncarnation,
 };
+use tagcast::websocket::write;
 
 use super::api::Ids;
 use super::budget::Budget;
@@ -26,6 +27,9 @@ use super::pipe::{BytesUntilDeath, End, Kernel, Shared, Watch};
 use super::reports::{self, Reports};
 use super::rng::Rng;
 use super::shutdown::{Shutdown, Stage};
+
+/// Length in bytes from which payloads and messages of the broker are large.
+pub const LARGE_BYTES: usize = 100;
 
 /// The amount of work per turn.
 #[derive(Debug)]
@@ -78,7 +82,7 @@ impl Worker {
         Self {
             source,
             bytes_until_death,
-            broker_client: BrokerClient::new(source),
+            broker_client: BrokerClient::new(source).with_large_messages_from(LARGE_BYTES),
             orders: VecDeque::new(),
             stage: Stage::Serving,
             owed: VecDeque::new(),
@@ -368,6 +372,9 @@ impl Worker {
         let no = model.publishes(client, to.clone());
         let uplink = &mut self.broker_client.uplink;
         match reports::tracking(no) {
+            None if text.len() >= LARGE_BYTES => {
+                uplink.publish_large(publication, write::framed_text(text.as_bytes()));
+            }
             None => uplink.publish(publication),
             tracking => {
                 uplink.publish_tracked(reports::REQUESTER, None, tracking, publication);
