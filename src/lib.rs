@@ -68,6 +68,7 @@ pub mod json_schema;
 pub mod link;
 #[doc(hidden)]
 pub mod protocol;
+mod rate_limit;
 #[doc(hidden)]
 pub mod reactor;
 #[doc(hidden)]

@@ -11,11 +11,16 @@ use super::access::ApiAccess;
 use super::nonces::SignatureWindow;
 use crate::auth::uuid::Signer;
 use crate::config::{ApiAddress, Config, TlsSettings};
+use crate::types::{IpRange, RateLimit};
 
 /// The settings of the API process.
 #[derive(Debug)]
 pub(super) struct ApiConfig {
     pub(super) access: ApiAccess,
+    /// Limit of the requests from one address.
+    pub(super) requests_per_ip: Option<RateLimit>,
+    /// Proxies whose `X-Forwarded-For` is trusted.
+    pub(super) trusted_proxies: Vec<IpRange>,
     pub(super) signer: Signer,
     pub(super) message_bytes_max: usize,
     pub(super) body_bytes_max: usize,
@@ -79,7 +84,9 @@ impl ApiConfig {
             config.listen.iter().chain(own).map(|address| address.host.to_ascii_lowercase());
         let tls = config.tls.as_ref().map(ApiTls::new).transpose()?;
         Ok(Self {
-            access: ApiAccess::new(config.applications.as_ref()),
+            access: ApiAccess::new(config.applications.as_ref(), &config.rates.applications),
+            requests_per_ip: config.rates.requests_per_ip,
+            trusted_proxies: config.admission.trusted_proxies.clone(),
             signer: Signer::new(&key, config.phpws.uuid),
             message_bytes_max: config.limits.max_message,
             body_bytes_max: config.api.body_bytes_max,

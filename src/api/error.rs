@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use crate::json;
-use crate::types::TooExpensive;
+use crate::types::{RateLimit, TooExpensive};
 
 /// Maximum bytes of the input that an error quotes.
 const SHOWN_BYTES_MAX: usize = 24;
@@ -176,10 +176,23 @@ impl ApiError {
         self
     }
 
+    /// The error of a limit of a rate, by the name of the limit.
+    pub(super) fn rate_limited(name: &str, limit: RateLimit, wait: Duration) -> Self {
+        let message = format!("the limit is {limit} ({name})");
+        let error = Self::new(ErrorCode::RateLimited, message).with_text("name", name);
+        error.with_number("limit", limit.per_second()).retry_within(wait)
+    }
+
     /// Adds the time after which the request may be sent again.
-    pub(super) fn retry_after(mut self, seconds: u64) -> Self {
-        self.0.retry_after = Some(Duration::from_secs(seconds));
-        self.with_number("retry_after_ms", seconds.saturating_mul(1000))
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        self.retry_within(Duration::from_secs(seconds))
+    }
+
+    /// The same, to the millisecond.
+    fn retry_within(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        let millis = wait.as_nanos().div_ceil(1_000_000);
+        self.with_number("retry_after_ms", u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
     /// Returns the code.
@@ -194,7 +207,11 @@ impl ApiError {
 
     /// Returns the time after which the request may be sent again, in whole seconds, rounded up.
     pub(super) fn retry_after_seconds(&self) -> Option<u64> {
-        self.0.retry_after.map(|after| after.as_millis().div_ceil(1000).max(1))?.try_into().ok()
+        self.0
+            .retry_after
+            .map(|after| after.as_nanos().div_ceil(1_000_000_000).max(1))?
+            .try_into()
+            .ok()
     }
 
     /// The value of the header `Allow`.

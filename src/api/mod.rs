@@ -23,6 +23,7 @@ mod process;
 mod publication;
 mod publisher;
 mod queries;
+mod rate_limits;
 mod refusals;
 mod replay_file;
 mod replays;

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -30,6 +31,7 @@ use super::idempotency::IdempotencyKey;
 use super::metrics;
 use super::nonces::Nonce;
 use super::parameters::Parameters;
+use super::rate_limits::RequestRoom;
 use super::response::{AnswerHead, ApiAnswer};
 use super::route::{self, ApiRoute, Endpoint, RouteRow};
 use super::signature::{SignedHeaders, SignedTarget};
@@ -82,11 +84,14 @@ pub(super) async fn answer(
     let has_body = !request.body().is_end_stream();
     let version = request.version();
     let is_body_read = Cell::new(false);
+    let room = Cell::new(None);
     let served = ServedRequest {
         state: &state,
         config: &config,
         origin: connection.origin(),
         is_body_read: &is_body_read,
+        room: &room,
+        peer: connection.peer().ip(),
     };
     let answered = served.answer(request).await;
     state.publisher.send_nonces();
@@ -100,6 +105,10 @@ pub(super) async fn answer(
         }
         ApiAnswer::error(&error, &id)
     });
+    let answer = match room.get() {
+        Some(room) => answer.with_room(room),
+        None => answer,
+    };
     let peer = connection.peer();
     debug!(request = id, %peer, status = answer.status().as_u16(), "request answered");
     state.answered.set(state.answered.get() + 1);
@@ -117,6 +126,10 @@ struct ServedRequest<'a> {
     origin: ConnectionOrigin,
     /// Whether the body was read to its end. Otherwise the connection cannot be reused.
     is_body_read: &'a Cell<bool>,
+    /// What its application may still send, if that is limited.
+    room: &'a Cell<Option<RequestRoom>>,
+    /// The other end of its connection.
+    peer: IpAddr,
 }
 
 /// A request with what its path and method name.
@@ -154,6 +167,7 @@ impl ServedRequest<'_> {
         if self.config.access.is_open() {
             self.check_host(&request)?;
         }
+        self.state.rate_limits.take_of_address(self.config, self.peer, request.headers())?;
         let place = self.begin().await?;
         match row.endpoint {
             Endpoint::Info => {
@@ -220,6 +234,7 @@ impl ServedRequest<'_> {
         if let (Some(signed), Some(nonce)) = (&signed, nonce) {
             self.spend(signed, nonce, bytes)?;
         }
+        self.state.rate_limits.take(application, self.room)?;
         let text = body.as_ref().map_or(Ok(""), RequestBody::text)?;
         let (state, config) = (self.state, self.config);
         let until = Instant::now() + config.timeout;

@@ -10,9 +10,12 @@ use tokio::sync::Semaphore;
 
 use super::answers::AnswerRoom;
 use super::error::ApiError;
+use super::rate_limits::RequestRoom;
 use crate::types::Readiness;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The answer to a request.
@@ -80,6 +83,13 @@ impl ApiAnswer {
     /// The same as the answer to a publication that was made before.
     pub(super) fn replayed(mut self) -> Self {
         self.headers.push((REPLAYED, HeaderValue::from_static("true")));
+        self
+    }
+
+    /// The same with the state of the limit of requests.
+    pub(super) fn with_room(mut self, room: RequestRoom) -> Self {
+        self.headers.push((RATE_LIMIT, room.limit.into()));
+        self.headers.push((RATE_REMAINING, room.remaining.into()));
         self
     }
 

@@ -15,6 +15,7 @@ use super::connection::registry::ConnectionRegistry;
 use super::health::ApiHealth;
 use super::metrics::MetricsCollector;
 use super::publisher::ApiPublisher;
+use super::rate_limits::RequestLimits;
 use super::refusals::Refusals;
 use super::request::RequestIds;
 use crate::telemetry::LogThrottle;
@@ -50,6 +51,8 @@ pub(super) struct ApiState {
     pub(super) answered: Cell<u64>,
     pub(super) refused: Cell<u64>,
     pub(super) refusals: RefCell<Refusals>,
+    /// Limits of the rate of requests.
+    pub(super) rate_limits: RequestLimits,
     started: Instant,
     wrong_credentials: RefCell<LogThrottle>,
     evicted_ids: EvictedIds,
@@ -71,6 +74,7 @@ impl ApiState {
     pub(super) fn new(source: WorkerIncarnation, config: ApiConfig) -> Self {
         let publisher = ApiPublisher::new(source);
         publisher.limit_ids(config.ids_max);
+        let rate_limits = RequestLimits::new(&config);
         Self {
             config: RefCell::new(Rc::new(config)),
             publisher,
@@ -89,6 +93,7 @@ impl ApiState {
             answered: Cell::new(0),
             refused: Cell::new(0),
             refusals: RefCell::default(),
+            rate_limits,
             started: Instant::now(),
             wrong_credentials: RefCell::new(LogThrottle::new(1, WRONG_CREDENTIALS_EVERY)),
         }
@@ -104,6 +109,7 @@ impl ApiState {
         self.publisher.limit_ids(config.ids_max);
         let former = self.config.replace(Rc::new(config));
         self.config().access.keep_uses(&former.access);
+        self.rate_limits.configure(&self.config());
         if former.signatures != self.config().signatures {
             self.publisher.set_window(self.config().signatures, unix_seconds());
         }

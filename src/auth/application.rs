@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{ApiRights, ApplicationSecret, MessageSchema};
+use super::{ApiRights, ApplicationLimits, ApplicationSecret, DefaultLimits, MessageSchema};
 use crate::types::Secret;
 
 /// Applications that may use the server.
@@ -35,6 +35,9 @@ pub struct Application {
     /// Rights in the HTTP API.
     #[serde(default)]
     pub api: ApiRights,
+    /// How much it may do in a time.
+    #[serde(default)]
+    pub limits: ApplicationLimits,
 }
 
 impl Application {
@@ -61,6 +64,7 @@ impl Application {
             tenant: None,
             schema: None,
             api: ApiRights::default(),
+            limits: ApplicationLimits::default(),
         }
     }
 }
@@ -80,6 +84,13 @@ impl Applications {
     pub fn with_public_secret(&self) -> Option<&Application> {
         let is_public = |one: &ApplicationSecret| is_public(one.secret.expose());
         self.list.iter().find(|application| application.secrets.iter().any(is_public))
+    }
+
+    /// Returns the applications, which have these limits where they have none of their own.
+    #[must_use]
+    pub fn with_limits(mut self, defaults: &DefaultLimits) -> Self {
+        self.list.iter_mut().for_each(|one| one.limits = one.limits.or(defaults));
+        self
     }
 
     /// Returns the next time, in Unix seconds, at which a secret expires that is accepted now.

@@ -3,6 +3,7 @@
 mod access;
 mod api_rights;
 mod application;
+mod application_limits;
 mod application_secret;
 mod auth_basis;
 pub mod php_session;
@@ -13,6 +14,7 @@ pub(crate) use access::SecretDigest;
 pub use access::{AuthorizeOpen, Denied, Grant, GrantRef, Permissions, Permit, Right};
 pub use api_rights::{ApiPermission, ApiPermissions, ApiRights, AuthMethods};
 pub use application::{Application, Applications};
+pub use application_limits::{ApplicationLimits, DefaultLimits};
 pub use application_secret::{ApplicationSecret, OWN_SECRET};
 pub use auth_basis::AuthBasis;
 pub use schema::{MessageCheck, MessageSchema};

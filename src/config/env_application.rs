@@ -51,6 +51,7 @@ fn application(
             tenant: None,
             schema: None,
             api: crate::auth::ApiRights::default(),
+            limits: crate::auth::ApplicationLimits::default(),
         })),
         (Some(key), Some(_)) => {
             let what = format!("has {} bytes", key.len());

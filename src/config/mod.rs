@@ -51,6 +51,7 @@ pub use sections::gomoob::GomoobSettings;
 pub use sections::jsauth::JsAuth;
 pub use sections::legacy::LegacySettings;
 pub use sections::phpws::PhpwsSettings;
+pub use sections::rates::RateSettings;
 pub use sections::resource::ResourceBinding;
 pub use settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, TlsSettings, UuidKey,

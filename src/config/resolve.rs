@@ -12,7 +12,7 @@ use super::listen::addresses;
 use super::parse;
 use super::parse::{Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::sections::backend::BackendSources;
-use super::sections::{api, bloatless, echo, gomoob, jsauth, legacy, phpws, resource, tls};
+use super::sections::{api, bloatless, echo, gomoob, jsauth, legacy, phpws, rates, resource, tls};
 use super::settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, UuidKey,
 };
@@ -55,18 +55,20 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
     let limits = limits(given);
     let api = api::read(given, folder, limits.max_message, &|address| exposure.check(address));
     let tls = tls::read(given, folder, &mut listen, &api);
+    let rates = rates::read(given);
     let resources = resource::read(given, BackendSources { applications: known, folder });
     Config {
         listen,
         workers: workers(given),
         log: log(given, folder),
         limits,
-        applications: applications.ok().flatten(),
+        applications: applications.ok().flatten().map(|all| all.with_limits(&rates.applications)),
         authorize_open: given
             .read("", "authorizeOpen", choice)
             .unwrap_or(AuthorizeOpen::Application),
         refuse: given.read("", "refuse", choice).unwrap_or(Refuse::Http),
         admission: admission(given),
+        rates,
         tls,
         uuid_key: uuid_key(given, folder),
         state_folder: state_dir(given, folder),

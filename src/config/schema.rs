@@ -49,6 +49,8 @@ pub const KEYS: &[ConfigKey] = &[
     key("", "maxClients", "0", "count").reloadable(),
     key("", "maxPerIP", "0", "count").reloadable(),
     key("", "exprScanMax", "50000", "count").reloadable(),
+    key("", "limitRequests", "none", "rate").reloadable(),
+    key("", "limitRequestsPerIP", "none", "rate").reloadable(),
     key("", "tls", "on", "word"),
     key("", "certFile", "none", "path").reloadable(),
     key("", "pkFile", "none", "path").reloadable(),

@@ -19,6 +19,7 @@ use super::sections::gomoob::GomoobSettings;
 use super::sections::jsauth::JsAuth;
 use super::sections::legacy::LegacySettings;
 use super::sections::phpws::PhpwsSettings;
+use super::sections::rates::RateSettings;
 use super::sections::resource::ResourceBinding;
 use crate::auth::{Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
@@ -46,6 +47,8 @@ pub struct Config {
     pub refuse: Refuse,
     /// Limits on the origin, address and number of connections.
     pub admission: Admission,
+    /// Limits of rates for all applications, and for addresses.
+    pub rates: RateSettings,
     /// Certificate, if an address uses TLS.
     pub tls: Option<TlsSettings>,
     /// Key that signs the UUIDs of clients, or its file.

@@ -36,18 +36,28 @@ pub fn effective_address_of(
     head: &RequestHead<'_>,
     trusted: &[IpRange],
 ) -> Result<IpAddr, Refusal> {
+    effective_address_by(peer, head.list("X-Forwarded-For"), trusted).ok_or(UNREADABLE)
+}
+
+/// Returns the client address of a request with these entries of `X-Forwarded-For`. `None` if a required one
+/// is not an address.
+pub fn effective_address_by<'h>(
+    peer: IpAddr,
+    forwarded: impl DoubleEndedIterator<Item = &'h [u8]>,
+    trusted: &[IpRange],
+) -> Option<IpAddr> {
     let is_trusted = |ip: IpAddr| trusted.iter().any(|range| range.contains(ip));
     let mut effective = peer.to_canonical();
     if !is_trusted(effective) {
-        return Ok(effective);
+        return Some(effective);
     }
-    for entry in head.list("X-Forwarded-For").rev() {
-        effective = address(entry).ok_or(UNREADABLE)?;
+    for entry in forwarded.rev() {
+        effective = address(entry)?;
         if !is_trusted(effective) {
             break;
         }
     }
-    Ok(effective)
+    Some(effective)
 }
 
 /// Parses `192.0.2.1`, `192.0.2.1:5678`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:5678`.

@@ -23,7 +23,7 @@ pub use self::legacy::hixie::{Hixie, KEY3_BYTES, bytes_behind, hixie};
 pub use self::legacy::legacy_errors::{Year, bare};
 pub use self::legacy::malformed_2021::{RepairedHead, repair};
 pub use self::legacy::raw::{RAW_GREETING, RawGreeting, raw_greeting};
-pub use forwarded::{effective_address, effective_address_of};
+pub use forwarded::{effective_address, effective_address_by, effective_address_of};
 pub use handshake::{
     ClientType, PlainAnswer, RequestKind, SupportedVersions, Upgrade, WireFormat, decide,
     decide_leniently, raw_upgrade,

@@ -20,6 +20,7 @@ mod metrics;
 mod origin;
 mod pressure;
 mod publication;
+mod rate_limit;
 mod readiness;
 mod replay;
 mod secret;
@@ -61,6 +62,7 @@ pub use metrics::{
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, FramedPayload, PayloadForm, Publication};
+pub use rate_limit::{LimitValue, RateLimit};
 pub use readiness::Readiness;
 pub use replay::{
     IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,

@@ -35,6 +35,7 @@ mod api_ids;
 mod api_ids_crash;
 mod api_openapi;
 mod api_publish;
+mod api_rate_limits;
 mod api_replays;
 mod api_retag;
 mod api_secrets;

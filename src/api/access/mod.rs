@@ -12,8 +12,8 @@ use self::api_secret::{ApiSecret, SignatureKey};
 use super::error::{ApiError, ErrorCode};
 use super::signature::{SignedHeaders, SignedTarget};
 use crate::auth::{
-    ApiPermission, ApiRights, Application, ApplicationSecret, Applications, AuthMethods,
-    MessageCheck, SecretDigest,
+    ApiPermission, ApiRights, Application, ApplicationLimits, ApplicationSecret, Applications,
+    AuthMethods, DefaultLimits, MessageCheck, SecretDigest,
 };
 use crate::types::Tenant;
 
@@ -53,6 +53,8 @@ pub(super) struct ApiApplication {
     pub(super) check: Option<Rc<MessageCheck>>,
     /// Its permissions with this secret.
     pub(super) rights: ApiRights,
+    /// How much it may do in a time.
+    pub(super) limits: ApplicationLimits,
     secret: ApiSecret,
 }
 
@@ -110,17 +112,19 @@ impl ApiApplication {
                 },
                 ..application.api
             },
+            limits: application.limits,
             secret: ApiSecret::new(one),
         };
         application.secrets.iter().map(with).collect()
     }
 
-    fn open() -> Self {
+    fn open(limits: &DefaultLimits) -> Self {
         Self {
             key: OPEN_APPLICATION.into(),
             tenant: Tenant::shared(),
             check: None,
             rights: ApiRights::default(),
+            limits: ApplicationLimits::default().or(limits),
             secret: ApiSecret::none(),
         }
     }
@@ -152,10 +156,11 @@ impl ApiApplication {
 }
 
 impl ApiAccess {
-    /// Creates the access rules of these applications. Without applications everything is allowed.
-    pub(super) fn new(applications: Option<&Applications>) -> Self {
+    /// Creates the access rules of these applications. Without applications everything is allowed, within
+    /// the limits of the server.
+    pub(super) fn new(applications: Option<&Applications>, limits: &DefaultLimits) -> Self {
         match applications {
-            None => Self::Open(Box::new(ApiApplication::open())),
+            None => Self::Open(Box::new(ApiApplication::open(limits))),
             Some(applications) => {
                 let entry = |it: &Application| (it.key.as_str().into(), ApiApplication::all_of(it));
                 let by_key: HashMap<_, _> = applications.list.iter().map(entry).collect();
@@ -203,6 +208,16 @@ impl ApiAccess {
         };
         found.secret.last_used.set(Some(shown.now));
         Ok(Authenticated { application: found, signed })
+    }
+
+    /// Returns all applications, once each.
+    pub(super) fn applications(&self) -> impl Iterator<Item = &ApiApplication> {
+        let (open, known) = match self {
+            Self::Open(open) => (Some(&**open), None),
+            Self::Applications(applications) => (None, Some(applications.by_key.values())),
+        };
+        let known = known.into_iter().flatten().filter_map(|with_secrets| with_secrets.first());
+        open.into_iter().chain(known)
     }
 
     /// Returns the secrets of an application in the order of the file.
@@ -361,9 +376,10 @@ mod tests {
             tenant: Some(key.to_owned()),
             schema: None,
             api: ApiRights::default(),
+            limits: ApplicationLimits::default(),
         };
         let list = vec![application("shop", "s1"), application("other", "s2")];
-        ApiAccess::new(Some(&Applications { list, anonymous: None }))
+        ApiAccess::new(Some(&Applications { list, anonymous: None }), &DefaultLimits::default())
     }
 
     const NOW: u64 = 1_800_000_000;
@@ -415,7 +431,8 @@ mod tests {
         let with = |secrets| {
             let (key, api) = ("shop".to_owned(), ApiRights::default());
             let application = Application { key, secrets, api, ..Application::placeholder() };
-            ApiAccess::new(Some(&Applications { list: vec![application], anonymous: None }))
+            let applications = Applications { list: vec![application], anonymous: None };
+            ApiAccess::new(Some(&applications), &DefaultLimits::default())
         };
         let access = with(vec![secret("own", None), secret("old", Some(NOW + 1))]);
         let proves = |access: &ApiAccess, text: &str, now| {
@@ -446,7 +463,7 @@ mod tests {
 
     #[test]
     fn without_applications_there_is_one_that_needs_nothing() {
-        let open = ApiAccess::new(None);
+        let open = ApiAccess::new(None, &DefaultLimits::default());
         assert!(open.is_open() && open.authenticate("-", shown(&HeaderMap::new())).is_ok());
         assert!(open.authenticate("shop", shown(&HeaderMap::new())).is_err());
     }

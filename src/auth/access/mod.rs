@@ -135,6 +135,7 @@ impl Permissions {
             tenant: None,
             schema: None,
             api: crate::auth::ApiRights::default(),
+            limits: crate::auth::ApplicationLimits::default(),
         };
         let applications = Applications { list: vec![application], anonymous: Some(0) };
         Self::new(Some(&applications), AuthorizeOpen::Application)

@@ -16,6 +16,7 @@ fn application(key: &str, (open, publish): (bool, bool), tenant: Option<&str>) -
         tenant: tenant.map(str::to_owned),
         schema: None,
         api: crate::auth::ApiRights::default(),
+        limits: crate::auth::ApplicationLimits::default(),
     }
 }
 

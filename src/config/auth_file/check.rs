@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::limits;
 use super::secrets;
 use super::secrets::NamedSecret;
 use super::tree::{Construct, NodeKind, YamlMember, YamlNode};
@@ -13,7 +14,7 @@ use crate::config::schema::nearest_of;
 /// Maximum bytes of a key and of a tenant's name. Both are keys of tables.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 /// Allowed members of an application.
-const MEMBERS: [&str; 10] = [
+const MEMBERS: [&str; 11] = [
     "key",
     "secret",
     "secrets",
@@ -24,6 +25,7 @@ const MEMBERS: [&str; 10] = [
     "permissions",
     "authMethods",
     "maxRecipients",
+    limits::LIMITS,
 ];
 /// Required members of an application.
 pub(super) const REQUIRED: [&str; 3] = ["key", "secret", "authorizeOpen"];
@@ -204,6 +206,7 @@ impl CheckedFile {
             tenant: self.text(entry, "tenant"),
             schema: None,
             api: self.api_rights(entry),
+            limits: limits::read(self, entry),
         };
         let line = node.get("schema").map_or(node.line, |value| value.line);
         let schema = self.text(entry, "schema");

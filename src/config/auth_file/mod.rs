@@ -7,6 +7,7 @@ mod check;
 pub(super) mod edit;
 pub(super) mod edit_secrets;
 mod expiry;
+mod limits;
 mod scalar;
 mod secret_sources;
 #[cfg(test)]

@@ -205,7 +205,7 @@ fn a_member_that_is_not_known_is_refused_with_the_one_that_was_meant() {
         ("color: red", "remove it: the members are key, secret, secrets, authorizeOpen"),
         ("7: red", "remove it: the members are"),
         ("~: red", "remove it: the members are"),
-        ("limits:\n  tenant: one", "remove it: the members are"),
+        ("extras:\n  tenant: one", "remove it: the members are"),
     ] {
         let findings = shown(&read(&with_members(member)).findings);
         let name = member.split(':').next().unwrap().trim_matches('"');

@@ -1,5 +1,7 @@
 //! Parsers of values: durations, sizes, counts, switches, choices, lists and keys.
 
+pub(super) mod rate;
+
 use super::diagnostic::{Problem, visible};
 use super::schema::edits;
 use crate::types::{OriginPattern, WordChoice};

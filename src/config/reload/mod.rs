@@ -155,6 +155,7 @@ fn applications(
                     ("schema", old.schema != application.schema),
                     ("permissions", old.api.permissions != application.api.permissions),
                     ("authMethods", old.api.methods != application.api.methods),
+                    ("limits", old.limits != application.limits),
                     ("maxRecipients", old.api.max_recipients != application.api.max_recipients),
                 ])
             )),

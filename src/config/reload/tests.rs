@@ -24,6 +24,7 @@ fn application(key: &str, secret: &str) -> Application {
         tenant: None,
         schema: None,
         api: crate::auth::ApiRights::default(),
+        limits: crate::auth::ApplicationLimits::default(),
     }
 }
 

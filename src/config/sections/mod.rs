@@ -9,5 +9,6 @@ pub(super) mod gomoob;
 pub(super) mod jsauth;
 pub(super) mod legacy;
 pub(super) mod phpws;
+pub(super) mod rates;
 pub(super) mod resource;
 pub(super) mod tls;

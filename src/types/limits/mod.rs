@@ -1,11 +1,13 @@
 //! All limits of the server, each with its unit, its reason and its relation to other limits.
 
 mod api;
+mod rates;
 mod replay;
 
 use std::time::Duration;
 
 pub use api::*;
+pub use rates::*;
 pub use replay::*;
 
 /// Tags per client and per query.

@@ -1,0 +1,120 @@
+//! Limits of the rate of requests: of each application, and of each address.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use tokio::time::Instant;
+
+use super::access::ApiApplication;
+use super::config::ApiConfig;
+use super::error::{ApiError, ErrorCode};
+use crate::http::effective_address_by;
+use crate::rate_limit::{AddressBuckets, RateBucket};
+
+/// The names of the limits in errors.
+const REQUESTS: &str = "requests";
+const REQUESTS_PER_IP: &str = "requests_per_ip";
+
+/// What an application may still send at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestRoom {
+    /// Requests that are allowed at once.
+    pub(super) limit: u64,
+    /// How many of them are left.
+    pub(super) remaining: u64,
+}
+
+/// The buckets of all applications and addresses.
+#[derive(Debug)]
+pub(super) struct RequestLimits {
+    started: Instant,
+    /// The applications with a limit. They are in auth.yml, which bounds them.
+    by_application: RefCell<HashMap<Box<str>, RateBucket>>,
+    by_address: RefCell<Option<AddressBuckets>>,
+}
+
+impl RequestLimits {
+    /// With full buckets.
+    pub(super) fn new(config: &ApiConfig) -> Self {
+        let limits = Self {
+            started: Instant::now(),
+            by_application: RefCell::default(),
+            by_address: RefCell::default(),
+        };
+        limits.configure(config);
+        limits
+    }
+
+    /// Applies the limits of another configuration. What was taken before still counts.
+    pub(super) fn configure(&self, config: &ApiConfig) {
+        let now = self.now();
+        let mut former = self.by_application.take();
+        let mut buckets = self.by_application.borrow_mut();
+        for application in config.access.applications() {
+            let Some(limit) = application.limits.requests.limit() else { continue };
+            let mut bucket =
+                former.remove(&application.key).unwrap_or_else(|| RateBucket::new(limit));
+            bucket.set_limit(limit, now);
+            buckets.insert(application.key.clone(), bucket);
+        }
+        let mut by_address = self.by_address.borrow_mut();
+        match (config.requests_per_ip, by_address.as_mut()) {
+            (None, _) => *by_address = None,
+            (Some(limit), Some(buckets)) => buckets.set_limit(limit, now),
+            (Some(limit), None) => *by_address = Some(AddressBuckets::new(limit)),
+        }
+    }
+
+    /// Counts a request of an application. `room` gets what is left.
+    ///
+    /// # Errors
+    ///
+    /// 429 if there are too many.
+    pub(super) fn take(
+        &self,
+        application: &ApiApplication,
+        room: &Cell<Option<RequestRoom>>,
+    ) -> Result<(), ApiError> {
+        let mut buckets = self.by_application.borrow_mut();
+        let Some(bucket) = buckets.get_mut(&application.key) else { return Ok(()) };
+        let (now, limit) = (self.now(), bucket.limit());
+        let taken = bucket.take(1, now);
+        room.set(Some(RequestRoom { limit: limit.burst(), remaining: bucket.remaining(now) }));
+        taken.map_err(|wait| ApiError::rate_limited(REQUESTS, limit, wait))
+    }
+
+    /// Counts a request of the address of its client. Clients of Unix sockets have no address.
+    ///
+    /// # Errors
+    ///
+    /// 429 if there are too many, or 400 if a trusted proxy does not say which address it is.
+    pub(super) fn take_of_address(
+        &self,
+        config: &ApiConfig,
+        peer: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<(), ApiError> {
+        let mut by_address = self.by_address.borrow_mut();
+        let Some(buckets) = by_address.as_mut().filter(|_| !peer.is_unspecified()) else {
+            return Ok(());
+        };
+        let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+        let entries = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        let entries = entries.map(<[u8]>::trim_ascii);
+        let Some(ip) = effective_address_by(peer, entries, &config.trusted_proxies) else {
+            let message = "X-Forwarded-For of a trusted proxy does not end in an address: have the \
+                           proxy add the address of its client";
+            return Err(ApiError::new(ErrorCode::BadRequest, message));
+        };
+        let limit = buckets.limit();
+        let taken = buckets.take(ip, self.now());
+        taken.map_err(|wait| ApiError::rate_limited(REQUESTS_PER_IP, limit, wait))
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

@@ -1,0 +1,25 @@
+//! Limits of rates that apply to all applications, and to addresses.
+
+use serde::{Deserialize, Serialize};
+
+use crate::auth::DefaultLimits;
+use crate::config::layers::ConfigLayers;
+use crate::config::parse::rate::rate_or_none;
+use crate::types::RateLimit;
+
+/// Limits of rates from `websock.ini`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateSettings {
+    /// Limits of applications that have none of their own.
+    pub applications: DefaultLimits,
+    /// Requests to the HTTP API from one address.
+    pub requests_per_ip: Option<RateLimit>,
+}
+
+pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> RateSettings {
+    let mut rate = |name| given.read("", name, rate_or_none).flatten();
+    RateSettings {
+        applications: DefaultLimits { requests: rate("limitRequests") },
+        requests_per_ip: rate("limitRequestsPerIP"),
+    }
+}
