@@ -64,6 +64,8 @@ mod prometheus;
 mod proxies;
 #[path = "timing/silent_clients.rs"]
 mod silent_clients;
+#[path = "it/socket_activation.rs"]
+mod socket_activation;
 
 use std::process::ExitCode;
 
@@ -90,6 +92,7 @@ const PSR_HTTP: Need = File("/usr/share/php/Psr/Http/Client/autoload.php", "php-
 const PSR_LOG: Need = File("/usr/share/php/Psr/Log/autoload.php", "php-psr-log");
 const PYTHON: Need = Program("python3", "python3");
 const SCHEMATHESIS: Need = Need::Installed(api_openapi::SCHEMATHESIS, ".ci/install-schemathesis");
+const SOCKET_ACTIVATE: Need = Program("systemd-socket-activate", "systemd");
 const STRACE: Need = Program("strace", "strace");
 
 /// Each test and its requirements.
@@ -170,6 +173,7 @@ fn trials() -> Vec<Trial> {
         proxies::nginx_ends_tls_and_passes_websockets_on needs NGINX;
         proxies::haproxy_ends_tls_and_passes_websockets_on needs HAPROXY;
         proxies::haproxy_passes_tls_through_unread needs HAPROXY;
+        socket_activation::systemd_starts_the_server_at_the_first_connection needs SOCKET_ACTIVATE;
         silent_clients::a_client_whose_cable_is_pulled_is_gone_from_the_index needs IP, Namespaces;
     }
 }

@@ -30,7 +30,9 @@ pub(super) fn run(settings: &ConfigArguments) -> ExitCode {
     };
     print_line(&format!("the configuration is valid: {file}"));
     let config = &loaded.config;
-    let listen: Vec<&str> = config.listen.iter().map(|address| address.text.as_str()).collect();
+    let tcp = config.listen.iter().map(|address| address.text.clone());
+    let paths = config.unix.paths.iter().map(|path| format!("unix:{}", path.display()));
+    let listen: Vec<String> = tcp.chain(paths).collect();
     print_line(&format!("listens on: {}", listen.join(", ")));
     print_line(&format!("workers: {}", config.workers));
     print_line(&format!("applications: {}", applications(config)));

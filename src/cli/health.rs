@@ -59,6 +59,6 @@ impl HealthArguments {
             return Ok(url.clone());
         }
         let server = LocalServer::read(self.ini.as_deref())?;
-        server.api_url().or_else(|_| server.url().map(ApiUrl::Tcp))
+        server.api_url().or_else(|_| server.shared_url())
     }
 }

@@ -35,7 +35,9 @@ impl LocalServer {
         let listen = &self.config.listen;
         let plain = listen.iter().find(|address| address.encryption == Encryption::Plain);
         let address = plain.or_else(|| listen.first()).ok_or_else(|| {
-            Failure::configuration(format!("{} has no address", self.ini.display()))
+            let ini = self.ini.display();
+            let why = "has only unix: addresses, which this command cannot use: use --url";
+            Failure::configuration(format!("{ini} {why}, or add a TCP address"))
         })?;
         if address.port == 0 {
             return self.url_of_running();
@@ -79,13 +81,25 @@ impl LocalServer {
         let plain = all.iter().find(|address| address.encryption == Encryption::Plain);
         match plain.or_else(|| all.first()) {
             Some(address) => Ok(ApiUrl::Tcp(url(address)?)),
-            None => Ok(ApiUrl::Tcp(self.url()?)),
+            None => self.shared_url(),
+        }
+    }
+
+    /// Returns the address of the WebSockets for a request of HTTP: one of TCP, otherwise a Unix
+    /// socket.
+    pub(super) fn shared_url(&self) -> Result<ApiUrl, Failure> {
+        match (self.config.listen.first(), self.config.unix.paths.first()) {
+            (None, Some(path)) => Ok(ApiUrl::Unix(path.clone())),
+            _ => Ok(ApiUrl::Tcp(self.url()?)),
         }
     }
 
     /// Returns true if the HTTP API of this server is at this address.
     pub(super) fn has_api_at(&self, url: &ApiUrl) -> bool {
         match url {
+            ApiUrl::Unix(path) if self.config.api.addresses.is_empty() => {
+                self.config.unix.paths.contains(path)
+            }
             ApiUrl::Unix(path) => {
                 let is_it =
                     |address: &ApiAddress| matches!(address, ApiAddress::Unix(own) if own == path);

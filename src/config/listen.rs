@@ -3,6 +3,7 @@
 use super::diagnostic::{Problem, visible};
 use super::parse;
 use super::schema::nearest_of;
+use super::unix_address;
 use crate::types::Encryption;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -90,14 +91,20 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Parses the list of listening addresses.
+/// Parses the list of listening addresses. Those that are paths of Unix sockets are left to
+/// [`unix_address::paths`].
 ///
 /// # Errors
 ///
 /// Names the first item that is invalid or a duplicate.
 pub(crate) fn addresses(text: &str) -> Result<Vec<ListenAddress>, Problem> {
     let mut all: Vec<ListenAddress> = Vec::new();
+    let mut has_path = false;
     for (number, item) in (1..).zip(parse::list(text)) {
+        if unix_address::is_path(item) {
+            has_path = true;
+            continue;
+        }
         let at =
             |fault: Problem| Problem { what: format!("(item {number}) {}", fault.what), ..fault };
         let address = ListenAddress::parse(item).map_err(at)?;
@@ -108,7 +115,7 @@ pub(crate) fn addresses(text: &str) -> Result<Vec<ListenAddress>, Problem> {
         }
         all.push(address);
     }
-    if all.is_empty() {
+    if all.is_empty() && !has_path {
         return Err(Problem::new("is not an address", "use `ws://127.0.0.1:8094`"));
     }
     Ok(all)
@@ -209,7 +216,7 @@ mod tests {
             ("[::1]", "no port"),
             ("ws://localhost:80/web", "a path"),
             ("ws://localhost/", "a path"),
-            ("unix:///run/x", "unknown scheme"),
+            ("unx:///run/x", "unknown scheme"),
             ("ws://::1:80", "more than one colon"),
             ("ws://[::1]80", "after the bracket"),
             ("ws://[::g]:80", "no IPv6"),
@@ -255,6 +262,9 @@ mod tests {
         assert_eq!(addresses("ws://a:0,ws://a:0").unwrap().len(), 2);
         assert!(addresses("ws://a:1,tcp://a:1").unwrap_err().what.contains("(item 2)"));
         assert!(addresses(" , ").is_err());
+        assert_eq!(addresses("ws://a:1, unix:/run/x").unwrap().len(), 1);
+        assert_eq!(addresses("unix:/run/x"), Ok(Vec::new()));
+        assert!(addresses("unix:/run/x, a").unwrap_err().what.contains("(item 2)"));
     }
 
     #[test]

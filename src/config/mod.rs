@@ -22,6 +22,7 @@ mod resolve;
 mod schema;
 mod sections;
 mod settings;
+mod unix_address;
 
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -56,6 +57,7 @@ pub use sections::resource::ResourceBinding;
 pub use settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, TlsSettings, UuidKey,
 };
+pub use unix_address::UnixAddresses;
 
 use self::env::DotEnv;
 use self::file_permissions::Keep;

@@ -16,7 +16,7 @@ use super::sections::{api, bloatless, echo, gomoob, jsauth, legacy, phpws, rates
 use super::settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, UuidKey,
 };
-use super::{AUTH_FILE, KEYS, ListenAddress, state_beside};
+use super::{AUTH_FILE, KEYS, ListenAddress, UnixAddresses, state_beside, unix_address};
 use crate::auth::{Application, Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
 use crate::telemetry::{LogFormat, LogLevel, unix_seconds};
@@ -59,6 +59,7 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
     let resources = resource::read(given, BackendSources { applications: known, folder });
     Config {
         listen,
+        unix: unix(given, folder),
         workers: workers(given),
         log: log(given, folder),
         limits,
@@ -209,6 +210,13 @@ fn listen(given: &mut ConfigLayers<'_>, exposure: &Exposure) -> Vec<ListenAddres
     let default = KEYS.iter().find(|key| key.name == "address").map_or("", |key| key.default);
     let default = || addresses(default).unwrap_or_default();
     given.read("", "address", checked).unwrap_or_else(default)
+}
+
+/// The Unix sockets need no check of the exposure: their file mode says who may connect.
+fn unix(given: &mut ConfigLayers<'_>, folder: &Path) -> UnixAddresses {
+    let paths = given.read("", "address", |text| unix_address::paths(text, folder));
+    let mode = given.or_default("", "socketMode", unix_address::mode);
+    UnixAddresses { paths: paths.unwrap_or_default(), mode }
 }
 
 fn workers(given: &mut ConfigLayers<'_>) -> u16 {

@@ -33,6 +33,7 @@ impl ConfigKey {
 /// All keys in the order of the documentation.
 pub const KEYS: &[ConfigKey] = &[
     key("", "address", "ws://127.0.0.1:8094", "list of addresses"),
+    key("", "socketMode", "0660", "file mode"),
     key("", "workers", "auto", "processes"),
     key("", "logfile", "none", "path"),
     key("", "console", "on", "switch"),

@@ -10,7 +10,6 @@ use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::ListenAddress;
 use super::parse;
 use super::sections::api::{ApiAddress, ApiSettings};
 use super::sections::bloatless::BloatlessSettings;
@@ -21,6 +20,7 @@ use super::sections::legacy::LegacySettings;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::rates::RateSettings;
 use super::sections::resource::ResourceBinding;
+use super::{ListenAddress, UnixAddresses};
 use crate::auth::{Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
 use crate::telemetry::{LogFormat, LogLevel};
@@ -33,6 +33,8 @@ use crate::types::{
 pub struct Config {
     /// Listening addresses.
     pub listen: Vec<ListenAddress>,
+    /// Listening addresses that are paths.
+    pub unix: UnixAddresses,
     /// Number of worker processes.
     pub workers: u16,
     /// Log settings.

@@ -3,12 +3,9 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
-
-use rustix::net::SocketType;
 
 use super::socket_file::SocketFile;
-use super::{ListeningSockets, StartError};
+use super::{ListeningSockets, PassedSockets, StartError};
 use crate::config::{ApiAddress, ApiSettings, ListenAddress};
 use crate::link::control::{ApiCommand, ApiListener, Attachment, ChildCommand, ControlMessage};
 use crate::link::handover::{HandoverPair, handover_pair};
@@ -27,7 +24,7 @@ impl ApiSockets {
     /// # Errors
     ///
     /// If an address cannot be bound, or if the process has no descriptors left.
-    pub fn bind(settings: &ApiSettings) -> Result<Self, StartError> {
+    pub fn bind(settings: &ApiSettings, passed: &mut PassedSockets) -> Result<Self, StartError> {
         let what = "failed to create the sockets of the API";
         let system = |error| StartError::System { what, error };
         let tcp: Vec<ListenAddress> = settings
@@ -38,15 +35,16 @@ impl ApiSockets {
                 ApiAddress::Unix(_) => None,
             })
             .collect();
+        let tcp = match tcp.is_empty() {
+            true => None,
+            false => Some(ListeningSockets::bind(&tcp, None, passed)?),
+        };
         let unix = settings.addresses.iter().filter_map(|address| match address {
-            ApiAddress::Unix(path) => Some(bind_unix(path, settings.socket_mode)),
+            ApiAddress::Unix(path) => Some(SocketFile::listen(path, settings.socket_mode, passed)),
             ApiAddress::Tcp(_) => None,
         });
-        Ok(Self {
-            handover: handover_pair().map_err(system)?,
-            tcp: if tcp.is_empty() { None } else { Some(ListeningSockets::bind(&tcp)?) },
-            unix: unix.collect::<Result<_, _>>()?,
-        })
+        let unix = unix.collect::<Result<_, _>>()?;
+        Ok(Self { handover: handover_pair().map_err(system)?, tcp, unix })
     }
 
     /// Returns the end for a worker.
@@ -98,10 +96,4 @@ impl ApiSockets {
         self.tcp = None;
         self.unix.clear();
     }
-}
-
-/// Binds a Unix socket.
-fn bind_unix(path: &Path, mode: u32) -> Result<SocketFile, StartError> {
-    SocketFile::bind(path, mode, SocketType::STREAM)
-        .map_err(|error| StartError::Listen { address: format!("unix:{}", path.display()), error })
 }

@@ -13,7 +13,7 @@ use super::api_sockets::ApiSockets;
 use super::lifecycle::{ChildId, ProcessTable};
 use super::push_socket::PushSocket;
 use super::state_dir::{random_key, uuid_key};
-use super::{ListeningSockets, StartError, StateDir};
+use super::{ListeningSockets, PassedSockets, StartError, StateDir};
 use crate::config::{Config, LogSettings, UuidKey};
 use crate::link::control::{Attachment, ChildCommand, ConfigText, ControlMessage, WorkerCommand};
 use crate::telemetry::{LogFile, unix_seconds};
@@ -66,12 +66,13 @@ impl Bootstrap {
         }
     }
 
-    /// Locks the state folder, reads or creates the keys, and binds the addresses.
+    /// Locks the state folder, reads or creates the keys, and binds the addresses for which no
+    /// socket was passed.
     ///
     /// # Errors
     ///
     /// The first of these steps that fails.
-    pub fn from_config(mut config: Config) -> Result<Self, StartError> {
+    pub fn from_config(mut config: Config, mut passed: PassedSockets) -> Result<Self, StartError> {
         let state = StateDir::open(&config.state_folder)?;
         if let UuidKey::File(path) = &config.uuid_key {
             let key = uuid_key(path, &config.state_folder)?;
@@ -82,10 +83,12 @@ impl Bootstrap {
             let secret = random_key().map_err(|error| StartError::System { what, error })?;
             tls.ticket_secret = Some(Secret::new(secret));
         }
-        let listeners = ListeningSockets::bind(&config.listen)?;
+        let listeners = ListeningSockets::bind(&config.listen, Some(&config.unix), &mut passed)?;
         let push_socket =
             config.bloatless.push_socket.as_ref().map(PushSocket::bind).transpose()?;
-        let api = config.api.is_on.then(|| ApiSockets::bind(&config.api)).transpose()?;
+        let api =
+            config.api.is_on.then(|| ApiSockets::bind(&config.api, &mut passed)).transpose()?;
+        passed.finish()?;
         let mut prepared = Self {
             config,
             number: ConfigNumber(1),

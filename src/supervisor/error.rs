@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The reason why the server did not start. The text says how to fix it.
 #[derive(Debug)]
@@ -19,6 +19,18 @@ pub enum StartError {
     AddressCount {
         /// Number of addresses.
         count: usize,
+    },
+    /// A descriptor that was passed at the start is not a listening socket.
+    PassedDescriptor {
+        /// Number of the descriptor.
+        number: usize,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// A socket that was passed at the start belongs to no address of the configuration.
+    PassedUnused {
+        /// Its address, as it could be written in the configuration.
+        address: String,
     },
     /// The state folder cannot be created or used.
     StateFolder {
@@ -72,6 +84,8 @@ impl StartError {
         match self {
             Self::UuidKeyWrong { .. }
             | Self::AddressCount { .. }
+            | Self::PassedDescriptor { .. }
+            | Self::PassedUnused { .. }
             | Self::Listen { .. }
             | Self::Log(_)
             | Self::StateFolder { .. }
@@ -83,6 +97,10 @@ impl StartError {
 
     pub(super) fn control_socket(error: io::Error) -> Self {
         Self::System { what: "the control socket", error }
+    }
+
+    pub(super) fn unix(path: &Path, error: io::Error) -> Self {
+        Self::Listen { address: format!("unix:{}", path.display()), error }
     }
 
     pub(super) fn listen(address: SocketAddr, error: impl Into<io::Error>) -> Self {
@@ -103,6 +121,17 @@ impl fmt::Display for StartError {
             Self::PushSocket { path, error } => {
                 write!(f, "failed to create the push socket {}: {error}", path.display())
             }
+            Self::PassedDescriptor { number, error } => write!(
+                f,
+                "the descriptor {number} of LISTEN_FDS cannot be used: {error}. Use only \
+                 ListenStream= in the socket unit"
+            ),
+            Self::PassedUnused { address } => write!(
+                f,
+                "a socket for {address} was passed at the start (LISTEN_FDS), but the configuration \
+                 does not name it: add {address} to address, its https:// or unix: form to \
+                 apiAddress, or remove it from the socket unit"
+            ),
             Self::AddressCount { count: 0 } => write!(f, "no address to listen on is configured"),
             Self::AddressCount { count } => write!(f, "{count} addresses are too many"),
             Self::StateFolder { path, error } => {

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::net::sockopt::{
     set_ipv6_v6only, set_socket_reuseaddr, set_socket_send_buffer_size, set_tcp_nodelay,
@@ -10,8 +11,10 @@ use rustix::net::sockopt::{
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 
-use super::StartError;
-use crate::config::ListenAddress;
+use super::probe::takes_files;
+use super::socket_file::SocketFile;
+use super::{PassedSockets, StartError};
+use crate::config::{ListenAddress, UnixAddresses};
 use crate::link::control::DESCRIPTORS_MAX;
 use crate::types::Encryption;
 use crate::types::limits::{SEND_BUFFER_BYTES, USER_TIMEOUT};
@@ -25,17 +28,35 @@ const BACKLOG: i32 = 4096;
 pub struct ListeningSockets {
     sockets: Vec<(TcpListener, Encryption)>,
     addresses: Vec<(SocketAddr, Encryption)>,
+    unix: Vec<SocketFile>,
 }
 
 impl ListeningSockets {
-    /// Binds every address that the names resolve to.
+    /// Binds every address that the names resolve to, and every path. Uses the socket that was
+    /// passed at the start where there is one.
     ///
     /// # Errors
     ///
     /// If a name cannot be resolved, an address is in use or not on this machine, or there are no
     /// addresses.
-    pub fn bind(names: &[ListenAddress]) -> Result<Self, StartError> {
-        Self::bind_by(names, bind_one)
+    pub fn bind(
+        names: &[ListenAddress],
+        paths: Option<&UnixAddresses>,
+        passed: &mut PassedSockets,
+    ) -> Result<Self, StartError> {
+        let mut all = Self::bind_by(names, &mut |address| match passed.take_tcp(address) {
+            Some(socket) => prepare(&socket).map(|()| Some(socket)),
+            None if passed.covers(address) => Ok(None),
+            None => bind_one(address).map(Some),
+        })?;
+        for path in paths.iter().flat_map(|paths| &paths.paths) {
+            let mode = paths.map_or(0, |paths| paths.mode);
+            all.unix.push(SocketFile::listen(path, mode, passed)?);
+        }
+        match all.sockets.len() + all.unix.len() {
+            1..=DESCRIPTORS_MAX => Ok(all),
+            count => Err(StartError::AddressCount { count }),
+        }
     }
 
     /// Checks that [`ListeningSockets::bind`] would succeed. It binds the sockets briefly, without
@@ -44,13 +65,20 @@ impl ListeningSockets {
     /// # Errors
     ///
     /// The same as [`ListeningSockets::bind`].
-    pub fn probe(names: &[ListenAddress]) -> Result<(), StartError> {
-        Self::bind_by(names, |address| bound(address).map(TcpListener::from)).map(drop)
+    pub fn probe(names: &[ListenAddress], paths: &UnixAddresses) -> Result<(), StartError> {
+        Self::bind_by(names, &mut |address| bound(address).map(TcpListener::from).map(Some))?;
+        for path in &paths.paths {
+            let folder = path.parent().unwrap_or_else(|| Path::new(""));
+            SocketFile::probe(path, SocketType::STREAM)
+                .and_then(|()| takes_files(folder))
+                .map_err(|error| StartError::unix(path, error))?;
+        }
+        Ok(())
     }
 
-    fn bind_by(names: &[ListenAddress], bind: Bind) -> Result<Self, StartError> {
+    fn bind_by(names: &[ListenAddress], bind: &mut Bind<'_>) -> Result<Self, StartError> {
         let mut wanted = Vec::new();
-        let mut bound = Self { sockets: Vec::new(), addresses: Vec::new() };
+        let mut bound = Self { sockets: Vec::new(), addresses: Vec::new(), unix: Vec::new() };
         for name in names {
             let addresses = name
                 .resolve()
@@ -59,10 +87,7 @@ impl ListeningSockets {
             wanted.extend(&fresh);
             bound.bind_name(&fresh, name.encryption, bind)?;
         }
-        match bound.sockets.len() {
-            1..=DESCRIPTORS_MAX => Ok(bound),
-            count => Err(StartError::AddressCount { count }),
-        }
+        Ok(bound)
     }
 
     /// Returns the addresses of the server, with the actual port for port 0.
@@ -74,6 +99,7 @@ impl ListeningSockets {
     /// Closes the sockets. After the workers have closed theirs too, no client can connect.
     pub fn close(&mut self) {
         self.sockets.clear();
+        self.unix.clear();
     }
 
     /// Duplicates the descriptor of each socket for one worker.
@@ -85,14 +111,15 @@ impl ListeningSockets {
         let another = |(socket, encryption): &(TcpListener, Encryption)| {
             Ok((OwnedFd::from(socket.try_clone()?), *encryption))
         };
-        self.sockets.iter().map(another).collect()
+        let paths = self.unix.iter().map(|socket| Ok((socket.hand_out()?, Encryption::Plain)));
+        self.sockets.iter().map(another).chain(paths).collect()
     }
 
-    /// Returns the URLs for clients, without a path.
+    /// Returns the URLs for clients, without a path. A Unix socket is `unix:` and its path.
     pub fn urls(&self) -> impl Iterator<Item = String> + '_ {
-        self.addresses
-            .iter()
-            .map(|(address, encryption)| format!("{}://{address}", encryption.scheme()))
+        let tcp = self.addresses.iter();
+        let tcp = tcp.map(|(address, encryption)| format!("{}://{address}", encryption.scheme()));
+        tcp.chain(self.unix.iter().map(|socket| format!("unix:{}", socket.path().display())))
     }
 
     /// Binds one name. It may have addresses of both families, like `localhost`. If the machine
@@ -101,13 +128,14 @@ impl ListeningSockets {
         &mut self,
         addresses: &[SocketAddr],
         encryption: Encryption,
-        bind: Bind,
+        bind: &mut Bind<'_>,
     ) -> Result<(), StartError> {
         let bound_before = self.sockets.len();
         let mut missing = None;
         for address in addresses {
             match bind(*address) {
-                Ok(socket) => self.keep(*address, socket, encryption)?,
+                Ok(Some(socket)) => self.keep(*address, socket, encryption)?,
+                Ok(None) => {}
                 Err(error) if is_missing(&error) => missing = Some((*address, error)),
                 Err(error) => return Err(StartError::listen(*address, error)),
             }
@@ -133,8 +161,8 @@ impl ListeningSockets {
     }
 }
 
-/// A function that binds one address.
-type Bind = fn(SocketAddr) -> io::Result<TcpListener>;
+/// A function that binds one address. None means that a socket of another address serves it.
+type Bind<'a> = dyn FnMut(SocketAddr) -> io::Result<Option<TcpListener>> + 'a;
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = bound(address)?;
@@ -142,8 +170,7 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Binds an address. Accepted sockets inherit the options that are set here, which saves system
-/// calls per connection.
+/// Binds an address.
 fn bound(address: SocketAddr) -> io::Result<OwnedFd> {
     let family = AddressFamily::from_raw(match address {
         SocketAddr::V4(_) => AddressFamily::INET.as_raw(),
@@ -156,11 +183,16 @@ fn bound(address: SocketAddr) -> io::Result<OwnedFd> {
         // This allows binding both `0.0.0.0` and `[::]`.
         set_ipv6_v6only(&socket, true)?;
     }
-    set_tcp_nodelay(&socket, true)?;
-    set_tcp_user_timeout(&socket, u32::try_from(USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX))?;
-    set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES)?;
+    prepare(&socket)?;
     bind(&socket, &address)?;
     Ok(socket)
+}
+
+/// Sets the options that accepted sockets inherit, which saves system calls per connection.
+fn prepare(socket: &impl AsFd) -> io::Result<()> {
+    set_tcp_nodelay(socket, true)?;
+    set_tcp_user_timeout(socket, u32::try_from(USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(set_socket_send_buffer_size(socket, SEND_BUFFER_BYTES)?)
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -178,6 +210,14 @@ mod tests {
 
     const PLAIN: Encryption = Encryption::Plain;
 
+    fn nothing() -> ListeningSockets {
+        ListeningSockets { sockets: Vec::new(), addresses: Vec::new(), unix: Vec::new() }
+    }
+
+    fn bind_new(address: SocketAddr) -> io::Result<Option<TcpListener>> {
+        bind_one(address).map(Some)
+    }
+
     #[test]
     fn accepted_sockets_have_what_was_set_on_the_listener() {
         let socket = bind_one("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -193,11 +233,11 @@ mod tests {
     fn an_address_that_is_taken_or_not_ours_is_named() {
         let taken = bind_one("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap();
         let holder = bind_one(taken).unwrap();
-        let mut none = ListeningSockets { sockets: Vec::new(), addresses: Vec::new() };
-        let text = none.bind_name(&[taken], PLAIN, bind_one).unwrap_err().to_string();
+        let mut none = nothing();
+        let text = none.bind_name(&[taken], PLAIN, &mut bind_new).unwrap_err().to_string();
         assert_eq!(text, format!("cannot listen on {taken}: another program already does"));
         let text = none
-            .bind_name(&["192.0.2.1:1".parse().unwrap()], PLAIN, bind_one)
+            .bind_name(&["192.0.2.1:1".parse().unwrap()], PLAIN, &mut bind_new)
             .unwrap_err()
             .to_string();
         assert!(text.starts_with("cannot listen on 192.0.2.1:1: "), "{text}");
@@ -207,8 +247,8 @@ mod tests {
     #[test]
     fn one_of_two_families_is_enough() {
         let addresses = ["192.0.2.1:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()];
-        let mut bound = ListeningSockets { sockets: Vec::new(), addresses: Vec::new() };
-        bound.bind_name(&addresses, PLAIN, bind_one).unwrap();
+        let mut bound = nothing();
+        bound.bind_name(&addresses, PLAIN, &mut bind_new).unwrap();
         assert_eq!(bound.addresses().len(), 1);
         assert_ne!(bound.addresses()[0].port(), 0);
     }

@@ -39,7 +39,7 @@ pub fn probe(config: &Config) -> Probed {
     errors.extend(control.map_err(StartError::control_socket).err());
     let is_running = admin::is_running(&config.state_folder);
     if !is_running {
-        errors.extend(ListeningSockets::probe(&config.listen).err());
+        errors.extend(ListeningSockets::probe(&config.listen, &config.unix).err());
         errors.extend(
             config.bloatless.push_socket.iter().filter_map(|it| PushSocket::probe(it).err()),
         );

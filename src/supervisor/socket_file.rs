@@ -12,6 +12,8 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 
+use super::{PassedSockets, StartError};
+
 /// Connections that wait in a listening socket; the kernel lowers this to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
@@ -20,8 +22,9 @@ const BACKLOG: i32 = 4096;
 pub(super) struct SocketFile {
     socket: OwnedFd,
     path: PathBuf,
-    /// Device and inode of the socket file. Only this file is removed.
-    identity: (u64, u64),
+    /// Device and inode of the socket file. Only this file is removed. None if the file belongs to
+    /// another program.
+    identity: Option<(u64, u64)>,
 }
 
 impl SocketFile {
@@ -42,12 +45,29 @@ impl SocketFile {
         fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         bind(&socket, &address)?;
         let made = fs::symlink_metadata(path)?;
-        let made = Self { socket, path: path.to_owned(), identity: (made.dev(), made.ino()) };
+        let made = Self { socket, path: path.to_owned(), identity: Some((made.dev(), made.ino())) };
         fs::set_permissions(path, Permissions::from_mode(mode))?;
         if kind == SocketType::STREAM {
             listen(&made.socket, BACKLOG)?;
         }
         Ok(made)
+    }
+
+    /// Returns a listening socket: the one that was passed at the start for this path, otherwise a
+    /// new one. The file of a passed socket keeps its mode, and stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`SocketFile::bind`].
+    pub(super) fn listen(
+        path: &Path,
+        mode: u32,
+        passed: &mut PassedSockets,
+    ) -> Result<Self, StartError> {
+        if let Some(socket) = passed.take_unix(path) {
+            return Ok(Self { socket, path: path.to_owned(), identity: None });
+        }
+        Self::bind(path, mode, SocketType::STREAM).map_err(|error| StartError::unix(path, error))
     }
 
     /// Checks whether the path is free or has a socket that [`SocketFile::bind`] would replace.
@@ -77,7 +97,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let there = fs::symlink_metadata(&self.path);
-        if there.is_ok_and(|there| (there.dev(), there.ino()) == self.identity) {
+        if there.is_ok_and(|there| Some((there.dev(), there.ino())) == self.identity) {
             let _gone = fs::remove_file(&self.path);
         }
     }

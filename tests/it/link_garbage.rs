@@ -17,8 +17,8 @@ use tagcast::link::control::{
 use tagcast::link::message::{ToBroker, ToWorker, VERSION};
 use tagcast::link::transport::{Transport, UnixTransport, unix_pair};
 use tagcast::resource::ResourceFactories;
-use tagcast::supervisor::Bootstrap;
 use tagcast::supervisor::lifecycle::ChildId;
+use tagcast::supervisor::{Bootstrap, PassedSockets};
 use tagcast::types::{
     AddressLimit, Client, ClientClass, ClientUuid, Generation, Sequence, Slot, Tags, Tenant,
     WorkerId, WorkerIncarnation,
@@ -192,7 +192,7 @@ fn config(folder: &Folder) -> Config {
 #[test]
 fn an_invalid_broker_message_ends_the_link_and_the_next_one_works() {
     let folder = Folder::new();
-    let prepared = Bootstrap::from_config(config(&folder)).unwrap();
+    let prepared = Bootstrap::from_config(config(&folder), PassedSockets::default()).unwrap();
     let me = source(0, 3);
     let (mut desk, control) = memory_control().unwrap();
     desk.send(ControlMessage::configure(prepared.number, prepared.json.clone())).unwrap();

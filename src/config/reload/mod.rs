@@ -73,6 +73,7 @@ fn merged(former: &Config, fresh: Config) -> Config {
     bloatless.push_socket.clone_from(&former.bloatless.push_socket);
     Config {
         listen: former.listen.clone(),
+        unix: former.unix.clone(),
         workers: former.workers,
         log: LogSettings { level: fresh.log.level, ..former.log.clone() },
         uuid_key: former.uuid_key.clone(),

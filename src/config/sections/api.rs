@@ -9,6 +9,7 @@ use crate::config::ListenAddress;
 use crate::config::diagnostic::{Problem, visible};
 use crate::config::layers::ConfigLayers;
 use crate::config::parse::{Bounds, Size, count, duration, is_absent, list, size, switch};
+use crate::config::unix_address;
 use crate::types::Encryption;
 use crate::types::limits::{
     API_BODY_SLACK_BYTES, API_CONNECTIONS_MAX, API_IDLE_TIMEOUT, API_TIMEOUT, IDEMPOTENCY_MAX,
@@ -68,8 +69,6 @@ const WINDOW: Bounds<Duration> = Bounds::new(Duration::from_secs(1), Duration::f
 const SKEW: Bounds<Duration> = Bounds::new(Duration::ZERO, SIGNATURE_CLOCK_SKEW_MAX);
 const IDS: Bounds<usize> = Bounds::new(1, 2_000_000);
 const CONNECTIONS: Bounds<usize> = Bounds::new(1, 1_000_000);
-/// Maximum bytes of a path in a kernel address, with its final zero byte.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
 const RIGHT: &str = "use `https://host:port`, `http://host:port`, a port, or `unix:path`";
 
 pub(in crate::config) fn read(
@@ -104,7 +103,7 @@ pub(in crate::config) fn read(
                 Ok(all)
             })
             .unwrap_or_default(),
-        socket_mode: given.read("", "apiSocketMode", mode).unwrap_or(0o660),
+        socket_mode: given.read("", "apiSocketMode", unix_address::mode).unwrap_or(0o660),
         body_bytes_max: body.unwrap_or(message_bytes_max + API_BODY_SLACK_BYTES),
         timeout,
         idle_timeout,
@@ -144,12 +143,7 @@ fn addresses(text: &str, folder: &Path) -> Result<Vec<ApiAddress>, Problem> {
 }
 
 fn address(item: &str, folder: &Path) -> Result<ApiAddress, Problem> {
-    if let Some(path) = item.strip_prefix("unix:") {
-        let path = folder.join(path);
-        if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
-            let what = format!("has a path of more than {SOCKET_PATH_BYTES_MAX} bytes");
-            return Err(Problem::new(what, "choose a shorter path"));
-        }
+    if let Some(path) = unix_address::path(item, folder)? {
         return Ok(ApiAddress::Unix(path));
     }
     let (encryption, rest) = match item.split_once("://") {
@@ -165,11 +159,6 @@ fn address(item: &str, folder: &Path) -> Result<ApiAddress, Problem> {
     let parsed = ListenAddress::parse(&format!("{scheme}://{host_and_port}"));
     let address = parsed.map_err(|fault| Problem::new(fault.what, RIGHT))?;
     Ok(ApiAddress::Tcp(ListenAddress { text: item.to_owned(), encryption, ..address }))
-}
-
-fn mode(text: &str) -> Result<u32, Problem> {
-    let mode = u32::from_str_radix(text.trim(), 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| Problem::new("is not a file mode", "use 0660, 0600 or 0666"))
 }
 
 #[cfg(test)]
@@ -218,11 +207,5 @@ mod tests {
             assert!(problem.what.contains(words), "{text}: {problem:?}");
         }
         assert!(read(&format!("unix:{}", "a".repeat(110))).is_err());
-    }
-
-    #[test]
-    fn a_mode_is_octal() {
-        assert_eq!(mode("0660"), Ok(0o660));
-        assert!(mode("0999").is_err() && mode("7777").is_err() && mode("").is_err());
     }
 }

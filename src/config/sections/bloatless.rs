@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::diagnostic::{Problem, visible};
 use crate::config::layers::ConfigLayers;
 use crate::config::parse::{Bounds, choice, count, is_absent, list, switch};
+use crate::config::unix_address::mode;
 use crate::protocol::bloatless::{BloatlessAnswers, BloatlessCloseOptions, CloseText};
 use crate::resource::bloatless::{BloatlessApplication, StatusClients};
 use crate::types::{NoOrigin, OriginPattern};
@@ -122,12 +123,6 @@ fn push_socket(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<PushSocket
     Some(PushSocketSettings { path, mode })
 }
 
-/// Parses a file mode in octal digits that has only permission bits.
-fn mode(text: &str) -> Result<u32, Problem> {
-    let mode = u32::from_str_radix(text.trim(), 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| Problem::new("is not a file mode", "use octal digits up to 0777, like 0660"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,14 +133,5 @@ mod tests {
         assert_eq!(applications("none").unwrap(), []);
         assert_eq!(applications("chat, Status").unwrap(), [Chat, Status]);
         assert!(applications("chat, chat").is_err() && applications("chat, nope").is_err());
-    }
-
-    #[test]
-    fn a_mode_is_octal() {
-        assert_eq!(mode("0660").unwrap(), 0o660);
-        assert_eq!(mode("600").unwrap(), 0o600);
-        for wrong in ["", "8", "01777", "rw", "-1"] {
-            assert!(mode(wrong).is_err(), "{wrong}");
-        }
     }
 }

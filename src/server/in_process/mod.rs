@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use self::threads::Threads;
 use crate::config::Config;
 use crate::resource::ResourceFactories;
-use crate::supervisor::{Bootstrap, StartError};
+use crate::supervisor::{Bootstrap, PassedSockets, StartError};
 
 /// A running server within this process. Clients connect over real sockets; workers and broker
 /// communicate through memory. Only separate processes can isolate crashes, so a crash of one role
@@ -38,7 +38,7 @@ impl InProcess {
     }
 
     pub(super) fn start_with(config: Config, own: ResourceFactories) -> Result<Self, StartError> {
-        let prepared = Bootstrap::from_config(config)?;
+        let prepared = Bootstrap::from_config(config, PassedSockets::default())?;
         let addresses = prepared.listeners.addresses();
         let system = |error| StartError::System { what: "the roles as threads", error };
         let (asked, ask) = std::io::pipe().map_err(system)?;

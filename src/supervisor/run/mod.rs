@@ -25,7 +25,9 @@ use super::child::{Death, ProcessEvent};
 use super::control_socket::ControlSocket;
 use super::lifecycle::{Action, ChildId, ProcessTable};
 use super::runtime::runtime;
-use super::{Bootstrap, StartError, keep_memory_private, notify, raise_descriptor_limit};
+use super::{
+    Bootstrap, PassedSockets, StartError, keep_memory_private, notify, raise_descriptor_limit,
+};
 use crate::config;
 use crate::config::Loaded;
 use crate::link::control::{ChildEvent, ControlMessage};
@@ -42,13 +44,14 @@ const EVENTS_MAX: usize = 1024;
 ///
 /// If the server cannot start. After the start it ends only by SIGTERM or SIGINT.
 pub fn serve(loaded: Loaded, source: config::ConfigSources) -> Result<(), StartError> {
+    let passed = PassedSockets::take()?;
     let runtime = runtime()?;
     let sink = open_log(&loaded.config.log)?;
     keep_memory_private();
     for warning in &loaded.warnings {
         tracing::warn!(event = "config_warning", %warning, "warning about the configuration");
     }
-    let served = Bootstrap::from_config(loaded.config.clone()).and_then(|prepared| {
+    let served = Bootstrap::from_config(loaded.config.clone(), passed).and_then(|prepared| {
         if let Err(error) = prepared.state.note(loaded.ini.as_deref()) {
             tracing::warn!(
                 event = "lock_note_failed",

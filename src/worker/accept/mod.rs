@@ -5,12 +5,12 @@ pub(crate) mod tls_handshakes;
 
 use std::fmt::Display;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, acceptfrom_with};
 use rustix::process::{Resource, getrlimit};
 use tracing::{debug, info, warn};
 
@@ -208,7 +208,7 @@ impl Listeners {
                             "accept resumed"
                         );
                     }
-                    if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
+                    if let Some(peer) = peer.and_then(address_of) {
                         let arrived = ArrivedSocket { socket, encryption, peer };
                         self.add_connection(arrived, context, connections);
                     }
@@ -327,6 +327,16 @@ impl Listeners {
                 drop(poller.forget(socket));
             }
         }
+    }
+}
+
+/// The address of a peer on a Unix socket: it is on this machine.
+const UNIX_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+fn address_of(peer: SocketAddrAny) -> Option<SocketAddr> {
+    match peer.address_family() {
+        AddressFamily::UNIX => Some(UNIX_PEER),
+        _ => SocketAddr::try_from(peer).ok(),
     }
 }
 

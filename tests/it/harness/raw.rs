@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
@@ -75,6 +78,13 @@ impl Raw {
     /// Connects from another loopback address.
     pub fn connect_from(source: &str, port: u16) -> Self {
         Self::over(socket_from(source, port))
+    }
+
+    /// Connects to a Unix socket. The type of the socket only names its address family, which reads
+    /// and writes do not need.
+    pub fn connect_unix(path: &Path) -> Self {
+        let socket = OwnedFd::from(UnixStream::connect(path).unwrap());
+        Self::through(Stream::Plain(socket.into()))
     }
 
     /// Creates a client from an existing stream.
