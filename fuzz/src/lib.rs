@@ -24,4 +24,5 @@ pub mod query;
 pub mod raw;
 pub mod schema;
 mod scratch;
+pub mod token;
 pub mod uuid;

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{ApiRights, ApplicationLimits, ApplicationSecret, DefaultLimits, MessageSchema};
+use super::{
+    ApiRights, ApplicationLimits, ApplicationSecret, DefaultLimits, MessageSchema, TokenSettings,
+};
 use crate::types::Secret;
 
 /// Applications that may use the server.
@@ -38,6 +40,9 @@ pub struct Application {
     /// How much it may do in a time.
     #[serde(default)]
     pub limits: ApplicationLimits,
+    /// Tokens that it accepts. `None`: none.
+    #[serde(default)]
+    pub tokens: Option<TokenSettings>,
 }
 
 impl Application {
@@ -65,6 +70,7 @@ impl Application {
             schema: None,
             api: ApiRights::default(),
             limits: ApplicationLimits::default(),
+            tokens: None,
         }
     }
 }

@@ -8,13 +8,20 @@ mod application_secret;
 mod auth_basis;
 pub mod php_session;
 mod schema;
+mod token;
 pub mod uuid;
 
 pub(crate) use access::SecretDigest;
-pub use access::{AuthorizeOpen, Denied, Grant, GrantRef, Permissions, Permit, Right};
+pub use access::{
+    AuthorizeOpen, Denied, Grant, GrantRef, Permissions, Permit, Right, ShownToken, VerifiedToken,
+};
 pub use api_rights::{ApiPermission, ApiPermissions, ApiRights, AuthMethods};
 pub use application::{Application, Applications};
 pub use application_limits::{ApplicationLimits, DefaultLimits};
 pub use application_secret::{ApplicationSecret, OWN_SECRET};
 pub use auth_basis::AuthBasis;
 pub use schema::{MessageCheck, MessageSchema};
+pub use token::{
+    InvalidSigningKey, TokenAlgorithm, TokenCapabilities, TokenClaims, TokenError, TokenFault,
+    TokenKey, TokenKeyMaterial, TokenSettings, sign_token, token_parts,
+};

@@ -13,6 +13,7 @@ use crate::admin::{
 use crate::config::state_folder;
 use crate::supervisor::started_with;
 use crate::telemetry::LogLevel;
+use crate::types::span_seconds;
 
 /// The maximum is one day. A longer change belongs in the configuration.
 const LEVEL_SECONDS_MAX: u64 = 24 * 60 * 60;
@@ -56,12 +57,7 @@ pub(super) fn log_level(arguments: &LevelArguments) -> ExitCode {
 
 /// Parses a time of up to a day.
 fn seconds(text: &str) -> Result<u64, String> {
-    let units = [("s", 1), ("m", 60), ("h", 3600)];
-    let unit = units.iter().find_map(|(unit, times)| Some((text.strip_suffix(unit)?, times)));
-    let (digits, times) = unit.unwrap_or((text, &1));
-    let count: Option<u64> = digits.parse().ok();
-    let seconds = count.and_then(|count| count.checked_mul(*times));
-    let seconds = seconds.filter(|seconds| (1..=LEVEL_SECONDS_MAX).contains(seconds));
+    let seconds = span_seconds(text).filter(|seconds| (1..=LEVEL_SECONDS_MAX).contains(seconds));
     seconds.ok_or_else(|| "use 1s to 24h, for example 30s, 5m or 2h".to_owned())
 }
 

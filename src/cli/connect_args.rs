@@ -111,7 +111,7 @@ impl CredentialArguments {
 }
 
 /// Returns the content of the file without its last line break.
-fn read_secret(path: &Path) -> Result<String, String> {
+pub(super) fn read_secret(path: &Path) -> Result<String, String> {
     let wrong = |why: &dyn std::fmt::Display| {
         format!("the file with the secret, {}: {why}", path.display())
     };

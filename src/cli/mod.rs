@@ -21,6 +21,7 @@ mod publish;
 mod retag;
 mod serve;
 mod subscribe;
+mod token;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -97,6 +98,9 @@ enum Command {
     /// Manage the applications that may use the server.
     #[command(subcommand, after_help = after!("Example: tagcast app add shop"))]
     App(app::AppCommand),
+    /// Create and verify connection tokens.
+    #[command(subcommand, after_help = token::EXAMPLES)]
+    Token(token::TokenCommand),
     /// Measure deliveries, latency and memory of a server.
     #[command(subcommand, after_help = bench::EXAMPLES)]
     Bench(bench::BenchCommand),
@@ -146,6 +150,7 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
         Command::Retag(arguments) => retag::run(&arguments),
         Command::Disconnect(arguments) => disconnect::run(&arguments),
         Command::App(command) => app::run(&command),
+        Command::Token(command) => token::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

@@ -50,8 +50,7 @@ fn application(
             client_publish: false,
             tenant: None,
             schema: None,
-            api: crate::auth::ApiRights::default(),
-            limits: crate::auth::ApplicationLimits::default(),
+            ..Application::placeholder()
         })),
         (Some(key), Some(_)) => {
             let what = format!("has {} bytes", key.len());

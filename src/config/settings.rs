@@ -239,7 +239,7 @@ impl Config {
 
     /// Returns the configuration for a worker at this time, in Unix seconds: without secrets that have
     /// expired. Secrets of applications are reduced to digests, except for those that sign events of
-    /// the applications in `signing`.
+    /// the applications in `signing`, and for keys of tokens: HS256 needs the key itself.
     #[must_use]
     pub fn for_worker(&self, signing: &BTreeSet<String>, now: u64) -> Self {
         let mut config = self.clone();
@@ -254,6 +254,9 @@ impl Config {
                 }
             }
             application.secrets.retain(|one| !one.is_expired(now));
+            if let Some(tokens) = &mut application.tokens {
+                tokens.keys.retain(|key| key.expires.is_none_or(|end| now < end));
+            }
         }
         config
     }

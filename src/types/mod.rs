@@ -25,6 +25,7 @@ mod readiness;
 mod replay;
 mod secret;
 mod slots;
+mod span;
 mod tag;
 mod tag_change;
 mod tracking;
@@ -70,6 +71,7 @@ pub use replay::{
 };
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use slots::SlotSet;
+pub use span::span_seconds;
 pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};
 pub use tag_change::{TagChange, TagEdit, TagNames, TagVersion, VersionedTags};
 pub use tracking::{AskToken, TrackedOutcome, TrackedSubject, Tracking, WriteCounts};

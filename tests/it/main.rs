@@ -150,6 +150,7 @@ mod tls;
 mod tls_abuse;
 mod tls_reload;
 mod tls_resumption;
+mod token_commands;
 mod two_servers;
 mod unix_listeners;
 mod weak_files;

@@ -30,7 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("json_schema", &["types", "json"]),
     ("expression", &["types", "json"]),
     ("protocol", &["types", "json", "http"]),
-    ("auth", &["types", "json_schema"]),
+    ("auth", &["types", "json", "json_schema", "protocol"]),
     ("session", &["types", "protocol", "auth"]),
     ("webhook", &["types", "json", "expression", "http", "protocol"]),
     ("webhook/client", &["types", "reactor", "webhook"]),
@@ -124,6 +124,7 @@ const FUZZED: &[&str] = &[
     "operations",
     "answer",
     "expression",
+    "token",
 ];
 
 const LINES_MAX: usize = 400;

@@ -375,8 +375,7 @@ mod tests {
             client_publish: false,
             tenant: Some(key.to_owned()),
             schema: None,
-            api: ApiRights::default(),
-            limits: ApplicationLimits::default(),
+            ..Application::placeholder()
         };
         let list = vec![application("shop", "s1"), application("other", "s2")];
         ApiAccess::new(Some(&Applications { list, anonymous: None }), &DefaultLimits::default())

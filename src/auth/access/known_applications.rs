@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::secret_digest::SecretDigest;
 use super::{Grant, Right};
 use crate::auth::auth_basis::{AuthBasis, ShownCredentials};
+use crate::auth::token::TokenVerifier;
 use crate::auth::{Application, Applications, MessageCheck};
 use crate::types::limits::SECRETS_MAX;
 use crate::types::{Credentials, Tenant};
@@ -15,7 +16,7 @@ use crate::types::{Credentials, Tenant};
 pub(super) struct KnownKey {
     /// Applications in the order of the file.
     pub(super) entries: Vec<ApplicationRules>,
-    by_key: HashMap<Box<str>, u32>,
+    pub(super) by_key: HashMap<Box<str>, u32>,
     /// Index of the application of connections without a key.
     pub(super) anonymous: Option<u32>,
     /// Length of the longest secret in bytes.
@@ -33,6 +34,8 @@ pub(super) struct ApplicationRules {
     opens_with_key: bool,
     clients: Right,
     pub(super) check: Option<Box<MessageCheck>>,
+    /// `None`: the application accepts no tokens.
+    pub(super) tokens: Option<Box<TokenVerifier>>,
 }
 
 impl fmt::Debug for ApplicationRules {
@@ -135,6 +138,7 @@ impl ApplicationRules {
             opens_with_key: application.authorize_open,
             clients: if application.client_publish { Right::Publish } else { Right::Listen },
             check: application.schema.as_ref().map(|it| Box::new(MessageCheck::new(it))),
+            tokens: application.tokens.as_ref().map(|it| Box::new(TokenVerifier::new(it))),
         }
     }
 

@@ -3,12 +3,14 @@
 mod denied;
 mod known_applications;
 mod secret_digest;
+mod token;
 
 use std::sync::Arc;
 
 pub use self::denied::Denied;
 use self::known_applications::{ApplicationRules, KnownKey};
 pub(crate) use self::secret_digest::SecretDigest;
+pub use self::token::{ShownToken, VerifiedToken};
 use super::auth_basis::{AuthBasis, Edition, ShownCredentials};
 use super::{Applications, MessageCheck};
 use crate::types::{Credentials, Tenant, word_choices};
@@ -133,9 +135,7 @@ impl Permissions {
             authorize_open: true,
             client_publish: false,
             tenant: None,
-            schema: None,
-            api: crate::auth::ApiRights::default(),
-            limits: crate::auth::ApplicationLimits::default(),
+            ..crate::auth::Application::placeholder()
         };
         let applications = Applications { list: vec![application], anonymous: Some(0) };
         Self::new(Some(&applications), AuthorizeOpen::Application)

@@ -15,8 +15,7 @@ fn application(key: &str, (open, publish): (bool, bool), tenant: Option<&str>) -
         client_publish: publish,
         tenant: tenant.map(str::to_owned),
         schema: None,
-        api: crate::auth::ApiRights::default(),
-        limits: crate::auth::ApplicationLimits::default(),
+        ..Application::placeholder()
     }
 }
 

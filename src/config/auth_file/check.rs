@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::limits;
 use super::secrets;
 use super::secrets::NamedSecret;
+use super::tokens;
+use super::tokens::NamedTokenKey;
 use super::tree::{Construct, NodeKind, YamlMember, YamlNode};
 use super::violation::{AuthFileViolation, FindingSubject, Severity};
 use crate::auth::{Application, Applications};
@@ -14,7 +16,7 @@ use crate::config::schema::nearest_of;
 /// Maximum bytes of a key and of a tenant's name. Both are keys of tables.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 /// Allowed members of an application.
-const MEMBERS: [&str; 11] = [
+const MEMBERS: [&str; 15] = [
     "key",
     "secret",
     "secrets",
@@ -26,6 +28,10 @@ const MEMBERS: [&str; 11] = [
     "authMethods",
     "maxRecipients",
     limits::LIMITS,
+    "tokens",
+    "tokenMaxAge",
+    "issuer",
+    "tokenTenants",
 ];
 /// Required members of an application.
 pub(super) const REQUIRED: [&str; 3] = ["key", "secret", "authorizeOpen"];
@@ -44,6 +50,8 @@ pub(super) struct CheckedFile {
     pub(super) schemas: Vec<NamedSchema>,
     /// All secrets, and where they come from.
     pub(super) secrets: Vec<NamedSecret>,
+    /// Keys of tokens that are not in the file itself.
+    pub(super) token_keys: Vec<NamedTokenKey>,
 }
 
 /// The schema file of an application.
@@ -61,8 +69,8 @@ pub(super) struct ApplicationEntry<'t> {
     /// Index of the application, from 0.
     pub(super) at: usize,
     pub(super) node: &'t YamlNode,
-    /// Index in the member `secrets` of the application; None for the application itself.
-    pub(super) part: Option<usize>,
+    /// A list of the application, and the index in it; None for the application itself.
+    pub(super) part: Option<(&'static str, usize)>,
 }
 
 impl ApplicationEntry<'_> {
@@ -70,7 +78,7 @@ impl ApplicationEntry<'_> {
         let application = format!("application {}", self.at + 1);
         match self.part {
             None => application,
-            Some(part) => format!("{application}: secrets {}", part + 1),
+            Some((list, part)) => format!("{application}: {list} {}", part + 1),
         }
     }
 
@@ -207,6 +215,7 @@ impl CheckedFile {
             schema: None,
             api: self.api_rights(entry),
             limits: limits::read(self, entry),
+            tokens: tokens::read(self, entry),
         };
         let line = node.get("schema").map_or(node.line, |value| value.line);
         let schema = self.text(entry, "schema");

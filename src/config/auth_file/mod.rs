@@ -15,6 +15,8 @@ mod secret_tests;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod token_keys;
+mod tokens;
 mod tree;
 mod value;
 mod violation;
@@ -24,6 +26,7 @@ use std::path::{Path, PathBuf};
 use self::check::{CheckedFile, NamedSchema};
 pub(super) use self::secret_sources::SecretReading;
 use self::secrets::NamedSecret;
+use self::tokens::NamedTokenKey;
 use self::tree::Broken;
 use self::violation::{AuthFileViolation, Severity};
 use super::diagnostic::{Diagnostic, Problem, ValueLocation};
@@ -86,6 +89,7 @@ pub(super) fn load(path: &Path, wanted: FileNeed, with: SecretReading<'_>) -> Re
     let (mut read, named) = checked(path, &text);
     take_schemas(&mut read, path, &named.schemas);
     secret_sources::take(&mut read, path, &named.secrets, with);
+    token_keys::take(&mut read, path, &named.token_keys, with);
     read.warnings.truncate(SHOWN_MAX);
     // The secrets of the shipped example are public, which is reported elsewhere.
     let is_example =
@@ -100,6 +104,7 @@ pub(super) fn named_files(path: &Path) -> Vec<PathBuf> {
     let text = read(path).unwrap_or_default();
     let (_, named) = checked(path, &text);
     let mut files = secret_sources::files(path, &named.secrets);
+    files.extend(token_keys::files(path, &named.token_keys));
     files.extend(named.schemas.iter().map(|schema| beside(path, schema.file.as_ref())));
     files
 }
@@ -139,6 +144,7 @@ pub(super) fn check_text(path: &Path, text: &str) -> Read {
 struct OtherNames {
     schemas: Vec<NamedSchema>,
     secrets: Vec<NamedSecret>,
+    token_keys: Vec<NamedTokenKey>,
 }
 
 /// Like [`check_text`], with the additional results.
@@ -158,7 +164,7 @@ fn checked(path: &Path, text: &str) -> (Read, OtherNames) {
             return (Read { findings: vec![finding], ..Read::default() }, OtherNames::default());
         }
     };
-    let CheckedFile { applications, mut violations, schemas, secrets } =
+    let CheckedFile { applications, mut violations, schemas, secrets, token_keys } =
         check::check(root.as_ref());
     // Errors come first, so that many warnings cannot hide an error.
     violations.sort_by_key(|violation| violation.severity == Severity::Warning);
@@ -183,7 +189,7 @@ fn checked(path: &Path, text: &str) -> (Read, OtherNames) {
     if errors == 0 {
         read.applications = Some(applications);
     }
-    (read, OtherNames { schemas, secrets })
+    (read, OtherNames { schemas, secrets, token_keys })
 }
 
 /// Returns the column of the first application, from 0, if each application has lines of its own.

@@ -65,7 +65,7 @@ pub(super) fn files(path: &Path, named: &[NamedSecret]) -> Vec<PathBuf> {
 }
 
 /// Returns the secret of a file or variable; None if it is in the file of the applications itself.
-fn text_of(
+pub(super) fn text_of(
     path: &Path,
     source: &SecretSource,
     with: SecretReading<'_>,

@@ -74,7 +74,7 @@ pub(super) fn read(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Vec<
         return all;
     }
     for (index, node) in items.iter().enumerate() {
-        let part = Some(index);
+        let part = Some(("secrets", index));
         let entry = ApplicationEntry { node, part, ..entry };
         let Some(found) = one(check, entry) else { continue };
         if all.iter().any(|known: &ApplicationSecret| known.id == found.secret.id) {
@@ -107,9 +107,9 @@ fn one(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Option<FoundSecr
         check.error(FindingSubject::at(node.line, &entry.name()), "is not a secret", right);
         return None;
     }
-    node.members().iter().for_each(|member| known_member(check, entry, member));
+    node.members().iter().for_each(|member| known_member(check, entry, member, &MEMBERS));
     check.duplicate_members(node, &format!("{}: ", entry.name()), &MEMBERS);
-    let (id, expires) = (id(check, entry), expires(check, entry));
+    let (id, expires) = (id_of_secret(check, entry), expires(check, entry));
     let permissions = check.permissions(entry);
     let given: Vec<&'static str> =
         SOURCES.iter().copied().filter(|name| node.get(name).is_some()).collect();
@@ -131,7 +131,12 @@ fn one(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Option<FoundSecr
 }
 
 /// An unknown member may be a misspelled restriction, so it is an error.
-fn known_member(check: &mut CheckedFile, entry: ApplicationEntry<'_>, member: &YamlMember) {
+pub(super) fn known_member(
+    check: &mut CheckedFile,
+    entry: ApplicationEntry<'_>,
+    member: &YamlMember,
+    known: &[&str],
+) {
     let YamlMember { name: node, .. } = member;
     let name = node.scalar().unwrap_or_default();
     let subject = entry.member(&visible(name));
@@ -139,16 +144,28 @@ fn known_member(check: &mut CheckedFile, entry: ApplicationEntry<'_>, member: &Y
     if node.construct.is_some() {
         return check.constructs(node, about.name);
     }
-    if !MEMBERS.contains(&name) {
-        let right = match nearest_of(name, &MEMBERS) {
+    if !known.contains(&name) {
+        let right = match nearest_of(name, known) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("remove it: the members are {}", MEMBERS.join(", ")),
+            None => format!("remove it: the members are {}", known.join(", ")),
         };
         check.error(about, "is not known here", right);
     }
 }
 
-fn id(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Option<String> {
+fn id_of_secret(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Option<String> {
+    let id = id(check, entry)?;
+    if id == OWN_SECRET {
+        let line = entry.node.get("id").map_or(entry.node.line, |node| node.line);
+        let what = format!("`{OWN_SECRET}` is the id of the secret in the member `secret`");
+        check.error(FindingSubject::at(line, &entry.member("id")), what, "choose another id");
+        return None;
+    }
+    Some(id)
+}
+
+/// Reads the id of a secret or key.
+pub(super) fn id(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Option<String> {
     let Some(node) = entry.node.get("id") else {
         let (line, right) =
             (entry.node.line, "give it one, such as a month or the name of its user");
@@ -162,11 +179,6 @@ fn id(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Option<String> {
     let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if !(1..=ID_CHARACTERS_MAX).contains(&id.len()) || !id.bytes().all(is_known) {
         check.error(about, "is not an id", ID_RIGHT);
-        return None;
-    }
-    if id == OWN_SECRET {
-        let what = format!("`{OWN_SECRET}` is the id of the secret in the member `secret`");
-        check.error(about, what, "choose another id");
         return None;
     }
     Some(id.to_owned())
@@ -184,6 +196,6 @@ fn expires(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Option<u64> 
     end
 }
 
-fn scalar(node: &YamlNode) -> Option<&str> {
+pub(super) fn scalar(node: &YamlNode) -> Option<&str> {
     node.scalar().filter(|_| node.construct.is_none())
 }

@@ -158,6 +158,7 @@ fn applications(
                     ("authMethods", old.api.methods != application.api.methods),
                     ("limits", old.limits != application.limits),
                     ("maxRecipients", old.api.max_recipients != application.api.max_recipients),
+                    ("tokens", old.tokens != application.tokens),
                 ])
             )),
             Some(_) => {}

@@ -23,8 +23,7 @@ fn application(key: &str, secret: &str) -> Application {
         client_publish: false,
         tenant: None,
         schema: None,
-        api: crate::auth::ApiRights::default(),
-        limits: crate::auth::ApplicationLimits::default(),
+        ..Application::placeholder()
     }
 }
 

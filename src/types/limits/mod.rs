@@ -3,12 +3,14 @@
 mod api;
 mod rates;
 mod replay;
+mod token;
 
 use std::time::Duration;
 
 pub use api::*;
 pub use rates::*;
 pub use replay::*;
+pub use token::*;
 
 /// Tags per client and per query.
 pub const TAGS_MAX: usize = 128;
