@@ -77,14 +77,23 @@ impl ListeningSockets {
     }
 
     fn bind_by(names: &[ListenAddress], bind: &mut Bind<'_>) -> Result<Self, StartError> {
-        let mut wanted = Vec::new();
+        let mut wanted: Vec<(SocketAddr, Encryption)> = Vec::new();
         let mut bound = Self { sockets: Vec::new(), addresses: Vec::new(), unix: Vec::new() };
         for name in names {
             let addresses = name
                 .resolve()
                 .map_err(|error| StartError::Listen { address: name.text.clone(), error })?;
-            let fresh: Vec<_> = addresses.into_iter().filter(|one| !wanted.contains(one)).collect();
-            wanted.extend(&fresh);
+            let mut fresh = Vec::new();
+            for address in addresses {
+                // Every port 0 is a port of its own.
+                let same = wanted.iter().find(|(it, _)| *it == address && address.port() != 0);
+                match same {
+                    None => fresh.push(address),
+                    Some((_, encryption)) if *encryption == name.encryption => {}
+                    Some((_, encryption)) => return Err(listed_twice(name, *encryption)),
+                }
+            }
+            wanted.extend(fresh.iter().map(|address| (*address, name.encryption)));
             bound.bind_name(&fresh, name.encryption, bind)?;
         }
         Ok(bound)
@@ -159,6 +168,17 @@ impl ListeningSockets {
         self.sockets.push((socket, encryption));
         Ok(())
     }
+}
+
+/// The error for an address that is listed with and without TLS. Dropping one of them silently could leave a
+/// port unencrypted that was meant for TLS.
+fn listed_twice(name: &ListenAddress, before: Encryption) -> StartError {
+    let what = format!(
+        "`address` lists the same port with {}:// too; use another port for one of them",
+        before.scheme()
+    );
+    let error = io::Error::new(io::ErrorKind::InvalidInput, what);
+    StartError::Listen { address: name.text.clone(), error }
 }
 
 /// A function that binds one address. None means that a socket of another address serves it.
@@ -242,6 +262,28 @@ mod tests {
             .to_string();
         assert!(text.starts_with("cannot listen on 192.0.2.1:1: "), "{text}");
         drop(holder);
+    }
+
+    fn probe(list: &[&str]) -> Result<(), String> {
+        let names: Vec<_> = list.iter().map(|text| ListenAddress::parse(text).unwrap()).collect();
+        let paths = UnixAddresses { paths: Vec::new(), mode: 0 };
+        ListeningSockets::probe(&names, &paths).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_port_is_not_listed_with_and_without_tls() {
+        let port = bind_one("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap().port();
+        let (plain, tls) = (format!("ws://127.0.0.1:{port}"), format!("wss://127.0.0.1:{port}"));
+        let error = format!(
+            "cannot listen on {tls}: `address` lists the same port with ws:// too; use another port \
+             for one of them"
+        );
+        assert_eq!(probe(&[&plain, &tls]), Err(error));
+        assert_eq!(probe(&[&plain, &format!("tcp://127.0.0.1:{port}")]), Ok(()));
+        let names = ["ws://127.0.0.1:0", "wss://127.0.0.1:0", "ws://127.0.0.1:0"];
+        let names = names.map(|text| ListenAddress::parse(text).unwrap());
+        let bound = ListeningSockets::bind_by(&names, &mut bind_new).unwrap();
+        assert_eq!(bound.addresses().len(), 3);
     }
 
     #[test]
