@@ -7,8 +7,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::api_signed::{Signed, signed};
-use crate::harness::api::{Clients, setup};
+use crate::harness::api::{AUTH, Clients, setup};
 use crate::harness::processes::{is_alive, send_signal};
+use crate::harness::tls::{ALL_VERSIONS, certificate_in};
 use crate::harness::{DEADLINE, Folder, Raw, Server, eventually, pause};
 
 const BODY: &str = r#"{"to":{"tags":{"language":"FR"}},"message":"Bonjour"}"#;
@@ -101,6 +102,36 @@ fn a_new_api_process_gets_thousands_of_nonces_before_it_accepts() {
         refused(&server, &requests[at], "nonce_reused");
     }
     accepted(&server, &signed("nonce-next"));
+}
+
+/// A256. There is one list of nonces, whichever socket a request arrives on.
+#[test]
+fn a_captured_request_is_refused_on_every_way_in() {
+    let folder = Folder::new();
+    certificate_in(&folder);
+    folder.write("auth.yml", AUTH);
+    let ini = "adress = ws://127.0.0.1:0, wss://127.0.0.1:0\nworkers = 2\ncertFile = cert.pem\n\
+               pkFile = key.pem\n";
+    folder.write("websock.ini", ini);
+    let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
+    let log = server.wait_for_output("wss://127.0.0.1:");
+    let (_, port) = log.split_once("wss://127.0.0.1:").unwrap();
+    let inside_tls = port.split_whitespace().next().unwrap().parse().unwrap();
+    pause(Duration::from_millis(1100));
+    let connect_tls = || Raw::connect_tls(inside_tls, &server.folder, ALL_VERSIONS);
+    let [first, second] = ["nonce-first", "nonce-second"].map(signed);
+    assert_eq!(connect_tls().request(first.bytes(BODY)).status(), 200);
+    accepted(&server, &second);
+    for request in [&first, &second] {
+        let bytes = request.bytes(BODY);
+        let mut answers = vec![connect_tls().request(&bytes)];
+        // New connections reach both workers.
+        answers.extend((0..8).map(|_| Raw::connect(server.port).request(&bytes)));
+        answers.push(Raw::connect_from("127.0.0.2", server.port).request(&bytes));
+        for answer in answers {
+            answer.is_error(401, "nonce_reused");
+        }
+    }
 }
 
 #[test]
