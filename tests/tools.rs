@@ -173,6 +173,7 @@ fn trials() -> Vec<Trial> {
         proxies::nginx_ends_tls_and_passes_websockets_on needs NGINX;
         proxies::haproxy_ends_tls_and_passes_websockets_on needs HAPROXY;
         proxies::haproxy_passes_tls_through_unread needs HAPROXY;
+        proxies::haproxy_passes_tls_through_with_addresses needs HAPROXY;
         socket_activation::systemd_starts_the_server_at_the_first_connection needs SOCKET_ACTIVATE;
         silent_clients::a_client_whose_cable_is_pulled_is_gone_from_the_index needs IP, Namespaces;
     }

@@ -20,6 +20,7 @@ pub mod link;
 pub mod operations;
 pub mod php_session;
 pub mod phpws;
+pub mod proxy;
 pub mod query;
 pub mod raw;
 pub mod schema;

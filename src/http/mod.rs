@@ -12,6 +12,7 @@ mod host_allowlist;
 pub mod legacy;
 mod origin;
 mod other_protocols;
+mod proxy_header;
 mod query;
 mod refusal;
 pub(crate) mod request_signature;
@@ -32,6 +33,7 @@ pub use head::{RequestHead, Version, parse};
 pub use health::HealthEndpoint;
 pub use origin::{Origins, is_same_origin};
 pub use other_protocols::OtherProtocol;
+pub use proxy_header::ProxyHeader;
 pub use query::{Parameter, cookie_value, form_parameter, has_members, has_parameter, parameter};
 pub use refusal::{Refusal, RefusalStatus};
 pub use response::{

@@ -2,12 +2,12 @@
 
 use super::Refusal;
 
-/// Unsupported protocol.
+/// Protocol that is not expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherProtocol {
     /// TLS or SSL.
     Tls,
-    /// PROXY protocol of HAProxy, version 1 (text) or 2 (binary).
+    /// PROXY protocol of HAProxy, version 1 (text) or 2 (binary), from a peer that may not send it.
     Proxy,
     /// HTTP/2 with prior knowledge.
     Http2,
@@ -26,8 +26,9 @@ const TLS: Refusal = Refusal::bad(
     "this is TLS, but plain text is expected here: use ws:// or http://, or serve an address with wss://",
 );
 const PROXY: Refusal = Refusal::bad(
-    "this is the PROXY protocol, which is not supported here: switch it off in the proxy (send-proxy, \
-     proxy_protocol), have it send X-Forwarded-For, and name it in trustedProxies",
+    "this is the PROXY protocol, which only a proxy in trustedProxies may send, once and before TLS: \
+     name the address of the proxy there, or switch the protocol off in the proxy (send-proxy, \
+     proxy_protocol)",
 );
 const HTTP_2: Refusal = Refusal::bad(
     "this is HTTP/2, which is not supported here: use HTTP/1.1, which a WebSocket needs",

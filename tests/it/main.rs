@@ -128,6 +128,7 @@ mod phpws_switches_opening;
 mod phpws_tags;
 mod plain_requests;
 mod protocol_examples;
+mod proxy_protocol;
 mod publication_counts;
 mod publish_place;
 mod publish_subscribe;

@@ -29,8 +29,8 @@ fn on_a_plain_port_they_are_named() {
     for (bytes, words) in [
         (TLS, "this is TLS, but plain text is expected here: use ws:// or http://"),
         (SSL_2, "this is TLS, but plain text is expected here"),
-        (PROXY_1, "this is the PROXY protocol, which is not supported here"),
-        (PROXY_2, "this is the PROXY protocol, which is not supported here"),
+        (PROXY_1, "this is the PROXY protocol, which only a proxy in trustedProxies may send"),
+        (PROXY_2, "this is the PROXY protocol, which only a proxy in trustedProxies may send"),
         (b"PROXY UNKNOWN\r\n", "this is the PROXY protocol"),
         (HTTP_2, "this is HTTP/2, which is not supported here: use HTTP/1.1"),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "this is SSH"),

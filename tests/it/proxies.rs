@@ -17,6 +17,8 @@ use rustls::ClientConfig;
 /// Two client addresses that stand for different machines.
 const HERE: &str = "127.0.0.2";
 const THERE: &str = "127.0.0.3";
+/// The option of HAProxy that passes on addresses with TLS.
+const HEADER: &str = "send-proxy-v2";
 /// More than any buffer between the two sides.
 const LARGE: usize = 1024 * 1024;
 
@@ -33,21 +35,27 @@ pub fn nginx_ends_tls_and_passes_websockets_on() {
 pub fn haproxy_ends_tls_and_passes_websockets_on() {
     let ini = "address = wss://127.0.0.1:0\ntls = proxy\ntrustedProxies = 127.0.0.1\nmaxPerIP = 1";
     let server = start(ini);
-    let proxy = Proxy::haproxy(&server).0;
+    let proxy = Proxy::haproxy(&server, HEADER).0;
     proxy.serves_the_page();
     proxy.carries_messages();
     proxy.forwards_addresses();
     proxy.passes_the_end_on(&server);
 }
 
+pub fn haproxy_passes_tls_through_with_addresses() {
+    for header in [HEADER, "send-proxy"] {
+        let server = start_with_tls("trustedProxies = 127.0.0.1\nmaxPerIP = 1");
+        let proxy = Proxy::through(&server, header);
+        proxy.serves_the_page();
+        proxy.carries_messages();
+        proxy.forwards_addresses();
+        proxy.passes_the_end_on(&server);
+    }
+}
+
 pub fn haproxy_passes_tls_through_unread() {
-    let folder = Folder::new();
-    certificate_in(&folder);
-    let files = "certFile = cert.pem\npkFile = key.pem\nmaxPerIP = 2";
-    let server = start_in(folder, &format!("address = wss://127.0.0.1:0\n{files}"));
-    let (ended, through) = Proxy::haproxy(&server);
-    // The client sees the certificate of Tagcast, which HAProxy does not have.
-    let proxy = Proxy { port: through, client: client_of(&server.folder, ALL_VERSIONS), ..ended };
+    let server = start_with_tls("maxPerIP = 2");
+    let proxy = Proxy::through(&server, "");
     proxy.serves_the_page();
     proxy.carries_messages();
     // All clients have the address of HAProxy. The addresses that they claim are ignored.
@@ -69,6 +77,13 @@ fn start(ini: &str) -> Server {
 fn start_in(folder: Folder, ini: &str) -> Server {
     folder.write("websock.ini", &format!("[websocketserver]\nworkers = 2\n{ini}\n"));
     Server::run(folder, &["serve", "-i", "websock.ini"], &[])
+}
+
+fn start_with_tls(ini: &str) -> Server {
+    let folder = Folder::new();
+    certificate_in(&folder);
+    let files = "certFile = cert.pem\npkFile = key.pem";
+    start_in(folder, &format!("address = wss://127.0.0.1:0\n{files}\n{ini}"))
 }
 
 fn too_many_from(ip: &str) -> String {
@@ -114,8 +129,15 @@ impl Proxy {
         Self { _program: program, port, client }
     }
 
+    /// Returns the proxy that passes TLS through, with another option in place of [`HEADER`]. Its clients see
+    /// the certificate of Tagcast, which HAProxy does not have.
+    fn through(server: &Server, header: &str) -> Self {
+        let (ended, port) = Self::haproxy(server, header);
+        Self { port, client: client_of(&server.folder, ALL_VERSIONS), ..ended }
+    }
+
     /// Returns the proxy that terminates TLS, and the port on which TLS is passed through.
-    fn haproxy(server: &Server) -> (Self, u16) {
+    fn haproxy(server: &Server, header: &str) -> (Self, u16) {
         let folder = Folder::new();
         certificate_in(&folder);
         let read = |name: &str| fs::read_to_string(folder.path(name)).unwrap();
@@ -129,6 +151,7 @@ impl Proxy {
                 ("127.0.0.1:8094", format!("127.0.0.1:{}", server.port)),
                 ("127.0.0.1:8095", format!("127.0.0.1:{}", server.port)),
                 ("/etc/haproxy/tagcast.pem", shown(&both)),
+                (HEADER, header.to_owned()),
             ],
         );
         let config = shown(&folder.write("haproxy.cfg", &config));

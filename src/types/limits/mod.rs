@@ -68,6 +68,9 @@ pub const HEADS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of the first message of clients that are older than the header `Client-Type`. These
 /// messages were never longer.
 pub const OLD_HEAD_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a header of the PROXY protocol. Addresses take 52; the rest is for details that proxies
+/// add, such as the name of a certificate.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
 
 /// Bytes of a value of `websock.ini` after expansion of its `${NAME}`: enough for the longest
 /// sensible list.

@@ -240,6 +240,7 @@ impl Listeners {
             bytes: Vec::new(),
             until: context.clock.now().after(within),
             peer,
+            proxy: None,
             has_tls_input: false,
             server_name: None,
         };

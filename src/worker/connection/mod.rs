@@ -134,6 +134,8 @@ pub(super) struct PartialHead {
     pub(super) bytes: Vec<u8>,
     pub(super) until: Moment,
     pub(super) peer: std::net::SocketAddr,
+    /// Trusted proxy that has sent a header of the PROXY protocol. `peer` is its client then.
+    pub(super) proxy: Option<std::net::SocketAddr>,
     /// The first bytes of a TLS handshake have arrived.
     pub(super) has_tls_input: bool,
     /// Server name in the TLS handshake (SNI).

@@ -6,12 +6,12 @@ use tracing::debug;
 use super::close::BROKEN;
 use super::outbox::Sent;
 use super::tls::{DetectedProtocol, TOO_OLD};
-use super::{Connection, Phase};
+use super::{Connection, PartialHead, Phase};
 use crate::http::{OtherProtocol, Refusal, RefusalStatus};
 use crate::worker::connection::{close, incomplete_input, read};
 use crate::worker::context::Context;
-use crate::worker::handshake::refusals;
 use crate::worker::handshake::server_name::server_name;
+use crate::worker::handshake::{proxy_header, refusals};
 
 const PLAIN_TEXT: Refusal =
     Refusal::new(RefusalStatus::BadRequest, "this port speaks TLS: use wss:// or https://");
@@ -24,6 +24,16 @@ pub(in crate::worker) fn read_tls(
     arrived: &mut [u8],
 ) {
     let was_in_tls_handshake = connection.is_in_tls_handshake();
+    let is_first = |partial: &PartialHead| was_in_tls_handshake && !partial.has_tls_input;
+    let arrived = match &connection.phase {
+        Phase::Head(partial) if is_first(partial) => {
+            match proxy_header::take_before_tls(context, connection, arrived) {
+                Some(arrived) => arrived,
+                None => return,
+            }
+        }
+        _ => arrived,
+    };
     if let Phase::Head(partial) = &mut connection.phase
         && was_in_tls_handshake
         && !std::mem::replace(&mut partial.has_tls_input, true)

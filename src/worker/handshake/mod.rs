@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod legacy;
 pub(crate) mod opening_tags;
 pub(crate) mod pages;
+pub(crate) mod proxy_header;
 pub(crate) mod refusals;
 pub(crate) mod server_name;
 pub(crate) mod session_cookie;
@@ -63,7 +64,9 @@ struct ReceivedHead<'a> {
 pub(in crate::worker) fn on_head(context: &mut Context, connection: &mut Connection, input: &[u8]) {
     let Phase::Head(partial) = &mut connection.phase else { return };
     partial.bytes.extend_from_slice(input);
-    if handover::hand_over(context, connection) {
+    if !proxy_header::take_before_http(context, connection)
+        || handover::hand_over(context, connection)
+    {
         return;
     }
     if legacy::on_first_bytes(context, connection) == FirstBytes::Done {
