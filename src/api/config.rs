@@ -9,6 +9,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::access::ApiAccess;
 use super::nonces::SignatureWindow;
+use super::operators::OperatorConfig;
 use crate::auth::uuid::Signer;
 use crate::config::{ApiAddress, Config, TlsSettings};
 use crate::types::{IpRange, RateLimit};
@@ -17,6 +18,7 @@ use crate::types::{IpRange, RateLimit};
 #[derive(Debug)]
 pub(super) struct ApiConfig {
     pub(super) access: ApiAccess,
+    pub(super) operators: OperatorConfig,
     /// Limit of the requests from one address.
     pub(super) requests_per_ip: Option<RateLimit>,
     /// Proxies whose `X-Forwarded-For` is trusted.
@@ -87,6 +89,7 @@ impl ApiConfig {
             access: ApiAccess::new(config.applications.as_ref(), &config.rates.applications),
             requests_per_ip: config.rates.requests_per_ip,
             trusted_proxies: config.admission.trusted_proxies.clone(),
+            operators: OperatorConfig::of(&config.operators),
             signer: Signer::new(&key, config.phpws.uuid),
             message_bytes_max: config.limits.max_message,
             body_bytes_max: config.api.body_bytes_max,

@@ -49,6 +49,11 @@ impl ApiHealth {
         self.unlinked_since.set(Some(Instant::now()));
     }
 
+    /// Returns true while there is a link to a broker.
+    pub(super) fn is_linked(&self) -> bool {
+        self.unlinked_since.get().is_none()
+    }
+
     fn broker(&self) -> Readiness {
         match self.unlinked_since.get() {
             Some(since) if since.elapsed() >= OUTAGE_TOLERATED => Readiness::BrokerUnavailable,

@@ -4,11 +4,13 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
 use super::accept::Acceptor;
 use super::config::ApiConfig;
+use super::operators;
 use super::publisher::BrokerLinkLost;
 use super::replay_file::ReplayFile;
 use super::state::{ApiState, unix_seconds};
@@ -123,6 +125,8 @@ impl ApiProcess {
     pub(super) async fn run(mut self) -> io::Result<ExitReason> {
         let first = std::mem::take(&mut self.first);
         self.apply_all(first)?;
+        // It ends with the process.
+        let _sampling = spawn_local(operators::sample(Rc::clone(&self.state)));
         loop {
             self.begin_accepting();
             flush();

@@ -33,44 +33,10 @@ use super::nonces::Nonce;
 use super::parameters::Parameters;
 use super::rate_limits::RequestRoom;
 use super::response::{AnswerHead, ApiAnswer};
-use super::route::{self, ApiRoute, Endpoint, RouteRow};
+use super::route::{self, ApiRoute, Endpoint, RouteRow, SERVER_PATHS};
 use super::signature::{SignedHeaders, SignedTarget};
 use super::state::{ApiState, unix_seconds};
 use crate::http::HealthEndpoint;
-
-/// Maximum bytes of a request id that a client chooses.
-const REQUEST_ID_BYTES_MAX: usize = 128;
-
-/// Generates the ids of requests without an id.
-#[derive(Debug)]
-pub(super) struct RequestIds {
-    process: String,
-    last: Cell<u64>,
-}
-
-impl Default for RequestIds {
-    fn default() -> Self {
-        let process = uuid::Uuid::new_v4().simple().to_string();
-        Self { process: process.chars().take(16).collect(), last: Cell::new(0) }
-    }
-}
-
-impl RequestIds {
-    /// Returns the id of a request: its own if that is valid, otherwise a new one.
-    fn of(&self, headers: &HeaderMap) -> String {
-        let own = headers.get("x-request-id").and_then(|id| id.to_str().ok());
-        if let Some(own) = own.filter(|id| is_request_id(id)) {
-            return own.to_owned();
-        }
-        self.last.set(self.last.get() + 1);
-        format!("{}{:016x}", self.process, self.last.get())
-    }
-}
-
-fn is_request_id(id: &str) -> bool {
-    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_known)
-}
 
 /// Answers a request.
 pub(super) async fn answer(
@@ -120,16 +86,16 @@ pub(super) async fn answer(
 }
 
 /// One request that is being served.
-struct ServedRequest<'a> {
-    state: &'a ApiState,
-    config: &'a ApiConfig,
-    origin: ConnectionOrigin,
+pub(super) struct ServedRequest<'a> {
+    pub(super) state: &'a ApiState,
+    pub(super) config: &'a ApiConfig,
+    pub(super) origin: ConnectionOrigin,
     /// Whether the body was read to its end. Otherwise the connection cannot be reused.
     is_body_read: &'a Cell<bool>,
     /// What its application may still send, if that is limited.
     room: &'a Cell<Option<RequestRoom>>,
     /// The other end of its connection.
-    peer: IpAddr,
+    pub(super) peer: IpAddr,
 }
 
 /// A request with what its path and method name.
@@ -148,13 +114,17 @@ impl ServedRequest<'_> {
             let (method, query) = (request.method(), request.uri().query());
             return health::answer(self.state, self.origin, endpoint, method, query);
         }
-        if request.uri().path() == metrics::PATH && self.origin == ConnectionOrigin::Own {
+        if request.uri().path() == metrics::PATH {
+            self.check_metrics(request.headers())?;
             return metrics::answer(self.state, request.method(), request.uri().query()).await;
         }
         if self.state.is_draining() {
             return Err(ApiError::new(ErrorCode::Draining, "the server is shutting down"));
         }
         let path = request.uri().path().to_owned();
+        if path.starts_with(SERVER_PATHS) {
+            return Box::pin(self.answer_operator(request, &path)).await;
+        }
         if self.origin == ConnectionOrigin::Shared && !self.config.is_shared {
             return Err(route::not_found());
         }
@@ -188,7 +158,7 @@ impl ServedRequest<'_> {
     }
 
     /// Takes one of the places for requests that are served at the same time.
-    async fn begin(&self) -> Result<SemaphorePermit<'_>, ApiError> {
+    pub(super) async fn begin(&self) -> Result<SemaphorePermit<'_>, ApiError> {
         let place = tokio::time::timeout(self.config.timeout, self.state.requests.acquire()).await;
         let busy = || ApiError::new(ErrorCode::Busy, "too many requests are under way");
         place.ok().and_then(Result::ok).ok_or_else(busy)
@@ -261,7 +231,7 @@ impl ServedRequest<'_> {
                 return taken.answer(state).await;
             }
             Endpoint::Feedback => context.feedback(&route.uuid, text).await?,
-            Endpoint::Publish | Endpoint::Info | Endpoint::OpenApi => {
+            Endpoint::Publish | Endpoint::Info | Endpoint::OpenApi | Endpoint::Server(_) => {
                 context.take_over(text, "").await?
             }
         };
@@ -291,7 +261,10 @@ impl ServedRequest<'_> {
         self.state.publisher.spend_nonce(nonce, self.config.signatures, unix_seconds())
     }
 
-    async fn read_body(&self, request: Request<Incoming>) -> Result<RequestBody, ApiError> {
+    pub(super) async fn read_body(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<RequestBody, ApiError> {
         body::check_type(request.headers())?;
         let body = body::read(self.state, self.config, request.into_body()).await?;
         self.is_body_read.set(true);
@@ -369,24 +342,4 @@ fn idempotency_key(
     let message = "the header Idempotency-Key is supported by publish and feedback only; give an id to each \
                    publication of a batch";
     Err(ApiError::new(ErrorCode::InvalidHeader, message))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_keeps_its_id_if_it_is_one_and_gets_one_otherwise() {
-        let ids = RequestIds::default();
-        let of = |id: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-request-id", HeaderValue::from_static(id));
-            ids.of(&headers)
-        };
-        assert_eq!(of("abc-1._Z"), "abc-1._Z");
-        let made = [of("a b"), of(""), ids.of(&HeaderMap::new())];
-        assert!(made.iter().all(|id| id.len() == 32 && is_request_id(id)), "{made:?}");
-        assert_ne!(made[0], made[1]);
-        assert!(!is_request_id(&"a".repeat(129)));
-    }
 }

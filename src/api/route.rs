@@ -44,6 +44,29 @@ pub(super) enum Endpoint {
     Explain,
     /// `GET /v1/apps/{app}/stats`
     Stats,
+    /// An endpoint of operators, below `/v1/server/`.
+    Server(ServerEndpoint),
+}
+
+/// An endpoint of operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServerEndpoint {
+    /// `POST /v1/server/login`
+    Login,
+    /// `POST /v1/server/logout`
+    Logout,
+    /// `GET /v1/server/me`
+    Me,
+    /// `GET /v1/server/overview`
+    Overview,
+    /// `GET /v1/server/processes`
+    Processes,
+    /// `GET /v1/server/configuration`
+    Configuration,
+    /// `GET /v1/server/applications`
+    Applications,
+    /// `GET /v1/server/applications/{app}`
+    Application,
 }
 
 /// One endpoint: its path and method, and what requests to it need.
@@ -59,6 +82,23 @@ pub(super) struct RouteRow {
     pub(super) parameters: &'static [&'static str],
 }
 
+impl RouteRow {
+    /// Returns the endpoint, if it is one of operators.
+    pub(super) fn server_endpoint(&self) -> Option<ServerEndpoint> {
+        match self.endpoint {
+            Endpoint::Server(endpoint) => Some(endpoint),
+            _ => None,
+        }
+    }
+}
+
+/// Beginning of the paths of operators.
+pub(super) const SERVER_PATHS: &str = "/v1/server/";
+/// Beginning of the paths of one application, for operators.
+const SERVER_APPLICATIONS: &str = "/v1/server/applications/";
+/// Path of one application, for operators.
+const SERVER_APPLICATION: &str = "/v1/server/applications/{app}";
+
 /// The part of a path that is the UUID of a client.
 const UUID: &str = "{uuid}";
 
@@ -72,6 +112,14 @@ const LISTS: &[ApiPermission] = &[ApiPermission::LIST];
 const ROUTES: &[RouteRow] = &[
     row("/v1/info", Method::GET, Endpoint::Info, &[], &[]),
     row("/v1/openapi.json", Method::GET, Endpoint::OpenApi, &[], &[]),
+    server("/v1/server/login", Method::POST, ServerEndpoint::Login),
+    server("/v1/server/logout", Method::POST, ServerEndpoint::Logout),
+    server("/v1/server/me", Method::GET, ServerEndpoint::Me),
+    server("/v1/server/overview", Method::GET, ServerEndpoint::Overview),
+    server("/v1/server/processes", Method::GET, ServerEndpoint::Processes),
+    server("/v1/server/configuration", Method::GET, ServerEndpoint::Configuration),
+    server("/v1/server/applications", Method::GET, ServerEndpoint::Applications),
+    server(SERVER_APPLICATION, Method::GET, ServerEndpoint::Application),
     row("publish", Method::POST, Endpoint::Publish, PUBLISHES, &[]),
     row("publish:batch", Method::POST, Endpoint::Batch, PUBLISHES, &[]),
     row("connections/{uuid}/feedback", Method::POST, Endpoint::Feedback, PUBLISHES, &[]),
@@ -102,6 +150,10 @@ const fn row(
     parameters: &'static [&'static str],
 ) -> RouteRow {
     RouteRow { path, method, endpoint, permissions, parameters }
+}
+
+const fn server(path: &'static str, method: Method, endpoint: ServerEndpoint) -> RouteRow {
+    row(path, method, Endpoint::Server(endpoint), &[], &[])
 }
 
 /// What a path names.
@@ -172,9 +224,15 @@ pub(super) fn find(path: &str) -> Result<ApiRoute<'_>, ApiError> {
         let (application, uuid) = (Cow::Borrowed(""), Cow::Borrowed(""));
         return Ok(ApiRoute { path: row.path, application, uuid });
     }
+    if let Some(application) = path.strip_prefix(SERVER_APPLICATIONS) {
+        let is_one = !application.is_empty() && !application.contains('/');
+        let application = decoded(application).ok().filter(|_| is_one).ok_or_else(not_found)?;
+        return Ok(ApiRoute { path: SERVER_APPLICATION, application, uuid: Cow::Borrowed("") });
+    }
     let rest = path.strip_prefix("/v1/apps/").ok_or_else(not_found)?;
     let (application, rest) = rest.split_once('/').ok_or_else(not_found)?;
-    let found = ROUTES.iter().find_map(|row| Some((row.path, uuid_of(row.path, rest)?)));
+    let rows = ROUTES.iter().filter(|row| !row.path.starts_with('/'));
+    let found = rows.map(|row| row.path).find_map(|path| Some((path, uuid_of(path, rest)?)));
     let (path, uuid) = found.filter(|_| !application.is_empty()).ok_or_else(not_found)?;
     Ok(ApiRoute { path, application: decoded(application)?, uuid: decoded(uuid)? })
 }

@@ -14,10 +14,11 @@ use super::config::ApiConfig;
 use super::connection::registry::ConnectionRegistry;
 use super::health::ApiHealth;
 use super::metrics::MetricsCollector;
+use super::operators::OperatorState;
 use super::publisher::ApiPublisher;
 use super::rate_limits::RequestLimits;
 use super::refusals::Refusals;
-use super::request::RequestIds;
+use super::request_ids::RequestIds;
 use crate::telemetry::LogThrottle;
 pub(super) use crate::telemetry::unix_seconds;
 use crate::types::limits::{API_BODIES_BYTES_MAX, API_REQUESTS_MAX, IDS_EVICTED_LOG_EVERY};
@@ -45,6 +46,7 @@ pub(super) struct ApiState {
     pub(super) drain_begun: Notify,
     pub(super) health: ApiHealth,
     pub(super) metrics: MetricsCollector,
+    pub(super) operators: OperatorState,
     pub(super) pressure: Cell<Pressure>,
     /// One change of the tags of many clients is under way at a time: a new broker completes only the last one.
     pub(super) bulk_changes: Arc<Semaphore>,
@@ -88,6 +90,7 @@ impl ApiState {
             drain_begun: Notify::new(),
             health: ApiHealth::default(),
             metrics: MetricsCollector::default(),
+            operators: OperatorState::default(),
             pressure: Cell::new(Pressure::None),
             bulk_changes: Arc::new(Semaphore::new(1)),
             answered: Cell::new(0),
@@ -109,6 +112,7 @@ impl ApiState {
         self.publisher.limit_ids(config.ids_max);
         let former = self.config.replace(Rc::new(config));
         self.config().access.keep_uses(&former.access);
+        self.operators.configured.notify_waiters();
         self.rate_limits.configure(&self.config());
         if former.signatures != self.config().signatures {
             self.publisher.set_window(self.config().signatures, unix_seconds());

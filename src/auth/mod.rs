@@ -6,6 +6,7 @@ mod application;
 mod application_limits;
 mod application_secret;
 mod auth_basis;
+mod operator;
 pub mod php_session;
 mod schema;
 mod token;
@@ -20,6 +21,7 @@ pub use application::{Application, Applications};
 pub use application_limits::{ApplicationLimits, DefaultLimits};
 pub use application_secret::{ApplicationSecret, OWN_SECRET};
 pub use auth_basis::AuthBasis;
+pub use operator::{OPERATOR_TOKEN_PREFIX, Operator, OperatorRole, Operators, TokenDigest};
 pub use schema::{MessageCheck, MessageSchema};
 pub use token::{
     InvalidSigningKey, TokenAlgorithm, TokenCapabilities, TokenClaims, TokenError, TokenFault,

@@ -17,6 +17,7 @@ mod health;
 mod legacy_args;
 mod local_server;
 mod man;
+mod operator;
 mod publish;
 mod retag;
 mod serve;
@@ -101,6 +102,9 @@ enum Command {
     /// Create and verify connection tokens.
     #[command(subcommand, after_help = token::EXAMPLES)]
     Token(token::TokenCommand),
+    /// Manage the operators, who may look after the server by HTTP.
+    #[command(subcommand, after_help = after!("Example: tagcast operator add anna --role operator --password"))]
+    Operator(operator::OperatorCommand),
     /// Measure deliveries, latency and memory of a server.
     #[command(subcommand, after_help = bench::EXAMPLES)]
     Bench(bench::BenchCommand),
@@ -151,6 +155,7 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
         Command::Disconnect(arguments) => disconnect::run(&arguments),
         Command::App(command) => app::run(&command),
         Command::Token(command) => token::run(&command),
+        Command::Operator(command) => operator::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

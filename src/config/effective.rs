@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ConfigKey;
-use super::diagnostic::visible;
+use super::diagnostic::{ValueLocation, visible};
 
 /// The given values. A key without a value has its default.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,8 @@ struct EffectiveValue {
     written: String,
     /// Effective value, with variables expanded.
     text: String,
+    /// File and line, variable or flag.
+    source: String,
 }
 
 /// Omits the effective value, because it may contain a secret.
@@ -25,9 +27,16 @@ impl std::fmt::Debug for EffectiveValue {
 }
 
 impl EffectiveValues {
-    pub(super) fn put(&mut self, key: &ConfigKey, written: &str, text: &str) {
+    pub(super) fn put(
+        &mut self,
+        key: &ConfigKey,
+        place: &ValueLocation,
+        written: &str,
+        text: &str,
+    ) {
         let written = if key.name == "uuidKey" { "(secret)" } else { written };
-        let value = EffectiveValue { written: visible(written), text: text.trim().to_owned() };
+        let (written, text) = (visible(written), text.trim().to_owned());
+        let value = EffectiveValue { written, text, source: place.to_string() };
         self.0.insert((key.section, key.name), value);
     }
 
@@ -39,9 +48,19 @@ impl EffectiveValues {
         self.text(key) == other.text(key)
     }
 
+    /// Compares the values of the key with this name, which has no section.
+    pub(super) fn is_same_named(&self, other: &Self, name: &str) -> bool {
+        super::schema::find("", name).is_none_or(|key| self.is_same(other, key))
+    }
+
     /// Returns a value that may be displayed.
     pub(super) fn shown<'a>(&'a self, key: &'a ConfigKey) -> &'a str {
         self.0.get(&(key.section, key.name)).map_or(key.default, |value| &value.written)
+    }
+
+    /// Returns where a value comes from.
+    pub(super) fn source<'a>(&'a self, key: &'a ConfigKey) -> &'a str {
+        self.0.get(&(key.section, key.name)).map_or("default", |value| &value.source)
     }
 
     /// Returns the fresh values of keys that a reload changes, and the current values of all

@@ -78,7 +78,7 @@ impl<'a> ConfigLayers<'a> {
         let mut values = EffectiveValues::default();
         for key in KEYS {
             if let Some(value) = self.values.get(&(key.section, key.name)) {
-                values.put(key, &value.written, &value.text);
+                values.put(key, &value.place, &value.written, &value.text);
             }
         }
         values

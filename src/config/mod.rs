@@ -16,8 +16,10 @@ mod ini;
 mod layers;
 mod listen;
 mod message_schema;
+mod operator_file;
 mod parse;
 mod reload;
+mod report;
 mod resolve;
 mod schema;
 mod sections;
@@ -43,7 +45,10 @@ pub use app_edit::{
 };
 pub use broker::BrokerConfig;
 pub use listen::ListenAddress;
+pub use operator_file::edit::{OperatorNotChanged, add_operator, change_operator};
+pub use operator_file::password::{hash_password, is_password};
 pub use reload::{ConfigChange, Reload};
+pub use report::{ConfigReport, ConfigReportRow};
 pub use sections::api::{ApiAddress, ApiSettings};
 pub use sections::backend::BackendBinding;
 pub use sections::bloatless::{BloatlessSettings, PushSocketSettings};
@@ -51,6 +56,7 @@ pub use sections::echo::{EchoHandshake, EchoSettings};
 pub use sections::gomoob::GomoobSettings;
 pub use sections::jsauth::JsAuth;
 pub use sections::legacy::LegacySettings;
+pub use sections::operators::OperatorSettings;
 pub use sections::phpws::PhpwsSettings;
 pub use sections::rates::RateSettings;
 pub use sections::resource::ResourceBinding;
@@ -107,7 +113,7 @@ pub struct Loaded {
 pub fn load(source: &ConfigSources) -> Result<Loaded, Diagnostics> {
     let files = Files::read(source)?;
     let mut given = files.given(source);
-    let config = resolve::build(&mut given, &files.folder);
+    let mut config = resolve::build(&mut given, &files.folder);
     let values = given.values();
     files.look_at_rights(&mut given, &config);
     let (mut findings, warnings) = given.findings();
@@ -117,7 +123,10 @@ pub fn load(source: &ConfigSources) -> Result<Loaded, Diagnostics> {
         (place.rank(), place.file() != Some(files.path.as_path()), place.line())
     });
     if findings.is_empty() {
-        Ok(Loaded { config, warnings, ini: files.text.map(|_| files.path), values })
+        let ini = files.text.map(|_| files.path);
+        let tls = config.tls.as_ref();
+        config.operators.take_report(ini.as_deref(), &values, &warnings, tls);
+        Ok(Loaded { config, warnings, ini, values })
     } else {
         Err(Diagnostics(findings))
     }
@@ -133,6 +142,17 @@ pub fn auth_file(source: &ConfigSources) -> Result<PathBuf, Diagnostics> {
     let files = Files::read(source)?;
     let named = resolve::auth_path(&mut files.given(source), &files.folder);
     Ok(named.flatten().unwrap_or_else(|| files.folder.join(AUTH_FILE)))
+}
+
+/// Returns the path of the file of operators. `None` if the configuration names none. Nothing else is
+/// checked.
+///
+/// # Errors
+///
+/// If the ini file or `.env` cannot be read.
+pub fn operator_file(source: &ConfigSources) -> Result<Option<PathBuf>, Diagnostics> {
+    let files = Files::read(source)?;
+    Ok(sections::operators::file(&mut files.given(source), &files.folder))
 }
 
 /// Returns the valid listening addresses. Nothing else is checked.
@@ -167,6 +187,7 @@ pub fn files(source: &ConfigSources) -> Vec<PathBuf> {
         let named = named.unwrap_or_else(|| Some(files.folder.join(AUTH_FILE)));
         all.extend(named.iter().flat_map(|path| auth_file::named_files(path)));
         all.extend(named);
+        all.extend(sections::operators::file(&mut given, &files.folder));
         all.extend(sections::tls::files(&mut given, &files.folder).into_iter().flatten());
     }
     all

@@ -12,7 +12,9 @@ use super::listen::addresses;
 use super::parse;
 use super::parse::{Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::sections::backend::BackendSources;
-use super::sections::{api, bloatless, echo, gomoob, jsauth, legacy, phpws, rates, resource, tls};
+use super::sections::{
+    api, bloatless, echo, gomoob, jsauth, legacy, operators, phpws, rates, resource, tls,
+};
 use super::settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, UuidKey,
 };
@@ -55,6 +57,8 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
     let limits = limits(given);
     let api = api::read(given, folder, limits.max_message, &|address| exposure.check(address));
     let tls = tls::read(given, folder, &mut listen, &api);
+    let operators =
+        operators::read(given, folder, applications.as_ref().ok().and_then(Option::as_ref));
     let rates = rates::read(given);
     let resources = resource::read(given, BackendSources { applications: known, folder });
     Config {
@@ -79,6 +83,7 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
         unknown_path: given.read("", "unknownPath", choice).unwrap_or(UnknownPath::Closed),
         page: given.read("", "page", switch).unwrap_or(true),
         api,
+        operators,
         jsauth: jsauth::read(given, folder),
         phpws: phpws::read(given),
         echo: echo::read(given),

@@ -81,6 +81,8 @@ pub const KEYS: &[ConfigKey] = &[
     key("", "signatureClockSkew", "60s", "duration").reloadable(),
     key("", "idempotencyWindow", "5m", "duration").reloadable(),
     key("", "idempotencyMax", "200000", "count").reloadable(),
+    key("", "operatorFile", "none", "path"),
+    key("", "metricsAuth", "off", "switch").reloadable(),
     key("", "legacy", "off", "switch").reloadable(),
     key("", "legacyForm", "draft", "word").reloadable(),
     key("", "rawClients", "off", "switch").reloadable(),

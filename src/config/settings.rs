@@ -17,6 +17,7 @@ use super::sections::echo::EchoSettings;
 use super::sections::gomoob::GomoobSettings;
 use super::sections::jsauth::JsAuth;
 use super::sections::legacy::LegacySettings;
+use super::sections::operators::OperatorSettings;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::rates::RateSettings;
 use super::sections::resource::ResourceBinding;
@@ -65,6 +66,9 @@ pub struct Config {
     pub page: bool,
     /// The HTTP API for backends.
     pub api: ApiSettings,
+    /// Operators of the server.
+    #[serde(default)]
+    pub operators: OperatorSettings,
     /// PHP session that pages must have. None if no session is required.
     pub jsauth: Option<JsAuth>,
     /// Options of phpWebSocketServer's dialect.
@@ -246,6 +250,7 @@ impl Config {
         if self.listen.iter().all(|address| address.encryption == Encryption::Plain) {
             config.tls = None;
         }
+        config.operators = self.operators.without_secrets();
         for application in config.applications.iter_mut().flat_map(|all| &mut all.list) {
             let signs = signing.contains(&application.key);
             for (at, one) in application.secrets.iter_mut().enumerate() {

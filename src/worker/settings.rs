@@ -29,6 +29,8 @@ pub(super) struct WorkerSettings {
     pub(super) paths: Routes,
     /// True if a plain GET of `/` returns the demo page.
     pub(super) has_demo_page: bool,
+    /// True if the API process serves the metrics to operators.
+    pub(super) has_operators: bool,
     /// Clients may choose their tags where no resource decides.
     pub(super) has_open_tags: bool,
     pub(super) head_bytes_max: usize,
@@ -106,6 +108,7 @@ impl WorkerSettings {
             paths: paths(config),
             has_open_tags: config.gomoob.has_open_tags,
             has_demo_page: config.page,
+            has_operators: config.operators.operators.is_some(),
             head_bytes_max: config.limits.max_head,
             outbox_bytes_max: config.limits.outbox_limit,
             handshake_timeout: config.limits.handshake_timeout,

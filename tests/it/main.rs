@@ -114,6 +114,7 @@ mod metrics;
 mod notify;
 mod old_scripts;
 mod open_tags;
+mod operators;
 mod order;
 mod origins;
 mod other_protocols;

@@ -74,6 +74,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "broker_client",
             "replay",
             "rate_limit",
+            "admin",
         ],
     ),
     ("admin", &["types", "telemetry"]),

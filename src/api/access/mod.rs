@@ -12,8 +12,8 @@ use self::api_secret::{ApiSecret, SignatureKey};
 use super::error::{ApiError, ErrorCode};
 use super::signature::{SignedHeaders, SignedTarget};
 use crate::auth::{
-    ApiPermission, ApiRights, Application, ApplicationLimits, ApplicationSecret, Applications,
-    AuthMethods, DefaultLimits, MessageCheck, SecretDigest,
+    ApiPermission, ApiPermissions, ApiRights, Application, ApplicationLimits, ApplicationSecret,
+    Applications, AuthMethods, DefaultLimits, MessageCheck, SecretDigest,
 };
 use crate::types::Tenant;
 
@@ -220,6 +220,24 @@ impl ApiAccess {
         open.into_iter().chain(known)
     }
 
+    /// Returns an application as an operator with these permissions uses it. `None` if there is none with
+    /// this key.
+    pub(super) fn for_operator(
+        &self,
+        key: &str,
+        permissions: ApiPermissions,
+    ) -> Option<ApiApplication> {
+        let found = self.applications().find(|it| *it.key == *key)?;
+        Some(ApiApplication {
+            key: found.key.clone(),
+            tenant: found.tenant.clone(),
+            check: found.check.clone(),
+            rights: ApiRights { permissions, ..found.rights },
+            limits: found.limits,
+            secret: ApiSecret::none(),
+        })
+    }
+
     /// Returns the secrets of an application in the order of the file.
     pub(super) fn secret_uses(
         &self,
@@ -348,7 +366,7 @@ fn multiple_credentials() -> ApiError {
 }
 
 /// Returns the secret of a request: a bearer token or `X-API-Key`.
-fn shown_secret(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
+pub(super) fn shown_secret(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
     let bearers = headers.get_all(header::AUTHORIZATION).iter().filter_map(bearer);
     let keys = headers.get_all(API_KEY).iter().map(|key| key.as_bytes().trim_ascii());
     let mut shown = bearers.chain(keys);

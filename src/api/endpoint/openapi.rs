@@ -23,6 +23,7 @@ mod tests {
     use crate::api::endpoint::publish::{FEEDBACK_MEMBERS, PUBLISH_MEMBERS};
     use crate::api::endpoint::retag::{REPLACE_TAGS_MEMBERS, RETAG_MEMBERS, RETAG_ONE_MEMBERS};
     use crate::api::error::ErrorCode;
+    use crate::api::operators::LOGIN_MEMBERS;
     use crate::api::route;
     use crate::types::limits::{API_BATCH_MAX, EXCEPT_MAX};
 
@@ -98,6 +99,7 @@ mod tests {
             ("Retag", RETAG_MEMBERS),
             ("Disconnect", DISCONNECT_MEMBERS),
             ("TagReplacement", REPLACE_TAGS_MEMBERS),
+            ("Login", LOGIN_MEMBERS),
         ] {
             let mut parsed = parsed.to_vec();
             parsed.sort_unstable();

@@ -48,7 +48,7 @@ impl MetricsCollector {
     }
 
     /// Returns figures that are not too old. None if the supervisor does not answer.
-    async fn snapshot(&self) -> Option<Arc<MetricsSnapshot>> {
+    pub(super) async fn snapshot(&self) -> Option<Arc<MetricsSnapshot>> {
         if let Some((at, snapshot)) = &*self.last.borrow()
             && at.elapsed() < METRICS_AGE_MAX
         {

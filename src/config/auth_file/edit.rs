@@ -29,7 +29,7 @@ pub(in crate::config) fn with_secret(text: &str, at: usize, secret: &str) -> Opt
 }
 
 /// Returns the bytes of a scalar up to its closing quote, or all of an unquoted one.
-fn quoted_bytes(written: &str) -> usize {
+pub(in crate::config) fn quoted_bytes(written: &str) -> usize {
     let Some(quote) = written.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
         return written.len();
     };
@@ -89,7 +89,7 @@ pub(super) fn is_flow(text: &str, node: &YamlNode) -> bool {
 }
 
 /// Returns the byte at which a character begins, or the end of the text.
-pub(super) fn byte_at(text: &str, characters: usize) -> Option<usize> {
+pub(in crate::config) fn byte_at(text: &str, characters: usize) -> Option<usize> {
     text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(characters)
 }
 

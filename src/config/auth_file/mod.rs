@@ -8,7 +8,7 @@ pub(super) mod edit;
 pub(super) mod edit_secrets;
 mod expiry;
 mod limits;
-mod scalar;
+pub(super) mod scalar;
 mod secret_sources;
 #[cfg(test)]
 mod secret_tests;
@@ -17,7 +17,7 @@ mod secrets;
 mod tests;
 mod token_keys;
 mod tokens;
-mod tree;
+pub(super) mod tree;
 mod value;
 mod violation;
 

@@ -2,7 +2,7 @@
 
 /// The meaning of an unquoted scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(in crate::config) enum Meaning {
     /// No value: empty, `~` or `null`.
     Nothing,
     Bool(bool),
@@ -17,7 +17,7 @@ pub(super) enum Meaning {
 const YES_OR_NO: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
 
 /// Returns the meaning of an unquoted scalar.
-pub(super) fn meaning(plain: &str) -> Meaning {
+pub(in crate::config) fn meaning(plain: &str) -> Meaning {
     let lower = plain.to_ascii_lowercase();
     match lower.as_str() {
         "" | "~" | "null" => return Meaning::Nothing,

@@ -15,21 +15,21 @@ const TOO_DEEP: &str = "It is nested too deeply";
 
 /// A value of the file.
 #[derive(Debug)]
-pub(super) struct YamlNode {
+pub(in crate::config) struct YamlNode {
     /// First line, from 1.
-    pub(super) line: usize,
+    pub(in crate::config) line: usize,
     /// Last line as the parser reports it. For a list or mapping in block form this is the line of
     /// the next node.
-    pub(super) last_line: usize,
+    pub(in crate::config) last_line: usize,
     /// Character range in the text.
-    pub(super) span: Range<usize>,
+    pub(in crate::config) span: Range<usize>,
     /// YAML construct of the value that this file does not allow.
-    pub(super) construct: Option<Construct>,
-    pub(super) kind: NodeKind,
+    pub(in crate::config) construct: Option<Construct>,
+    pub(in crate::config) kind: NodeKind,
 }
 
 #[derive(Debug)]
-pub(super) enum NodeKind {
+pub(in crate::config) enum NodeKind {
     Scalar(Zeroizing<String>, Style),
     List(Vec<YamlNode>),
     Mapping(Vec<YamlMember>),
@@ -39,14 +39,14 @@ pub(super) enum NodeKind {
 
 /// A member: name and value.
 #[derive(Debug)]
-pub(super) struct YamlMember {
-    pub(super) name: YamlNode,
-    pub(super) value: YamlNode,
+pub(in crate::config) struct YamlMember {
+    pub(in crate::config) name: YamlNode,
+    pub(in crate::config) value: YamlNode,
 }
 
 /// The style of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(in crate::config) enum Style {
     /// Without quotes. Its meaning depends on its text.
     Plain,
     Quoted,
@@ -58,7 +58,7 @@ pub(super) enum Style {
 
 /// YAML constructs that this file does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Construct {
+pub(in crate::config) enum Construct {
     Anchor,
     Alias,
     Tag,
@@ -66,16 +66,16 @@ pub(super) enum Construct {
 
 /// The reason why a text could not be parsed.
 #[derive(Debug)]
-pub(super) struct Broken {
+pub(in crate::config) struct Broken {
     /// Line, from 1.
-    pub(super) line: usize,
+    pub(in crate::config) line: usize,
     /// The reason. It repeats nothing of the file.
-    pub(super) why: String,
+    pub(in crate::config) why: String,
 }
 
 impl YamlNode {
     /// Returns the members of a mapping; empty for other values.
-    pub(super) fn members(&self) -> &[YamlMember] {
+    pub(in crate::config) fn members(&self) -> &[YamlMember] {
         match &self.kind {
             NodeKind::Mapping(members) => members,
             _ => &[],
@@ -83,13 +83,13 @@ impl YamlNode {
     }
 
     /// Returns the value of a member of a mapping.
-    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+    pub(in crate::config) fn get(&self, name: &str) -> Option<&Self> {
         let is_it = |member: &&YamlMember| member.name.scalar() == Some(name);
         self.members().iter().find(is_it).map(|member| &member.value)
     }
 
     /// Returns the text of a scalar.
-    pub(super) fn scalar(&self) -> Option<&str> {
+    pub(in crate::config) fn scalar(&self) -> Option<&str> {
         match &self.kind {
             NodeKind::Scalar(text, _) => Some(text),
             _ => None,
@@ -97,7 +97,7 @@ impl YamlNode {
     }
 
     /// Returns the items of a list.
-    pub(super) fn items(&self) -> Option<&[Self]> {
+    pub(in crate::config) fn items(&self) -> Option<&[Self]> {
         match &self.kind {
             NodeKind::List(items) => Some(items),
             _ => None,
@@ -110,7 +110,7 @@ impl YamlNode {
 /// # Errors
 ///
 /// If it is not YAML, is nested too deeply, is too long, or has more than one document.
-pub(super) fn parse(text: &str) -> Result<Option<YamlNode>, Broken> {
+pub(in crate::config) fn parse(text: &str) -> Result<Option<YamlNode>, Broken> {
     let mut parser = Parser::new_from_str(text);
     let mut builder = TreeBuilder { open: Vec::new(), root: None, documents: 0, nodes: 0 };
     while let Some(event) = parser.next_event() {

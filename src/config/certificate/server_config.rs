@@ -9,10 +9,18 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::TlsSettings;
 
 impl TlsSettings {
+    /// Returns the Unix second from which the certificate is not valid any more.
+    pub(in crate::config) fn expires(&self) -> Option<u64> {
+        let first = CertificateDer::pem_slice_iter(self.chain.as_bytes()).next()?.ok()?;
+        let (_, parsed) = X509Certificate::from_der(&first).ok()?;
+        u64::try_from(parsed.validity().not_after.timestamp()).ok()
+    }
+
     /// Returns the TLS configuration of a server: the certificate, TLS 1.2 and 1.3, and HTTP/1.1 as the
     /// only protocol. Client certificates are not requested.
     ///

@@ -5,6 +5,7 @@ use std::fmt;
 use super::auth_file::InvalidAuthFile;
 use super::diagnostic::{Diagnostic, Diagnostics, ValueLocation, visible};
 use super::resolve::Exposure;
+use super::sections::operators;
 use super::{Config, ConfigKey, EffectiveValues, KEYS, Loaded, LogSettings, TlsSettings};
 use crate::auth::{Application, ApplicationSecret, Applications, OWN_SECRET};
 
@@ -41,7 +42,7 @@ impl Loaded {
     ///
     /// If the server would be insecure: it keeps its addresses, and the new applications do not
     /// allow it to listen there.
-    pub fn reload(&self, fresh: Self) -> Result<Reload, Diagnostics> {
+    pub fn reload(&self, mut fresh: Self) -> Result<Reload, Diagnostics> {
         let exposure = Exposure::of(&Ok::<_, InvalidAuthFile>(fresh.config.applications.clone()));
         for address in &self.config.listen {
             if let Err(mut fault) = exposure.check(address) {
@@ -54,9 +55,15 @@ impl Loaded {
                 )]));
             }
         }
+        if !self.values.is_same_named(&fresh.values, "operatorFile") {
+            // Another file needs a restart, as the API does.
+            fresh.config.operators.operators.clone_from(&self.config.operators.operators);
+        }
         let changes = changes(self, &fresh);
         let values = self.values.renewed(&fresh.values);
-        let config = merged(&self.config, fresh.config);
+        let mut config = merged(&self.config, fresh.config);
+        let (ini, tls) = (fresh.ini.as_deref(), config.tls.as_ref());
+        config.operators.take_report(ini, &values, &fresh.warnings, tls);
         Ok(Reload { loaded: Self { config, values, ..fresh }, changes })
     }
 }
@@ -121,6 +128,7 @@ fn changes(former: &Loaded, fresh: &Loaded) -> Vec<ConfigChange> {
             now(format!("[resource {}]: removed", visible(&old.name)));
         }
     }
+    operators::changes(&before.operators, &after.operators, &mut now);
     applications(before.applications.as_ref(), after.applications.as_ref(), &mut now);
     changes
 }

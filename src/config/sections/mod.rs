@@ -8,6 +8,7 @@ pub(super) mod echo;
 pub(super) mod gomoob;
 pub(super) mod jsauth;
 pub(super) mod legacy;
+pub(super) mod operators;
 pub(super) mod phpws;
 pub(super) mod rates;
 pub(super) mod resource;

@@ -1,6 +1,7 @@
 //! All limits of the server, each with its unit, its reason and its relation to other limits.
 
 mod api;
+mod operators;
 mod rates;
 mod replay;
 mod token;
@@ -8,6 +9,7 @@ mod token;
 use std::time::Duration;
 
 pub use api::*;
+pub use operators::*;
 pub use rates::*;
 pub use replay::*;
 pub use token::*;

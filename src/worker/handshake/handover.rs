@@ -15,6 +15,8 @@ use crate::worker::context::Context;
 
 /// Start of the API's paths, without leading slashes: proxies that join two paths double them.
 const API_PATHS: &[u8] = b"v1/";
+/// Path of the metrics, which operators may read here.
+const METRICS_PATH: &str = "/metrics";
 /// Maximum bytes of the method before the path.
 const METHOD_BYTES_MAX: usize = 16;
 /// The answer when the API process accepts no more connections, in the form of its own errors.
@@ -27,6 +29,9 @@ pub(in crate::worker) fn hand_over(context: &mut Context, connection: &mut Conne
     let Some(sender) = &context.handover else { return false };
     let Phase::Head(partial) = &connection.phase else { return false };
     let Some(path) = api_path(&partial.bytes) else { return false };
+    if path == METRICS_PATH && !context.settings.has_operators {
+        return false;
+    }
     if context.settings.paths.is_bound(path) {
         return false;
     }
@@ -75,10 +80,14 @@ fn api_path(bytes: &[u8]) -> Option<&str> {
     let target = bytes.get(method + 1..)?;
     let path = target.strip_prefix(b"/")?;
     let slashes = path.iter().take_while(|byte| **byte == b'/').count();
-    if !path.get(slashes..)?.starts_with(API_PATHS) {
+    let is_api = path.get(slashes..)?.starts_with(API_PATHS);
+    if !is_api && !target.starts_with(METRICS_PATH.as_bytes()) {
         return None;
     }
     let end = target.iter().position(|byte| matches!(byte, b' ' | b'?' | b'\r' | b'\n'))?;
+    if !is_api && end != METRICS_PATH.len() {
+        return None;
+    }
     // A path that is not text is bound to no resource. The API refuses it.
     target.get(..end).map(|path| str::from_utf8(path).unwrap_or("/v1/"))
 }
@@ -93,6 +102,10 @@ mod tests {
             ("GET /v1/info HTTP/1.1\r\n", Some("/v1/info")),
             ("POST /v1/apps/-/publish?", Some("/v1/apps/-/publish")),
             ("OPTIONS //v1/x ", Some("//v1/x")),
+            ("GET /metrics HTTP/1.1", Some("/metrics")),
+            ("GET /metrics?x", Some("/metrics")),
+            ("GET /metrics2 HTTP/1.1", None),
+            ("GET //metrics HTTP/1.1", None),
             ("GET /v1/info", None),
             ("GET /v1", None),
             ("GET /v1 HTTP/1.1", None),

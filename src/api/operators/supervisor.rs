@@ -1,0 +1,32 @@
+//! Requests to the supervisor over its control socket, as the commands of the command line make them.
+
+use crate::admin::{self, AdminRequest, AdminResponse, ServerStatus};
+use crate::api::config::ApiConfig;
+use crate::api::error::{ApiError, ErrorCode};
+
+/// Returns the status of the server.
+///
+/// # Errors
+///
+/// 503 if the supervisor does not answer.
+pub(in crate::api) async fn status(config: &ApiConfig) -> Result<ServerStatus, ApiError> {
+    match first_answer(config, AdminRequest::Status).await? {
+        AdminResponse::Status(status) => Ok(*status),
+        _ => Err(unavailable()),
+    }
+}
+
+/// Sends a request, and returns the first line of its answer.
+async fn first_answer(
+    config: &ApiConfig,
+    request: AdminRequest,
+) -> Result<AdminResponse, ApiError> {
+    let folder = config.state_folder.clone();
+    let asked = tokio::task::spawn_blocking(move || admin::ask(&folder, request)?.next_answer());
+    let answer = asked.await.ok().and_then(Result::ok).flatten();
+    answer.ok_or_else(unavailable)
+}
+
+fn unavailable() -> ApiError {
+    ApiError::new(ErrorCode::Busy, "the supervisor does not answer")
+}
