@@ -12,7 +12,8 @@ use super::access::ApiApplication;
 use super::config::ApiConfig;
 use super::error::{ApiError, ErrorCode};
 use crate::http::effective_address_by;
-use crate::rate_limit::{AddressBuckets, RateBucket};
+use crate::rate_limit::{AddressBuckets, BYTES, PublicationBuckets, RateBucket, ReachedLimit};
+use crate::types::RateLimitedCounts;
 
 /// The names of the limits in errors.
 const REQUESTS: &str = "requests";
@@ -27,13 +28,21 @@ pub(super) struct RequestRoom {
     pub(super) remaining: u64,
 }
 
+/// The buckets of an application.
+#[derive(Debug, Default)]
+struct ApplicationBuckets {
+    requests: Option<RateBucket>,
+    publications: PublicationBuckets,
+}
+
 /// The buckets of all applications and addresses.
 #[derive(Debug)]
 pub(super) struct RequestLimits {
     started: Instant,
     /// The applications with a limit. They are in auth.yml, which bounds them.
-    by_application: RefCell<HashMap<Box<str>, RateBucket>>,
+    by_application: RefCell<HashMap<Box<str>, ApplicationBuckets>>,
     by_address: RefCell<Option<AddressBuckets>>,
+    counts: Cell<RateLimitedCounts>,
 }
 
 impl RequestLimits {
@@ -43,6 +52,7 @@ impl RequestLimits {
             started: Instant::now(),
             by_application: RefCell::default(),
             by_address: RefCell::default(),
+            counts: Cell::default(),
         };
         limits.configure(config);
         limits
@@ -54,11 +64,18 @@ impl RequestLimits {
         let mut former = self.by_application.take();
         let mut buckets = self.by_application.borrow_mut();
         for application in config.access.applications() {
-            let Some(limit) = application.limits.requests.limit() else { continue };
-            let mut bucket =
-                former.remove(&application.key).unwrap_or_else(|| RateBucket::new(limit));
-            bucket.set_limit(limit, now);
-            buckets.insert(application.key.clone(), bucket);
+            let (limits, all) = (application.limits, application.limits.of_all());
+            if limits.requests.limit().is_none() && all.is_empty() {
+                continue;
+            }
+            let mut own = former.remove(&application.key).unwrap_or_default();
+            own.requests = limits.requests.limit().map(|limit| {
+                let mut bucket = own.requests.take().unwrap_or_else(|| RateBucket::new(limit));
+                bucket.set_limit(limit, now);
+                bucket
+            });
+            own.publications.set_limits(all.publications.limit(), all.bytes.limit(), now);
+            buckets.insert(application.key.clone(), own);
         }
         let mut by_address = self.by_address.borrow_mut();
         match (config.requests_per_ip, by_address.as_mut()) {
@@ -79,11 +96,37 @@ impl RequestLimits {
         room: &Cell<Option<RequestRoom>>,
     ) -> Result<(), ApiError> {
         let mut buckets = self.by_application.borrow_mut();
-        let Some(bucket) = buckets.get_mut(&application.key) else { return Ok(()) };
+        let own = buckets.get_mut(&application.key).and_then(|own| own.requests.as_mut());
+        let Some(bucket) = own else { return Ok(()) };
         let (now, limit) = (self.now(), bucket.limit());
         let taken = bucket.take(1, now);
         room.set(Some(RequestRoom { limit: limit.burst(), remaining: bucket.remaining(now) }));
-        taken.map_err(|wait| ApiError::rate_limited(REQUESTS, limit, wait))
+        taken.map_err(|wait| {
+            self.note(|counts| counts.requests += 1);
+            ApiError::rate_limited(REQUESTS, limit, wait)
+        })
+    }
+
+    /// Counts a publication of an application.
+    ///
+    /// # Errors
+    ///
+    /// 429 if there are too many, or too many bytes.
+    pub(super) fn take_publication(
+        &self,
+        application: &ApiApplication,
+        bytes: usize,
+    ) -> Result<(), ApiError> {
+        let mut buckets = self.by_application.borrow_mut();
+        let Some(own) = buckets.get_mut(&application.key) else { return Ok(()) };
+        let taken = own.publications.take(bytes, self.now());
+        taken.map_err(|ReachedLimit { name, limit, wait }| {
+            self.note(|counts| match name {
+                BYTES => counts.bytes += 1,
+                _ => counts.publications += 1,
+            });
+            ApiError::rate_limited(name, limit, wait)
+        })
     }
 
     /// Counts a request of the address of its client. Clients of Unix sockets have no address.
@@ -111,7 +154,21 @@ impl RequestLimits {
         };
         let limit = buckets.limit();
         let taken = buckets.take(ip, self.now());
-        taken.map_err(|wait| ApiError::rate_limited(REQUESTS_PER_IP, limit, wait))
+        taken.map_err(|wait| {
+            self.note(|counts| counts.requests_per_ip += 1);
+            ApiError::rate_limited(REQUESTS_PER_IP, limit, wait)
+        })
+    }
+
+    /// Returns how often each limit was reached.
+    pub(super) fn counts(&self) -> RateLimitedCounts {
+        self.counts.get()
+    }
+
+    fn note(&self, count: impl FnOnce(&mut RateLimitedCounts)) {
+        let mut counts = self.counts.get();
+        count(&mut counts);
+        self.counts.set(counts);
     }
 
     fn now(&self) -> Duration {

@@ -183,6 +183,7 @@ impl ApiState {
             published: self.publisher.published(),
             unacknowledged: self.publisher.unacknowledged(),
             ids_evicted: self.publisher.ids_evicted(),
+            rate_limited: self.rate_limits.counts(),
         }
     }
 }

@@ -18,7 +18,7 @@ pub use access::{
 };
 pub use api_rights::{ApiPermission, ApiPermissions, ApiRights, AuthMethods};
 pub use application::{Application, Applications};
-pub use application_limits::{ApplicationLimits, DefaultLimits};
+pub use application_limits::{ApplicationLimits, DefaultLimits, PublisherLimits};
 pub use application_secret::{ApplicationSecret, OWN_SECRET};
 pub use auth_basis::AuthBasis;
 pub use operator::{OPERATOR_TOKEN_PREFIX, Operator, OperatorRole, Operators, TokenDigest};

@@ -50,6 +50,8 @@ pub const KEYS: &[ConfigKey] = &[
     key("", "maxClients", "0", "count").reloadable(),
     key("", "maxPerIP", "0", "count").reloadable(),
     key("", "exprScanMax", "50000", "count").reloadable(),
+    key("", "limitPublications", "none", "rate").reloadable(),
+    key("", "limitBytes", "none", "rate").reloadable(),
     key("", "limitRequests", "none", "rate").reloadable(),
     key("", "limitRequestsPerIP", "none", "rate").reloadable(),
     key("", "tls", "on", "word"),

@@ -3,10 +3,12 @@
 //! A bucket stores one number: the time at which everything that was taken is paid. The time is an argument.
 
 mod address_buckets;
+mod publication_buckets;
 
 use std::time::Duration;
 
 pub(crate) use self::address_buckets::AddressBuckets;
+pub(crate) use self::publication_buckets::{BYTES, PublicationBuckets, ReachedLimit};
 use crate::types::RateLimit;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::effect::{Effect, Effects, NotPublished, Payload, json_of};
+use super::effect::{Charge, Effect, Effects, NotPublished, Payload, json_of};
 use crate::auth::{Denied, Permit};
 use crate::session::{Message, Session, SessionRules};
 use crate::types::{
@@ -26,6 +26,8 @@ pub struct ClientHandle<'c> {
     uptime: u64,
     /// Tags after the changes of this call. `None` if the call has not changed them.
     changed: Option<Tags>,
+    /// What its next publications count towards.
+    charged: Charge,
     effects: Effects,
 }
 
@@ -33,7 +35,8 @@ impl<'c> ClientHandle<'c> {
     /// Creates a handle for one call.
     #[must_use]
     pub fn new(session: &'c Session, client: &'c Client, rules: &'c SessionRules) -> Self {
-        Self { session, client, rules, uptime: 0, changed: None, effects: Effects::new() }
+        let (charged, effects) = (Charge::Nothing, Effects::new());
+        Self { session, client, rules, uptime: 0, changed: None, charged, effects }
     }
 
     /// Sets the time, in microseconds since the worker started.
@@ -144,6 +147,7 @@ impl<'c> ClientHandle<'c> {
     ) -> Result<(), NotPublished> {
         let json = json_of(message, self.rules)?;
         let tenant = self.session.tenant.clone();
+        self.charged = Charge::Application(self.rules.access.application_index(self.session.basis));
         self.forward_changed(tenant, address, PayloadForm::Message, json);
         Ok(())
     }
@@ -264,13 +268,14 @@ impl<'c> ClientHandle<'c> {
         shown: Option<&Credentials<'_>>,
         message: impl FnOnce() -> Cow<'m, [u8]>,
     ) -> Option<Tenant> {
-        let Permit { tenant, check } = match self.authorise(shown) {
+        let Permit { tenant, check, application } = match self.authorise(shown) {
             Ok(permit) => permit,
             Err(denied) => {
                 self.deny(denied.text());
                 return None;
             }
         };
+        self.charged = Charge::Application(application);
         let misfit = check.and_then(|check| check.check(&message()).err());
         let Some(misfit) = misfit else { return Some(tenant) };
         self.deny(misfit);
@@ -312,7 +317,8 @@ impl<'c> ClientHandle<'c> {
         part: Range<usize>,
     ) {
         let payload = Payload::Received(part);
-        self.effects.push(Effect::Publish { tenant, address, form, payload });
+        let charged = self.charged;
+        self.effects.push(Effect::Publish { tenant, address, form, payload, charged });
     }
 
     pub(super) fn forward_changed(
@@ -323,6 +329,7 @@ impl<'c> ClientHandle<'c> {
         text: String,
     ) {
         let payload = Payload::Made(text.into_bytes());
-        self.effects.push(Effect::Publish { tenant, address, form, payload });
+        let charged = self.charged;
+        self.effects.push(Effect::Publish { tenant, address, form, payload, charged });
     }
 }

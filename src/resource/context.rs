@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::effect::{Effect, Effects, NotPublished, Payload, json_of};
+use super::effect::{Charge, Effect, Effects, NotPublished, Payload, json_of};
 use crate::session::SessionRules;
 use crate::types::{Address, ClientFilter, ClientUuid, PayloadForm, Tenant};
 use crate::webhook::WebhookRequest;
@@ -113,6 +113,7 @@ impl<'c> ResourceContext<'c> {
         text: String,
     ) {
         let payload = Payload::Made(text.into_bytes());
-        self.effects.push(Effect::Publish { tenant, address, form, payload });
+        let charged = Charge::Nothing;
+        self.effects.push(Effect::Publish { tenant, address, form, payload, charged });
     }
 }

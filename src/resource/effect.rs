@@ -34,6 +34,8 @@ pub enum Effect {
         form: PayloadForm,
         /// Bytes of the publication.
         payload: Payload,
+        /// What limits it: the index of an application, if it was made for one.
+        charged: Charge,
     },
     /// Change of the client's tags.
     Retag(TagEdit),
@@ -85,6 +87,16 @@ impl Effect {
             _ => 0,
         }
     }
+}
+
+/// The limits of publications that one counts towards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Charge {
+    /// None: the server itself publishes.
+    #[default]
+    Nothing,
+    /// Those of an application, by its index. `None`: those of a server without applications.
+    Application(Option<u32>),
 }
 
 /// Location of an effect's bytes.

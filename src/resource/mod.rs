@@ -36,7 +36,7 @@ pub use self::routes::{
     RouteRequest, Routes, UnknownPath,
 };
 pub use self::webhook::{AuthorizeRequest, WebhookOptions, WebhookResource};
-pub use effect::{Effect, Effects, NotPublished, Payload};
+pub use effect::{Charge, Effect, Effects, NotPublished, Payload};
 
 /// Serves the connections of a path.
 ///

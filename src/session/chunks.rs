@@ -18,12 +18,17 @@ pub(super) struct Overflow;
 
 impl Chunks {
     /// Appends a chunk. With `DropChunks`, chunks beyond the limit are silently dropped.
-    pub(super) fn push(&mut self, chunk: &str, rules: &SessionRules) -> Result<(), Overflow> {
+    pub(super) fn push(
+        &mut self,
+        chunk: &str,
+        rules: &SessionRules,
+        bytes_max: usize,
+    ) -> Result<(), Overflow> {
         let too_many = rules.chunks_max > 0 && self.count >= rules.chunks_max;
         if too_many && rules.protocols.phpws.switches.has(CompatFlag::DropChunks) {
             return Ok(());
         }
-        if too_many || self.text.len() + chunk.len() > rules.message_bytes_max {
+        if too_many || self.text.len() + chunk.len() > bytes_max {
             return Err(Overflow);
         }
         self.count += 1;

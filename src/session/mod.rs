@@ -176,7 +176,7 @@ impl Session {
             Message::Binary(bytes) => Err(NextStep::Binary(bytes)),
         };
         let then = match (text, &spec.chunk_marks) {
-            (Ok(text), Some(marks)) => in_chunks(&mut self.chunks, marks, text, rules),
+            (Ok(text), Some(marks)) => in_chunks(&mut self.chunks, marks, text, rules, self.basis),
             (Ok(text), None) => NextStep::Text(Cow::Borrowed(text)),
             (Err(then), _) => then,
         };
@@ -216,6 +216,7 @@ fn in_chunks<'a>(
     marks: &ChunkMarks,
     text: &'a str,
     rules: &SessionRules,
+    basis: AuthBasis,
 ) -> NextStep<'a> {
     if text == marks.begin {
         *chunks = Some(Box::default());
@@ -229,7 +230,7 @@ fn in_chunks<'a>(
     }
     match chunks {
         None => NextStep::Text(Cow::Borrowed(text)),
-        Some(chunks) => match chunks.push(text, rules) {
+        Some(chunks) => match chunks.push(text, rules, rules.message_bytes_max_of(basis)) {
             Ok(()) => NextStep::Nothing,
             Err(Overflow) => NextStep::Close(TOO_BIG_IN_CHUNKS),
         },

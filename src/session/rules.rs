@@ -1,7 +1,7 @@
 //! Rules that all sessions of a worker share.
 
-use crate::auth::Permissions;
 use crate::auth::uuid::Signer;
+use crate::auth::{AuthBasis, Permissions};
 use crate::protocol::ProtocolOptions;
 
 /// Rules that all sessions of a worker share.
@@ -17,4 +17,13 @@ pub struct SessionRules {
     pub chunks_max: usize,
     /// Options of each protocol.
     pub protocols: ProtocolOptions,
+}
+
+impl SessionRules {
+    /// Returns the longest message in bytes of a connection. Its application may lower the limit.
+    #[must_use]
+    pub fn message_bytes_max_of(&self, basis: AuthBasis) -> usize {
+        let own = self.access.message_bytes_max(basis);
+        own.map_or(self.message_bytes_max, |own| own.min(self.message_bytes_max))
+    }
 }

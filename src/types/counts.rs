@@ -30,6 +30,12 @@ pub struct WorkerCounts {
     pub silent: u64,
     /// Messages from clients.
     pub messages: u64,
+    /// Times that a publisher had to wait for a limit of publications.
+    #[serde(default)]
+    pub throttled: u64,
+    /// Milliseconds that publishers waited for such limits, all together.
+    #[serde(default)]
+    pub throttled_ms: u64,
     /// Webhook events that were not delivered, and webhook responses that were ignored as invalid.
     #[serde(default)]
     pub events_failed: u64,
@@ -60,6 +66,28 @@ pub struct BrokerCounts {
     pub publications: u64,
 }
 
+/// What the API answered with 429 because of a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimitedCounts {
+    /// Requests of an application.
+    pub requests: u64,
+    /// Requests of an address.
+    pub requests_per_ip: u64,
+    /// Publications of an application.
+    pub publications: u64,
+    /// Publications of an application with too many bytes.
+    pub bytes: u64,
+}
+
+impl RateLimitedCounts {
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.requests_per_ip += other.requests_per_ip;
+        self.publications += other.publications;
+        self.bytes += other.bytes;
+    }
+}
+
 /// Counters of the API process since its start, and its state now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiCounts {
@@ -75,6 +103,9 @@ pub struct ApiCounts {
     pub published: u64,
     /// Publications that the broker has not acknowledged (rule L4).
     pub unacknowledged: u64,
+    /// Requests and publications that were above a limit, by limit.
+    #[serde(default)]
+    pub rate_limited: RateLimitedCounts,
     /// Ids of publications that were forgotten before their time (rule L11).
     #[serde(default)]
     pub ids_evicted: u64,
@@ -91,6 +122,8 @@ impl WorkerCounts {
         self.shed += other.shed;
         self.silent += other.silent;
         self.messages += other.messages;
+        self.throttled += other.throttled;
+        self.throttled_ms += other.throttled_ms;
         self.events_failed += other.events_failed;
         self.published += other.published;
         self.matched += other.matched;
@@ -106,6 +139,7 @@ impl ApiCounts {
         self.requests += other.requests;
         self.refused += other.refused;
         self.published += other.published;
+        self.rate_limited.add(&other.rate_limited);
     }
 }
 

@@ -38,7 +38,7 @@ pub use budget::TurnBudget;
 pub use client::{AddressLimit, Client, ClientClass, Ident, IdentError};
 pub use client_filter::ClientFilter;
 pub use close::{CloseCode, CloseReason};
-pub use counts::{ApiCounts, BrokerCounts, ProcessCounts, WorkerCounts};
+pub use counts::{ApiCounts, BrokerCounts, ProcessCounts, RateLimitedCounts, WorkerCounts};
 pub use credentials::Credentials;
 pub use description::{ClientDescription, TenantStatistics};
 pub use encryption::Encryption;

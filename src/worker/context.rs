@@ -23,6 +23,7 @@ use super::offload::Offload;
 use super::questions::OpenQuestions;
 use super::rng::Rng;
 use super::settings::WorkerSettings;
+use super::throttle::Throttle;
 use super::webhook::queue::WebhookQueue;
 use crate::broker_client::BrokerClient;
 use crate::reactor::poller::Poller;
@@ -48,6 +49,7 @@ pub(super) struct Context {
     pub(super) timers: Timers,
     pub(super) buffers: ReadBuffers,
     pub(super) serving: ServeQueue,
+    pub(super) throttle: Throttle,
     pub(super) handshakes: HandshakeCount,
     pub(super) refusal_log: RefusalLog,
     pub(super) broker: BrokerClient,

@@ -15,7 +15,7 @@ use super::connection::scheduled_closes::{self, ScheduledCloses};
 use super::connection::serve::{self, ServeQueue};
 use super::connection::table::{ConnectionTable, SocketTable};
 use super::connection::timers::Timers;
-use super::connection::{api_pipe, deadlines, paused};
+use super::connection::{api_pipe, deadlines, paused, throttled};
 use super::context::Context;
 use super::control::drain::Stage;
 use super::control::overload::{self, MemoryAccount};
@@ -36,6 +36,7 @@ use super::push_socket::PushSocketReader;
 use super::questions::{self, OpenQuestions};
 use super::rng::Rng;
 use super::settings::WorkerSettings;
+use super::throttle::Throttle;
 use super::tokens::Token;
 use super::webhook;
 use super::webhook::queue::WebhookQueue;
@@ -94,6 +95,7 @@ impl EventLoop {
             timers: Timers::default(),
             buffers: ReadBuffers::default(),
             serving: ServeQueue::default(),
+            throttle: Throttle::default(),
             handshakes: HandshakeCount::default(),
             refusal_log: RefusalLog::default(),
             broker: BrokerClient::new(identity.source),
@@ -164,6 +166,7 @@ impl EventLoop {
         }
         webhook::apply_answers(context, connections);
         paused::resume_paused(context, connections);
+        throttled::resume_throttled(context, connections);
         if has(ready, Token::Offload) {
             context.offload.collect_replies();
         }
@@ -239,6 +242,7 @@ impl EventLoop {
         }
         let moments = [
             context.timers.next(),
+            context.throttle.next_due(),
             self.listeners.resumes_at(),
             self.ticks.next().filter(|_| context.stage.is_serving()),
             context.stage.next(),

@@ -17,6 +17,7 @@ mod questions;
 mod rng;
 mod settings;
 mod stats;
+mod throttle;
 mod tokens;
 mod webhook;
 

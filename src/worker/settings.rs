@@ -24,7 +24,6 @@ use crate::websocket::{Leniency, LoneContinuation, MessageLimits};
 #[expect(clippy::struct_excessive_bools, reason = "independent switches of the configuration")]
 pub(super) struct WorkerSettings {
     pub(super) rules: SessionRules,
-    messages: MessageLimits,
     leniency: Leniency,
     pub(super) paths: Routes,
     /// True if a plain GET of `/` returns the demo page.
@@ -77,7 +76,8 @@ impl WorkerSettings {
             true => self.leniency,
             false => Leniency::default(),
         };
-        MessageLimits { lone_continuation, leniency, ..self.messages }
+        let message_bytes_max = self.rules.message_bytes_max_of(session.basis);
+        MessageLimits { lone_continuation, leniency, message_bytes_max }
     }
 
     /// Converts the configuration.
@@ -103,7 +103,6 @@ impl WorkerSettings {
                     bloatless: config.bloatless.close,
                 },
             },
-            messages: MessageLimits { message_bytes_max, ..MessageLimits::default() },
             leniency: leniency(config.phpws.options.switches),
             paths: paths(config),
             has_open_tags: config.gomoob.has_open_tags,

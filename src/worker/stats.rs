@@ -19,7 +19,10 @@ pub(super) fn counts(context: &Context, connections: &ConnectionTable) -> Proces
         sum(Connection::waiting),
         "what waits for connections was noted"
     );
+    let (throttled, waited) = context.throttle.waits();
     ProcessCounts::Worker(WorkerCounts {
+        throttled,
+        throttled_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
         held: context.memory.held(),
         open: connections.count() as u64,
         published: context.broker.uplink.published(),

@@ -131,6 +131,7 @@ mod plain_requests;
 mod protocol_examples;
 mod proxy_protocol;
 mod publication_counts;
+mod publication_limits;
 mod publish_place;
 mod publish_subscribe;
 mod raw_clients;

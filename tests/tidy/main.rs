@@ -55,6 +55,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "reactor",
             "link",
             "broker_client",
+            "rate_limit",
             "demo_page",
         ],
     ),

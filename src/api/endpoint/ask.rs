@@ -45,6 +45,7 @@ impl TakenQuestion {
         read_event(&body)?;
         let within = timeout(&body, ASK_TIMEOUT, ASK_TIMEOUT_MAX)?;
         payload.check(context)?;
+        payload.count(context)?;
         let publisher = &context.state.publisher;
         let place = publisher.reserve_ask(uuid).map_err(|TooManyOpen| too_many())?;
         let address = Address::first(Some(uuid), None);

@@ -45,10 +45,15 @@ impl<'a> ApiPayload<'a> {
     ///
     /// What is wrong.
     pub(super) fn check(&self, context: EndpointContext<'_>) -> Result<(), ApiError> {
-        let (found, limit) = (self.bytes.len(), context.config.message_bytes_max);
+        let own = context.application.limits.message.limit();
+        let (found, max) = (self.bytes.len(), context.config.message_bytes_max);
+        let (limit, setting) = match own.filter(|own| *own < max) {
+            Some(own) => (own, "message"),
+            None => (max, "maxMessage"),
+        };
         if found > limit {
             let (found, limit) = (found as u64, limit as u64);
-            return Err(ApiError::over_limit("the message", found, limit, "maxMessage"));
+            return Err(ApiError::over_limit("the message", found, limit, setting));
         }
         let Some(check) = &context.application.check else { return check_memory(context.state) };
         let checked = match self.form {
@@ -65,6 +70,15 @@ impl<'a> ApiPayload<'a> {
             ApiError::at(ErrorCode::SchemaViolation, &at, why)
         })?;
         check_memory(context.state)
+    }
+
+    /// Counts it towards the limits of its application.
+    ///
+    /// # Errors
+    ///
+    /// 429 if there are too many publications, or too many bytes.
+    pub(super) fn count(&self, context: EndpointContext<'_>) -> Result<(), ApiError> {
+        context.state.rate_limits.take_publication(context.application, self.bytes.len())
     }
 }
 

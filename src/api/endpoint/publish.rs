@@ -117,6 +117,9 @@ impl<'a> EndpointContext<'a> {
     ) -> Result<TakenPublication<'a>, ApiError> {
         let PublishRequest { payload, event, key, ack, limits } = request;
         payload.check(self)?;
+        if !limits.is_dry {
+            payload.count(self)?;
+        }
         let ApiPayload { form, bytes } = payload;
         let (tenant, payload) = (&self.application.tenant, bytes.as_bytes());
         let publication = ApiPublication { tenant, address, form: *form, payload, id: None };

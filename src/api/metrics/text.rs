@@ -190,6 +190,12 @@ impl ServerMetrics {
         }
         let connections = living().map(|(one, counts)| ([worker_label(one)], float(counts.open)));
         family(encoder, Gauge("connections", "Open sockets"), connections.collect())?;
+        let reason = || [("reason", "rate_limit".to_owned())];
+        let help = "Times that a publisher had to wait";
+        family(encoder, Counter("throttles", help), vec![(reason(), float(sum.throttled))])?;
+        let waited = vec![(reason(), float(sum.throttled_ms) / 1000.0)];
+        let help = "Time that publishers had to wait, all together";
+        family(encoder, Counter("throttled_seconds", help), waited)?;
         let outcome = |name: &str| [("outcome", name.to_owned())];
         let deliveries = vec![
             (outcome("delivered"), float(sum.delivered)),
@@ -233,6 +239,16 @@ impl ServerMetrics {
         for Series { name, help, of } in API_COUNTERS {
             counter(encoder, name, help, of(&sum))?;
         }
+        let limited = sum.rate_limited;
+        let limit = |name: &str, count| ([("limit", name.to_owned())], float(count));
+        let limited = vec![
+            limit("requests", limited.requests),
+            limit("requests_per_ip", limited.requests_per_ip),
+            limit("publications", limited.publications),
+            limit("bytes", limited.bytes),
+        ];
+        let help = "Requests and publications that the API answered with 429 because of a limit";
+        family(encoder, Counter("rate_limited", help), limited)?;
         gauge(encoder, "api_connections", "Open connections of the API", open)?;
         let source = |name: &str| [("source", name.to_owned())];
         let publications =

@@ -24,6 +24,8 @@ pub(super) struct KnownKey {
     /// Most secrets of one application. As many are compared for each, so that the time does not
     /// depend on the application.
     secrets_max: usize,
+    /// An application limits the size of its messages.
+    pub(super) limits_messages: bool,
 }
 
 pub(super) struct ApplicationRules {
@@ -36,6 +38,7 @@ pub(super) struct ApplicationRules {
     pub(super) check: Option<Box<MessageCheck>>,
     /// `None`: the application accepts no tokens.
     pub(super) tokens: Option<Box<TokenVerifier>>,
+    pub(super) message_bytes_max: Option<usize>,
 }
 
 impl fmt::Debug for ApplicationRules {
@@ -54,11 +57,17 @@ impl KnownKey {
         let places = entries.iter().zip(0..).map(|(entry, place)| (entry.key.clone(), place));
         Self {
             by_key: places.collect(),
+            limits_messages: entries.iter().any(|entry| entry.message_bytes_max.is_some()),
             entries,
             anonymous: applications.anonymous.and_then(|place| u32::try_from(place).ok()),
             secret_bytes_max,
             secrets_max,
         }
+    }
+
+    /// Returns the index of the application with this key.
+    pub(super) fn place_of(&self, key: &str) -> Option<u32> {
+        self.by_key.get(key).copied()
     }
 
     pub(super) fn open(&self, shown: &Credentials<'_>) -> Option<Grant> {
@@ -112,7 +121,7 @@ impl KnownKey {
 
 /// An application for which a secret was shown.
 pub(super) struct ProvenApplication<'k> {
-    place: u32,
+    pub(super) place: u32,
     /// Index of the secret.
     secret: u32,
     pub(super) entry: &'k ApplicationRules,
@@ -137,6 +146,7 @@ impl ApplicationRules {
             tenant: tenant.unwrap_or_else(Tenant::shared),
             opens_with_key: application.authorize_open,
             clients: if application.client_publish { Right::Publish } else { Right::Listen },
+            message_bytes_max: application.limits.message.limit(),
             check: application.schema.as_ref().map(|it| Box::new(MessageCheck::new(it))),
             tokens: application.tokens.as_ref().map(|it| Box::new(TokenVerifier::new(it))),
         }

@@ -73,6 +73,8 @@ pub struct Permit<'a> {
     pub tenant: Tenant,
     /// Schema check of the application. `None`: any message is allowed.
     pub check: Option<&'a MessageCheck>,
+    /// Index of the application. `None`: the server has no applications.
+    pub application: Option<u32>,
 }
 
 /// Right of a client that shows no credentials with its messages.
@@ -179,14 +181,19 @@ impl Permissions {
         let GrantRef { tenant, right, basis } = grant;
         match (&self.rules, shown) {
             (AccessRules::Applications(known), Some(credentials)) => {
-                let entry = known.proven(credentials).ok_or(Denied::Send)?.entry;
-                Ok(Permit { tenant: entry.tenant.clone(), check: entry.check.as_deref() })
+                let proven = known.proven(credentials).ok_or(Denied::Send)?;
+                let (entry, application) = (proven.entry, Some(proven.place));
+                let check = entry.check.as_deref();
+                Ok(Permit { tenant: entry.tenant.clone(), check, application })
             }
-            (AccessRules::Everything, _) => Ok(Permit { tenant: tenant.clone(), check: None }),
+            (AccessRules::Everything, _) => {
+                Ok(Permit { tenant: tenant.clone(), check: None, application: None })
+            }
             (_, None) if right == Right::Publish => {
                 let holder = self.holder(basis);
                 let check = holder.and_then(|(entry, _)| entry.check.as_deref());
-                Ok(Permit { tenant: tenant.clone(), check })
+                let application = self.application_index(basis);
+                Ok(Permit { tenant: tenant.clone(), check, application })
             }
             (_, None) => Err(Denied::Send),
         }
@@ -209,6 +216,30 @@ impl Permissions {
             (_, ShownCredentials::Nothing | ShownCredentials::NoKey) => None,
             (entry, ShownCredentials::Key | ShownCredentials::Secret) => Some(&entry.key),
         }
+    }
+
+    /// Returns the index of the application that admitted a connection, in these rules. `None` if it needed
+    /// none, or if the application is gone.
+    #[must_use]
+    pub fn application_index(&self, basis: AuthBasis) -> Option<u32> {
+        let (entry, _) = self.holder(basis)?;
+        match &self.rules {
+            AccessRules::Applications(known) if basis.edition() != self.edition => {
+                known.place_of(&entry.key)
+            }
+            AccessRules::Applications(_) => u32::try_from(basis.place()).ok(),
+            AccessRules::Everything => None,
+        }
+    }
+
+    /// Returns the maximum bytes of a message of a connection, if its application limits them.
+    #[must_use]
+    pub fn message_bytes_max(&self, basis: AuthBasis) -> Option<usize> {
+        let AccessRules::Applications(known) = &self.rules else { return None };
+        if !known.limits_messages {
+            return None;
+        }
+        self.holder(basis)?.0.message_bytes_max
     }
 
     /// Returns all tenants without duplicates.

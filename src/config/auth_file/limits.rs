@@ -3,25 +3,40 @@
 use super::check::{ApplicationEntry, CheckedFile};
 use super::tree::{NodeKind, YamlMember, YamlNode};
 use super::violation::FindingSubject;
-use crate::auth::ApplicationLimits;
+use crate::auth::{ApplicationLimits, PublisherLimits};
 use crate::config::diagnostic::{Problem, visible};
-use crate::config::parse::is_absent;
-use crate::config::parse::rate::rate;
+use crate::config::parse::rate::{RateUnit, rate};
+use crate::config::parse::{Bounds, Size, is_absent, size};
 use crate::config::schema::nearest_of;
 use crate::types::LimitValue;
 
 /// Name of the member.
 pub(super) const LIMITS: &str = "limits";
 /// Its members.
-const MEMBERS: [&str; 1] = ["requests"];
+const MEMBERS: [&str; 5] = ["publications", "bytes", "requests", "message", PER_CONNECTION];
+const PER_CONNECTION: &str = "perConnection";
+/// The members of `perConnection`.
+const PUBLISHER_MEMBERS: [&str; 2] = ["publications", "bytes"];
+const MESSAGE: Bounds<Size> = Bounds::new(Size(1), Size(64 * 1024 * 1024));
 
 /// Reads the limits of an application. A wrong limit is an error.
 pub(super) fn read(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> ApplicationLimits {
     let Some(node) = entry.node.get(LIMITS) else { return ApplicationLimits::default() };
     let mut limits = LimitsReader { check, name: entry.member(LIMITS), node };
     limits.names(&MEMBERS);
-    let requests = limits.read("requests", rate);
-    ApplicationLimits { requests }
+    let PublisherLimits { publications, bytes } = limits.of_publisher();
+    let per_connection = limits.nested(PER_CONNECTION).map(|mut it| {
+        it.names(&PUBLISHER_MEMBERS);
+        it.of_publisher()
+    });
+    let per_connection = per_connection.unwrap_or_default();
+    ApplicationLimits {
+        requests: limits.read("requests", |text| rate(text, RateUnit::Count)),
+        publications,
+        bytes,
+        message: limits.read("message", |text| size(text, &MESSAGE)),
+        per_connection,
+    }
 }
 
 /// Reads the members of one mapping of limits.
@@ -54,6 +69,19 @@ impl LimitsReader<'_> {
             self.check.error(about, "is not a known limit", right);
         }
         self.check.duplicate_members(self.node, &format!("{}: ", self.name), known);
+    }
+
+    /// Returns the reader of a mapping in this one.
+    fn nested(&mut self, name: &str) -> Option<LimitsReader<'_>> {
+        let node = self.node.get(name)?;
+        Some(LimitsReader { check: self.check, name: format!("{}: {name}", self.name), node })
+    }
+
+    fn of_publisher(&mut self) -> PublisherLimits {
+        PublisherLimits {
+            publications: self.read("publications", |text| rate(text, RateUnit::Count)),
+            bytes: self.read("bytes", |text| rate(text, RateUnit::Bytes)),
+        }
     }
 
     /// Reads one limit. The word `none` means that there is none, whatever the default of the server is.
@@ -104,6 +132,25 @@ mod tests {
     }
 
     #[test]
+    fn each_limit_is_read_in_its_unit() {
+        let limits = read(
+            "{publications: 20/s, bytes: 5M/s burst 10M, message: 64K, \
+             perConnection: {publications: 2/s, bytes: none}}",
+        );
+        let rate = |per_second, burst| LimitValue::At(RateLimit::new(per_second, burst));
+        let per_connection =
+            PublisherLimits { publications: rate(2, 2), bytes: LimitValue::Unlimited };
+        let expected = ApplicationLimits {
+            requests: LimitValue::Inherited,
+            publications: rate(20, 20),
+            bytes: rate(5 << 20, 10 << 20),
+            message: LimitValue::At(64 << 10),
+            per_connection,
+        };
+        assert_eq!(limits, Ok(expected));
+    }
+
+    #[test]
     fn a_wrong_limit_is_named_with_what_is_right() {
         for (limits, words) in [
             ("{requests: 5}", "like `200/s`"),
@@ -112,6 +159,10 @@ mod tests {
             ("{reqests: 5/s}", "did you mean `requests`?"),
             ("{requests: 5/s, requests: 6/s}", "occurs twice"),
             ("5/s", "is not a mapping of limits"),
+            ("{perConnection: 5/s}", "is not a mapping of limits"),
+            ("{perConnection: {requests: 5/s}}", "the limits are publications, bytes"),
+            ("{bytes: 5}", "like `5M/s`"),
+            ("{message: 0}", "out of range"),
         ] {
             let error = read(limits).unwrap_err();
             assert!(error.contains(words), "{limits}: {error}");

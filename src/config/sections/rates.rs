@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::DefaultLimits;
 use crate::config::layers::ConfigLayers;
-use crate::config::parse::rate::rate_or_none;
+use crate::config::parse::rate::{RateUnit, rate_or_none};
 use crate::types::RateLimit;
 
 /// Limits of rates from `websock.ini`.
@@ -17,9 +17,13 @@ pub struct RateSettings {
 }
 
 pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> RateSettings {
-    let mut rate = |name| given.read("", name, rate_or_none).flatten();
+    let mut rate = |name, unit| given.read("", name, |text| rate_or_none(text, unit)).flatten();
     RateSettings {
-        applications: DefaultLimits { requests: rate("limitRequests") },
-        requests_per_ip: rate("limitRequestsPerIP"),
+        applications: DefaultLimits {
+            requests: rate("limitRequests", RateUnit::Count),
+            publications: rate("limitPublications", RateUnit::Count),
+            bytes: rate("limitBytes", RateUnit::Bytes),
+        },
+        requests_per_ip: rate("limitRequestsPerIP", RateUnit::Count),
     }
 }

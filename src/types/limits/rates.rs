@@ -6,3 +6,5 @@ use std::time::Duration;
 pub const ADDRESS_BUCKETS_MAX: usize = 65_536;
 /// How often the buckets of addresses that have paused are removed.
 pub const ADDRESS_SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Interval between two log lines of a worker about publishers that wait for a limit.
+pub const THROTTLE_LOG_EVERY: Duration = Duration::from_secs(60);

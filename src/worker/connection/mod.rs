@@ -19,6 +19,7 @@ pub(crate) mod scheduled_closes;
 pub(crate) mod serve;
 pub(crate) mod slow_client;
 pub(crate) mod table;
+pub(crate) mod throttled;
 pub(crate) mod timers;
 pub(crate) mod tls;
 pub(crate) mod tls_failure;

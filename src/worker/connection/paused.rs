@@ -49,7 +49,11 @@ pub(in crate::worker) fn resume_paused(context: &mut Context, connections: &mut 
     }
 }
 
-fn has_room_for(context: &Context, connection: &Connection, pending: &PendingInput) -> bool {
+pub(super) fn has_room_for(
+    context: &Context,
+    connection: &Connection,
+    pending: &PendingInput,
+) -> bool {
     let (Phase::Open(session), Some(message)) = (&connection.phase, &pending.message) else {
         return true;
     };
@@ -74,7 +78,11 @@ pub(in crate::worker) fn resume_read(context: &mut Context, connection: &mut Con
     context.serving.note_served(connection);
 }
 
-fn resume(context: &mut Context, connection: &mut Connection, pending: Option<Box<PendingInput>>) {
+pub(super) fn resume(
+    context: &mut Context,
+    connection: &mut Connection,
+    pending: Option<Box<PendingInput>>,
+) {
     let Some(pending) = pending else { return };
     let PendingInput { message, mut rest } = *pending;
     let outcome = match message {

@@ -17,12 +17,13 @@ use crate::websocket::{FrameEvent, Violation, write as frames};
 use crate::worker::clock::Moment;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{
-    api_pipe, close, incomplete_input, message, readiness, tls_io, write,
+    api_pipe, close, incomplete_input, message, readiness, throttled, tls_io, write,
 };
 use crate::worker::context::Context;
 use crate::worker::handshake;
 use crate::worker::handshake::refusals;
 use crate::worker::offload::{self, LargeMessage, MessageKind, UnreadMessage};
+use crate::worker::throttle::PublisherWait;
 
 /// Result of one step through the input.
 enum InputStep {
@@ -230,8 +231,10 @@ fn step(
     }
     let is_busy = context.webhooks.is_busy(session.uuid);
     let weight = session.weight(complete);
+    let wait = throttled::wait_of(context, connection.slot, session);
     if weight >= LARGE_MESSAGE_BYTES
         && !is_busy
+        && wait.is_none()
         && let Some(detached) = offload::detached(context, *resource, session, complete)
     {
         let (chunks, kind) = (session.take_chunks(complete), MessageKind::from(complete));
@@ -243,18 +246,48 @@ fn step(
         offload::queue(context, connection, large, input.to_vec());
         return InputStep::Stop;
     }
-    if is_busy || !context.broker.uplink.has_room(weight) {
-        let message = Some(PendingMessage::Unread(complete.into()));
-        connection.pending_input = Some(Box::new(PendingInput { message, rest: input.to_vec() }));
-        if !is_busy {
-            context.serving.pause_served(connection);
-        }
+    if is_busy || wait.is_some() || !context.broker.uplink.has_room(weight) {
+        let message = PendingMessage::Unread(complete.into());
+        let pending = PendingInput { message: Some(message), rest: input.to_vec() };
+        hold(context, connection, pending, if is_busy { HeldFor::Backend } else { wait.into() });
         return InputStep::Stop;
     }
     let outcome = message::on_message(context, connection.slot, session, *resource, complete);
     match message::answer(context, connection, outcome, replies) {
         None => InputStep::On,
         Some(reason) => InputStep::Close(reason),
+    }
+}
+
+/// What a message waits for.
+#[derive(Clone, Copy)]
+enum HeldFor {
+    /// The backend of its client. Its last answer resumes the connection.
+    Backend,
+    /// The send window.
+    Window,
+    /// A limit of publications.
+    Limit(PublisherWait),
+}
+
+impl From<Option<PublisherWait>> for HeldFor {
+    fn from(wait: Option<PublisherWait>) -> Self {
+        wait.map_or(Self::Window, Self::Limit)
+    }
+}
+
+/// Keeps a message that cannot be processed now. The socket is not read meanwhile.
+fn hold(
+    context: &mut Context,
+    connection: &mut Connection,
+    pending: PendingInput,
+    held_for: HeldFor,
+) {
+    connection.pending_input = Some(Box::new(pending));
+    match held_for {
+        HeldFor::Backend => {}
+        HeldFor::Window => context.serving.pause_served(connection),
+        HeldFor::Limit(wait) => throttled::push(context, connection, wait),
     }
 }
 

@@ -32,6 +32,7 @@ pub(in crate::worker) fn rearm(
         let slot = connection.slot;
         connections.end(connection);
         context.sockets.close(slot);
+        context.throttle.forget(slot);
         context.broker.end_connection(slot);
         return;
     }

@@ -29,7 +29,7 @@ use crate::types::{
 use crate::webhook::WebhookRequest;
 use crate::websocket::write as frames;
 use crate::worker::connection::table::ConnectionTable;
-use crate::worker::connection::{close, deferred_replies, message, readiness, write};
+use crate::worker::connection::{close, deferred_replies, message, readiness, throttled, write};
 use crate::worker::context::Context;
 use crate::worker::handshake::authorize;
 use crate::worker::{questions, webhook};
@@ -248,10 +248,11 @@ fn apply_effects(
                 rest.push(busy_answer(session));
                 continue;
             }
-            Effect::Publish { tenant, address, form, payload } => {
+            Effect::Publish { tenant, address, form, payload, charged } => {
                 let (tenant, address, bytes) = (&tenant, &address, payload.bytes(received));
                 let publication = NewPublication { tenant, address, form, payload: bytes };
                 publish(context, client, publication, payload.framed());
+                throttled::charge(context, slot, charged, bytes.len());
                 continue;
             }
             Effect::Retag(edit) => {

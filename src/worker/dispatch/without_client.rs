@@ -88,7 +88,7 @@ pub(in crate::worker) fn apply_without_client(
             // The publication is dropped, because memory is scarce. A publishing client would get
             // an error.
             Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {}
-            Effect::Publish { tenant, address, form, payload } => {
+            Effect::Publish { tenant, address, form, payload, .. } => {
                 let payload = payload.bytes(b"");
                 let (tenant, address) = (&tenant, &address);
                 context.broker.uplink.publish(NewPublication { tenant, address, form, payload });

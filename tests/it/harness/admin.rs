@@ -59,6 +59,8 @@ impl Server {
             shed: one.shed + other.shed,
             silent: one.silent + other.silent,
             messages: one.messages + other.messages,
+            throttled: one.throttled + other.throttled,
+            throttled_ms: one.throttled_ms + other.throttled_ms,
             events_failed: one.events_failed + other.events_failed,
             published: one.published + other.published,
             unacknowledged: one.unacknowledged + other.unacknowledged,

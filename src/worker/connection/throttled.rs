@@ -1,0 +1,97 @@
+//! Publishers that have published too much, or whose application has: their input is kept, and their socket
+//! is not read, until there is room again.
+
+use super::table::ConnectionTable;
+use super::{Connection, Phase, paused, readiness};
+use tracing::info;
+
+use crate::resource::Charge;
+use crate::session::Session;
+use crate::types::limits::HEAVY_SHARE;
+use crate::types::{Slot, TurnBudget};
+use crate::worker::context::Context;
+use crate::worker::throttle::{PublisherWait, ReadyPublisher, ThrottledConnection};
+
+/// Counts a publication of a client towards the limits of its application.
+pub(in crate::worker) fn charge(context: &mut Context, slot: Slot, charged: Charge, bytes: usize) {
+    if let Charge::Application(application) = charged
+        && context.throttle.is_on()
+    {
+        context.throttle.charge(application, slot, bytes, context.clock.now());
+    }
+}
+
+/// Returns why the next message of a client has to wait.
+pub(super) fn wait_of(context: &Context, slot: Slot, session: &Session) -> Option<PublisherWait> {
+    if !context.throttle.is_on() {
+        return None;
+    }
+    let opened_by = || context.settings.rules.access.application_index(session.basis);
+    context.throttle.wait_of(slot, opened_by, context.clock.now())
+}
+
+/// Queues a connection until its message may be read.
+pub(super) fn push(context: &mut Context, connection: &Connection, wait: PublisherWait) {
+    let Connection { slot, serial, .. } = *connection;
+    let now = context.clock.now();
+    context.throttle.push(ThrottledConnection { slot, serial }, wait, now);
+    if context.throttle.logs(now)
+        && let Phase::Open(session) = &connection.phase
+    {
+        let application = context.settings.rules.access.application_of(session.basis);
+        info!(
+            event = "publishers_throttled",
+            connection = serial,
+            application = application.unwrap_or("-"),
+            "a limit of publications is reached, publishers wait"
+        );
+    }
+}
+
+/// Resumes the connections that there is room for, within the time budget of this part of the turn.
+pub(in crate::worker) fn resume_throttled(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+) {
+    let now = context.clock.now();
+    if context.throttle.next_due().is_none_or(|due| due > now) {
+        return;
+    }
+    let part = context.clock.part();
+    while let Some(ready) = context.throttle.next_ready(now) {
+        let ThrottledConnection { slot, serial } = ready.connection;
+        if connections.get(slot).is_none_or(|it| it.serial != serial) {
+            continue;
+        }
+        let Some(mut connection) = connections.take(slot) else { continue };
+        resume(context, &mut connection, ready);
+        readiness::rearm(context, connections, connection);
+        if context.clock.is_over(part) {
+            return;
+        }
+    }
+}
+
+fn resume(context: &mut Context, connection: &mut Connection, ready: ReadyPublisher) {
+    let Phase::Open(session) = &connection.phase else { return };
+    let Some(pending) = &connection.pending_input else { return };
+    // The thread that reads a large message, or the last answer of the backend, resumes the connection.
+    if !pending.is_ready() || context.webhooks.is_busy(session.uuid) {
+        return;
+    }
+    let wait = match ready.is_admitted {
+        true => None,
+        false => wait_of(context, connection.slot, session),
+    };
+    if let Some(wait) = wait {
+        return push(context, connection, wait);
+    }
+    if !paused::has_room_for(context, connection, pending) {
+        return context.serving.pause(connection);
+    }
+    let pending = connection.pending_input.take();
+    let share = TurnBudget::new(context.clock.time(), HEAVY_SHARE);
+    context.serving.begin_share_of(connection, share);
+    paused::resume(context, connection, pending);
+    context.serving.note_served(connection);
+}

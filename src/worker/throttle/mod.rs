@@ -1,0 +1,344 @@
+//! Limits of publications: which publishers wait, and for how long.
+//!
+//! A message of a publisher is read only when its buckets have room. What it publishes is counted afterwards,
+//! and may be more than there was room for: the rest is owed. So no publication is refused, and the rate is
+//! exact over time. Publishers of one application wait in a line, and each turn in it is one message.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
+
+use super::clock::Moment;
+use crate::auth::{ApplicationLimits, Applications, DefaultLimits, PublisherLimits};
+use crate::rate_limit::PublicationBuckets;
+use crate::telemetry::LogThrottle;
+use crate::types::Slot;
+use crate::types::limits::THROTTLE_LOG_EVERY;
+
+/// Index of an application in the configuration. `None`: the server has no applications.
+type ApplicationIndex = Option<u32>;
+
+/// Why a publisher waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::worker) enum PublisherWait {
+    /// For its application.
+    Application(ApplicationIndex),
+    /// For its own limit, until then.
+    Own(Moment),
+}
+
+/// A connection that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::worker) struct ThrottledConnection {
+    pub(in crate::worker) slot: Slot,
+    /// Identifies the connection, because its slot may be reused.
+    pub(in crate::worker) serial: u64,
+}
+
+/// The limits of all applications, and the publishers that wait for them.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct Throttle {
+    /// By index. Empty while no application has a limit.
+    applications: Vec<Option<Box<ApplicationThrottle>>>,
+    /// That of a server without applications.
+    open: Option<Box<ApplicationThrottle>>,
+    /// Connections that have published under a limit.
+    publishers: HashMap<Slot, ThrottledPublisher>,
+    /// Connections that wait for their own limit, by time.
+    own: BinaryHeap<Reverse<(Moment, ThrottledConnection)>>,
+    /// Connections that waited when the limits changed. They are looked at again.
+    released: VecDeque<ThrottledConnection>,
+    /// When a waiting connection may be served next.
+    due: Option<Moment>,
+    /// How often a connection had to wait, and for how long altogether.
+    waits: u64,
+    waited: Duration,
+    log: WaitLog,
+}
+
+/// One log line a minute reports that publishers wait.
+#[derive(Debug)]
+struct WaitLog(LogThrottle);
+
+impl Default for WaitLog {
+    fn default() -> Self {
+        Self(LogThrottle::new(1, THROTTLE_LOG_EVERY))
+    }
+}
+
+#[derive(Debug)]
+struct ApplicationThrottle {
+    key: Box<str>,
+    all: PublicationBuckets,
+    per_connection: PublisherLimits,
+    waiting: VecDeque<ThrottledConnection>,
+}
+
+#[derive(Debug)]
+struct ThrottledPublisher {
+    /// The application of its last publication.
+    application: ApplicationIndex,
+    own: Option<Box<PublicationBuckets>>,
+    /// Present while it waits.
+    waiting: Option<WaitingSince>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct WaitingSince {
+    serial: u64,
+    since: Moment,
+}
+
+/// A connection whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::worker) struct ReadyPublisher {
+    pub(in crate::worker) connection: ThrottledConnection,
+    /// Its application has room. Otherwise it may have to wait for that.
+    pub(in crate::worker) is_admitted: bool,
+}
+
+impl ApplicationThrottle {
+    fn new(key: &str, limits: &ApplicationLimits) -> Option<Box<Self>> {
+        let (all, per_connection) = (limits.of_all(), limits.per_connection);
+        (!all.is_empty() || !per_connection.is_empty()).then(|| {
+            let all = PublicationBuckets::new(all.publications.limit(), all.bytes.limit());
+            Box::new(Self { key: key.into(), all, per_connection, waiting: VecDeque::new() })
+        })
+    }
+}
+
+fn own_buckets(limits: PublisherLimits) -> Option<Box<PublicationBuckets>> {
+    let PublisherLimits { publications, bytes } = limits;
+    let new = || Box::new(PublicationBuckets::new(publications.limit(), bytes.limit()));
+    (!limits.is_empty()).then(new)
+}
+
+impl Throttle {
+    /// Applies the limits of a configuration. What was published before still counts. `defaults` limit a
+    /// server without applications.
+    pub(in crate::worker) fn configure(
+        &mut self,
+        applications: Option<&Applications>,
+        defaults: &DefaultLimits,
+        now: Moment,
+    ) {
+        let mut former = std::mem::take(&mut self.applications);
+        let former_keys: Vec<Option<Box<str>>> =
+            former.iter().map(|it| it.as_ref().map(|it| it.key.clone())).collect();
+        let mut former: HashMap<Box<str>, Box<ApplicationThrottle>> =
+            former.drain(..).flatten().map(|it| (it.key.clone(), it)).collect();
+        let mut renewed = |before: Option<Box<ApplicationThrottle>>, key: &str, limits| {
+            let new = ApplicationThrottle::new(key, limits);
+            let Some(mut before) = before else { return new };
+            self.released.append(&mut before.waiting);
+            let new = new?;
+            let all = limits.of_all();
+            before.all.set_limits(all.publications.limit(), all.bytes.limit(), now.time());
+            Some(Box::new(ApplicationThrottle { all: before.all, ..*new }))
+        };
+        let list = applications.iter().flat_map(|all| &all.list);
+        let all: Vec<_> =
+            list.map(|it| renewed(former.remove(&*it.key), &it.key, &it.limits)).collect();
+        let none = ApplicationLimits::default();
+        let open = if applications.is_none() { none.or(defaults) } else { none };
+        self.open = renewed(self.open.take(), "", &open);
+        for mut removed in former.into_values() {
+            self.released.append(&mut removed.waiting);
+        }
+        self.released.extend(self.own.drain().map(|Reverse((_, waiter))| waiter));
+        if all.iter().any(Option::is_some) {
+            self.applications = all;
+        }
+        let placed = self.applications.iter().zip(0..);
+        let placed = placed.filter_map(|(it, place)| Some((&it.as_ref()?.key, place)));
+        let places: HashMap<&Box<str>, u32> = placed.collect();
+        let places: Vec<Option<u32>> =
+            former_keys.iter().map(|key| places.get(key.as_ref()?).copied()).collect();
+        self.renew_publishers(&places, now);
+        self.due = (!self.released.is_empty()).then_some(now);
+    }
+
+    /// Gives publishers the new index of their application, and its limits of each connection. `places` has
+    /// the new index for each former one.
+    fn renew_publishers(&mut self, places: &[Option<u32>], now: Moment) {
+        let mut publishers = std::mem::take(&mut self.publishers);
+        publishers.retain(|_, publisher| {
+            if let Some(index) = publisher.application {
+                let place = places.get(index as usize).copied().flatten();
+                if place.is_none() {
+                    return false;
+                }
+                publisher.application = place;
+            }
+            let Some(application) = self.application(publisher.application) else { return false };
+            let PublisherLimits { publications, bytes } = application.per_connection;
+            if let Some(own) = &mut publisher.own {
+                own.set_limits(publications.limit(), bytes.limit(), now.time());
+            }
+            // It is looked at again, and waits again if it has to.
+            publisher.waiting = None;
+            true
+        });
+        self.publishers = publishers;
+    }
+
+    /// Returns true if an application has a limit.
+    pub(in crate::worker) fn is_on(&self) -> bool {
+        !self.applications.is_empty() || self.open.is_some()
+    }
+
+    fn application(&self, index: ApplicationIndex) -> Option<&ApplicationThrottle> {
+        match index {
+            None => self.open.as_deref(),
+            Some(index) => self.applications.get(index as usize)?.as_deref(),
+        }
+    }
+
+    fn application_mut(&mut self, index: ApplicationIndex) -> Option<&mut ApplicationThrottle> {
+        match index {
+            None => self.open.as_deref_mut(),
+            Some(index) => self.applications.get_mut(index as usize)?.as_deref_mut(),
+        }
+    }
+
+    /// Counts a publication of a client.
+    pub(in crate::worker) fn charge(
+        &mut self,
+        index: ApplicationIndex,
+        slot: Slot,
+        bytes: usize,
+        now: Moment,
+    ) {
+        let Some(application) = self.application_mut(index) else { return };
+        application.all.charge(bytes, now.time());
+        let limits = application.per_connection;
+        let new = || ThrottledPublisher { application: index, own: None, waiting: None };
+        let publisher = self.publishers.entry(slot).or_insert_with(new);
+        publisher.application = index;
+        if publisher.own.is_none() {
+            publisher.own = own_buckets(limits);
+        }
+        if let Some(own) = &mut publisher.own {
+            own.charge(bytes, now.time());
+        }
+    }
+
+    /// Returns why the next message of a connection has to wait. `opened_by` returns the application that
+    /// admitted it.
+    pub(in crate::worker) fn wait_of(
+        &self,
+        slot: Slot,
+        opened_by: impl FnOnce() -> ApplicationIndex,
+        now: Moment,
+    ) -> Option<PublisherWait> {
+        let publisher = self.publishers.get(&slot);
+        let own = publisher.and_then(|it| it.own.as_ref()).map(|own| own.wait(now.time()));
+        if let Some(wait) = own.filter(|wait| !wait.is_zero()) {
+            return Some(PublisherWait::Own(now.after(wait)));
+        }
+        let index = publisher.map_or_else(opened_by, |it| it.application);
+        let application = self.application(index)?;
+        let waits = !application.waiting.is_empty() || !application.all.wait(now.time()).is_zero();
+        waits.then_some(PublisherWait::Application(index))
+    }
+
+    /// Queues a connection, which is at most once in the queue.
+    pub(in crate::worker) fn push(
+        &mut self,
+        connection: ThrottledConnection,
+        wait: PublisherWait,
+        now: Moment,
+    ) {
+        let application = match wait {
+            PublisherWait::Application(index) => Some(index),
+            PublisherWait::Own(_) => None,
+        };
+        let new = || ThrottledPublisher {
+            application: application.unwrap_or_default(),
+            own: None,
+            waiting: None,
+        };
+        let publisher = self.publishers.entry(connection.slot).or_insert_with(new);
+        let serial = connection.serial;
+        if publisher.waiting.is_some_and(|it| it.serial == serial) {
+            return;
+        }
+        publisher.waiting = Some(WaitingSince { serial, since: now });
+        self.waits += 1;
+        let due = match wait {
+            PublisherWait::Own(at) => {
+                self.own.push(Reverse((at, connection)));
+                at
+            }
+            PublisherWait::Application(index) => {
+                let Some(application) = self.application_mut(index) else { return };
+                application.waiting.push_back(connection);
+                now.after(application.all.wait(now.time()))
+            }
+        };
+        self.due = Some(self.due.map_or(due, |at| at.min(due)));
+    }
+
+    /// Returns when a waiting connection may be served next.
+    pub(in crate::worker) fn next_due(&self) -> Option<Moment> {
+        self.due
+    }
+
+    /// Removes the next connection that may be served. `None`: all others have to wait.
+    pub(in crate::worker) fn next_ready(&mut self, now: Moment) -> Option<ReadyPublisher> {
+        let found = self.pop_ready(now);
+        let Some(ReadyPublisher { connection, .. }) = found else {
+            self.due = self.earliest(now);
+            return None;
+        };
+        if let Some(publisher) = self.publishers.get_mut(&connection.slot)
+            && publisher.waiting.is_some_and(|it| it.serial == connection.serial)
+        {
+            let waited = publisher.waiting.take().map(|it| now.until_then(it.since));
+            self.waited += waited.unwrap_or_default();
+        }
+        found
+    }
+
+    fn pop_ready(&mut self, now: Moment) -> Option<ReadyPublisher> {
+        let unchecked = |connection| ReadyPublisher { connection, is_admitted: false };
+        if let Some(connection) = self.released.pop_front() {
+            return Some(unchecked(connection));
+        }
+        if self.own.peek().is_some_and(|Reverse((at, _))| *at <= now) {
+            return self.own.pop().map(|Reverse((_, connection))| unchecked(connection));
+        }
+        let all = self.applications.iter_mut().flatten().chain(&mut self.open);
+        let mut ready =
+            all.filter(|it| !it.waiting.is_empty() && it.all.wait(now.time()).is_zero());
+        let connection = ready.next()?.waiting.pop_front()?;
+        Some(ReadyPublisher { connection, is_admitted: true })
+    }
+
+    fn earliest(&self, now: Moment) -> Option<Moment> {
+        let own = self.own.peek().map(|Reverse((at, _))| *at);
+        let all = self.applications.iter().flatten().chain(&self.open);
+        let waiting = all.filter(|it| !it.waiting.is_empty());
+        waiting.map(|it| now.after(it.all.wait(now.time()))).chain(own).min()
+    }
+
+    /// Returns true if a log line may report that a publisher waits.
+    pub(in crate::worker) fn logs(&mut self, now: Moment) -> bool {
+        self.log.0.admits(now.time())
+    }
+
+    /// Returns how often a connection had to wait, and for how long altogether.
+    pub(in crate::worker) fn waits(&self) -> (u64, Duration) {
+        (self.waits, self.waited)
+    }
+
+    /// Forgets a connection that has ended.
+    pub(in crate::worker) fn forget(&mut self, slot: Slot) {
+        if !self.publishers.is_empty() {
+            self.publishers.remove(&slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
