@@ -38,6 +38,8 @@ mod chat_php;
 mod chat_python;
 #[path = "it/conformance.rs"]
 mod conformance;
+#[path = "it/debian_package.rs"]
+mod debian_package;
 #[path = "it/examples.rs"]
 mod examples;
 #[path = "it/from_a_backend.rs"]
@@ -62,6 +64,8 @@ mod php_client;
 mod prometheus;
 #[path = "it/proxies.rs"]
 mod proxies;
+#[path = "it/release_files.rs"]
+mod release_files;
 #[path = "timing/silent_clients.rs"]
 mod silent_clients;
 #[path = "it/socket_activation.rs"]
@@ -69,11 +73,12 @@ mod socket_activation;
 
 use std::process::ExitCode;
 
-use harness::Need::{self, Autobahn, File, Namespaces, Program, Tracing};
+use harness::Need::{self, Autobahn, File, Namespaces, Overlay, Program, Tracing};
 use libtest_mimic::{Arguments, Trial};
 
 const CHROMIUM: Need = Program("chromium", "chromium");
 const CURL: Need = Program("curl", "curl");
+const DPKG: Need = Program("dpkg-deb", "dpkg");
 const HAPROXY: Need = Program("haproxy", "haproxy");
 const IP: Need = Program("ip", "iproute2");
 const NATS: Need = Program("nats-server", "nats-server");
@@ -92,6 +97,7 @@ const PSR_HTTP: Need = File("/usr/share/php/Psr/Http/Client/autoload.php", "php-
 const PSR_LOG: Need = File("/usr/share/php/Psr/Log/autoload.php", "php-psr-log");
 const PYTHON: Need = Program("python3", "python3");
 const SCHEMATHESIS: Need = Need::Installed(api_openapi::SCHEMATHESIS, ".ci/install-schemathesis");
+const SHLIBDEPS: Need = Program("dpkg-shlibdeps", "dpkg-dev");
 const SOCKET_ACTIVATE: Need = Program("systemd-socket-activate", "systemd");
 const STRACE: Need = Program("strace", "strace");
 
@@ -110,7 +116,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Browsers are heavy, and some of these measure.
     arguments.test_threads.get_or_insert(2);
-    let conclusion = libtest_mimic::run(&arguments, trials());
+    let all = trials().into_iter().chain(operations()).collect();
+    let conclusion = libtest_mimic::run(&arguments, all);
     browser::quit();
     conclusion.exit_code()
 }
@@ -170,12 +177,22 @@ fn trials() -> Vec<Trial> {
         php_client::the_lines_of_its_readme_publish needs PHP;
         prometheus::prometheus_reads_the_metrics needs PROMETHEUS;
         prometheus::the_alerts_pass_their_tests needs PROMTOOL;
+        silent_clients::a_client_whose_cable_is_pulled_is_gone_from_the_index needs IP, Namespaces;
+    }
+}
+
+/// Tests of what an operator installs, and of proxies in front of the server.
+#[rustfmt::skip]
+fn operations() -> Vec<Trial> {
+    trials! {
+        debian_package::a_configuration_with_errors_does_not_stop_the_server needs DPKG, SHLIBDEPS, IP, Overlay;
+        debian_package::it_is_installed_run_upgraded_removed_and_purged needs DPKG, SHLIBDEPS, IP, Overlay;
         proxies::nginx_ends_tls_and_passes_websockets_on needs NGINX;
         proxies::haproxy_ends_tls_and_passes_websockets_on needs HAPROXY;
         proxies::haproxy_passes_tls_through_unread needs HAPROXY;
         proxies::haproxy_passes_tls_through_with_addresses needs HAPROXY;
+        release_files::a_release_has_all_files_with_checksums_and_a_bill_of_materials needs DPKG, SHLIBDEPS, PYTHON;
         socket_activation::systemd_starts_the_server_at_the_first_connection needs SOCKET_ACTIVATE;
-        silent_clients::a_client_whose_cable_is_pulled_is_gone_from_the_index needs IP, Namespaces;
     }
 }
 

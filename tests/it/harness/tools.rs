@@ -35,6 +35,8 @@ pub enum Need {
     Tracing,
     /// Permission to create network namespaces, which requires root.
     Namespaces,
+    /// Permission to mount an overlay in a namespace, which requires root.
+    Overlay,
 }
 
 impl Need {
@@ -61,6 +63,12 @@ impl Need {
                 let there = succeeds("ip", &["netns", "add", "tagcast-probe"]);
                 succeeds("ip", &["netns", "del", "tagcast-probe"]);
                 (there, "network namespaces (run as root)".to_owned())
+            }
+            Self::Overlay => {
+                let mount = "mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w /mnt/m && \
+                             mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w /mnt/m";
+                let there = succeeds("unshare", &["--mount", "--pid", "--fork", "sh", "-c", mount]);
+                (there, "overlays (run as root)".to_owned())
             }
         };
         (!there).then_some(cure)
