@@ -140,6 +140,7 @@ fn serve(criterion: &mut Criterion) {
         class: ClientClass::Web,
         takes_publications: true,
         counted: AddressLimit::ByAddress,
+        application: None,
         ip,
     };
     let rules = rules();

@@ -87,6 +87,7 @@ impl Population {
             class: ClientClass::Web,
             takes_publications: true,
             counted: AddressLimit::ByAddress,
+            application: None,
             ip: "192.0.2.1".parse().unwrap(),
         }
     }

@@ -59,6 +59,7 @@ fn client() -> Client {
         class: ClientClass::Web,
         takes_publications: true,
         counted: AddressLimit::ByAddress,
+        application: None,
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }

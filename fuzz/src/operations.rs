@@ -199,6 +199,7 @@ fn any_client(choices: &mut Choices<'_>) -> Client {
         class: choices.of(&[ClientClass::Web, ClientClass::Web, ClientClass::Php]),
         takes_publications: choices.below(5) > 0,
         counted: AddressLimit::ByAddress,
+        application: None,
         ip: [192, 0, 2, 1].into(),
     }
 }

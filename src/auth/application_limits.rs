@@ -7,6 +7,9 @@ use crate::types::{LimitValue, RateLimit};
 /// The member `limits` of an application.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApplicationLimits {
+    /// Joined WebSocket clients.
+    #[serde(default)]
+    pub connections: LimitValue<u32>,
     /// Requests to the HTTP API.
     #[serde(default)]
     pub requests: LimitValue<RateLimit>,

@@ -142,6 +142,7 @@ fn client(number: u64) -> Result<Client, BenchError> {
         class: ClientClass::Web,
         takes_publications: true,
         counted: AddressLimit::ByAddress,
+        application: None,
         ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     })
 }

@@ -5,6 +5,7 @@ use std::collections::hash_map::IntoValues;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
+use super::application_counts::ApplicationCounts;
 use crate::link::message::Full;
 use crate::types::{AddressLimit, Client, ConnectionRef, Slot, WorkerId, counted_as};
 
@@ -23,6 +24,8 @@ pub(super) struct ConnectionLimits {
     limits: MaxConnections,
     by_address: HashMap<IpAddr, u32>,
     addresses: HashMap<WorkerId, HashMap<Slot, IpAddr>>,
+    /// Clients of applications with a limit.
+    applications: ApplicationCounts,
     /// Addresses of clients of removed workers. They still count.
     departed: Vec<IntoValues<Slot, IpAddr>>,
 }
@@ -42,6 +45,11 @@ impl ConnectionLimits {
         }
     }
 
+    /// Replaces the limits of applications, by their keys.
+    pub(super) fn limit_applications(&mut self, limits: &[(String, u32)]) {
+        self.applications.limit(limits);
+    }
+
     /// Checks whether one more client may join.
     pub(super) fn admit(
         &self,
@@ -55,6 +63,9 @@ impl ConnectionLimits {
         }
         if self.counts(client) && !self.has(place) && self.is_full(client.ip) {
             return Err(Full::Address);
+        }
+        if self.applications.is_full(place, client) {
+            return Err(Full::Application);
         }
         Ok(())
     }
@@ -97,9 +108,11 @@ impl ConnectionLimits {
         if self.counts(client) {
             self.count(place, client.ip);
         }
+        self.applications.join(place, client);
     }
 
     pub(super) fn leave(&mut self, place: ConnectionRef) {
+        self.applications.leave(place);
         let slots = self.addresses.get_mut(&place.worker);
         if let Some(address) = slots.and_then(|slots| slots.remove(&place.slot)) {
             self.count_down(address);
@@ -116,6 +129,7 @@ impl ConnectionLimits {
 
     /// Detaches a worker that is gone. Its clients count until [`Self::remove_departed`] removes them.
     pub(super) fn unlink(&mut self, worker: WorkerId) {
+        self.applications.unlink(worker);
         if let Some(slots) = self.addresses.remove(&worker) {
             self.departed.push(slots.into_values());
         }
@@ -164,6 +178,7 @@ mod tests {
             class: ClientClass::Web,
             takes_publications: true,
             counted,
+            application: None,
             ip: ip.parse().unwrap(),
         }
     }

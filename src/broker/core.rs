@@ -32,6 +32,8 @@ pub struct BrokerCore {
     router: Router,
     links: Links,
     limits: MaxConnections,
+    /// Maximum clients of applications, by their keys.
+    applications: Vec<(String, u32)>,
     /// Values that the prefixes of one expression may scan.
     scan_max: u64,
     /// Ids of publications that are kept.
@@ -64,6 +66,7 @@ impl BrokerCore {
             router: Router::default(),
             links: Links::default(),
             limits: MaxConnections::default(),
+            applications: Vec::new(),
             scan_max: EXPRESSION_SCAN_MAX,
             ids_max: IDEMPOTENCY_MAX,
             read_last: WorkerId(0),
@@ -85,6 +88,7 @@ impl BrokerCore {
         debug!(workers = sources.len(), "awaiting announcements");
         self.router = Router::awaiting(sources);
         self.router.limit(self.limits);
+        self.router.limit_applications(&self.applications);
         self.router.limit_scan(self.scan_max);
         self.router.replays.limit_ids(self.ids_max);
     }
@@ -93,6 +97,12 @@ impl BrokerCore {
     pub fn limit(&mut self, limits: MaxConnections) {
         self.limits = limits;
         self.router.limit(limits);
+    }
+
+    /// Sets how many clients of applications may join, by their keys.
+    pub fn limit_applications(&mut self, limits: Vec<(String, u32)>) {
+        self.router.limit_applications(&limits);
+        self.applications = limits;
     }
 
     /// Sets how many values the prefixes of one expression may scan.

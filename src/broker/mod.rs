@@ -1,6 +1,7 @@
 //! The broker process: one event loop around the index and the router. It communicates only with workers and
 //! the supervisor.
 
+mod application_counts;
 mod bulk_change;
 mod close_orders;
 mod connection_limits;
@@ -140,9 +141,10 @@ impl Broker {
             CommonCommand::Configure { number } => {
                 if let Attachment::Config(json) = attachment {
                     let config = broker_config(json)?;
-                    self.core.limit(limits(config));
+                    self.core.limit(limits(&config));
                     self.core.limit_scan(config.expression_scan);
                     self.core.limit_ids(config.ids_max);
+                    self.core.limit_applications(config.connections);
                 }
                 self.report(ChildEvent::Configured { number });
             }
@@ -189,7 +191,7 @@ fn broker_config(json: &str) -> io::Result<BrokerConfig> {
     BrokerConfig::from_json(json).map_err(invalid)
 }
 
-fn limits(config: BrokerConfig) -> MaxConnections {
-    let BrokerConfig { max_clients, max_per_ip, .. } = config;
+fn limits(config: &BrokerConfig) -> MaxConnections {
+    let BrokerConfig { max_clients, max_per_ip, .. } = *config;
     MaxConnections { max_clients, max_per_ip }
 }

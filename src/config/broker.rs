@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 
 /// The configuration of a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerConfig {
     /// Maximum connections of all workers together; 0 means no limit.
     pub max_clients: u32,
     /// Maximum web-type connections from one address; 0 means no limit.
     pub max_per_ip: u32,
+    /// Maximum connections of applications, by their keys.
+    pub connections: Vec<(String, u32)>,
     /// Maximum values that the prefixes of one expression scan.
     pub expression_scan: u64,
     /// Maximum ids of publications that are kept.
@@ -38,11 +40,15 @@ impl BrokerConfig {
 impl Config {
     /// Returns the part for a broker.
     #[must_use]
-    pub const fn for_broker(&self) -> BrokerConfig {
+    pub fn for_broker(&self) -> BrokerConfig {
         let admission = &self.admission;
+        let applications = self.applications.iter().flat_map(|all| &all.list);
+        let limited =
+            applications.filter_map(|it| Some((it.key.clone(), it.limits.connections.limit()?)));
         BrokerConfig {
             max_clients: admission.max_clients,
             max_per_ip: admission.max_per_ip,
+            connections: limited.collect(),
             expression_scan: self.limits.expression_scan,
             ids_max: self.api.ids_max,
         }

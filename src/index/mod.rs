@@ -66,6 +66,7 @@ use crate::types::{Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, T
 ///     class: ClientClass::Web,
 ///     takes_publications: true,
 ///     counted: tagcast::types::AddressLimit::ByAddress,
+///     application: None,
 ///     ip: "192.0.2.1".parse()?,
 /// };
 /// let mut index = Index::default();

@@ -17,7 +17,7 @@ use crate::types::{
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 12;
+pub const VERSION: u16 = 13;
 
 /// Work for one tag, in bytes of a usual message.
 const ROW_WORK: usize = 64;
@@ -313,6 +313,8 @@ pub enum Full {
     Clients,
     /// `maxPerIP`.
     Address,
+    /// `connections` of an application.
+    Application,
 }
 
 /// A publication for the clients of one worker.

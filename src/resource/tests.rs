@@ -47,6 +47,7 @@ fn caused(
         class,
         takes_publications: true,
         counted: AddressLimit::ByAddress,
+        application: None,
         ip: core::net::Ipv4Addr::LOCALHOST.into(),
     };
     let mut handle = ClientHandle::new(&session, &client, rules);

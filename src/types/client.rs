@@ -66,6 +66,10 @@ pub enum AddressLimit {
     InAll,
 }
 
+/// Key of an application whose number of connections is limited.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LimitedApplication(pub Box<str>);
+
 /// The data of one client in the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -83,6 +87,8 @@ pub struct Client {
     pub takes_publications: bool,
     /// Whether the client counts towards `maxPerIP`.
     pub counted: AddressLimit,
+    /// Application of the client, if the number of its connections is limited.
+    pub application: Option<Arc<LimitedApplication>>,
     /// IP address of the client, after trusted proxies are taken into account.
     pub ip: IpAddr,
 }

@@ -35,7 +35,7 @@ mod word_choice;
 pub use address::{Address, MatchOptions, NamedClient, Recipients, RecipientsWithout};
 pub use alias::{Alias, Claim, Exclusivity, GrantNumber};
 pub use budget::TurnBudget;
-pub use client::{AddressLimit, Client, ClientClass, Ident, IdentError};
+pub use client::{AddressLimit, Client, ClientClass, Ident, IdentError, LimitedApplication};
 pub use client_filter::ClientFilter;
 pub use close::{CloseCode, CloseReason};
 pub use counts::{ApiCounts, BrokerCounts, ProcessCounts, RateLimitedCounts, WorkerCounts};

@@ -101,6 +101,7 @@ fn joins(slot: u32) -> ToBroker {
         class: ClientClass::Web,
         takes_publications: true,
         counted: AddressLimit::ByAddress,
+        application: None,
         ip: std::net::Ipv4Addr::LOCALHOST.into(),
     };
     ToBroker::Join { slot: Slot(slot), client }

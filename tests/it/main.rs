@@ -43,6 +43,7 @@ mod api_signed;
 mod api_stats;
 mod api_tags;
 mod api_written;
+mod application_connections;
 mod applications;
 mod auth_file;
 mod authorisation;

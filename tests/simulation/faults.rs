@@ -130,6 +130,7 @@ impl World {
             class,
             takes_publications: !self.rng.once_in(10),
             counted: AddressLimit::ByAddress,
+            application: None,
             ip: [192, 0, 2, 1].into(),
         };
         let Some(at) = self.workers.get_mut(&worker) else { return };
@@ -312,6 +313,7 @@ impl World {
             class: ClientClass::Php,
             takes_publications: false,
             counted: AddressLimit::ByAddress,
+            application: None,
             ip: [192, 0, 2, 1].into(),
         };
         let by = self.model.asks(backend, source);

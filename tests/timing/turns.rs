@@ -185,6 +185,7 @@ fn crowded(clients: u32) -> Index {
             class,
             takes_publications: true,
             counted: AddressLimit::InAll,
+            application: None,
             ip: [192, 0, 2, 1].into(),
         };
         index.join(place, JoinNumber(number.into()), &client).unwrap();

@@ -10,7 +10,7 @@ use crate::auth::auth_basis::{AuthBasis, ShownCredentials};
 use crate::auth::token::TokenVerifier;
 use crate::auth::{Application, Applications, MessageCheck};
 use crate::types::limits::SECRETS_MAX;
-use crate::types::{Credentials, Tenant};
+use crate::types::{Credentials, LimitedApplication, Tenant};
 
 #[derive(Debug)]
 pub(super) struct KnownKey {
@@ -39,6 +39,8 @@ pub(super) struct ApplicationRules {
     /// `None`: the application accepts no tokens.
     pub(super) tokens: Option<Box<TokenVerifier>>,
     pub(super) message_bytes_max: Option<usize>,
+    /// It, if the number of its connections is limited.
+    pub(super) limited: Option<Arc<LimitedApplication>>,
 }
 
 impl fmt::Debug for ApplicationRules {
@@ -147,6 +149,11 @@ impl ApplicationRules {
             opens_with_key: application.authorize_open,
             clients: if application.client_publish { Right::Publish } else { Right::Listen },
             message_bytes_max: application.limits.message.limit(),
+            limited: application
+                .limits
+                .connections
+                .limit()
+                .map(|_| Arc::new(LimitedApplication(application.key.as_str().into()))),
             check: application.schema.as_ref().map(|it| Box::new(MessageCheck::new(it))),
             tokens: application.tokens.as_ref().map(|it| Box::new(TokenVerifier::new(it))),
         }

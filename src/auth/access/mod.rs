@@ -13,7 +13,7 @@ pub(crate) use self::secret_digest::SecretDigest;
 pub use self::token::{ShownToken, VerifiedToken};
 use super::auth_basis::{AuthBasis, Edition, ShownCredentials};
 use super::{Applications, MessageCheck};
-use crate::types::{Credentials, Tenant, word_choices};
+use crate::types::{Credentials, LimitedApplication, Tenant, word_choices};
 
 word_choices! {
     /// Clients that may open a connection.
@@ -230,6 +230,12 @@ impl Permissions {
             AccessRules::Applications(_) => u32::try_from(basis.place()).ok(),
             AccessRules::Everything => None,
         }
+    }
+
+    /// Returns the application that admitted a connection, if the number of its connections is limited.
+    #[must_use]
+    pub fn limited_application(&self, basis: AuthBasis) -> Option<Arc<LimitedApplication>> {
+        self.holder(basis)?.0.limited.clone()
     }
 
     /// Returns the maximum bytes of a message of a connection, if its application limits them.

@@ -13,6 +13,11 @@ use crate::types::{
 };
 
 impl Router {
+    /// Sets the limits for new joins of applications, by their keys.
+    pub fn limit_applications(&mut self, limits: &[(String, u32)]) {
+        self.connection_limits.limit_applications(limits);
+    }
+
     /// Returns whether every awaited worker has announced its clients.
     #[must_use]
     pub fn is_resolving(&self) -> bool {

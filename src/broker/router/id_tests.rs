@@ -42,6 +42,7 @@ fn router() -> Router {
         class: ClientClass::Web,
         takes_publications: true,
         counted: AddressLimit::ByAddress,
+        application: None,
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     };
     router.on_message(WORKER, ToBroker::Join { slot: Slot(0), client }).unwrap();

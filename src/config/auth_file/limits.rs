@@ -6,17 +6,19 @@ use super::violation::FindingSubject;
 use crate::auth::{ApplicationLimits, PublisherLimits};
 use crate::config::diagnostic::{Problem, visible};
 use crate::config::parse::rate::{RateUnit, rate};
-use crate::config::parse::{Bounds, Size, is_absent, size};
+use crate::config::parse::{Bounds, Size, count, is_absent, size};
 use crate::config::schema::nearest_of;
 use crate::types::LimitValue;
 
 /// Name of the member.
 pub(super) const LIMITS: &str = "limits";
 /// Its members.
-const MEMBERS: [&str; 5] = ["publications", "bytes", "requests", "message", PER_CONNECTION];
+const MEMBERS: [&str; 6] =
+    ["connections", "publications", "bytes", "requests", "message", PER_CONNECTION];
 const PER_CONNECTION: &str = "perConnection";
 /// The members of `perConnection`.
 const PUBLISHER_MEMBERS: [&str; 2] = ["publications", "bytes"];
+const CONNECTIONS: Bounds<usize> = Bounds::new(1, 1_000_000_000);
 const MESSAGE: Bounds<Size> = Bounds::new(Size(1), Size(64 * 1024 * 1024));
 
 /// Reads the limits of an application. A wrong limit is an error.
@@ -31,12 +33,17 @@ pub(super) fn read(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Appl
     });
     let per_connection = per_connection.unwrap_or_default();
     ApplicationLimits {
+        connections: limits.read("connections", connections),
         requests: limits.read("requests", |text| rate(text, RateUnit::Count)),
         publications,
         bytes,
         message: limits.read("message", |text| size(text, &MESSAGE)),
         per_connection,
     }
+}
+
+fn connections(text: &str) -> Result<u32, Problem> {
+    count(text, &CONNECTIONS).map(|count| u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Reads the members of one mapping of limits.
@@ -134,13 +141,14 @@ mod tests {
     #[test]
     fn each_limit_is_read_in_its_unit() {
         let limits = read(
-            "{publications: 20/s, bytes: 5M/s burst 10M, message: 64K, \
+            "{connections: 10000, publications: 20/s, bytes: 5M/s burst 10M, message: 64K, \
              perConnection: {publications: 2/s, bytes: none}}",
         );
         let rate = |per_second, burst| LimitValue::At(RateLimit::new(per_second, burst));
         let per_connection =
             PublisherLimits { publications: rate(2, 2), bytes: LimitValue::Unlimited };
         let expected = ApplicationLimits {
+            connections: LimitValue::At(10_000),
             requests: LimitValue::Inherited,
             publications: rate(20, 20),
             bytes: rate(5 << 20, 10 << 20),
@@ -163,6 +171,7 @@ mod tests {
             ("{perConnection: {requests: 5/s}}", "the limits are publications, bytes"),
             ("{bytes: 5}", "like `5M/s`"),
             ("{message: 0}", "out of range"),
+            ("{connections: many}", "is not a valid number"),
         ] {
             let error = read(limits).unwrap_err();
             assert!(error.contains(words), "{limits}: {error}");

@@ -36,6 +36,7 @@ fn web(number: u8, own: &str) -> Client {
         class: ClientClass::Web,
         takes_publications: true,
         counted: AddressLimit::ByAddress,
+        application: None,
         ip: "192.0.2.1".parse().unwrap(),
     }
 }

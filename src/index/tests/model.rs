@@ -286,7 +286,7 @@ prop_compose! {
         takes_publications in prop::bool::weighted(0.8),
     ) -> Client {
         let ip = "192.0.2.1".parse().unwrap();
-        Client { tenant, uuid, ident, tags, class, takes_publications, counted: AddressLimit::ByAddress, ip }
+        Client { tenant, uuid, ident, tags, class, takes_publications, counted: AddressLimit::ByAddress, application: None, ip }
     }
 }
 

@@ -12,9 +12,9 @@ use crate::link::message::{Deliver, DeliverTo, Full, PublishFrame, SetName};
 use crate::types::limits::{EXCEPT_MAX, TAGS_MAX};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
-    Generation, GrantNumber, Ident, MatchOptions, NamedClient, Number, PayloadForm, Publication,
-    Recipients, RecipientsWithout, Sequence, Slot, SlotSet, Tag, Tags, Tenant, WorkerId,
-    WorkerIncarnation,
+    Generation, GrantNumber, Ident, LimitedApplication, MatchOptions, NamedClient, Number,
+    PayloadForm, Publication, Recipients, RecipientsWithout, Sequence, Slot, SlotSet, Tag, Tags,
+    Tenant, WorkerId, WorkerIncarnation,
 };
 
 /// Reads the fields of one message, and validates each field before it is used.
@@ -183,6 +183,10 @@ impl<'b> FieldReader<'b> {
             },
             takes_publications: self.flag()?,
             counted: if self.flag()? { AddressLimit::InAll } else { AddressLimit::ByAddress },
+            application: match self.text()? {
+                "" => None,
+                key => Some(Arc::new(LimitedApplication(key.into()))),
+            },
             ip: self.ip()?,
         })
     }
@@ -277,6 +281,7 @@ impl<'b> FieldReader<'b> {
         match self.u8()? {
             1 => Ok(Full::Clients),
             2 => Ok(Full::Address),
+            3 => Ok(Full::Application),
             limit => Err(Malformed::Unknown("limit", limit)),
         }
     }

@@ -97,6 +97,7 @@ pub(super) fn put_client(out: &mut Vec<u8>, client: &Client) {
     });
     out.put_u8(u8::from(client.takes_publications));
     out.put_u8(u8::from(client.counted == AddressLimit::InAll));
+    put_text(out, client.application.as_ref().map_or("", |it| &it.0));
     put_ip(out, client.ip);
 }
 

@@ -11,10 +11,10 @@ use crate::link::message::{CountedPublication, Deliver, DeliverTo, Full, NewPubl
 use crate::link::query::{BrokerQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult};
 use crate::types::{
     Address, AddressLimit, Alias, AskToken, Claim, Client, ClientClass, ClientFilter, ClientUuid,
-    Content, Exclusivity, Expression, Generation, GrantNumber, Ident, JoinNumber, MatchOptions,
-    NamedClient, Number, PayloadForm, Publication, Recipients, Sequence, Slot, SlotSet, Tag,
-    TagCondition, TagQuery, TagTerm, Tags, Tenant, TrackedOutcome, TrackedSubject, Tracking,
-    ValueTest, WorkerId, WorkerIncarnation, WriteCounts,
+    Content, Exclusivity, Expression, Generation, GrantNumber, Ident, JoinNumber,
+    LimitedApplication, MatchOptions, NamedClient, Number, PayloadForm, Publication, Recipients,
+    Sequence, Slot, SlotSet, Tag, TagCondition, TagQuery, TagTerm, Tags, Tenant, TrackedOutcome,
+    TrackedSubject, Tracking, ValueTest, WorkerId, WorkerIncarnation, WriteCounts,
 };
 
 fn source() -> impl Strategy<Value = WorkerIncarnation> {
@@ -49,6 +49,7 @@ fn client() -> impl Strategy<Value = Client> {
             class: if php { ClientClass::Php } else { ClientClass::Web },
             takes_publications,
             counted: if php { AddressLimit::InAll } else { AddressLimit::ByAddress },
+            application: php.then(|| Arc::new(LimitedApplication("shop".into()))),
             ip,
         },
     )
@@ -240,7 +241,7 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
         any::<u64>().prop_map(|n| ToWorker::Acknowledged { up_to: Number(n) }),
         (any::<u32>(), any::<bool>()).prop_map(|(slot, clients)| ToWorker::Refused {
             slot: Slot(slot),
-            full: if clients { Full::Clients } else { Full::Address }
+            full: if clients { Full::Clients } else { Full::Application }
         }),
         (any::<(u32, u32, u64)>(), prop::collection::vec("[a-zé]{0,5}", 0..4)).prop_map(
             |((slot, number, clients), values)| ToWorker::Answer {

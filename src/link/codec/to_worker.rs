@@ -57,6 +57,7 @@ impl WireMessage for ToWorker {
                 out.put_u8(match full {
                     Full::Clients => 1,
                     Full::Address => 2,
+                    Full::Application => 3,
                 });
             }
             Self::Aliased { slot, granted } => {

@@ -46,6 +46,7 @@ fn with_client<T>(call: impl FnOnce(&mut ClientHandle<'_>) -> T) -> (T, Vec<Effe
         class: ClientClass::Web,
         takes_publications: true,
         counted: AddressLimit::ByAddress,
+        application: None,
         ip: core::net::Ipv4Addr::LOCALHOST.into(),
     };
     let rules = rules();

@@ -161,6 +161,7 @@ fn begin_joining(
         class: reach,
         takes_publications: family.takes_publications(),
         counted,
+        application: context.settings.rules.access.limited_application(grant.basis),
         ip,
     };
     set_pacing(context, connection, class);
@@ -315,7 +316,7 @@ pub(in crate::worker) fn give_up_joining(context: &mut Context, connection: &mut
     reject_join(context, connection, TRY_AGAIN, &NO_BROKER, &refusal);
 }
 
-/// Refuses a client because the limit of connections in total or per address is reached.
+/// Refuses a client because the limit of connections in total, per application or per address is reached.
 pub(in crate::worker) fn on_limit_reached(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -325,7 +326,7 @@ pub(in crate::worker) fn on_limit_reached(
 ) {
     let Some(mut connection) = connections.take(slot) else { return };
     let (why, status, limit) = match full {
-        Full::Clients => {
+        Full::Clients | Full::Application => {
             ("Too many connections".to_owned(), RefusalStatus::Unavailable, Limit::Clients)
         }
         Full::Address => {

@@ -28,6 +28,7 @@ fn client(byte: u8) -> Client {
         class: ClientClass::Web,
         takes_publications: true,
         counted: AddressLimit::ByAddress,
+        application: None,
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }
