@@ -38,6 +38,8 @@ mod chat_php;
 mod chat_python;
 #[path = "it/conformance.rs"]
 mod conformance;
+#[path = "it/console.rs"]
+mod console;
 #[path = "it/debian_package.rs"]
 mod debian_package;
 #[path = "it/examples.rs"]
@@ -56,6 +58,8 @@ mod jsauth;
 mod machine;
 #[path = "it/metrics.rs"]
 mod metrics;
+#[path = "it/operators.rs"]
+mod operators;
 #[path = "it/page.rs"]
 mod page;
 #[path = "it/php_client.rs"]
@@ -151,6 +155,8 @@ fn trials() -> Vec<Trial> {
         chat_php::two_pages_chat_and_a_restart_of_the_backend_closes_no_connection needs PHP, CHROMIUM;
         chat_python::two_pages_chat_and_a_restart_of_the_backend_closes_no_connection needs PYTHON, CHROMIUM;
         conformance::every_case_of_autobahn_ends_as_expected needs Autobahn;
+        console::an_operator_finds_explains_and_closes_connections needs CHROMIUM;
+        console::every_screen_fits_a_telephone_and_has_nothing_to_report needs CHROMIUM;
         examples::the_script_reports_to_the_page_that_started_it needs PHP;
         from_a_backend::the_node_backend_reports_to_the_page needs NODE, CHROMIUM;
         from_a_backend::the_php_backend_reports_to_the_page needs PHP, CHROMIUM;

@@ -78,6 +78,7 @@ error_codes! {
     RetagUnsupported = "retag_unsupported", 409;
     AskUnsupported = "ask_unsupported", 409;
     InProgress = "in_progress", 409;
+    NotPossible = "not_possible", 409;
     ConnectionClosed = "connection_closed", 410;
     PayloadTooLarge = "payload_too_large", 413;
     UnsupportedMediaType = "unsupported_media_type", 415;

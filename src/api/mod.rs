@@ -9,6 +9,7 @@ mod answers;
 mod body;
 mod config;
 mod connection;
+mod console;
 mod cursor;
 mod endpoint;
 mod error;
@@ -55,10 +56,14 @@ pub fn run(generation: Generation, control: Box<dyn Control<ApiCommand>>) -> Exi
 fn serve(generation: Generation, control: Box<dyn Control<ApiCommand>>) -> io::Result<ExitReason> {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let connections = LocalSet::new();
-    connections.block_on(&runtime, async {
+    let ended = connections.block_on(&runtime, async {
         match ApiProcess::start(generation, control).await? {
             Some(process) => process.run().await,
             None => Ok(ExitReason::SupervisorLost),
         }
-    })
+    });
+    drop(connections);
+    // A question to the supervisor may still wait on a thread.
+    runtime.shutdown_background();
+    ended
 }

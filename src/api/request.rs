@@ -19,6 +19,7 @@ use super::access::{ApiApplication, Authenticated, ShownRequest};
 use super::body::{self, RequestBody};
 use super::config::ApiConfig;
 use super::connection::registry::{ConnectionOrigin, RegisteredConnection};
+use super::console;
 use super::endpoint::ask::TakenQuestion;
 use super::endpoint::info::InfoReader;
 use super::endpoint::{
@@ -117,6 +118,10 @@ impl ServedRequest<'_> {
         if request.uri().path() == metrics::PATH {
             self.check_metrics(request.headers())?;
             return metrics::answer(self.state, request.method(), request.uri().query()).await;
+        }
+        if request.uri().path() == console::PATH {
+            let (method, query) = (request.method(), request.uri().query());
+            return console::answer(self.config, self.origin, method, query);
         }
         if self.state.is_draining() {
             return Err(ApiError::new(ErrorCode::Draining, "the server is shutting down"));

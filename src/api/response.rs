@@ -105,6 +105,19 @@ impl ApiAnswer {
         Self { status: StatusCode::OK, body: text.into(), headers }
     }
 
+    /// Creates a 200 response with a page that may do what its policy says.
+    pub(super) fn page(html: String, policy: &str) -> Self {
+        let html_type = HeaderValue::from_static("text/html; charset=utf-8");
+        let mut headers = vec![
+            (header::CONTENT_TYPE, html_type),
+            (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+            (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        ];
+        let policy = HeaderValue::from_str(policy).ok();
+        headers.extend(policy.map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
+        Self { status: StatusCode::OK, body: html.into(), headers }
+    }
+
     /// Creates the response of a health endpoint: 200, or 503 with the reason.
     pub(super) fn health(readiness: Readiness, content_type: &'static str, body: String) -> Self {
         let status = match readiness {

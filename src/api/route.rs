@@ -67,6 +67,12 @@ pub(super) enum ServerEndpoint {
     Applications,
     /// `GET /v1/server/applications/{app}`
     Application,
+    /// `POST /v1/server/reload`
+    Reload,
+    /// `POST /v1/server/drain`
+    Drain,
+    /// `POST /v1/server/restart-workers`
+    RestartWorkers,
 }
 
 /// One endpoint: its path and method, and what requests to it need.
@@ -83,6 +89,16 @@ pub(super) struct RouteRow {
 }
 
 impl RouteRow {
+    /// Returns the path, below that of its application, or an absolute one.
+    pub(super) const fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// Returns true if requests change something.
+    pub(super) fn is_change(&self) -> bool {
+        self.permissions != LISTS
+    }
+
     /// Returns the endpoint, if it is one of operators.
     pub(super) fn server_endpoint(&self) -> Option<ServerEndpoint> {
         match self.endpoint {
@@ -120,6 +136,9 @@ const ROUTES: &[RouteRow] = &[
     server("/v1/server/configuration", Method::GET, ServerEndpoint::Configuration),
     server("/v1/server/applications", Method::GET, ServerEndpoint::Applications),
     server(SERVER_APPLICATION, Method::GET, ServerEndpoint::Application),
+    server("/v1/server/reload", Method::POST, ServerEndpoint::Reload),
+    server("/v1/server/drain", Method::POST, ServerEndpoint::Drain),
+    server("/v1/server/restart-workers", Method::POST, ServerEndpoint::RestartWorkers),
     row("publish", Method::POST, Endpoint::Publish, PUBLISHES, &[]),
     row("publish:batch", Method::POST, Endpoint::Batch, PUBLISHES, &[]),
     row("connections/{uuid}/feedback", Method::POST, Endpoint::Feedback, PUBLISHES, &[]),
@@ -224,12 +243,12 @@ pub(super) fn find(path: &str) -> Result<ApiRoute<'_>, ApiError> {
         let (application, uuid) = (Cow::Borrowed(""), Cow::Borrowed(""));
         return Ok(ApiRoute { path: row.path, application, uuid });
     }
-    if let Some(application) = path.strip_prefix(SERVER_APPLICATIONS) {
-        let is_one = !application.is_empty() && !application.contains('/');
-        let application = decoded(application).ok().filter(|_| is_one).ok_or_else(not_found)?;
-        return Ok(ApiRoute { path: SERVER_APPLICATION, application, uuid: Cow::Borrowed("") });
+    let of_operators = path.strip_prefix(SERVER_APPLICATIONS);
+    if let Some(application) = of_operators.filter(|rest| !rest.is_empty() && !rest.contains('/')) {
+        let (path, application) = (SERVER_APPLICATION, decoded(application)?);
+        return Ok(ApiRoute { path, application, uuid: Cow::Borrowed("") });
     }
-    let rest = path.strip_prefix("/v1/apps/").ok_or_else(not_found)?;
+    let rest = of_operators.or_else(|| path.strip_prefix("/v1/apps/")).ok_or_else(not_found)?;
     let (application, rest) = rest.split_once('/').ok_or_else(not_found)?;
     let rows = ROUTES.iter().filter(|row| !row.path.starts_with('/'));
     let found = rows.map(|row| row.path).find_map(|path| Some((path, uuid_of(path, rest)?)));

@@ -85,6 +85,7 @@ pub const KEYS: &[ConfigKey] = &[
     key("", "idempotencyMax", "200000", "count").reloadable(),
     key("", "operatorFile", "none", "path"),
     key("", "metricsAuth", "off", "switch").reloadable(),
+    key("", "consolePage", "off", "switch").reloadable(),
     key("", "legacy", "off", "switch").reloadable(),
     key("", "legacyForm", "draft", "word").reloadable(),
     key("", "rawClients", "off", "switch").reloadable(),

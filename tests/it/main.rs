@@ -115,6 +115,7 @@ mod metrics;
 mod notify;
 mod old_scripts;
 mod open_tags;
+mod operator_changes;
 mod operators;
 mod order;
 mod origins;

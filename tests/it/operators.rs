@@ -11,7 +11,8 @@ use crate::harness::processes::send_signal;
 use crate::harness::{Folder, Raw, Server, eventually, run_to_end};
 use rustix::process::Signal;
 
-const PASSWORD: &str = "correct horse battery";
+/// The password of anna.
+pub const PASSWORD: &str = "correct horse battery";
 /// The token of `ci`.
 pub const CI: &str = "tco_for-tests-only-0123456789abcdefghijklmnop";
 const UUID_KEY: &str = "0101010101010101010101010101010101010101010101010101010101010101";

@@ -1,5 +1,7 @@
 //! Operators: their credentials, sessions, and the requests that they make.
 
+mod application;
+mod change;
 pub(super) mod history;
 mod login;
 mod serve;
@@ -22,20 +24,28 @@ use crate::auth::{Operator, Operators, TokenDigest};
 use crate::config::{ConfigReport, OperatorSettings};
 
 /// What the configuration says about operators.
+#[expect(clippy::struct_excessive_bools, reason = "two independent keys")]
 #[derive(Debug)]
 pub(super) struct OperatorConfig {
     /// The operators. `None`: the operator API is not served.
     pub(super) operators: Option<Operators>,
     /// Whether `/metrics` on the API's own addresses needs an operator.
     pub(super) metrics_auth: bool,
+    /// Whether the console is served, if there are operators.
+    console_page: bool,
     /// The configuration without secrets.
     pub(super) report: ConfigReport,
 }
 
 impl OperatorConfig {
     pub(super) fn of(settings: &OperatorSettings) -> Self {
-        let OperatorSettings { operators, metrics_auth, report } = settings.clone();
-        Self { operators, metrics_auth, report }
+        let OperatorSettings { operators, metrics_auth, console_page, report } = settings.clone();
+        Self { operators, metrics_auth, console_page, report }
+    }
+
+    /// Returns true if the console is served.
+    pub(super) fn serves_console(&self) -> bool {
+        self.console_page && self.operators.is_some()
     }
 }
 

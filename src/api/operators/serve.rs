@@ -4,20 +4,26 @@ use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request};
 use tokio::time::Instant;
 
+use super::change::{OperatorChange, not_permitted, reason_of};
 use super::login;
 use super::sessions::SESSION_TOKEN_PREFIX;
-use super::{AuthenticatedOperator, OperatorState};
+use super::{AuthenticatedOperator, OperatorState, supervisor};
+use crate::admin::AdminRequest;
 use crate::api::access::shown_secret;
 use crate::api::connection::registry::ConnectionOrigin;
 use crate::api::endpoint::server;
 use crate::api::endpoint::{EndpointContext, stats};
 use crate::api::error::{ApiError, ErrorCode};
+use crate::api::json_object::JsonObject;
 use crate::api::parameters::Parameters;
 use crate::api::request::ServedRequest;
 use crate::api::response::ApiAnswer;
 use crate::api::route::{self, ApiRoute, ServerEndpoint};
-use crate::auth::{Operators, TokenDigest};
+use crate::auth::{Operator, OperatorRole, Operators, TokenDigest};
 use crate::types::counted_as;
+
+/// Members of the body of an order.
+const ORDER_MEMBERS: &[&str] = &["reason"];
 
 impl OperatorState {
     /// Returns the operator of a request.
@@ -85,14 +91,19 @@ impl ServedRequest<'_> {
         }
         let row = route.row(request.method())?;
         let _place = self.begin().await?;
-        let Some(endpoint) = row.server_endpoint() else { return Err(route::not_found()) };
-        if endpoint == ServerEndpoint::Login {
+        let endpoint = row.server_endpoint();
+        if endpoint == Some(ServerEndpoint::Login) {
             Parameters::read(request.uri().query(), row.parameters)?;
             let body = self.read_body(request).await?;
             let address = counted_as(self.peer);
             return login::log_in(self.state, self.config, operators, address, body.text()?).await;
         }
         let operator = self.state.operators.authenticate(operators, request.headers())?;
+        let Some(endpoint) = endpoint else {
+            let operator = operator.operator;
+            let answer = self.answer_about_application(operator, &route, row, request);
+            return Box::pin(answer).await;
+        };
         Parameters::read(request.uri().query(), row.parameters)?;
         self.serve_operator(operator, &route, endpoint, request).await
     }
@@ -126,15 +137,36 @@ impl ServedRequest<'_> {
             ServerEndpoint::Configuration => server::configuration(config),
             ServerEndpoint::Applications => server::applications::list(state, config, operator),
             ServerEndpoint::Application => {
-                let application = operator
-                    .sees(&route.application)
-                    .then(|| config.access.for_operator(&route.application, operator.permissions()))
-                    .flatten()
-                    .ok_or_else(server::no_such_application)?;
+                let application = self.application_of(operator, route)?;
                 let until = Instant::now() + config.timeout;
                 let (application, key) = (&application, None);
                 stats::show(EndpointContext { state, config, application, key, until }).await
             }
+            ServerEndpoint::Reload => self.order(operator, AdminRequest::Reload, request).await,
+            ServerEndpoint::Drain => self.order(operator, AdminRequest::Drain, request).await,
+            ServerEndpoint::RestartWorkers => {
+                self.order(operator, AdminRequest::RestartWorkers, request).await
+            }
         }
+    }
+
+    /// Carries out an order about the whole server.
+    async fn order(
+        &self,
+        operator: &Operator,
+        order: AdminRequest,
+        request: Request<Incoming>,
+    ) -> Result<ApiAnswer, ApiError> {
+        if operator.role != OperatorRole::Operator || !operator.sees_all() {
+            return Err(not_permitted(operator));
+        }
+        let action = format!("{} {}", request.method(), request.uri().path());
+        let body = self.read_body(request).await?;
+        let body = JsonObject::read(body.text()?, "", ORDER_MEMBERS)?;
+        let reason = reason_of(&body)?;
+        let (action, reason, application, uuid) = (action.as_str(), &*reason, "", "");
+        // A drain ends this process, perhaps before the answer.
+        OperatorChange { operator, action, application, uuid, reason }.log();
+        supervisor::order(self.config, order).await
     }
 }

@@ -3,6 +3,7 @@
 use crate::admin::{self, AdminRequest, AdminResponse, ServerStatus};
 use crate::api::config::ApiConfig;
 use crate::api::error::{ApiError, ErrorCode};
+use crate::api::response::ApiAnswer;
 
 /// Returns the status of the server.
 ///
@@ -13,6 +14,24 @@ pub(in crate::api) async fn status(config: &ApiConfig) -> Result<ServerStatus, A
     match first_answer(config, AdminRequest::Status).await? {
         AdminResponse::Status(status) => Ok(*status),
         _ => Err(unavailable()),
+    }
+}
+
+/// Carries out an order of an operator.
+///
+/// # Errors
+///
+/// 409 with the reasons if the server does not follow it; 503 if the supervisor does not answer.
+pub(super) async fn order(config: &ApiConfig, order: AdminRequest) -> Result<ApiAnswer, ApiError> {
+    match first_answer(config, order).await? {
+        AdminResponse::Failed(lines) => {
+            Err(ApiError::new(ErrorCode::NotPossible, lines.join("; ")))
+        }
+        AdminResponse::Done(lines) => {
+            let lines = serde_json::to_string(&lines).unwrap_or_default();
+            Ok(ApiAnswer::ok(format!("{{\"lines\":{lines}}}")))
+        }
+        AdminResponse::Progress(_) | AdminResponse::Status(_) => Ok(ApiAnswer::accepted()),
     }
 }
 

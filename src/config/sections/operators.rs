@@ -15,11 +15,14 @@ use crate::config::{EffectiveValues, TlsSettings};
 
 /// The operators of the server, and what they see of the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "two independent keys")]
 pub struct OperatorSettings {
     /// The operators. `None`: the operator API is not served.
     pub operators: Option<Operators>,
     /// Whether `/metrics` on the API's own addresses needs an operator.
     pub metrics_auth: bool,
+    /// Whether the console is served.
+    pub console_page: bool,
     /// The configuration without secrets. Empty without operators.
     pub report: ConfigReport,
 }
@@ -41,7 +44,7 @@ impl OperatorSettings {
     /// Returns the settings for a process that only needs to know whether there are operators.
     pub(in crate::config) fn without_secrets(&self) -> Self {
         let operators = self.operators.as_ref().map(|_| Operators::default());
-        Self { operators, metrics_auth: self.metrics_auth, report: ConfigReport::default() }
+        Self { operators, ..Self::default() }
     }
 }
 
@@ -52,6 +55,7 @@ pub(in crate::config) fn read(
     applications: Option<&Applications>,
 ) -> OperatorSettings {
     let metrics_auth = given.read("", "metricsAuth", switch).unwrap_or(false);
+    let console_page = given.read("", "consolePage", switch).unwrap_or(false);
     let operators = file(given, folder).and_then(|file| {
         let keys: Option<Vec<&str>> =
             applications.map(|all| all.list.iter().map(|it| it.key.as_str()).collect());
@@ -59,13 +63,16 @@ pub(in crate::config) fn read(
         given.take_read(read.findings, read.warnings);
         read.operators
     });
-    if metrics_auth && given.place("", "operatorFile").is_none() {
-        let place = given.place("", "metricsAuth").unwrap_or(ValueLocation::Default);
+    for (name, is_on) in [("metricsAuth", metrics_auth), ("consolePage", console_page)] {
+        if !is_on || given.place("", "operatorFile").is_some() {
+            continue;
+        }
+        let place = given.place("", name).unwrap_or(ValueLocation::Default);
         let right = "name a file with operators: operatorFile = operators.yml";
         let fault = Problem::new("needs operators", right);
-        given.find_fault(place, "metricsAuth", fault);
+        given.find_fault(place, name, fault);
     }
-    OperatorSettings { operators, metrics_auth, report: ConfigReport::default() }
+    OperatorSettings { operators, metrics_auth, console_page, report: ConfigReport::default() }
 }
 
 /// Returns the file of the operators. `None` if the configuration names none.

@@ -1,0 +1,387 @@
+'use strict';
+const byId = (id) => document.getElementById(id);
+const KEY = 'tagcast-operator';
+const RANGES = { second: 'last minute', minute: 'last hour', hour: 'last day' };
+const CHARTS = [
+  ['connections', 'Connections', ''], ['messages', 'Messages from clients', '/s'],
+  ['deliveries', 'Deliveries', '/s'], ['missed', 'Missed deliveries', '/s'],
+  ['cpu_percent', 'Processor, all processes', ' %'], ['resident_bytes', 'Memory, all processes', 'B'],
+];
+let token = sessionStorage.getItem(KEY) || '';
+let me = null;
+let applications = [];
+/** Number of the screen that is shown: one that is still loading must not change a later one. */
+let turn = 0;
+let timer = 0;
+let chosen = { application: '', expression: '' };
+
+/** Makes an element. Text is never parsed as HTML. */
+function el(name, options = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(options)) {
+    if (key.startsWith('on')) node.addEventListener(key.slice(2), value);
+    else if (key === 'class') node.className = value;
+    else if (value === true) node.setAttribute(key, '');
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(key, value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined).map((child) => (child instanceof Node ? child : String(child))));
+  return node;
+}
+
+function number(value, unit = '') {
+  if (value === null || value === undefined) return '–';
+  if (unit === 'B') {
+    const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+    let at = 0;
+    while (value >= 1024 && at < units.length - 1) { value /= 1024; at += 1; }
+    return `${value.toFixed(at && value < 100 ? 1 : 0)} ${units[at]}`;
+  }
+  const digits = value !== 0 && Math.abs(value) < 10 && !Number.isInteger(value) ? 2 : 0;
+  return value.toLocaleString('en', { maximumFractionDigits: digits }) + unit;
+}
+
+function span(seconds) {
+  const [days, hours, minutes] = [Math.floor(seconds / 86400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  if (days) return `${days} d ${hours} h`;
+  if (hours) return `${hours} h ${minutes} min`;
+  return minutes ? `${minutes} min` : `${Math.floor(seconds)} s`;
+}
+
+const when = (unix) => (unix ? new Date(unix * 1000).toLocaleString('en-GB') : 'never');
+const fail = (text) => { byId('failure').textContent = text || ''; byId('failure').hidden = !text; };
+
+async function request(method, path, body) {
+  const options = { method, headers: { Authorization: `Bearer ${token}` }, cache: 'no-store' };
+  if (body !== undefined) {
+    options.headers['Content-Type'] = 'application/json';
+    options.body = JSON.stringify(body);
+  }
+  const answer = await fetch(`/v1/server/${path}`, options);
+  const json = await answer.json().catch(() => ({}));
+  if (answer.ok) return json;
+  if (answer.status === 401 && path !== 'login') forget();
+  throw new Error(json.error ? `${json.error.message} (${json.error.code})` : `status ${answer.status}`);
+}
+
+const read = (path) => request('GET', path);
+const ofApplication = (path) => `applications/${encodeURIComponent(chosen.application)}/${path}`;
+const mayChange = () => me && me.role === 'operator';
+
+function forget() {
+  token = '';
+  me = null;
+  sessionStorage.removeItem(KEY);
+  clearTimeout(timer);
+  show();
+}
+
+/** Asks for a reason, and for a value if it has a first one; then does it. */
+function ask(title, text, value, act) {
+  byId('ask-title').textContent = title;
+  byId('ask-text').textContent = text;
+  byId('ask-value-label').hidden = value === null;
+  byId('ask-value').value = value || '';
+  byId('ask-reason').value = '';
+  byId('ask-failure').textContent = '';
+  byId('ask-form').onsubmit = async (event) => {
+    event.preventDefault();
+    const reason = byId('ask-reason').value.trim();
+    if (!reason) {
+      byId('ask-failure').textContent = 'Write a reason.';
+      byId('ask-reason').focus();
+      return;
+    }
+    byId('ask-yes').disabled = true;
+    try {
+      await act(reason, byId('ask-value').value);
+      byId('ask').close();
+    } catch (error) {
+      byId('ask-failure').textContent = error.message;
+    }
+    byId('ask-yes').disabled = false;
+  };
+  byId('ask').showModal();
+  (value === null ? byId('ask-reason') : byId('ask-value')).focus();
+}
+byId('ask-no').onclick = () => byId('ask').close();
+
+function table(titles, rows) {
+  const head = titles.map((title) => el('th', { scope: 'col', class: title.startsWith('#') ? 'number' : '' }, title.replace('#', '')));
+  const cells = (row) => row.map((cell, at) => el('td', { class: titles[at].startsWith('#') ? 'number' : 'long' }, cell));
+  return el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': titles.join(', ').replaceAll('#', '') },
+    el('table', {}, el('thead', {}, el('tr', {}, ...head)), el('tbody', {}, ...rows.map((row) => el('tr', {}, ...cells(row))))));
+}
+
+const pairs = (list) => el('dl', {}, ...list.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]));
+const tagsText = (tags) => Object.entries(tags || {}).map(([name, value]) => `${name}=${value}`).join(' ');
+
+function chart(title, unit, times, values) {
+  const max = Math.max(...values, 0);
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  svg.setAttribute('viewBox', '0 0 100 40');
+  svg.setAttribute('preserveAspectRatio', 'none');
+  svg.setAttribute('role', 'img');
+  const last = values.length ? number(values[values.length - 1], unit) : 'no point yet';
+  svg.setAttribute('aria-label', `${title}: now ${last}, at most ${number(max, unit)}`);
+  const base = document.createElementNS(svg.namespaceURI, 'line');
+  for (const [name, value] of [['x1', 0], ['x2', 100], ['y1', 39.5], ['y2', 39.5]]) base.setAttribute(name, value);
+  const path = document.createElementNS(svg.namespaceURI, 'path');
+  const x = (at) => (values.length > 1 ? (100 * at) / (values.length - 1) : 100);
+  const y = (value) => 39 - (max ? (36 * value) / max : 0);
+  path.setAttribute('d', values.map((value, at) => `${at ? 'L' : 'M'}${x(at).toFixed(2)} ${y(value).toFixed(2)}`).join(''));
+  svg.append(base, path);
+  return el('figure', {}, el('figcaption', {}, el('span', {}, title), el('b', {}, last)), svg, el('span', { class: 'muted' }, `max ${number(max, unit)}`));
+}
+
+const screens = {
+  async overview(main) {
+    const range = el('select', { id: 'range', onchange: () => draw() }, ...Object.entries(RANGES).map(([key, name]) => el('option', { value: key }, name)));
+    const [tiles, charts, facts, processes] = [el('div', { class: 'tiles' }), el('div', { class: 'charts' }), el('section', {}), el('section', {})];
+    main.append(tiles, el('section', { 'aria-label': 'Charts' }, el('div', { class: 'row' }, el('label', { class: 'short' }, 'Time', range)), charts), facts, processes);
+    let shown = null;
+    const draw = () => {
+      const points = shown.history[range.value];
+      const column = (name) => points.map((point) => point[shown.columns.indexOf(name)]);
+      charts.replaceChildren(...CHARTS.map(([name, title, unit]) => chart(title, unit, column('time'), column(name))));
+      const live = shown.history.second[shown.history.second.length - 1] || [];
+      const now = (name) => live[shown.columns.indexOf(name)];
+      const tile = (name, value, unit) => el('div', { class: 'tile' }, el('b', {}, typeof value === 'string' ? value : number(value, unit)), el('span', {}, name));
+      tiles.replaceChildren(
+        tile('connections', shown.totals.connections), tile('clients', shown.totals.clients),
+        tile('messages', now('messages'), '/s'), tile('deliveries', now('deliveries'), '/s'),
+        tile('missed so far', shown.totals.missed), tile('waiting', shown.totals.waiting),
+        tile('processor', now('cpu_percent'), ' %'), tile('memory', shown.totals.resident_bytes, 'B'),
+        tile('up', span(shown.time - shown.started_at)));
+    };
+    const update = async () => {
+      shown = await read('overview');
+      byId('state').textContent = shown.state;
+      byId('state').dataset.state = shown.state;
+      draw();
+      const { configuration, totals, certificate, memory } = shown;
+      const list = [
+        ['Version', shown.version], ['Listens on', shown.listen.join(', ')],
+        ['Configuration', `${configuration.number}: ${configuration.file || 'no file, defaults'}`],
+        ['Last reload', configuration.last_reload || 'none'],
+        ['Broker', shown.broker_linked ? 'linked' : el('span', { class: 'bad' }, 'not linked')],
+        ['Memory limit', memory ? `${number(memory.ceiling_bytes, 'B')}, ${memory.pressure}` : 'none'],
+        ['Certificate', certificate ? `${Math.floor((certificate.expires - shown.time) / 86400)} days left` : 'none'],
+        ['Closed clients', `${totals.closed_slow} slow, ${totals.closed_silent} silent, ${totals.closed_for_memory} for memory`],
+        ['Requests of the API', `${number(totals.requests)}, ${number(totals.requests_refused)} refused`],
+      ];
+      const notes = configuration.warnings.map((text) => ['warning', text])
+        .concat(configuration.waits_for_restart.map((text) => ['needs a restart', text]))
+        .concat(shown.exits.map((exit) => ['process exits', `${exit.role}: ${exit.count} ${exit.cause}`]));
+      facts.replaceChildren(el('h2', {}, 'Server'), pairs(list),
+        notes.length ? el('ul', { class: 'plain warn' }, ...notes.map(([kind, text]) => el('li', {}, `${kind}: ${text}`))) : '',
+        actions());
+    };
+    const actions = () => {
+      if (!mayChange() || me.applications) return '';
+      const button = (name, path, text, kind) => el('button', { class: kind, onclick: () => ask(name, text, null, async (reason) => { await request('POST', path, { reason }); }) }, name);
+      return el('div', { class: 'row' },
+        button('Reload', 'reload', 'Reads the configuration, the applications and the operators again.', 'quiet'),
+        button('Restart workers', 'restart-workers', 'Replaces the workers one after the other. Their clients have to connect again.', 'quiet'),
+        button('Drain', 'drain', 'Closes all connections over the drain time and stops the server.', 'danger'));
+    };
+    const updateProcesses = async () => {
+      const status = await read('processes');
+      const count = (process) => {
+        const counts = process.counts || {};
+        const own = counts.worker || counts.api || counts.broker;
+        return own ? number(own.open === undefined ? own.clients : own.open) : 'no answer';
+      };
+      processes.replaceChildren(el('h2', {}, 'Processes'), table(['Role', '#Pid', '#Generation', 'State', 'Up', '#Memory', '#Files', '#Clients'],
+        status.processes.map((process) => [process.role, process.pid || '–', process.generation, process.state, span(process.uptime_s), number(process.resident_bytes, 'B'), number(process.descriptors), count(process)])));
+    };
+    await update();
+    await updateProcesses();
+    let count = 0;
+    return async () => {
+      count += 1;
+      await update();
+      if (count % 5 === 0) await updateProcesses();
+    };
+  },
+
+  async connections(main) {
+    const detail = el('section', { 'aria-live': 'polite' }, el('p', { class: 'muted' }, 'Choose a connection to see its details.'));
+    const list = el('section', {});
+    const find = async (cursor) => {
+      const query = new URLSearchParams({ limit: '50' });
+      if (chosen.expression) query.set('expr', chosen.expression);
+      if (cursor) query.set('cursor', cursor);
+      const page = await read(ofApplication(`connections?${query}`));
+      const rows = page.connections.map((one) => [
+        el('button', { class: 'link mono', 'data-uuid': one.uuid, onclick: guarded(() => open(one.uuid)) }, `${one.uuid.slice(0, 8)}…`),
+        tagsText(one.tags), one.ident || '', one.kind, one.worker]);
+      list.replaceChildren(el('h2', { id: 'matched' }, `${number(page.matched)} matching`), table(['UUID', 'Tags', 'Name', 'Kind', '#Worker'], rows),
+        el('div', { class: 'row' }, el('button', { class: 'quiet', disabled: !page.cursor, onclick: guarded(() => find(page.cursor)) }, 'Next page'),
+          cursor ? el('button', { class: 'quiet', onclick: guarded(() => find('')) }, 'First page') : ''));
+    };
+    const open = async (uuid) => {
+      const one = await read(ofApplication(`connections/${encodeURIComponent(uuid)}`));
+      const again = () => open(uuid);
+      const path = ofApplication(`connections/${encodeURIComponent(uuid)}`);
+      const change = (name, text, value, act, kind) => el('button', { class: kind, onclick: () => ask(name, text, value, act) }, name);
+      const json = (text) => { try { return JSON.parse(text); } catch { throw new Error('This is not JSON.'); } };
+      detail.replaceChildren(el('h2', {}, 'Connection'), pairs([
+        ['UUID', el('code', {}, one.uuid)], ['Kind', `${one.kind}, ${one.dialect}`], ['Address', one.ip], ['Opened', when(one.opened_at)],
+        ['User', one.user === null ? 'none' : JSON.stringify(one.user)], ['Name', one.ident || 'none'], ['Tags', tagsText(one.tags) || 'none'], ['Version of the tags', one.version],
+        ['Outbox', one.outbox ? `${number(one.outbox.bytes, 'B')}, ${one.outbox.waiting} waiting` : '–'], ['Worker', one.worker]]),
+      mayChange() ? el('div', { class: 'row' },
+        change('Send', 'The message, as JSON.', '{"text":"hello"}', async (reason, text) => {
+          await request('POST', ofApplication('publish'), { to: { uuid }, message: json(text), reason });
+        }, 'quiet'),
+        change('Change tags', 'All tags that the client shall have, as a JSON object.', JSON.stringify(Object.fromEntries(Object.entries(one.tags || {}).filter(([name]) => !name.startsWith('@'))), null, 1), async (reason, text) => {
+          await request('PUT', `${path}/tags`, { tags: json(text), reason });
+          await again();
+        }, 'quiet'),
+        change('Disconnect', 'The client gets the reason with the close code 1000.', null, async (reason) => {
+          await request('DELETE', `${path}?reason=${encodeURIComponent(reason)}`);
+          detail.replaceChildren(el('p', {}, 'The connection is being closed.'));
+        }, 'danger')) : el('p', { class: 'muted' }, 'The role viewer changes nothing.'));
+    };
+    main.append(chooser(() => find('')), el('div', { class: 'split' }, list, detail));
+    await find('');
+    return null;
+  },
+
+  async expressions(main) {
+    const output = el('pre', { id: 'result', 'aria-live': 'polite' }, 'Write an expression, such as: language=FR & !(room=1 | beta?)');
+    const uuid = el('input', { id: 'lab-uuid', autocomplete: 'off', placeholder: 'optional: why does this client match?' });
+    const print = (value) => { output.textContent = JSON.stringify(value, null, 2); };
+    const query = (limit) => ofApplication(`connections?${new URLSearchParams({ expr: chosen.expression, limit })}`);
+    const button = (id, name, act, kind = 'quiet') => el('button', { id, class: kind, onclick: guarded(async () => print(await act())) }, name);
+    main.append(chooser(null), el('section', {}, el('div', { class: 'row' }, el('label', {}, 'UUID', uuid)),
+      el('div', { class: 'row' },
+        button('lab-count', 'Count', async () => ({ matched: (await read(query('0'))).matched }), ''),
+        button('lab-sample', 'Sample', async () => (await read(query('5'))).connections),
+        button('lab-explain', 'Explain', () => request('POST', ofApplication('explain'), { expr: chosen.expression, counts: true, ...(uuid.value ? { uuid: uuid.value.trim() } : {}) })),
+        mayChange() ? button('lab-dry', 'Dry run of a publication', () => request('POST', ofApplication('publish'), { to: { expr: chosen.expression }, message: 'dry run', dry_run: true })) : ''),
+      output));
+    return null;
+  },
+
+  async applications(main) {
+    const detail = el('section', { 'aria-live': 'polite' }, el('p', { class: 'muted' }, 'Choose an application to see its numbers.'));
+    const open = async (name) => {
+      const stats = await read(`applications/${encodeURIComponent(name)}`);
+      detail.replaceChildren(el('h2', {}, name), pairs([
+        ['Tenant', stats.tenant], ['Clients', `${stats.clients.web} web, ${stats.clients.php} php, ${stats.clients.send_only} only send`],
+        ['Tag names', number(stats.tag_names)], ['Tags', number(stats.tag_values)],
+        ['Publications', number(stats.counters.publications)], ['Deliveries', number(stats.counters.deliveries)],
+        ['Denied', number(stats.counters.denied)], ['Rate limited', number(stats.counters.rate_limited)]]),
+      table(['Secret', 'Last use', 'State'], stats.secrets.map((secret) => [secret.id, when(secret.last_used), secret.expired ? 'expired' : 'valid'])));
+    };
+    const rows = applications.map((one) => [
+      el('button', { class: 'link', onclick: guarded(() => open(one.application)) }, one.application), one.tenant, number(one.denied), number(one.rate_limited),
+      one.secrets.map((secret) => secret.id).join(', ')]);
+    main.append(el('div', { class: 'split' }, el('section', {}, el('h2', {}, 'Applications'), table(['Application', 'Tenant', '#Denied', '#Rate limited', 'Secrets'], rows)), detail));
+    return null;
+  },
+
+  async configuration(main) {
+    const { keys, file, warnings } = await read('configuration');
+    const filter = el('input', { id: 'filter', autocomplete: 'off', oninput: () => draw() });
+    const changed = el('input', { type: 'checkbox', id: 'changed', onchange: () => draw() });
+    const list = el('div', {});
+    const draw = () => {
+      const text = filter.value.toLowerCase();
+      const rows = keys.filter((row) => row.key.toLowerCase().includes(text) && (!changed.checked || row.source !== 'default'));
+      list.replaceChildren(el('p', { class: 'muted' }, `${rows.length} of ${keys.length} keys`), table(['Key', 'Value', 'Default', 'Source', 'Restart'],
+        rows.map((row) => [el('code', {}, row.key), row.source === 'default' ? row.value : el('b', {}, row.value), row.default, row.source, row.needs_restart ? 'needed' : ''])));
+    };
+    main.append(el('section', {}, el('h2', {}, file || 'No file'), warnings.length ? el('ul', { class: 'plain warn' }, ...warnings.map((text) => el('li', {}, text))) : '',
+      el('div', { class: 'row' }, el('label', {}, 'Filter', filter), el('label', { class: 'check' }, changed, 'only values that were set')), list));
+    draw();
+    return null;
+  },
+};
+
+/** The application and the expression, for the screens about connections. */
+function chooser(find) {
+  const select = el('select', { id: 'application', onchange: guarded(async () => { chosen.application = select.value; if (find) await find(); }) },
+    ...applications.map((one) => el('option', { value: one.application, selected: one.application === chosen.application }, one.application)));
+  const input = el('input', { id: 'expression', value: chosen.expression, autocomplete: 'off', spellcheck: 'false', placeholder: 'language=FR & !(room=1 | beta?)', oninput: () => { chosen.expression = input.value.trim(); } });
+  return el('form', { class: 'row', onsubmit: guarded(async (event) => { event.preventDefault(); if (find) await find(); }) },
+    el('label', {}, 'Application', select), el('label', {}, 'Tag expression', input), find ? el('button', { id: 'find' }, 'Find') : '');
+}
+
+/** Shows the error of a function in place of throwing it. */
+function guarded(act) {
+  return async (event) => {
+    try {
+      if (event && event.type === 'submit') event.preventDefault();
+      await act(event);
+      fail('');
+    } catch (error) {
+      fail(error.message);
+    }
+  };
+}
+
+function login(main) {
+  const [name, password, own] = [el('input', { id: 'name', autocomplete: 'username' }), el('input', { id: 'password', type: 'password', autocomplete: 'current-password' }), el('input', { id: 'token', type: 'password', autocomplete: 'off' })];
+  const begin = guarded(async () => {
+    if (own.value) token = own.value.trim();
+    else token = (await request('POST', 'login', { name: name.value, password: password.value })).token;
+    sessionStorage.setItem(KEY, token);
+    await start();
+  });
+  main.append(el('section', { id: 'login' }, el('h2', {}, 'Log in'), el('form', { onsubmit: begin },
+    el('label', {}, 'Name', name), el('label', {}, 'Password', password), el('label', {}, 'Or the token of an operator', own), el('button', { id: 'enter' }, 'Log in'))));
+  name.focus();
+}
+
+async function start() {
+  me = await read('me');
+  applications = (await read('applications')).applications;
+  if (!applications.some((one) => one.application === chosen.application)) chosen.application = applications.length ? applications[0].application : '';
+  await show();
+}
+
+async function show() {
+  clearTimeout(timer);
+  turn += 1;
+  const own = turn;
+  // A screen that is still loading keeps its own element.
+  const main = el('div');
+  byId('main').replaceChildren(main);
+  byId('nav').hidden = byId('logout').hidden = !me;
+  byId('who').textContent = me ? `${me.name}, ${me.role}` : '';
+  if (!me) return login(main);
+  const current = location.hash.slice(1) in screens ? location.hash.slice(1) : 'overview';
+  for (const link of byId('nav').children) {
+    if (link.hash === `#${current}`) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  document.title = `${current} – Tagcast console`;
+  let update = null;
+  await guarded(async () => { update = await screens[current](main); })();
+  if (own !== turn) return;
+  byId('main').dataset.screen = current;
+  const tick = async () => {
+    if (own !== turn || !me) return;
+    if (update && !document.hidden && !byId('ask').open) {
+      try {
+        await update();
+        fail('');
+      } catch (error) {
+        fail(error.message);
+        byId('state').dataset.state = 'lost';
+        byId('state').textContent = 'no answer';
+      }
+    }
+    if (own === turn && me) timer = setTimeout(tick, 1000);
+  };
+  if (update) timer = setTimeout(tick, 1000);
+}
+
+byId('logout').onclick = guarded(async () => {
+  await request('POST', 'logout', {}).catch(() => {});
+  forget();
+});
+window.addEventListener('hashchange', show);
+if (token) start().catch((error) => { fail(error.message); forget(); });
+else show();
