@@ -122,6 +122,12 @@ impl LocalServer {
         self.config.listen.iter().any(|address| is_address(address, url))
     }
 
+    /// Returns key and secret of the first application that has a valid secret.
+    pub(super) fn any_secret(&self) -> Option<(String, String)> {
+        let applications = self.config.applications.as_ref()?;
+        applications.list.iter().find_map(|application| self.secret(Some(&application.key)))
+    }
+
     /// Returns key and secret of an application. Without a key, of the application in `anonymous`.
     pub(super) fn secret(&self, key: Option<&str>) -> Option<(String, String)> {
         let applications = self.config.applications.as_ref()?;

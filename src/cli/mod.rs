@@ -10,6 +10,7 @@ mod config_args;
 mod connect_args;
 mod connections;
 mod disconnect;
+mod doctor;
 mod embed;
 mod explain;
 mod failure;
@@ -60,6 +61,9 @@ enum Command {
     /// Check the configuration and report all errors.
     #[command(after_help = after!("Example: tagcast check -i websock.ini"))]
     Check(ConfigArguments),
+    /// Look for problems of the machine, the configuration and the way of clients to the server.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorArguments),
     /// Show processes, connections, memory and configuration.
     #[command(after_help = after!("Example: tagcast status --json -i /etc/tagcast/websock.ini"))]
     Status(admin::StatusArguments),
@@ -141,6 +145,7 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
     match line.command {
         Command::Serve(settings) => serve::run(&settings),
         Command::Check(settings) => check::run(&settings),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Status(arguments) => admin::status(&arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::Reload(which) => admin::order(&which, AdminRequest::Reload),

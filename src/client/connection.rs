@@ -122,6 +122,17 @@ impl ClientConnection {
         self.socket.send(Message::text(text)).map_err(|error| self.failure(error))
     }
 
+    /// Sends a ping.
+    pub(super) fn ping(&mut self) -> Result<(), ClientError> {
+        self.socket.send(Message::Ping("doctor".into())).map_err(|error| self.failure(error))
+    }
+
+    /// Sets the longest wait for the next message.
+    pub(super) fn wait_at_most(&self, time: Duration) -> Result<(), ClientError> {
+        let set = self.tcp().set_read_timeout(Some(time));
+        set.map_err(|error| ClientError::from_io(&self.url, error))
+    }
+
     /// Reads the next message. Answers pings.
     pub(super) fn read(&mut self) -> Result<Message, ClientError> {
         self.socket.read().map_err(|error| self.failure(error))

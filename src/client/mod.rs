@@ -7,6 +7,7 @@ mod credentials;
 mod error;
 pub(crate) mod health;
 mod pinned;
+pub(crate) mod public;
 mod publisher;
 mod report;
 mod subscriber;

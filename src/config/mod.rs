@@ -44,6 +44,7 @@ pub use app_edit::{
     add_secret, applications_in, make_anonymous, remove_application, remove_secret, replace_secret,
 };
 pub use broker::BrokerConfig;
+pub use certificate::CertificateSummary;
 pub use listen::ListenAddress;
 pub use operator_file::edit::{OperatorNotChanged, add_operator, change_operator};
 pub use operator_file::password::{hash_password, is_password};

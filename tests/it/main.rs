@@ -71,6 +71,7 @@ mod corpora;
 mod counters;
 mod decoded_values;
 mod dialects;
+mod doctor;
 mod drain;
 mod echo_family;
 mod echo_resource;

@@ -57,6 +57,38 @@ pub(super) fn chain(path: &Path, now: SystemTime) -> Result<Chain, Problem> {
     Ok(Chain { pem: pem.to_string(), certificates, odd })
 }
 
+/// What an operator wants to know about the certificate.
+#[derive(Debug)]
+pub struct CertificateSummary {
+    /// Name in the certificate.
+    pub subject: String,
+    /// Name of its issuer.
+    pub issuer: String,
+    /// Whole days until it expires.
+    pub days_left: i64,
+    /// True if another one has issued it, and the file has no certificate of that one.
+    pub lacks_issuer: bool,
+}
+
+impl TlsSettings {
+    /// Describes the certificate. None if it cannot be read.
+    #[must_use]
+    pub fn certificate_summary(&self, now: SystemTime) -> Option<CertificateSummary> {
+        const DAY: i64 = 24 * 3600;
+        let all: Vec<_> =
+            CertificateDer::pem_slice_iter(self.chain.as_bytes()).collect::<Result<_, _>>().ok()?;
+        let (_, first) = X509Certificate::from_der(all.first()?).ok()?;
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let left = first.validity().not_after.timestamp() - i64::try_from(now).ok()?;
+        Some(CertificateSummary {
+            subject: first.subject().to_string(),
+            issuer: first.issuer().to_string(),
+            days_left: left.div_euclid(DAY),
+            lacks_issuer: all.len() == 1 && first.issuer() != first.subject(),
+        })
+    }
+}
+
 /// Reads the private key and checks that it belongs to the certificate.
 pub(super) fn key(path: &Path, chain: &Chain) -> Result<Secret, Problem> {
     let right = "name the PEM file with the certificate's private key";
