@@ -32,16 +32,20 @@ pub(super) enum ShownCredentials {
     Key,
     /// Key and secret.
     Secret,
+    /// Token.
+    Token,
 }
 
 impl AuthBasis {
     /// Basis of a grant that needed no credentials.
     pub const NOTHING: Self = Self(0);
 
-    const EDITION: u32 = 4;
-    /// Bits below the index of the secret, and below that of the application.
-    const SECRET_SHIFT: u32 = 3;
-    const PLACE_SHIFT: u32 = 6;
+    const SHOWN: u32 = 7;
+    const EDITION_SHIFT: u32 = 3;
+    const EDITION: u32 = 1 << Self::EDITION_SHIFT;
+    /// Bits below the index of the secret or key, and below that of the application.
+    const SECRET_SHIFT: u32 = 4;
+    const PLACE_SHIFT: u32 = 7;
 
     pub(super) const fn new(place: u32, shown: ShownCredentials) -> Self {
         Self(place << Self::PLACE_SHIFT | shown as u32)
@@ -52,9 +56,14 @@ impl AuthBasis {
         Self(Self::new(place, ShownCredentials::Secret).0 | secret << Self::SECRET_SHIFT)
     }
 
+    /// Basis of a client that showed a token, signed with the key of this index.
+    pub(super) const fn of_token(place: u32, key: u32) -> Self {
+        Self(Self::new(place, ShownCredentials::Token).0 | key << Self::SECRET_SHIFT)
+    }
+
     /// Returns the same basis for permissions of this edition.
     pub(super) const fn in_edition(self, edition: Edition) -> Self {
-        Self(self.0 & !Self::EDITION | (edition.0 as u32) << 2)
+        Self(self.0 & !Self::EDITION | (edition.0 as u32) << Self::EDITION_SHIFT)
     }
 
     /// Returns the edition of the permissions that issued the grant.
@@ -63,11 +72,12 @@ impl AuthBasis {
     }
 
     pub(super) const fn shown(self) -> ShownCredentials {
-        match self.0 & 3 {
+        match self.0 & Self::SHOWN {
             0 => ShownCredentials::Nothing,
             1 => ShownCredentials::NoKey,
             2 => ShownCredentials::Key,
-            _ => ShownCredentials::Secret,
+            3 => ShownCredentials::Secret,
+            _ => ShownCredentials::Token,
         }
     }
 
@@ -77,11 +87,18 @@ impl AuthBasis {
         matches!(self.shown(), ShownCredentials::Secret)
     }
 
+    /// Returns true if the client showed a token.
+    #[must_use]
+    pub const fn is_of_token(self) -> bool {
+        matches!(self.shown(), ShownCredentials::Token)
+    }
+
     pub(super) const fn place(self) -> usize {
         (self.0 >> Self::PLACE_SHIFT) as usize
     }
 
-    /// Returns the index of the secret that was shown, among those of the application.
+    /// Returns the index of the secret that was shown, or of the key that signed the token, among those of
+    /// the application.
     pub(super) const fn secret(self) -> usize {
         const MASK: u32 = (1 << (AuthBasis::PLACE_SHIFT - AuthBasis::SECRET_SHIFT)) - 1;
         (self.0 >> Self::SECRET_SHIFT & MASK) as usize

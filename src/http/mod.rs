@@ -35,7 +35,7 @@ pub use origin::{Origins, is_same_origin};
 pub use other_protocols::OtherProtocol;
 pub use proxy_header::ProxyHeader;
 pub use query::{Parameter, cookie_value, form_parameter, has_members, has_parameter, parameter};
-pub use refusal::{Refusal, RefusalStatus};
+pub use refusal::{Refusal, RefusalStatus, TokenRefusal};
 pub use response::{
     ResponseBody, health_response, methods_response, page_response, switching_protocols,
     unavailable_response,

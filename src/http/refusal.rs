@@ -69,6 +69,19 @@ pub struct Refusal {
     pub status: RefusalStatus,
     /// Error and what would be valid, for the body and the log. It never repeats received bytes.
     pub why: Cow<'static, str>,
+    /// What is wrong with a token.
+    pub token: Option<Box<TokenRefusal>>,
+}
+
+/// Addition to the refusal of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRefusal {
+    /// Code in the body.
+    pub code: &'static str,
+    /// Reason of a Close frame, where the refusal is one.
+    pub close_reason: &'static str,
+    /// Exact reason, for the log alone.
+    pub detail: String,
 }
 
 impl Refusal {
@@ -89,7 +102,19 @@ impl Refusal {
     /// Creates a refusal with a constant text.
     #[must_use]
     pub const fn new(status: RefusalStatus, why: &'static str) -> Self {
-        Self { status, why: Cow::Borrowed(why) }
+        Self { status, why: Cow::Borrowed(why), token: None }
+    }
+
+    /// Creates a refusal whose text is composed.
+    #[must_use]
+    pub const fn composed(status: RefusalStatus, why: String) -> Self {
+        Self { status, why: Cow::Owned(why), token: None }
+    }
+
+    /// Returns the reason for the log.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        self.token.as_ref().map_or(&self.why, |token| &token.detail)
     }
 
     pub(super) const fn bad(why: &'static str) -> Self {
@@ -101,7 +126,11 @@ impl Refusal {
     pub fn response(&self) -> Vec<u8> {
         let (content_type, body) = match self.status {
             RefusalStatus::Unauthorized | RefusalStatus::Forbidden => {
-                ("application/json", serde_json::json!({ "error": self.why }).to_string())
+                let mut body = serde_json::json!({ "error": self.why });
+                if let (Some(token), Some(members)) = (&self.token, body.as_object_mut()) {
+                    members.insert("code".to_owned(), token.code.into());
+                }
+                ("application/json", body.to_string())
             }
             _ => ("text/plain; charset=utf-8", format!("{self}\n")),
         };

@@ -112,7 +112,7 @@ impl HeadScanner {
 
 fn too_long(bytes_max: usize) -> Refusal {
     let why = format!("the head may have {bytes_max} bytes (maxHead)");
-    Refusal { status: RefusalStatus::HeadTooLarge, why: why.into() }
+    Refusal::composed(RefusalStatus::HeadTooLarge, why)
 }
 
 /// Returns the bytes from the first one that may end or invalidate the line: NUL, LF, CR, and a few

@@ -4,6 +4,7 @@
 //! This room uses no socket and no clock. The worker carries out its decisions.
 
 mod chunks;
+mod extras;
 mod heartbeat;
 mod rate_limit;
 mod rules;
@@ -17,6 +18,7 @@ use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
 use self::chunks::Overflow;
 
 pub use self::chunks::Chunks;
+pub use self::extras::{SessionExtras, SessionToken};
 pub use self::heartbeat::{Heartbeat, HeartbeatAction};
 pub use self::rate_limit::RateLimiter;
 pub use self::rules::SessionRules;
@@ -40,9 +42,8 @@ pub struct Session {
     pub has_noted_tags: bool,
     /// Incomplete message in chunks.
     pub chunks: Option<Box<Chunks>>,
-    /// Additional members of the acknowledgements. Most connections have none, so the field is one
-    /// pointer.
-    pub words: Option<Box<AckExtras>>,
+    /// What only some connections have, so the field is one pointer.
+    pub extras: Option<Box<SessionExtras>>,
 }
 
 // Each idle connection holds one session.
@@ -104,8 +105,8 @@ impl Session {
     #[must_use]
     pub fn new(uuid: ClientUuid, grant: Grant, class: ClientClass, protocol: Protocol) -> Self {
         let Grant { tenant, right, basis } = grant;
-        let (has_noted_tags, chunks, words) = (false, None, None);
-        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, chunks, words }
+        let (has_noted_tags, chunks, extras) = (false, None, None);
+        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, chunks, extras }
     }
 
     /// Returns a copy that handles one complete message on another thread. It has no incomplete message
@@ -113,8 +114,14 @@ impl Session {
     #[must_use]
     pub fn for_one_message(&self) -> Self {
         let Self { uuid, right, basis, class, protocol, has_noted_tags, .. } = *self;
-        let (tenant, words, chunks) = (self.tenant.clone(), self.words.clone(), None);
-        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, chunks, words }
+        let (tenant, extras, chunks) = (self.tenant.clone(), self.extras.clone(), None);
+        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, chunks, extras }
+    }
+
+    /// Returns the token that the client was admitted with.
+    #[must_use]
+    pub fn token(&self) -> Option<&SessionToken> {
+        self.extras.as_ref()?.token.as_deref()
     }
 
     /// Returns the rights that the client was admitted with.
@@ -133,14 +140,12 @@ impl Session {
         }
     }
 
-    /// Returns the bytes on the heap: an incomplete message in chunks, and the members of
-    /// acknowledgements.
+    /// Returns the bytes on the heap: an incomplete message in chunks, the members of acknowledgements,
+    /// and the token.
     #[must_use]
     pub fn held(&self) -> usize {
-        let words =
-            |words: &AckExtras| words.fyi.len() + words.uuid.as_ref().map_or(0, String::len);
         self.chunks.as_ref().map_or(0, |chunks| chunks.bytes())
-            + self.words.as_deref().map_or(0, words)
+            + self.extras.as_deref().map_or(0, SessionExtras::held)
     }
 
     /// Returns true if a message is a part of a message in chunks, or ends it.
@@ -189,9 +194,9 @@ impl Session {
     pub fn acknowledge(&self, message: Option<Message<'_>>) -> Option<Cow<'static, str>> {
         let acknowledge = self.protocol.spec().acknowledge?;
         let text = message.and_then(|message| message.text());
-        Some(match &self.words {
+        Some(match &self.extras {
             None => acknowledge(text, &AckExtras::default()),
-            Some(words) => acknowledge(text, words),
+            Some(extras) => acknowledge(text, &extras.words),
         })
     }
 
@@ -205,9 +210,9 @@ impl Session {
     #[must_use]
     pub fn acknowledge_registration(&self) -> Option<Cow<'static, str>> {
         let acknowledge = self.protocol.spec().acknowledge?;
-        let mut extras = self.words.as_deref().cloned().unwrap_or_default();
-        extras.uuid.get_or_insert_default();
-        Some(acknowledge(None, &extras))
+        let mut words = self.extras.as_deref().map(|it| it.words.clone()).unwrap_or_default();
+        words.uuid.get_or_insert_default();
+        Some(acknowledge(None, &words))
     }
 }
 

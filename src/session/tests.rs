@@ -33,6 +33,10 @@ fn code(then: &NextStep<'_>) -> Option<CloseCode> {
     }
 }
 
+fn with_words(words: AckExtras) -> Option<Box<SessionExtras>> {
+    Some(Box::new(SessionExtras { words, token: None }))
+}
+
 #[test]
 fn chunks_make_one_message_and_a_second_begin_discards_the_first() {
     let mut session = session(Protocol::Phpws);
@@ -79,7 +83,7 @@ fn binary_is_text_to_phpws_and_binary_to_other_protocols() {
 fn acknowledgements_contain_what_a_resource_has_set() {
     let mut session = session(Protocol::Phpws);
     assert_eq!(session.acknowledge(None).unwrap(), r#"{"opcode":"next","fyi":""}"#);
-    session.words = Some(Box::new(AckExtras { fyi: "busy".to_owned(), ..AckExtras::default() }));
+    session.extras = with_words(AckExtras { fyi: "busy".to_owned(), ..AckExtras::default() });
     assert_eq!(session.acknowledge(None).unwrap(), r#"{"opcode":"next","fyi":"busy"}"#);
 }
 
@@ -90,8 +94,8 @@ fn an_acknowledged_registration_names_the_previous_one() {
         session.acknowledge_registration().unwrap(),
         r#"{"opcode":"next","fyi":"","uuid":""}"#
     );
-    session.words =
-        Some(Box::new(AckExtras { uuid: Some("u\"1".to_owned()), ..AckExtras::default() }));
+    session.extras =
+        with_words(AckExtras { uuid: Some("u\"1".to_owned()), ..AckExtras::default() });
     assert_eq!(session.acknowledge(None).unwrap(), r#"{"opcode":"next","fyi":"","uuid":"u\"1"}"#);
     assert_eq!(session.acknowledge_registration().unwrap(), session.acknowledge(None).unwrap());
 }

@@ -27,12 +27,25 @@ pub struct ClientDescription {
     pub ip: IpAddr,
     /// Unix second at which its connection was opened.
     pub opened_at: u32,
-    /// The user that its backend has named, as JSON.
+    /// The user that its backend or its token has named, as JSON.
     pub user: Option<Box<str>>,
+    /// The token that it was admitted with.
+    pub token: Option<DescribedToken>,
     /// Bytes in its outbox.
     pub outbox_bytes: u64,
     /// Deliveries in its outbox.
     pub outbox_waiting: u64,
+}
+
+/// What is shown of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedToken {
+    /// The user that it names.
+    pub subject: Option<Box<str>>,
+    /// Unix second at which it expires.
+    pub expires: u64,
+    /// Id of the key that signed it.
+    pub key: Box<str>,
 }
 
 /// Clients and tags of one tenant, and what was published there.

@@ -40,7 +40,7 @@ pub use client_filter::ClientFilter;
 pub use close::{CloseCode, CloseReason};
 pub use counts::{ApiCounts, BrokerCounts, ProcessCounts, RateLimitedCounts, WorkerCounts};
 pub use credentials::Credentials;
-pub use description::{ClientDescription, TenantStatistics};
+pub use description::{ClientDescription, DescribedToken, TenantStatistics};
 pub use encryption::Encryption;
 pub use expression::{
     Expression, ExpressionFault, ExpressionSize, TagCondition, TagTerm, TooExpensive, ValueTest,

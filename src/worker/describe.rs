@@ -7,7 +7,7 @@ use super::connection::outbox::Outbox;
 use super::connection::table::ConnectionTable;
 use super::context::Context;
 use crate::link::query::{DescribeAnswer, DescribeRequest};
-use crate::types::{ClientDescription, Slot, VersionedTags};
+use crate::types::{ClientDescription, DescribedToken, Slot, VersionedTags};
 
 /// When the connections were opened, by slot. It is not in the connections: only this file reads it.
 #[derive(Debug, Default)]
@@ -58,7 +58,9 @@ fn describe(
     let VersionedTags { version, tags } = context.broker.uplink.confirmed_tags(slot)?;
     let outbox = connection.outbox.as_deref();
     let resource = context.resources.get(connection.resource);
-    let user = resource.and_then(|resource| resource.user(session.uuid));
+    let token = session.token().map(|token| &token.verified);
+    let of_token = || token.and_then(|token| token.claims.user.as_deref());
+    let user = resource.and_then(|resource| resource.user(session.uuid)).or_else(of_token);
     let application = context.settings.rules.access.application_of(session.basis);
     Some(ClientDescription {
         uuid: session.uuid,
@@ -72,6 +74,11 @@ fn describe(
         ip: client.ip,
         opened_at: context.open_times.of(slot),
         user: user.map(Into::into),
+        token: token.map(|token| DescribedToken {
+            subject: token.claims.subject.clone(),
+            expires: token.claims.expires,
+            key: token.key.clone(),
+        }),
         outbox_bytes: outbox.map_or(0, |outbox| count(outbox.bytes())),
         outbox_waiting: outbox.map_or(0, Outbox::waiting),
     })

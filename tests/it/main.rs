@@ -157,6 +157,7 @@ mod tls_abuse;
 mod tls_reload;
 mod tls_resumption;
 mod token_commands;
+mod token_openings;
 mod two_servers;
 mod unix_listeners;
 mod weak_files;

@@ -8,7 +8,7 @@ use crate::api::error::ApiError;
 use crate::api::response::ApiAnswer;
 use crate::json;
 use crate::link::query::{QueryKind, QueryResult};
-use crate::types::{ClientDescription, Ident};
+use crate::types::{ClientDescription, DescribedToken, Ident};
 
 /// Answers with the client of a path.
 ///
@@ -44,8 +44,21 @@ fn client_json(client: &ClientDescription, uuid: &str) -> String {
     let user = client.user.as_deref().unwrap_or("null");
     let (bytes, waiting) = (client.outbox_bytes, client.outbox_waiting);
     let outbox = format!("{{\"bytes\":{bytes},\"waiting\":{waiting}}}");
-    let _written = write!(out, ",\"user\":{user},\"outbox\":{outbox},\"token\":null}}");
+    let _written = write!(out, ",\"user\":{user},\"outbox\":{outbox},\"token\":");
+    push_token(&mut out, client.token.as_ref());
+    out.push('}');
     out
+}
+
+fn push_token(out: &mut String, token: Option<&DescribedToken>) {
+    let Some(DescribedToken { subject, expires, key }) = token else {
+        return out.push_str("null");
+    };
+    out.push_str("{\"sub\":");
+    push_optional(out, subject.as_deref());
+    let _written = write!(out, ",\"exp\":{expires},\"kid\":");
+    json::push_text(key, out);
+    out.push('}');
 }
 
 fn push_optional(out: &mut String, text: Option<&str>) {

@@ -12,6 +12,7 @@ use crate::auth::{Application, Applications, MessageCheck};
 use crate::types::limits::SECRETS_MAX;
 use crate::types::{Credentials, LimitedApplication, Tenant};
 
+#[expect(clippy::struct_excessive_bools, reason = "two independent facts about the applications")]
 #[derive(Debug)]
 pub(super) struct KnownKey {
     /// Applications in the order of the file.
@@ -26,6 +27,8 @@ pub(super) struct KnownKey {
     secrets_max: usize,
     /// An application limits the size of its messages.
     pub(super) limits_messages: bool,
+    /// True if any application accepts tokens.
+    pub(super) takes_tokens: bool,
 }
 
 pub(super) struct ApplicationRules {
@@ -34,7 +37,7 @@ pub(super) struct ApplicationRules {
     pub(super) tenant: Tenant,
     /// A client may open a connection with the key alone, without the secret.
     opens_with_key: bool,
-    clients: Right,
+    pub(super) clients: Right,
     pub(super) check: Option<Box<MessageCheck>>,
     /// `None`: the application accepts no tokens.
     pub(super) tokens: Option<Box<TokenVerifier>>,
@@ -56,6 +59,7 @@ impl KnownKey {
         let secrets = applications.list.iter().flat_map(|one| &one.secrets);
         let secret_bytes_max = secrets.map(|one| one.secret.bytes()).max().unwrap_or_default();
         let secrets_max = entries.iter().map(|entry| entry.secrets.len()).max().unwrap_or_default();
+        let takes_tokens = entries.iter().any(|entry| entry.tokens.is_some());
         let places = entries.iter().zip(0..).map(|(entry, place)| (entry.key.clone(), place));
         Self {
             by_key: places.collect(),
@@ -64,6 +68,7 @@ impl KnownKey {
             anonymous: applications.anonymous.and_then(|place| u32::try_from(place).ok()),
             secret_bytes_max,
             secrets_max,
+            takes_tokens,
         }
     }
 

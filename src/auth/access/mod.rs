@@ -12,7 +12,7 @@ use self::known_applications::{ApplicationRules, KnownKey};
 pub(crate) use self::secret_digest::SecretDigest;
 pub use self::token::{ShownToken, VerifiedToken};
 use super::auth_basis::{AuthBasis, Edition, ShownCredentials};
-use super::{Applications, MessageCheck};
+use super::{Applications, MessageCheck, TokenClaims};
 use crate::types::{Credentials, LimitedApplication, Tenant, word_choices};
 
 word_choices! {
@@ -214,7 +214,9 @@ impl Permissions {
     pub fn application_of(&self, ground: AuthBasis) -> Option<&str> {
         match self.holder(ground)? {
             (_, ShownCredentials::Nothing | ShownCredentials::NoKey) => None,
-            (entry, ShownCredentials::Key | ShownCredentials::Secret) => Some(&entry.key),
+            (entry, ShownCredentials::Key | ShownCredentials::Secret | ShownCredentials::Token) => {
+                Some(&entry.key)
+            }
         }
     }
 
@@ -272,18 +274,26 @@ impl Permissions {
 
     /// Applies these rules to a connection that the former rules admitted. The application must
     /// still exist in the same tenant. If the client showed a secret, the application must
-    /// still have it.
+    /// still have it. If it showed a token, the application must still have the key that signed it.
     ///
     /// # Errors
     ///
     /// Fails when the connection must be closed.
-    pub fn renew(&self, tenant: &Tenant, basis: AuthBasis) -> Result<Grant, Denied> {
+    pub fn renew(
+        &self,
+        tenant: &Tenant,
+        basis: AuthBasis,
+        token: Option<&TokenClaims>,
+    ) -> Result<Grant, Denied> {
         let granted = match (&self.rules, self.holder(basis)) {
             (AccessRules::Everything, _) => Ok(Grant::everything()),
             (AccessRules::Applications(known), Some((entry, ShownCredentials::Secret))) => {
                 let secret = entry.secrets.get(basis.secret()).copied();
                 let kept = secret.and_then(|secret| known.proven_before(&entry.key, secret));
                 kept.ok_or(Denied::Open)
+            }
+            (AccessRules::Applications(known), Some((entry, ShownCredentials::Token))) => {
+                known.renew_token(entry, basis, token).ok_or(Denied::Open)
             }
             (AccessRules::Applications(_), Some((entry, ShownCredentials::Key))) => {
                 self.open(Some(&Credentials { key: (&*entry.key).into(), secret: None }))

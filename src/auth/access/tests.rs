@@ -123,7 +123,7 @@ fn renewed(
     let mut changed = applications(Some(2));
     change(&mut changed);
     let access = Permissions::new(Some(&changed), AuthorizeOpen::Application);
-    access.replacing(former).renew(&grant.tenant, grant.basis).map(|grant| grant.right)
+    access.replacing(former).renew(&grant.tenant, grant.basis, None).map(|grant| grant.right)
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn clients_admitted_under_open_access_count_as_anonymous() {
     let open_to_all = Permissions::everything();
     let grant = open_to_all.open(None).unwrap();
     let renew = |access: Permissions| {
-        access.replacing(Permissions::everything()).renew(&grant.tenant, grant.basis)
+        access.replacing(Permissions::everything()).renew(&grant.tenant, grant.basis, None)
     };
     assert!(renew(access(None, AuthorizeOpen::Application)).is_err());
     assert_eq!(renew(access(Some(0), AuthorizeOpen::Application)).unwrap().right, Right::Listen);
@@ -192,14 +192,14 @@ fn a_grant_means_the_same_until_it_is_renewed_however_the_list_changes() {
     list.list.remove(0);
     let mut now = Permissions::new(Some(&list), AuthorizeOpen::Application).replacing(former);
     assert_eq!(permitted(&now, &grant), Some(("b".to_owned(), true)), "as before");
-    let renewed = now.renew(&grant.tenant, grant.basis).unwrap();
+    let renewed = now.renew(&grant.tenant, grant.basis, None).unwrap();
     assert_eq!(permitted(&now, &renewed), Some(("b".to_owned(), false)));
-    assert_eq!(now.renew(&grant.tenant, renewed.basis), Ok(renewed.clone()), "twice is once");
+    assert_eq!(now.renew(&grant.tenant, renewed.basis, None), Ok(renewed.clone()), "twice is once");
     now.forget_former();
     assert_eq!(permitted(&now, &renewed), Some(("b".to_owned(), false)));
     let later = access(Some(2), AuthorizeOpen::Application).replacing(now);
     assert_eq!(permitted(&later, &renewed), Some(("b".to_owned(), false)));
-    assert!(later.renew(&grant.tenant, renewed.basis).is_ok());
+    assert!(later.renew(&grant.tenant, renewed.basis, None).is_ok());
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_grant_ends_with_the_secret_that_was_shown_and_with_no_other() {
         // Another place of the application, and of the secret.
         list.list.remove(0);
         let now = Permissions::new(Some(&list), AuthorizeOpen::Application).replacing(former);
-        now.renew(&granted.tenant, granted.basis).map(|grant| grant.basis.is_proven())
+        now.renew(&granted.tenant, granted.basis, None).map(|grant| grant.basis.is_proven())
     };
     assert_eq!(renewed("second", &["third", "second"]), Ok(true));
     assert_eq!(renewed("third", &["third"]), Ok(true));

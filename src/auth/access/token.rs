@@ -1,10 +1,14 @@
-//! Verification of tokens: which application a token is for, and what it says.
+//! Verification of tokens: which application a token is for, what it says, and what it grants.
 
-use super::known_applications::ApplicationRules;
-use super::{AccessRules, Permissions};
+use std::sync::Arc;
+
+use super::known_applications::{ApplicationRules, KnownKey};
+use super::{AccessRules, Grant, Permissions, Right};
+use crate::auth::auth_basis::AuthBasis;
 use crate::auth::token::{
     CompactToken, SignatureBudget, TokenClaims, TokenError, TokenFault, TokenVerifier,
 };
+use crate::types::Tenant;
 
 /// A token and the circumstances under which it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -28,19 +32,56 @@ pub struct VerifiedToken {
     pub claims: TokenClaims,
 }
 
+/// A token that an application accepts.
+struct AcceptedToken<'k> {
+    /// Index of the application.
+    place: u32,
+    entry: &'k ApplicationRules,
+    tokens: &'k TokenVerifier,
+    /// Index of the key that signed it.
+    key: usize,
+    claims: TokenClaims,
+}
+
 impl Permissions {
+    /// Returns true if any application accepts tokens. Otherwise requests are not searched for one.
+    #[must_use]
+    pub fn takes_tokens(&self) -> bool {
+        matches!(&self.rules, AccessRules::Applications(known) if known.takes_tokens)
+    }
+
     /// Verifies a token.
     ///
     /// # Errors
     ///
     /// If no application accepts it.
     pub fn verify_token(&self, shown: ShownToken<'_>) -> Result<VerifiedToken, TokenError> {
+        self.accepted(shown).map(AcceptedToken::verified)
+    }
+
+    /// Decides whether a client may open a connection with a token.
+    ///
+    /// # Errors
+    ///
+    /// If no application accepts it.
+    pub fn open_with_token(
+        &self,
+        shown: ShownToken<'_>,
+    ) -> Result<(Grant, VerifiedToken), TokenError> {
+        let accepted = self.accepted(shown)?;
+        let key = u32::try_from(accepted.key).unwrap_or_default();
+        let basis = AuthBasis::of_token(accepted.place, key);
+        let grant = granted(accepted.entry, basis, &accepted.claims).in_edition(self.edition);
+        Ok((grant, accepted.verified()))
+    }
+
+    fn accepted(&self, shown: ShownToken<'_>) -> Result<AcceptedToken<'_>, TokenError> {
         let token = CompactToken::split(shown.token)?;
         let audiences = token.audiences()?;
         let mut budget = SignatureBudget::default();
         let mut refused = None;
-        for entry in self.audience_of(&audiences, shown.key)? {
-            let Some(tokens) = &entry.tokens else {
+        for (place, entry) in self.audience_of(&audiences, shown.key)? {
+            let Some(tokens) = entry.tokens.as_deref() else {
                 refused.get_or_insert_with(disabled);
                 continue;
             };
@@ -48,8 +89,7 @@ impl Permissions {
                 Ok(key) => {
                     let claims = tokens.judge(&token, shown.now)?;
                     check_tenant(entry, tokens, &claims)?;
-                    let (application, key) = (entry.key.clone(), tokens.key_id(key).into());
-                    return Ok(VerifiedToken { application, key, claims });
+                    return Ok(AcceptedToken { place, entry, tokens, key, claims });
                 }
                 Err(error) => _ = refused.get_or_insert(error),
             }
@@ -57,18 +97,18 @@ impl Permissions {
         Err(refused.unwrap_or_else(disabled))
     }
 
-    /// Returns the applications that a token says it is for. If the client named one, it must be among
-    /// them, and is the only one.
+    /// Returns the applications that a token says it is for, with their indexes. If the client named one,
+    /// it must be among them, and is the only one.
     fn audience_of(
         &self,
         audiences: &[Box<str>],
         key: Option<&str>,
-    ) -> Result<Vec<&ApplicationRules>, TokenError> {
+    ) -> Result<Vec<(u32, &ApplicationRules)>, TokenError> {
         let AccessRules::Applications(known) = &self.rules else { return Err(disabled()) };
         let audiences = audiences.iter().map(|audience| &**audience);
         let named = audiences.filter(|audience| key.is_none_or(|key| *audience == key));
-        let places = named.filter_map(|audience| known.by_key.get(audience));
-        let entries = places.filter_map(|place| known.entries.get(*place as usize));
+        let places = named.filter_map(|audience| known.by_key.get(audience).copied());
+        let entries = places.filter_map(|place| Some((place, known.entries.get(place as usize)?)));
         let entries: Vec<_> = entries.collect();
         if entries.is_empty() {
             let why = "its `aud` does not name the application";
@@ -76,6 +116,44 @@ impl Permissions {
         }
         Ok(entries)
     }
+}
+
+impl AcceptedToken<'_> {
+    fn verified(self) -> VerifiedToken {
+        let Self { entry, tokens, key, claims, .. } = self;
+        VerifiedToken { application: entry.key.clone(), key: tokens.key_id(key).into(), claims }
+    }
+}
+
+impl KnownKey {
+    /// Returns the grant of a token that an application of the former rules accepted, if the application
+    /// still has the key that signed it and still allows its tenant.
+    pub(super) fn renew_token(
+        &self,
+        former: &ApplicationRules,
+        basis: AuthBasis,
+        claims: Option<&TokenClaims>,
+    ) -> Option<Grant> {
+        let place = *self.by_key.get(&former.key)?;
+        let entry = self.entries.get(place as usize)?;
+        let key =
+            entry.tokens.as_deref()?.place_of_same(former.tokens.as_deref()?, basis.secret())?;
+        let basis = AuthBasis::of_token(place, u32::try_from(key).ok()?);
+        let claims = claims?;
+        check_tenant(entry, entry.tokens.as_deref()?, claims).ok()?;
+        Some(granted(entry, basis, claims))
+    }
+}
+
+fn granted(entry: &ApplicationRules, basis: AuthBasis, claims: &TokenClaims) -> Grant {
+    let right = match claims.capabilities.publish {
+        Some(true) => Right::Publish,
+        Some(false) => Right::Listen,
+        None => entry.clients,
+    };
+    let other = claims.tenant.as_deref().filter(|name| **name != *entry.tenant.0);
+    let tenant = other.map_or_else(|| entry.tenant.clone(), |name| Tenant(Arc::from(name)));
+    Grant { tenant, right, basis }
 }
 
 fn disabled() -> TokenError {

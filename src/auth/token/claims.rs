@@ -38,6 +38,20 @@ pub struct TokenClaims {
 }
 
 impl TokenClaims {
+    /// Returns true if publications reach the client.
+    #[must_use]
+    pub fn receives(&self) -> bool {
+        self.capabilities.receive != Some(false)
+    }
+
+    /// Returns the bytes on the heap.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let Self { issuer, subject, id, ident, user, tenant, tags, .. } = self;
+        let texts = [issuer, subject, id, ident, user, tenant];
+        tags.held() + texts.into_iter().flatten().map(|text| text.len()).sum::<usize>()
+    }
+
     /// Reads claims.
     pub(super) fn read(json: &str) -> Result<Self, TokenError> {
         const KNOWN: [&str; 14] = [

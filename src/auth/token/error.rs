@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// Reason of the Close frame of a connection whose token has expired.
+pub const TOKEN_EXPIRED: &str = "token expired";
+
 /// Kinds of refusals. Each has a code for logs and for `tagcast token verify`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFault {
@@ -30,6 +33,8 @@ pub enum TokenFault {
     Tenant,
     /// The application accepts no tokens.
     Disabled,
+    /// The client showed two tokens that differ.
+    Multiple,
 }
 
 impl TokenFault {
@@ -49,6 +54,25 @@ impl TokenFault {
             Self::Claims => "token_claims",
             Self::Tenant => "token_tenant",
             Self::Disabled => "tokens_disabled",
+            Self::Multiple => "multiple_tokens",
+        }
+    }
+
+    /// Returns the code that the client gets. A page must know whether a new token helps, and nothing else.
+    #[must_use]
+    pub const fn public_code(self) -> &'static str {
+        match self {
+            Self::Expired => "token_expired",
+            _ => "token_invalid",
+        }
+    }
+
+    /// Returns the same as the reason of a Close frame.
+    #[must_use]
+    pub const fn close_reason(self) -> &'static str {
+        match self {
+            Self::Expired => TOKEN_EXPIRED,
+            _ => "invalid token",
         }
     }
 }

@@ -149,6 +149,12 @@ impl TokenVerifier {
         })
     }
 
+    /// Returns the index of the key that is the same as a key of former rules: id, algorithm and key.
+    pub(crate) fn place_of_same(&self, former: &Self, at: usize) -> Option<usize> {
+        let former = former.keys.get(at)?;
+        self.keys.iter().position(|key| key.is_same(former))
+    }
+
     /// Returns the id of a key.
     pub(crate) fn key_id(&self, at: usize) -> &str {
         self.keys.get(at).map_or("", |key| &key.id)
@@ -156,6 +162,15 @@ impl TokenVerifier {
 }
 
 impl PreparedKey {
+    fn is_same(&self, other: &Self) -> bool {
+        let (Some(own), Some(others)) = (&self.key, &other.key) else { return false };
+        let is_same_key = match (own.try_get_as_bytes(), others.try_get_as_bytes()) {
+            (Ok(own), Ok(others)) => own == others,
+            _ => false,
+        };
+        self.id == other.id && self.algorithm == other.algorithm && is_same_key
+    }
+
     fn signed(&self, token: &CompactToken<'_>) -> bool {
         let Some(key) = &self.key else { return false };
         let algorithm = self.algorithm.of_library();

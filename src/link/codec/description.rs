@@ -8,7 +8,8 @@ use super::encode::{put_ip, put_source, put_tags, put_text};
 use super::tag_scan::{put_optional, put_position_in_scan, read_optional, read_position_in_scan};
 use crate::link::query::{DescribeAnswer, DescribeRequest};
 use crate::types::{
-    ClientClass, ClientDescription, ClientUuid, Ident, TagVersion, TenantStatistics, WorkerId,
+    ClientClass, ClientDescription, ClientUuid, DescribedToken, Ident, TagVersion,
+    TenantStatistics, WorkerId,
 };
 
 /// Kind of a [`ToWorker::Describe`](crate::link::message::ToWorker::Describe).
@@ -64,6 +65,7 @@ pub(super) fn put_described(out: &mut Vec<u8>, client: Option<&ClientDescription
     put_ip(out, client.ip);
     out.put_u32_le(client.opened_at);
     put_optional(out, client.user.as_deref());
+    put_token(out, client.token.as_ref());
     out.put_u64_le(client.outbox_bytes);
     out.put_u64_le(client.outbox_waiting);
 }
@@ -86,9 +88,29 @@ pub(super) fn read_described(
         ip: fields.ip()?,
         opened_at: fields.u32()?,
         user: read_optional(fields)?.map(Into::into),
+        token: read_token(fields)?,
         outbox_bytes: fields.u64()?,
         outbox_waiting: fields.u64()?,
     })))
+}
+
+fn put_token(out: &mut Vec<u8>, token: Option<&DescribedToken>) {
+    out.put_u8(u8::from(token.is_some()));
+    let Some(DescribedToken { subject, expires, key }) = token else { return };
+    put_optional(out, subject.as_deref());
+    out.put_u64_le(*expires);
+    put_text(out, key);
+}
+
+fn read_token(fields: &mut FieldReader<'_>) -> Result<Option<DescribedToken>, Malformed> {
+    if !fields.flag()? {
+        return Ok(None);
+    }
+    Ok(Some(DescribedToken {
+        subject: read_optional(fields)?.map(Into::into),
+        expires: fields.u64()?,
+        key: fields.text()?.into(),
+    }))
 }
 
 pub(super) fn put_statistics(out: &mut Vec<u8>, statistics: &TenantStatistics) {
@@ -150,6 +172,11 @@ mod tests {
                     application: key,
                     ip,
                     opened_at,
+                    token: user.clone().map(|subject| DescribedToken {
+                        subject: Some(subject).filter(|_| php),
+                        expires: version,
+                        key: "main".into(),
+                    }),
                     user,
                     outbox_bytes,
                     outbox_waiting,

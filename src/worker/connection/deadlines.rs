@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Connection, Phase};
+use super::{Connection, EXPIRED, Phase};
 use crate::http::Refusal;
 use crate::types::limits::OUTBOX_STALL;
 use crate::worker::clock::Moment;
@@ -77,9 +77,18 @@ fn wake_open(context: &mut Context, connection: &mut Connection) {
     if let Some(reason) = incomplete_input::find_stuck(context, connection) {
         return close::fail(context, connection, &reason);
     }
+    if token_end(connection) <= context.clock.now() {
+        return close::fail(context, connection, &EXPIRED);
+    }
     if connection.next_heartbeat <= context.clock.now() {
         heartbeat::tick(context, connection);
     }
+}
+
+/// Returns the time at which the token of a connection has expired.
+fn token_end(connection: &Connection) -> Moment {
+    let Phase::Open(session) = &connection.phase else { return Moment::NEVER };
+    session.token().map_or(Moment::NEVER, |token| Moment::START.after(token.ends))
 }
 
 /// Returns the next time at which a deadline of a connection may expire.
@@ -91,8 +100,13 @@ pub(in crate::worker) fn next(connection: &Connection, message_timeout: Duration
         Phase::Closing { until } | Phase::Answering { until } | Phase::Ending { until } => *until,
         // While the socket is not read, an incomplete message cannot be completed and has no
         // deadline.
-        Phase::Open(_) if !connection.watched.reads() => connection.next_heartbeat,
-        Phase::Open(_) => connection.next_heartbeat.min(connection.incomplete.due(message_timeout)),
+        Phase::Open(_) if !connection.watched.reads() => {
+            connection.next_heartbeat.min(token_end(connection))
+        }
+        Phase::Open(_) => connection
+            .next_heartbeat
+            .min(token_end(connection))
+            .min(connection.incomplete.due(message_timeout)),
         Phase::Gone | Phase::HandedOver | Phase::Piping(_) => Moment::NEVER,
     };
     // Parts that wait for the broker are processed when the broker answers.

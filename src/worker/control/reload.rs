@@ -127,11 +127,12 @@ fn review_connection(context: &mut Context, connection: &mut Connection) -> bool
     let needed =
         context.resources.get(connection.resource).map_or(Right::Listen, ResourceHooks::needs);
     let access = &context.settings.rules.access;
-    match access.renew(&session.tenant, session.basis) {
+    let token = session.token().map(|token| &token.verified.claims);
+    match access.renew(&session.tenant, session.basis, token) {
         Ok(grant) if grant.right.covers(needed) => {
             (session.right, session.basis) = (grant.right, grant.basis);
             if !access.may_see_counts(session.basis) {
-                session.words.iter_mut().for_each(|words| words.report = None);
+                session.extras.iter_mut().for_each(|extras| extras.words.report = None);
             }
             return false;
         }

@@ -53,8 +53,8 @@ pub(in crate::worker) fn in_answer(mut answer: Vec<u8>, token: &str) -> Vec<u8> 
 }
 
 /// Returns the session data that enables reports.
-pub(in crate::worker) fn ack_extras(token: &str) -> Option<Box<AckExtras>> {
-    Some(Box::new(AckExtras { report: Some(token.into()), ..AckExtras::default() }))
+pub(in crate::worker) fn ack_extras(token: &str) -> AckExtras {
+    AckExtras { report: Some(token.into()), ..AckExtras::default() }
 }
 
 /// Returns the client that gets the report of a publication, if the session has reports.
@@ -82,7 +82,7 @@ pub(in crate::worker) fn report_nothing(
 }
 
 fn token_of(session: &Session) -> Option<&str> {
-    session.words.as_ref()?.report.as_deref()
+    session.extras.as_ref()?.words.report.as_deref()
 }
 
 /// Sends a publisher the number of clients that its publication has reached.

@@ -363,12 +363,12 @@ pub(in crate::worker) fn apply_to_connection(
             }
             ConnectionEffect::Fyi(fyi) => {
                 if let Phase::Open(session) = &mut connection.phase {
-                    session.words.get_or_insert_default().fyi = fyi;
+                    session.extras.get_or_insert_default().words.fyi = fyi;
                 }
             }
             ConnectionEffect::Registered(uuid) => {
                 if let Phase::Open(session) = &mut connection.phase {
-                    session.words.get_or_insert_default().uuid = Some(uuid);
+                    session.extras.get_or_insert_default().words.uuid = Some(uuid);
                 }
             }
             ConnectionEffect::IgnoredTags => note_ignored_tags(connection),

@@ -6,11 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::opening_tags;
 use super::session_cookie::RequiredCheck;
+use super::shown_token::{self, AdmittedCredentials, OfferedProtocols};
 use crate::auth::{Denied, Grant};
 use crate::config::Refuse;
 use crate::http::{
-    ClientType, Refusal, RefusalStatus, SupportedVersions, Upgrade, WireFormat, effective_address,
-    has_members, has_parameter, parameter,
+    ClientType, Refusal, RefusalStatus, SupportedVersions, TokenRefusal, Upgrade, WireFormat,
+    effective_address, has_members, has_parameter, parameter,
 };
 use crate::protocol::{Protocol, RefusalClose};
 use crate::resource::{
@@ -23,12 +24,11 @@ use crate::worker::context::Context;
 use crate::worker::settings::WorkerSettings;
 
 use rustix::net::getsockname;
-use smallvec::SmallVec;
 
 /// Client that may join if the broker accepts it.
 #[derive(Debug)]
 pub(in crate::worker) struct AdmittedClient<'a> {
-    pub(in crate::worker) grant: Grant,
+    pub(in crate::worker) credentials: AdmittedCredentials,
     pub(in crate::worker) resource: ResourceId,
     pub(in crate::worker) protocol_family: Protocol,
     /// Subprotocol that selected the resource.
@@ -48,7 +48,13 @@ pub(in crate::worker) enum Rejection {
     /// Refused with an HTTP response.
     Refused(Refusal),
     /// Refused with a Close frame after the 101 response, optionally preceded by a text frame.
-    Closed { class: ClientClass, word: Option<&'static str>, reason: CloseReason },
+    Closed {
+        class: ClientClass,
+        word: Option<&'static str>,
+        reason: CloseReason,
+        /// What is wrong with the token.
+        token: Option<Box<TokenRefusal>>,
+    },
 }
 
 /// Headers that proxies add.
@@ -69,10 +75,8 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     let settings = &context.settings;
     let query = upgrade.query.unwrap_or_default();
     let asked = RequestedProtocol::of(upgrade, query);
-    let protocols: SmallVec<[&str; 4]> = upgrade.protocols().collect();
-    let offered = (!protocols.is_empty()).then(|| upgrade.offered_as_it_came()).flatten();
-    let target = RouteRequest { path: upgrade.path, query, asked, protocols: &protocols, offered };
-    let choice = choose_resource(context, &target);
+    let offered = OfferedProtocols::of(upgrade, &settings.rules.access);
+    let choice = choose_resource(context, &offered.route_request(upgrade.path, query, asked));
     let supported =
         choice.as_ref().map_or(SupportedVersions::Rfc6455, |(family, _)| family.spec().versions);
     upgrade.check_version(supported).map_err(Rejection::Refused)?;
@@ -88,11 +92,9 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     if !settings.origins.admit(upgrade.origin.as_deref(), &upgrade.host) {
         return Err(refuse(RefusalStatus::Forbidden, BAD_ORIGIN));
     }
-    let grant = settings
-        .rules
-        .access
-        .open(credentials(query).as_ref())
-        .map_err(|denied| refuse(RefusalStatus::Unauthorized, denied.text()))?;
+    let credentials = shown_token::open(&settings.rules.access, upgrade, &offered)
+        .map_err(|refusal| rejection(settings, upgrade, refusal, form))?;
+    let grant = &credentials.grant;
     let (family, choice) = choice.map_err(|unknown| unknown_route(upgrade, unknown, asked))?;
     let class = class(upgrade, family);
     if let Some(check) = &settings.session_check {
@@ -105,26 +107,25 @@ pub(in crate::worker) fn admit_upgrade<'a>(
         return Err(unknown_path(class, UnknownPath::Closed));
     }
     let resource = context.resources.get(choice.resource);
-    let tags = opening_tags::of_client(settings, upgrade, &choice, resource, &grant)
+    let tags = opening_tags::of_client(settings, upgrade, &choice, resource, &credentials)
         .map_err(|why| closed(class, form.reason(why)))?;
     let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies)
         .map_err(Rejection::Refused)?;
     let peer = SocketAddr::new(ip, peer.port());
     let opening = ConnectRequest::new(upgrade.head, peer, choice.subprotocol);
-    admitted_by(resource, &opening, &grant)
+    admitted_by(resource, &opening, grant)
         .map_err(|refusal| rejection(settings, upgrade, refusal, form))?;
     if class == ClientClass::Php && !php_may_come_from(settings, ip, || local_ip(context, slot)) {
-        return Err(Rejection::Closed { class, word: None, reason: NOT_FROM_HERE });
+        return Err(closed(class, NOT_FROM_HERE));
     }
     let keepalive = keepalive(settings, upgrade, class, asked);
-    let Route { resource, subprotocol: mut protocol, .. } = choice;
-    if !protocols.is_empty() {
-        protocol = protocol.or_else(|| settings.protocol_by_path(upgrade.path));
-    }
+    let Route { resource, subprotocol, .. } = choice;
+    let by_path = || settings.protocol_by_path(upgrade.path).filter(|_| !offered.names.is_empty());
+    let protocol = subprotocol.or_else(by_path).or(offered.filler);
     let reach = reach(settings, upgrade, class);
     Ok(AdmittedClient {
-        counted: counted(&grant, reach, resource),
-        grant,
+        counted: counted(grant, reach, resource),
+        credentials,
         resource,
         protocol_family: family,
         protocol,
@@ -232,7 +233,10 @@ fn rejection(
         matches!(refusal.status, RefusalStatus::Unauthorized | RefusalStatus::Forbidden);
     match settings.refuse {
         Refuse::AfterUpgrade if is_about_rights => {
-            closed(upgrade.class(), form.reason(refusal.why))
+            let Refusal { why, token, .. } = refusal;
+            let why = token.as_ref().map_or(why, |token| token.close_reason.into());
+            let (class, reason) = (upgrade.class(), form.reason(why));
+            Rejection::Closed { class, word: None, reason, token }
         }
         Refuse::Http | Refuse::AfterUpgrade => Rejection::Refused(refusal),
     }
@@ -318,21 +322,22 @@ fn counted(grant: &Grant, reach: ClientClass, resource: ResourceId) -> AddressLi
 }
 
 fn closed(class: ClientClass, reason: CloseReason) -> Rejection {
-    Rejection::Closed { class, word: None, reason }
+    Rejection::Closed { class, word: None, reason, token: None }
 }
 
 fn unknown_path(class: ClientClass, unknown: UnknownPath) -> Rejection {
     match unknown {
         UnknownPath::NotFound => Rejection::Refused(Refusal::NOT_FOUND),
         UnknownPath::Closed | UnknownPath::Served(_) => {
-            Rejection::Closed { class, word: Some(UnknownPath::CLOSE_WORD), reason: UNKNOWN_PATH }
+            let word = Some(UnknownPath::CLOSE_WORD);
+            Rejection::Closed { class, word, reason: UNKNOWN_PATH, token: None }
         }
     }
 }
 
 /// Reads `?key=` and `?secret=`. An unreadable key becomes an unknown key. If it were ignored, the
 /// client would be admitted like one without a key.
-fn credentials(query: &str) -> Option<Credentials<'_>> {
+pub(super) fn credentials(query: &str) -> Option<Credentials<'_>> {
     if has_members(query, "key") {
         return Some(Credentials { key: Cow::Borrowed(""), secret: None });
     }

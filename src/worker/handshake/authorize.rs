@@ -85,7 +85,8 @@ fn questions_for(
     let asked = joining.request.as_ref()?;
     let backed = context.resources.get_mut(connection.resource)?.as_webhook()?;
     let head = http::parse(&asked.head).ok()?;
-    let opening = ConnectRequest::new(&head, asked.peer, asked.protocol.as_deref());
+    let opening = ConnectRequest::new(&head, asked.peer, asked.protocol.as_deref())
+        .with_user(asked.user.as_deref());
     let handle = ClientHandle::new(&joining.session, client, &context.settings.rules);
     let question = backed.ask(&handle, &opening)?;
     Some((question.open, question.never))
@@ -135,7 +136,8 @@ fn accept_client(
             }
         }
         if let Some(asked) = &mut pending.joining.request {
-            asked.user = user;
+            // What the backend says about a user wins over the token.
+            asked.user = user.or_else(|| asked.user.take());
         }
     }
     let Phase::Authorizing(pending) = context.handshakes.advance(connection, Phase::Gone) else {
@@ -150,12 +152,12 @@ fn accept_client(
 
 /// Refuses a client because the backend did.
 fn refuse_client(context: &mut Context, connection: &mut Connection, why: String) {
-    let refusal = Refusal { status: RefusalStatus::Forbidden, why: why.into() };
+    let refusal = Refusal::composed(RefusalStatus::Forbidden, why);
     match (context.settings.refuse, &connection.phase) {
         (Refuse::AfterUpgrade, Phase::Authorizing(pending)) => {
             let answer = pending.joining.answer.clone();
             let reason = CloseReason { code: CloseCode::POLICY, text: refusal.why };
-            refusals::log_closed(context, connection, b"", &reason);
+            refusals::log_closed(context, connection, b"", &reason, None);
             handshake::reject(context, connection, answer, None, &reason);
         }
         _ => refusals::refuse(context, connection, &refusal),

@@ -5,6 +5,7 @@ pub(crate) mod authorize;
 pub(crate) mod count;
 pub(crate) mod handover;
 pub(crate) mod health;
+pub(crate) mod joining;
 pub(crate) mod legacy;
 pub(crate) mod opening_tags;
 pub(crate) mod pages;
@@ -12,27 +13,24 @@ pub(crate) mod proxy_header;
 pub(crate) mod refusals;
 pub(crate) mod server_name;
 pub(crate) mod session_cookie;
+pub(crate) mod shown_token;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
-use tracing::{debug, info};
+use tracing::info;
 
-use self::admission::{AdmittedClient, Rejection};
+use self::joining::ReceivedHead;
 use self::legacy::FirstBytes;
 use self::pages::{PageRequest, program_for};
-use self::refusals::Caller;
-use super::clock::{Moment, unix_time};
+use super::clock::unix_time;
 use super::connection::outbox::PartKind;
-use super::connection::pacing::Pacer;
 use super::connection::{Connection, FULL, JoinRequest, NO_BROKER, PendingJoin, Phase};
-use super::dispatch::{ConnectionEffect, ConnectionEffects, delivery_report};
-use crate::config::EchoHandshake;
-use crate::http::{self, Refusal, RefusalStatus, RequestKind, Upgrade};
+use super::dispatch::{ConnectionEffect, ConnectionEffects};
+use crate::http::{self, Refusal, RefusalStatus, RequestKind};
 use crate::link::message::Full;
 use crate::resource::{ConnectRequest, Limit};
-use crate::session::Session;
-use crate::types::{Client, ClientClass, CloseReason, Ident, Slot};
+use crate::types::{Client, CloseReason, Slot};
 use crate::websocket::write as frames;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{close, deferred_replies, heartbeat, read, readiness, write};
@@ -50,15 +48,6 @@ const NO_ROOM_FOR_HEADS: Refusal = Refusal::new(
     RefusalStatus::Unavailable,
     "too many long requests come at once: try again later",
 );
-
-/// Complete request head and the bytes after it.
-struct ReceivedHead<'a> {
-    head: &'a [u8],
-    /// Bytes after the head.
-    early: Vec<u8>,
-    peer: SocketAddr,
-    until: Moment,
-}
 
 /// Processes bytes of a request head.
 pub(in crate::worker) fn on_head(context: &mut Context, connection: &mut Connection, input: &[u8]) {
@@ -103,96 +92,13 @@ pub(in crate::worker) fn on_head(context: &mut Context, connection: &mut Connect
             }
             RequestKind::Upgrade(upgrade) => {
                 let arrived = ReceivedHead { head: &bytes, early, peer, until };
-                begin_joining(context, connection, &upgrade, arrived)?;
+                joining::begin(context, connection, &upgrade, arrived)?;
             }
         }
         Ok(())
     });
     if let Err(refusal) = answered {
         refusals::refuse_head(context, connection, &refusal, &bytes);
-    }
-}
-
-/// Selects the resource of the connection, and asks the broker to join the client (rule L8).
-fn begin_joining(
-    context: &mut Context,
-    connection: &mut Connection,
-    upgrade: &Upgrade<'_>,
-    ReceivedHead { head, early, peer, until }: ReceivedHead<'_>,
-) -> Result<(), Refusal> {
-    let admitted = match admission::admit_upgrade(context, upgrade, peer, connection.slot) {
-        Ok(admitted) => admitted,
-        Err(Rejection::Refused(refusal)) => {
-            let Some(bytes) = context.settings.bare_refusal(upgrade.path, &refusal) else {
-                return Err(refusal);
-            };
-            refusals::log_refused(context, connection, head, refusal.status.line(), &refusal.why);
-            close::answer_and_end(context, connection, bytes);
-            return Ok(());
-        }
-        Err(Rejection::Closed { class, word, reason }) => {
-            refusals::log_closed(context, connection, head, &reason);
-            set_pacing(context, connection, class);
-            reject(context, connection, upgrade.answer(None).into(), word, &reason);
-            return Ok(());
-        }
-    };
-    let uuid = context.rng.uuid();
-    let AdmittedClient {
-        grant,
-        resource,
-        protocol_family: family,
-        protocol,
-        class,
-        reach,
-        counted,
-        tags,
-        ip,
-        keepalive,
-    } = admitted;
-    let ident = upgrade.ident().as_deref().and_then(|text| Ident::new(text).ok());
-    debug!(connection = connection.serial, client = ?uuid,
-        path = %shown(upgrade.path), ?class, "joining");
-    let client = Client {
-        tenant: grant.tenant.clone(),
-        uuid,
-        ident,
-        tags,
-        class: reach,
-        takes_publications: family.takes_publications(),
-        counted,
-        application: context.settings.rules.access.limited_application(grant.basis),
-        ip,
-    };
-    set_pacing(context, connection, class);
-    (connection.resource, connection.keepalive) = (resource, keepalive);
-    if protocol.is_none() && upgrade.protocols().next().is_some() {
-        context.refusal_log.note_unmet_offer(connection);
-    }
-    let token = delivery_report::granted(upgrade, family, &context.settings.rules.access, &grant);
-    let mut session = Box::new(Session::new(uuid, grant, class, family));
-    session.words = token.and_then(delivery_report::ack_extras);
-    let peer_address = SocketAddr::new(ip, peer.port());
-    let request =
-        (!resource.is_built_in()).then(|| Box::new(JoinRequest::new(head, peer_address, protocol)));
-    let is_of_2011 = context.settings.echo_handshake == EchoHandshake::Legacy
-        && family.spec().has_echo_handshake
-        && upgrade.wire == http::WireFormat::Rfc6455;
-    let answer = match token {
-        _ if is_of_2011 => upgrade.switching_protocols_of_2011(protocol).into(),
-        None => upgrade.answer(protocol).into(),
-        Some(token) => delivery_report::in_answer(upgrade.answer(protocol), token).into(),
-    };
-    let caller = Box::new(Caller::of(peer, upgrade.head, &context.settings.trusted_proxies));
-    let joining = PendingJoin { session, caller, answer, request, early, until };
-    authorize::authorize_or_join(context, connection, Box::new(joining), client);
-    Ok(())
-}
-
-fn set_pacing(context: &Context, connection: &mut Connection, class: ClientClass) {
-    if class == ClientClass::Php {
-        let pace = Pacer::new(context.settings.ready_gap, context.settings.frame_gap);
-        connection.pacer = Some(Box::new(pace));
     }
 }
 
@@ -225,6 +131,8 @@ fn open(context: &mut Context, connection: &mut Connection) {
         client = ?session.uuid,
         peer = peer.map(tracing::field::display),
         class = ?session.class,
+        user = session.token().and_then(|token| token.verified.claims.subject.as_deref()),
+        token = session.token().and_then(|token| token.verified.claims.id.as_deref()),
         "connection opened"
     );
     context.stats.opened += 1;
@@ -340,7 +248,7 @@ pub(in crate::worker) fn on_limit_reached(
     if !close_at_limit(context, &mut connection) {
         let address = (full == Full::Address).then_some(client.ip);
         let text = limit_wording(context, &connection, address).unwrap_or_else(|| why.clone());
-        let refusal = Refusal { status, why: why.into() };
+        let refusal = Refusal::composed(status, why);
         reject_join(context, &mut connection, &text, &FULL, &refusal);
     }
     readiness::rearm(context, connections, connection);
@@ -390,9 +298,4 @@ fn reject_join(
     } else {
         refusals::refuse(context, connection, refusal);
     }
-}
-
-/// Shortens a path for the log and removes control characters, because a client sent it.
-fn shown(path: &str) -> String {
-    path.chars().take(64).filter(|c| !c.is_control()).collect()
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::auth::Grant;
+use super::shown_token::AdmittedCredentials;
+use crate::auth::{Grant, TokenClaims};
 use crate::http::{Parameter, Upgrade, form_parameter};
 use crate::protocol::tags;
 use crate::resource::{ResourceHooks, Route};
@@ -17,10 +18,11 @@ pub(in crate::worker) fn of_client(
     upgrade: &Upgrade<'_>,
     route: &Route<'_>,
     resource: Option<&dyn ResourceHooks>,
-    grant: &Grant,
+    shown: &AdmittedCredentials,
 ) -> Result<Tags, Cow<'static, str>> {
-    let RequestedTags { own, all } = requested(upgrade.query.unwrap_or_default(), resource)?;
-    if own.is_empty() || may_choose_tags(settings, upgrade, route, grant) {
+    let query = upgrade.query.unwrap_or_default();
+    let RequestedTags { own, all } = requested(query, resource, shown.claims())?;
+    if own.is_empty() || may_choose_tags(settings, upgrade, route, &shown.grant) {
         Ok(all)
     } else {
         Err(TAGS_CLOSED.into())
@@ -31,13 +33,15 @@ pub(in crate::worker) fn of_client(
 struct RequestedTags {
     /// Tags that the client chose.
     own: Tags,
-    /// Tags that the client chose, and the common tag of its resource.
+    /// Tags that the client chose, those of its token, and the common tag of its resource. A later one
+    /// replaces an earlier one of its name.
     all: Tags,
 }
 
 fn requested(
     query: &str,
     resource: Option<&dyn ResourceHooks>,
+    token: Option<&TokenClaims>,
 ) -> Result<RequestedTags, Cow<'static, str>> {
     let own = match form_parameter(query, "tags") {
         None => Tags::default(),
@@ -45,10 +49,19 @@ fn requested(
         Some(Parameter::Members(members)) => tags::of_opening(&tags::json_of(&members))?,
         Some(Parameter::Broken) => tags::of_opening("")?,
     };
-    match resource.and_then(ResourceHooks::common_tag) {
-        Some(common) => with_common(&own, common).map(|all| RequestedTags { own, all }),
-        None => Ok(RequestedTags { all: own.clone(), own }),
+    let common = resource.and_then(ResourceHooks::common_tag);
+    if common.is_none() && token.is_none() {
+        return Ok(RequestedTags { all: own.clone(), own });
     }
+    let user = token.and_then(|token| token.subject.as_deref()).map(user_tag).transpose()?;
+    let fixed = token.into_iter().flat_map(|token| &token.tags).chain(&user).chain(common);
+    let all = Tags::new(own.iter().chain(fixed).cloned());
+    all.map(|all| RequestedTags { own, all }).map_err(|error| Cow::Owned(error.to_string()))
+}
+
+/// Returns the tag that names the user of a token. Only the server gives it.
+fn user_tag(subject: &str) -> Result<Tag, Cow<'static, str>> {
+    Tag::new("@user", subject).map_err(|error| Cow::Owned(error.to_string()))
 }
 
 /// Returns whether a client may choose its tags.
@@ -67,10 +80,4 @@ fn may_choose_tags(
 /// or the client has shown a secret and may therefore receive everything in its tenant.
 fn lets_choose_tags(settings: &WorkerSettings, path: &str, grant: &Grant) -> bool {
     settings.has_open_tags || settings.paths.is_spoken_for(path) || grant.basis.is_proven()
-}
-
-/// Adds the common tag of the resource to a client's tags.
-fn with_common(tags: &Tags, common: &Tag) -> Result<Tags, Cow<'static, str>> {
-    let all = tags.iter().chain([common]).cloned();
-    Tags::new(all).map_err(|error| Cow::Owned(error.to_string()))
 }

@@ -113,7 +113,7 @@ pub(in crate::worker) fn refuse_head(
     if connection.is_in_tls_handshake() {
         log_tls_failure(context, connection, "it timed out");
     } else {
-        log_refused(context, connection, head, refusal.status.line(), &refusal.why);
+        log_refused(context, connection, head, refusal.status.line(), refusal.detail());
     }
     if connection.reader.is_raw() {
         return legacy::refuse_raw(context, connection, refusal);
@@ -123,15 +123,16 @@ pub(in crate::worker) fn refuse_head(
     close::answer_and_end(context, connection, answer.into());
 }
 
-/// Logs a handshake that is refused with a Close frame.
+/// Logs a handshake that is refused with a Close frame. `detail` is a reason that only the log has.
 pub(in crate::worker) fn log_closed(
     context: &mut Context,
     connection: &Connection,
     head: &[u8],
     reason: &CloseReason,
+    detail: Option<&str>,
 ) {
     let status = format!("Close {}", reason.code.0);
-    log_refused(context, connection, head, &status, &reason.text);
+    log_refused(context, connection, head, &status, detail.unwrap_or(&reason.text));
 }
 
 /// Logs a refused handshake. `head` is its request head if the connection does not hold the

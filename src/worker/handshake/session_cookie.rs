@@ -44,14 +44,15 @@ impl SessionCheck {
         Self { folder: save_path, cookie: cookie_name, key, truth }
     }
 
-    /// Decides about a handshake. A client that has shown an application's secret needs no session.
+    /// Decides about a handshake. A client that has shown an application's secret or a token needs no
+    /// session.
     pub(in crate::worker) fn admit(
         &self,
         upgrade: &Upgrade<'_>,
         check: RequiredCheck,
         basis: AuthBasis,
     ) -> Result<(), &'static str> {
-        if check == RequiredCheck::Address || basis.is_proven() {
+        if check == RequiredCheck::Address || basis.is_proven() || basis.is_of_token() {
             return Ok(());
         }
         let id = self.session_id(upgrade.head.headers("Cookie"));

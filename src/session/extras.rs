@@ -1,0 +1,35 @@
+//! What only some connections have.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::VerifiedToken;
+use crate::protocol::AckExtras;
+
+/// What only some connections have.
+#[derive(Clone, Debug, Default)]
+pub struct SessionExtras {
+    /// Additional members of the acknowledgements.
+    pub words: AckExtras,
+    /// Token that the client was admitted with.
+    pub token: Option<Arc<SessionToken>>,
+}
+
+/// Token of a connection.
+#[derive(Clone, Debug)]
+pub struct SessionToken {
+    /// The token.
+    pub verified: VerifiedToken,
+    /// Time at which the connection must end, on the clock of the worker.
+    pub ends: Duration,
+}
+
+impl SessionExtras {
+    /// Returns the bytes on the heap.
+    pub(super) fn held(&self) -> usize {
+        let Self { words, token } = self;
+        words.fyi.len()
+            + words.uuid.as_ref().map_or(0, String::len)
+            + token.as_ref().map_or(0, |token| token.verified.claims.held())
+    }
+}

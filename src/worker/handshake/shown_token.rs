@@ -1,0 +1,161 @@
+//! The credentials of a handshake: key and secret, or a token.
+//!
+//! A token is in one of several places, because a browser cannot set headers of a handshake. Where no
+//! application accepts tokens, none of these places is looked at.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::admission::credentials;
+use crate::auth::{
+    Denied, Grant, Permissions, ShownToken, TokenClaims, TokenError, TokenFault, VerifiedToken,
+};
+use crate::http::{
+    Refusal, RefusalStatus, TokenRefusal, Upgrade, has_members, has_parameter, parameter,
+};
+use crate::resource::{RequestedProtocol, RouteRequest};
+use crate::session::SessionToken;
+use crate::types::limits::TOKEN_LEEWAY;
+use crate::worker::clock::{Moment, unix_time};
+
+/// Parameter of the query.
+const PARAMETER: &str = "token";
+/// Prefix of a subprotocol that carries a token.
+const TOKEN_PROTOCOL: &str = "tagcast-token.";
+/// Subprotocol that a page offers next to its token, because browsers fail a handshake in which the server
+/// chose none.
+const FILLER: &str = "tagcast";
+const BEARER: &[u8] = b"bearer ";
+
+/// What a client is admitted with.
+#[derive(Debug)]
+pub(in crate::worker) struct AdmittedCredentials {
+    pub(in crate::worker) grant: Grant,
+    pub(in crate::worker) token: Option<Box<VerifiedToken>>,
+}
+
+impl AdmittedCredentials {
+    /// Returns what the token says.
+    pub(in crate::worker) fn claims(&self) -> Option<&TokenClaims> {
+        self.token.as_ref().map(|token| &token.claims)
+    }
+}
+
+/// Subprotocols that a client offers, without its token.
+#[derive(Debug)]
+pub(in crate::worker) struct OfferedProtocols<'a> {
+    /// Names that may choose a resource.
+    pub(in crate::worker) names: SmallVec<[&'a str; 4]>,
+    /// The header as it came. `None` if there are no names, or if it has a token, which is never sent back.
+    pub(in crate::worker) as_it_came: Option<&'a str>,
+    /// Name that is chosen if no resource has one.
+    pub(in crate::worker) filler: Option<&'a str>,
+    token: Option<&'a str>,
+    has_two_tokens: bool,
+}
+
+impl<'a> OfferedProtocols<'a> {
+    pub(in crate::worker) fn of(upgrade: &Upgrade<'a>, access: &Permissions) -> Self {
+        let mut names: SmallVec<[&str; 4]> = upgrade.protocols().collect();
+        let (mut token, mut filler, mut has_two_tokens) = (None, None, false);
+        let before = names.len();
+        if access.takes_tokens() {
+            names.retain(|name| {
+                if let Some(found) = name.strip_prefix(TOKEN_PROTOCOL) {
+                    has_two_tokens |= token.is_some_and(|known| known != found);
+                    token = Some(found);
+                } else if *name == FILLER {
+                    filler = Some(*name);
+                } else {
+                    return true;
+                }
+                false
+            });
+        }
+        let is_whole = !names.is_empty() && names.len() == before;
+        let as_it_came = is_whole.then(|| upgrade.offered_as_it_came()).flatten();
+        Self { names, as_it_came, filler, token, has_two_tokens }
+    }
+
+    /// Returns what decides which resource serves the request.
+    pub(in crate::worker) fn route_request<'o>(
+        &'o self,
+        path: &'o str,
+        query: &'o str,
+        asked: RequestedProtocol,
+    ) -> RouteRequest<'o, 'a> {
+        let (protocols, offered) = (&*self.names, self.as_it_came);
+        RouteRequest { path, query, asked, protocols, offered }
+    }
+}
+
+/// Decides whether a client may open, by its token if it shows one.
+///
+/// # Errors
+///
+/// 401. The client learns only whether a new token helps; the log has the exact reason.
+pub(in crate::worker) fn open<'a>(
+    access: &Permissions,
+    upgrade: &Upgrade<'a>,
+    offered: &OfferedProtocols<'a>,
+) -> Result<AdmittedCredentials, Refusal> {
+    let query = upgrade.query.unwrap_or_default();
+    let named = credentials(query);
+    let shown = if access.takes_tokens() { shown(upgrade, query, offered) } else { Ok(None) };
+    let Some(token) = shown.map_err(|error| refusal(&error))? else {
+        let granted = access.open(named.as_ref());
+        let refused = |denied: Denied| Refusal::new(RefusalStatus::Unauthorized, denied.text());
+        return granted.map(|grant| AdmittedCredentials { grant, token: None }).map_err(refused);
+    };
+    let key = named.as_ref().map(|named| &*named.key);
+    let shown = ShownToken { token: &token, key, now: unix_time().as_secs() };
+    let (grant, token) = access.open_with_token(shown).map_err(|error| refusal(&error))?;
+    Ok(AdmittedCredentials { grant, token: Some(Box::new(token)) })
+}
+
+/// Returns the token that a client shows. It may be in several places, if it is the same.
+fn shown<'a>(
+    upgrade: &Upgrade<'a>,
+    query: &'a str,
+    offered: &OfferedProtocols<'a>,
+) -> Result<Option<Cow<'a, str>>, TokenError> {
+    let in_query = || match parameter(query, PARAMETER) {
+        None if has_parameter(query, PARAMETER) || has_members(query, PARAMETER) => Some("".into()),
+        found => found,
+    };
+    let bearer = |value: &'a [u8]| {
+        let (scheme, token) = value.split_at_checked(BEARER.len())?;
+        let is_bearer = scheme.eq_ignore_ascii_case(BEARER);
+        is_bearer.then(|| str::from_utf8(token).unwrap_or_default().trim().into())
+    };
+    let headers = upgrade.head.headers("Authorization").filter_map(bearer);
+    let all = offered.token.map(Cow::Borrowed).into_iter().chain(headers).chain(in_query());
+    let mut found: Option<Cow<'a, str>> = None;
+    for token in all {
+        if offered.has_two_tokens || found.as_ref().is_some_and(|known| *known != token) {
+            let why = "the handshake has two tokens that differ";
+            return Err(TokenError::new(TokenFault::Multiple, why));
+        }
+        found = Some(token);
+    }
+    Ok(found)
+}
+
+fn refusal(error: &TokenError) -> Refusal {
+    let token = TokenRefusal {
+        code: error.fault.public_code(),
+        close_reason: error.fault.close_reason(),
+        detail: error.to_string(),
+    };
+    let refusal = Refusal::new(RefusalStatus::Unauthorized, Denied::Open.text());
+    Refusal { token: Some(Box::new(token)), ..refusal }
+}
+
+/// Returns the token of a connection with the time at which it ends, on the clock of the worker.
+pub(in crate::worker) fn session_token(verified: VerifiedToken, now: Moment) -> SessionToken {
+    let expires = Duration::from_secs(verified.claims.expires) + TOKEN_LEEWAY;
+    let ends = now.after(expires.saturating_sub(unix_time())).time();
+    SessionToken { verified, ends }
+}
