@@ -4,7 +4,8 @@
 use serde_json::Value;
 use tagcast::auth::{
     ApiRights, Application, ApplicationLimits, ApplicationSecret, Applications, AuthorizeOpen,
-    Permissions, ShownToken, TokenAlgorithm, TokenKey, TokenKeyMaterial, TokenSettings, sign_token,
+    Permissions, ShownToken, TagSource, TokenAlgorithm, TokenKey, TokenKeyMaterial, TokenSettings,
+    sign_token,
 };
 use tagcast::types::Secret;
 
@@ -54,6 +55,7 @@ fn rules() -> Permissions {
         schema: None,
         api: ApiRights::default(),
         limits: ApplicationLimits::default(),
+        tags: TagSource::default(),
         tokens: Some(TokenSettings { keys: vec![key], ..TokenSettings::default() }),
     };
     let applications = Applications { list: vec![shop], anonymous: None };

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    ApiRights, ApplicationLimits, ApplicationSecret, DefaultLimits, MessageSchema, TokenSettings,
+    ApiRights, ApplicationLimits, ApplicationSecret, DefaultLimits, MessageSchema, TagSource,
+    TokenSettings,
 };
 use crate::types::Secret;
 
@@ -43,6 +44,9 @@ pub struct Application {
     /// Tokens that it accepts. `None`: none.
     #[serde(default)]
     pub tokens: Option<TokenSettings>,
+    /// Where the tags of its clients come from.
+    #[serde(default)]
+    pub tags: TagSource,
 }
 
 impl Application {
@@ -71,6 +75,7 @@ impl Application {
             api: ApiRights::default(),
             limits: ApplicationLimits::default(),
             tokens: None,
+            tags: TagSource::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::secret_digest::SecretDigest;
 use super::{Grant, Right};
 use crate::auth::auth_basis::{AuthBasis, ShownCredentials};
 use crate::auth::token::TokenVerifier;
-use crate::auth::{Application, Applications, MessageCheck};
+use crate::auth::{Application, Applications, MessageCheck, TagSource};
 use crate::types::limits::SECRETS_MAX;
 use crate::types::{Credentials, LimitedApplication, Tenant};
 
@@ -29,6 +29,8 @@ pub(super) struct KnownKey {
     pub(super) limits_messages: bool,
     /// True if any application accepts tokens.
     pub(super) takes_tokens: bool,
+    /// Spaces whose clients have only the tags of their tokens. Usually there are none.
+    pub(super) tags_by_token: Vec<Tenant>,
 }
 
 pub(super) struct ApplicationRules {
@@ -69,6 +71,7 @@ impl KnownKey {
             secret_bytes_max,
             secrets_max,
             takes_tokens,
+            tags_by_token: tags_by_token(applications),
         }
     }
 
@@ -141,16 +144,26 @@ impl ProvenApplication<'_> {
     }
 }
 
+/// The tenant of an application.
+fn tenant_of(application: &Application) -> Tenant {
+    let tenant = application.tenant.as_deref().map(|name| Tenant(Arc::from(name)));
+    tenant.unwrap_or_else(Tenant::shared)
+}
+
+fn tags_by_token(applications: &Applications) -> Vec<Tenant> {
+    let protecting = applications.list.iter().filter(|one| one.tags == TagSource::Token);
+    protecting.map(tenant_of).collect()
+}
+
 impl ApplicationRules {
     fn new(application: &Application) -> Self {
-        let tenant = application.tenant.as_deref().map(|name| Tenant(Arc::from(name)));
         // The index of a secret has three bits in a basis.
         let secrets = application.secrets.iter().take(SECRETS_MAX);
         let secrets = secrets.map(|one| SecretDigest::of(&one.secret));
         Self {
             key: application.key.as_str().into(),
             secrets: secrets.collect(),
-            tenant: tenant.unwrap_or_else(Tenant::shared),
+            tenant: tenant_of(application),
             opens_with_key: application.authorize_open,
             clients: if application.client_publish { Right::Publish } else { Right::Listen },
             message_bytes_max: application.limits.message.limit(),

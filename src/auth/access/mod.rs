@@ -300,7 +300,12 @@ impl Permissions {
             }
             (AccessRules::Applications(_), _) => self.open(None),
         }?;
-        if granted.tenant == *tenant {
+        // A connection of before may have tags that it chose.
+        let has_tags_by_token = |rules: &Self| rules.has_tags_by_token(tenant, basis);
+        let is_newly_protected =
+            has_tags_by_token(self) && !self.former.as_deref().is_some_and(has_tags_by_token);
+        let is_former = basis.edition() != self.edition;
+        if granted.tenant == *tenant && !(is_former && is_newly_protected) {
             Ok(granted.in_edition(self.edition))
         } else {
             Err(Denied::Open)

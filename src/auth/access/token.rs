@@ -50,6 +50,15 @@ impl Permissions {
         matches!(&self.rules, AccessRules::Applications(known) if known.takes_tokens)
     }
 
+    /// Returns true if a client has only the tags of its token. The rule follows the space and not the
+    /// application, so that no other application lets clients with claimed tags into it. A client that has
+    /// shown a secret may claim tags, because it may publish to all of them anyway.
+    #[must_use]
+    pub fn has_tags_by_token(&self, tenant: &Tenant, basis: AuthBasis) -> bool {
+        let AccessRules::Applications(known) = &self.rules else { return false };
+        !basis.is_proven() && known.tags_by_token.contains(tenant)
+    }
+
     /// Verifies a token.
     ///
     /// # Errors

@@ -56,6 +56,17 @@ pub struct TokenSettings {
     pub tenants: Vec<String>,
 }
 
+impl TokenSettings {
+    /// Returns true if tokens of the application may name this tenant, besides its own.
+    #[must_use]
+    pub fn may_name(&self, tenant: &str) -> bool {
+        self.tenants.iter().any(|allowed| match allowed.strip_suffix('*') {
+            Some(beginning) => tenant.starts_with(beginning),
+            None => *allowed == tenant,
+        })
+    }
+}
+
 impl Default for TokenSettings {
     fn default() -> Self {
         Self { keys: Vec::new(), max_age: TOKEN_AGE_MAX, issuer: None, tenants: Vec::new() }

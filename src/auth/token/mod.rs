@@ -12,6 +12,7 @@ mod header;
 mod key;
 mod known_members;
 mod signing;
+mod tag_source;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -25,4 +26,5 @@ pub use self::compact::token_parts;
 pub use self::error::{TOKEN_EXPIRED, TokenError, TokenFault};
 pub use self::key::{TokenAlgorithm, TokenKey, TokenKeyMaterial, TokenSettings};
 pub use self::signing::{InvalidSigningKey, sign_token};
+pub use self::tag_source::TagSource;
 pub(crate) use self::verifier::{SignatureBudget, TokenVerifier};

@@ -12,9 +12,8 @@ use crate::types::limits::{TOKEN_KEYS_MAX, TOKEN_LEEWAY, TOKEN_SIGNATURES_MAX};
 #[derive(Debug)]
 pub(crate) struct TokenVerifier {
     keys: Vec<PreparedKey>,
-    max_age: u64,
-    issuer: Option<Box<str>>,
-    tenants: Vec<Box<str>>,
+    /// The settings, without keys.
+    settings: TokenSettings,
 }
 
 #[derive(Debug)]
@@ -57,9 +56,7 @@ impl TokenVerifier {
         };
         Self {
             keys: settings.keys.iter().take(TOKEN_KEYS_MAX).map(prepared).collect(),
-            max_age: settings.max_age.as_secs(),
-            issuer: settings.issuer.as_deref().map(Into::into),
-            tenants: settings.tenants.iter().map(|name| name.as_str().into()).collect(),
+            settings: TokenSettings { keys: Vec::new(), ..settings.clone() },
         }
     }
 
@@ -118,6 +115,7 @@ impl TokenVerifier {
     ) -> Result<TokenClaims, TokenError> {
         let claims = TokenClaims::read(&token.claims)?;
         let leeway = TOKEN_LEEWAY.as_secs();
+        let max_age = self.settings.max_age.as_secs();
         if now >= claims.expires.saturating_add(leeway) {
             let why = format!("it expired at {}", claims.expires);
             return Err(TokenError::new(TokenFault::Expired, why));
@@ -128,11 +126,12 @@ impl TokenVerifier {
                 return Err(TokenError::new(TokenFault::NotYetValid, why));
             }
         }
-        if claims.expires > now.saturating_add(self.max_age).saturating_add(leeway) {
-            let why = format!("its `exp` is more than {} seconds (tokenMaxAge) away", self.max_age);
+        if claims.expires > now.saturating_add(max_age).saturating_add(leeway) {
+            let why = format!("its `exp` is more than {max_age} seconds (tokenMaxAge) away");
             return Err(TokenError::new(TokenFault::TooLong, why));
         }
-        if self.issuer.is_some() && claims.issuer != self.issuer {
+        let issuer = self.settings.issuer.as_deref();
+        if issuer.is_some() && claims.issuer.as_deref() != issuer {
             return Err(TokenError::new(
                 TokenFault::Issuer,
                 "its `iss` is not `issuer` of the application",
@@ -143,10 +142,7 @@ impl TokenVerifier {
 
     /// Returns true if tokens of the application may name this tenant, besides its own.
     pub(crate) fn may_name(&self, tenant: &str) -> bool {
-        self.tenants.iter().any(|allowed| match allowed.strip_suffix('*') {
-            Some(beginning) => tenant.starts_with(beginning),
-            None => **allowed == *tenant,
-        })
+        self.settings.may_name(tenant)
     }
 
     /// Returns the index of the key that is the same as a key of former rules: id, algorithm and key.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::limits;
 use super::secrets;
 use super::secrets::NamedSecret;
+use super::tag_source;
 use super::tokens;
 use super::tokens::NamedTokenKey;
 use super::tree::{Construct, NodeKind, YamlMember, YamlNode};
@@ -16,7 +17,7 @@ use crate::config::schema::nearest_of;
 /// Maximum bytes of a key and of a tenant's name. Both are keys of tables.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 /// Allowed members of an application.
-const MEMBERS: [&str; 15] = [
+const MEMBERS: [&str; 16] = [
     "key",
     "secret",
     "secrets",
@@ -32,6 +33,7 @@ const MEMBERS: [&str; 15] = [
     "tokenMaxAge",
     "issuer",
     "tokenTenants",
+    tag_source::TAGS,
 ];
 /// Required members of an application.
 pub(super) const REQUIRED: [&str; 3] = ["key", "secret", "authorizeOpen"];
@@ -108,6 +110,7 @@ pub(super) fn check(file: Option<&YamlNode>) -> CheckedFile {
     }
     check.duplicates(top.get("applications"));
     check.anonymous(top.get("anonymous"));
+    tag_source::check_spaces(&mut check, top.get("applications"));
     check
 }
 
@@ -216,6 +219,7 @@ impl CheckedFile {
             api: self.api_rights(entry),
             limits: limits::read(self, entry),
             tokens: tokens::read(self, entry),
+            tags: tag_source::read(self, entry),
         };
         let line = node.get("schema").map_or(node.line, |value| value.line);
         let schema = self.text(entry, "schema");

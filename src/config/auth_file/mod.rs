@@ -13,6 +13,7 @@ mod secret_sources;
 #[cfg(test)]
 mod secret_tests;
 mod secrets;
+mod tag_source;
 #[cfg(test)]
 mod tests;
 mod token_keys;

@@ -167,6 +167,7 @@ fn applications(
                     ("limits", old.limits != application.limits),
                     ("maxRecipients", old.api.max_recipients != application.api.max_recipients),
                     ("tokens", old.tokens != application.tokens),
+                    ("tags", old.tags != application.tags),
                 ])
             )),
             Some(_) => {}

@@ -22,7 +22,12 @@ pub(in crate::worker) fn of_client(
 ) -> Result<Tags, Cow<'static, str>> {
     let query = upgrade.query.unwrap_or_default();
     let RequestedTags { own, all } = requested(query, resource, shown.claims())?;
-    if own.is_empty() || may_choose_tags(settings, upgrade, route, &shown.grant) {
+    let is_of_token =
+        settings.rules.access.has_tags_by_token(&shown.grant.tenant, shown.grant.basis);
+    if let Some(claimed) = own.iter().find(|tag| is_of_token && !shown.has_tag(tag)) {
+        return Err(format!("The tag '{}' is not in the token !", claimed.name()).into());
+    }
+    if is_of_token || own.is_empty() || may_choose_tags(settings, upgrade, route, &shown.grant) {
         Ok(all)
     } else {
         Err(TAGS_CLOSED.into())

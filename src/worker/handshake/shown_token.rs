@@ -17,6 +17,7 @@ use crate::http::{
 };
 use crate::resource::{RequestedProtocol, RouteRequest};
 use crate::session::SessionToken;
+use crate::types::Tag;
 use crate::types::limits::TOKEN_LEEWAY;
 use crate::worker::clock::{Moment, unix_time};
 
@@ -37,6 +38,11 @@ pub(in crate::worker) struct AdmittedCredentials {
 }
 
 impl AdmittedCredentials {
+    /// Returns true if the token has this tag.
+    pub(in crate::worker) fn has_tag(&self, tag: &Tag) -> bool {
+        self.claims().is_some_and(|claims| claims.tags.value_of(tag.name()) == Some(tag.value()))
+    }
+
     /// Returns what the token says.
     pub(in crate::worker) fn claims(&self) -> Option<&TokenClaims> {
         self.token.as_ref().map(|token| &token.claims)
