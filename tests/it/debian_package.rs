@@ -51,7 +51,7 @@ dpkg -i /packages/first.deb
 stat -c '%a %U:%G %n' /etc/tagcast /etc/tagcast/websock.ini /etc/tagcast/auth.yml /var/lib/tagcast
 runuser -u tagcast -- test ! -w /etc/tagcast/websock.ini
 tagcast check -i /etc/tagcast/websock.ini
-man -w tagcast-serve tagcast-app-add
+dpkg -L tagcast | grep /man1/
 test -s /usr/share/bash-completion/completions/tagcast
 if command -v systemd-analyze >/dev/null; then
     systemd-analyze verify /usr/lib/systemd/system/tagcast.service
