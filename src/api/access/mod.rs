@@ -1,24 +1,20 @@
 //! Finds the application of a request by its secret.
 
 mod api_secret;
+mod application;
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use hyper::HeaderMap;
 use hyper::header::{self, HeaderValue};
 
 use self::api_secret::{ApiSecret, SignatureKey};
+pub(super) use self::application::{ApiApplication, OPEN_APPLICATION};
 use super::error::{ApiError, ErrorCode};
 use super::signature::{SignedHeaders, SignedTarget};
 use crate::auth::{
-    ApiPermission, ApiPermissions, ApiRights, Application, ApplicationLimits, ApplicationSecret,
-    Applications, AuthMethods, DefaultLimits, MessageCheck, SecretDigest,
+    ApiPermissions, ApiRights, Application, Applications, DefaultLimits, SecretDigest,
 };
-use crate::types::Tenant;
-
-/// The name of the application on a server without applications.
-pub(super) const OPEN_APPLICATION: &str = "-";
 
 const API_KEY: &str = "x-api-key";
 
@@ -41,21 +37,6 @@ pub(super) struct KnownApplications {
     /// The largest number of secrets of an application. This many are compared for every
     /// application, so the time does not depend on the application.
     secrets_max: usize,
-}
-
-/// An application in the form that the API uses, for a request with one of its secrets.
-pub(super) struct ApiApplication {
-    /// The name of the application.
-    pub(super) key: Box<str>,
-    /// The tenant of its clients.
-    pub(super) tenant: Tenant,
-    /// The schema of its messages.
-    pub(super) check: Option<Rc<MessageCheck>>,
-    /// Its permissions with this secret.
-    pub(super) rights: ApiRights,
-    /// How much it may do in a time.
-    pub(super) limits: ApplicationLimits,
-    secret: ApiSecret,
 }
 
 /// The statistics of a secret.
@@ -84,75 +65,6 @@ pub(super) struct Authenticated<'a> {
     pub(super) application: &'a ApiApplication,
     /// The signature, if the request is signed. Its time, nonce and body must still be checked.
     pub(super) signed: Option<SignedHeaders>,
-}
-
-/// Omits the data that recognises its secret.
-impl std::fmt::Debug for ApiApplication {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiApplication").field("tenant", &self.tenant).finish_non_exhaustive()
-    }
-}
-
-impl ApiApplication {
-    /// Returns the application once per secret.
-    fn all_of(application: &Application) -> Vec<Self> {
-        let tenant = application.tenant.as_deref().map(|name| Tenant(name.into()));
-        let tenant = tenant.unwrap_or_else(Tenant::shared);
-        let check = application.schema.as_ref().map(|schema| Rc::new(MessageCheck::new(schema)));
-        let with = |one: &ApplicationSecret| Self {
-            key: application.key.as_str().into(),
-            tenant: tenant.clone(),
-            check: check.clone(),
-            rights: ApiRights {
-                permissions: application.api.permissions.and(one.permissions),
-                methods: AuthMethods {
-                    // A signature cannot be checked without the text of the secret.
-                    signed: application.api.methods.signed && one.secret.is_text(),
-                    ..application.api.methods
-                },
-                ..application.api
-            },
-            limits: application.limits,
-            secret: ApiSecret::new(one),
-        };
-        application.secrets.iter().map(with).collect()
-    }
-
-    fn open(limits: &DefaultLimits) -> Self {
-        Self {
-            key: OPEN_APPLICATION.into(),
-            tenant: Tenant::shared(),
-            check: None,
-            rights: ApiRights::default(),
-            limits: ApplicationLimits::default().or(limits),
-            secret: ApiSecret::none(),
-        }
-    }
-
-    /// Checks a permission.
-    ///
-    /// # Errors
-    ///
-    /// 403 with the name of the missing permission.
-    pub(super) fn require(&self, permission: ApiPermission) -> Result<(), ApiError> {
-        self.require_one(&[permission])
-    }
-
-    /// Whether it may do one of these. None of them means that everything is allowed.
-    ///
-    /// # Errors
-    ///
-    /// 403 with the name of the last permission.
-    pub(super) fn require_one(&self, permissions: &[ApiPermission]) -> Result<(), ApiError> {
-        let Some(permission) = permissions.last() else { return Ok(()) };
-        if permissions.iter().any(|it| self.rights.permissions.has(*it)) {
-            return Ok(());
-        }
-        let name = permission.name();
-        let message = format!("the application, or its secret, has no permission `{name}`");
-        let error = ApiError::new(ErrorCode::PermissionDenied, message);
-        Err(error.with_text("permission", name))
-    }
 }
 
 impl ApiAccess {
@@ -383,6 +295,7 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::ApplicationSecret;
     use crate::types::Secret;
 
     fn access() -> ApiAccess {
