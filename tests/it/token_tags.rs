@@ -51,6 +51,20 @@ fn expect_closed(server: &Server, more: &str, reason: &str) {
     assert_eq!(std::str::from_utf8(&close.payload[2..]), Ok(reason));
 }
 
+/// `authorizeOpen = all` lets clients of no application into the shared space.
+#[test]
+fn a_client_that_needs_no_key_claims_no_tags_in_a_space_of_tokens() {
+    let auth = format!(
+        "applications:\n  - {{key: shared, secret: {SECRET}, authorizeOpen: true, tags: token, \
+         tokens: [{{id: main, alg: HS256, secret: own}}]}}\n"
+    );
+    let server = setup().auth(&auth).ini("authorizeOpen = all").start();
+    let mut client = Open::at(r#"/web?tags={"a":"1"}"#).upgrade(server.port);
+    let close = client.expect_close(1008);
+    assert_eq!(std::str::from_utf8(&close.payload[2..]), Ok("The tag 'a' is not in the token !"));
+    server.open(&Open::at("/web?tags={}"));
+}
+
 /// A219.
 #[test]
 fn a_client_has_the_tags_of_its_token_and_no_others() {
