@@ -41,8 +41,8 @@ impl RateBucket {
         self.limit = limit;
     }
 
-    /// Returns how long it takes until so many units are in the bucket. More than a full bucket are never in
-    /// it, so these wait for a full one.
+    /// Returns how long it takes until this many units are in the bucket. It never holds more than its
+    /// burst, so a larger request waits for a full bucket.
     pub(crate) fn wait_for(&self, units: u64, now: Duration) -> Duration {
         let now = nanos(now);
         let wanted = self.cost(units.min(self.limit.burst()));
@@ -83,7 +83,7 @@ impl RateBucket {
         self.paid_at <= nanos(now)
     }
 
-    /// The nanoseconds in which so many units arrive.
+    /// Returns the nanoseconds in which this many units arrive.
     fn cost(&self, units: u64) -> u64 {
         let cost = u128::from(units) * NANOS_PER_SECOND;
         u64::try_from(cost / u128::from(self.limit.per_second())).unwrap_or(u64::MAX)

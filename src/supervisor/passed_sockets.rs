@@ -57,7 +57,8 @@ impl PassedSockets {
         check_listens(&socket)?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
-        let path = address.as_pathname().ok_or_else(|| io::Error::other("its name is no path"))?;
+        let path =
+            address.as_pathname().ok_or_else(|| io::Error::other("its name is not a path"))?;
         self.unix.push((path.to_owned(), socket.into()));
         Ok(())
     }
