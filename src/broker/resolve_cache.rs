@@ -101,13 +101,14 @@ impl KnownRoute {
         &self.by_worker
     }
 
-    /// Returns the recipients of one more publication. They are resolved if that was not done in this turn.
+    /// Returns the tenant and the recipients of one more publication. They are resolved if that was not done
+    /// in this turn.
     pub(super) fn targets(
         &mut self,
         cache: &mut ResolveCache,
         index: &Index,
         members: &mut BTreeMap<WorkerId, WorkerState>,
-    ) -> &Targets {
+    ) -> (&Tenant, &Targets) {
         let targets = match self.targets.take() {
             Some(targets) => targets,
             None => {
@@ -117,7 +118,7 @@ impl KnownRoute {
         };
         self.traffic.publications += 1;
         self.traffic.deliveries += targets.clients;
-        self.targets.insert(targets)
+        (&self.tenant, self.targets.insert(targets))
     }
 }
 
@@ -216,7 +217,7 @@ impl ResolveCache {
         let resolved = counted.unwrap_or_else(|| index.resolve(tenant, address));
         for (worker, slots) in resolved.sets {
             if let Some(member) = members.get_mut(&worker) {
-                sets.push(NamedSet { worker, name: member.name_set(&slots), slots });
+                sets.push(NamedSet { worker, name: member.name_set(tenant, &slots), slots });
             }
         }
         let to = targets(&sets, except);

@@ -1,6 +1,7 @@
 //! The state of a worker in the broker: its link, its pending output and its publications.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::router::ProtocolError;
 use crate::broker::tracking::TrackedReport;
@@ -8,7 +9,9 @@ use crate::link::codec::{WireMessage, encode_deliver, encode_set};
 use crate::link::command::CommandOutcome;
 use crate::link::message::{CountedPublication, Deliver, SetName, ToBroker, ToWorker, VERSION};
 use crate::types::limits::ANSWERS_PENDING_BYTES_MAX;
-use crate::types::{Number, PublicationId, SlotSet, TrackedOutcome, Tracking, WorkerIncarnation};
+use crate::types::{
+    Number, PublicationId, SlotSet, Tenant, TrackedOutcome, Tracking, WorkerIncarnation,
+};
 
 /// A worker with a link to this broker.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct WorkerState {
     pub(super) last_publication: Option<Number>,
     pub(super) turn_ended_at: Option<Number>,
     pub(super) set_names: u32,
+    /// The tenant whose publications were sent last.
+    tenant: Tenant,
     counts: PublishCounts,
     /// Outcomes of commands, to send with the acknowledgement. The worker's window limits them (rule L4).
     outcomes: VecDeque<(Number, Box<CommandOutcome>)>,
@@ -82,6 +87,7 @@ impl WorkerState {
             last_publication: None,
             turn_ended_at: None,
             set_names: 0,
+            tenant: Tenant::shared(),
             counts: PublishCounts::default(),
             outcomes: VecDeque::new(),
         }
@@ -173,9 +179,20 @@ impl WorkerState {
         }
     }
 
+    /// Says whose sets and publications follow on the link, unless they are of the same tenant as those
+    /// before.
+    #[inline]
+    pub(super) fn switch_to(&mut self, tenant: &Tenant) {
+        if !Arc::ptr_eq(&self.tenant.0, &tenant.0) && self.tenant != *tenant {
+            self.tenant = tenant.clone();
+            self.out.send(&ToWorker::Tenant(tenant.clone()));
+        }
+    }
+
     /// Gives a set a name that is valid until the end of the turn. The first name starts a new batch, so
     /// names of an earlier turn cannot be used by mistake.
-    pub(super) fn name_set(&mut self, slots: &SlotSet) -> SetName {
+    pub(super) fn name_set(&mut self, tenant: &Tenant, slots: &SlotSet) -> SetName {
+        self.switch_to(tenant);
         if self.set_names == 0 {
             self.out.send(&ToWorker::Batch);
         }

@@ -349,9 +349,7 @@ impl BrokerClient {
         for slot in self.slots.take_vacant() {
             self.fanout.retire(slot);
         }
-        while let Some(slot) = self.fanout.next_retired() {
-            self.slots.release(slot);
-        }
+        self.fanout.release_retired(|slot| self.slots.release(slot));
     }
 }
 
@@ -381,6 +379,10 @@ fn on_message(
         }
         FromBroker::Other(message @ (ToWorker::Batch | ToWorker::Set { .. })) => {
             fanout.take_sets(message)
+        }
+        FromBroker::Other(ToWorker::Tenant(tenant)) => {
+            fanout.switch_to(tenant);
+            Ok(())
         }
         FromBroker::Other(ToWorker::Left { slot }) => {
             uplink.on_left(slot);

@@ -17,7 +17,7 @@ use crate::types::{
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 13;
+pub const VERSION: u16 = 14;
 
 /// Work for one tag, in bytes of a usual message.
 const ROW_WORK: usize = 64;
@@ -214,6 +214,10 @@ pub enum ToWorker {
         /// The slots.
         slots: SlotSet,
     },
+    /// The sets and publications that follow are those of this tenant. This is a separate message, so that
+    /// the deliveries of a server with one tenant need no additional byte. A link begins with the shared
+    /// tenant.
+    Tenant(Tenant),
     /// A publication for some of this worker's clients.
     Deliver(Deliver),
     /// Requests a report on the `Deliver` that follows. This is a separate message, so that other

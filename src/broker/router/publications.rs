@@ -112,10 +112,11 @@ impl Router {
         self.last_sequence += 1;
         self.publications += 1;
         let Self { index, resolve_cache, workers, .. } = self;
-        let targets = route.targets(resolve_cache, index, workers);
+        let (tenant, targets) = route.targets(resolve_cache, index, workers);
         let sequence = Sequence(self.last_sequence);
         for (worker, target) in &targets.by_worker {
             if let Some(member) = workers.get_mut(worker) {
+                member.switch_to(tenant);
                 if let Some(tracking) = tracking {
                     member.out.send(&ToWorker::Track(tracking));
                 }

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::broker_client::write_reports::WriteTally;
 use crate::protocol::{Cast, Protocol};
-use crate::types::limits::SEND_BYTES;
+use crate::types::limits::{SEND_BYTES, WORK_BYTES};
 use crate::types::{
     AskToken, Content, FramedPayload, Number, PayloadForm, Slot, SlotSet, WorkerIncarnation,
 };
@@ -40,6 +40,17 @@ pub struct Batch {
     tracking: Option<DeliveryTracking>,
     /// Payload of its only publication, if that is large.
     large: Option<FramedPayload>,
+    /// Number of the batch among those of all tenants.
+    number: u64,
+}
+
+/// Progress of a batch in one slice.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchProgress {
+    /// Recipients that are done.
+    pub(super) sends: usize,
+    /// `write` broke: the time is over.
+    pub(super) is_broken: bool,
 }
 
 /// Content of a publication that is queued.
@@ -122,6 +133,21 @@ pub struct Joined {
 }
 
 impl BatchRecipients {
+    pub(super) fn contains(&self, slot: Slot) -> bool {
+        match self {
+            Self::One(one) => *one == slot,
+            Self::Set(set) => set.contains(slot),
+        }
+    }
+
+    /// Returns the number of clients.
+    pub(super) fn clients(&self) -> u64 {
+        match self {
+            Self::One(_) => 1,
+            Self::Set(set) => set.0.len(),
+        }
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::One(one), Self::One(other)) => one == other,
@@ -133,10 +159,11 @@ impl BatchRecipients {
 
 impl Batch {
     /// Creates a batch in the memory of an earlier one.
-    pub(super) fn new(recipients: BatchRecipients, queue: BatchQueue) -> Self {
+    pub(super) fn new(recipients: BatchRecipients, queue: BatchQueue, number: u64) -> Self {
         Self {
             recipients,
             queue,
+            number,
             next: 0,
             served: SlotSet::default(),
             is_sealed: false,
@@ -182,6 +209,16 @@ impl Batch {
         self.queue.payloads.len() + self.large.as_ref().map_or(0, |it| it.payload().len())
     }
 
+    /// Returns its number among the batches of all tenants.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Returns the work of one send.
+    pub(super) fn cost(&self) -> i64 {
+        1 + i64::try_from(self.bytes() / WORK_BYTES).unwrap_or(i64::MAX)
+    }
+
     /// Returns its memory for the next batch, unless there is too much of it.
     pub(super) fn into_queue(self) -> BatchQueue {
         let BatchQueue { mut publications, mut payloads } = self.queue;
@@ -196,49 +233,44 @@ impl Batch {
     /// Marks one client as written to, ahead of its turn. Returns false if the client is not a recipient or
     /// was already written to.
     pub(super) fn serve(&mut self, slot: Slot) -> bool {
-        let is_named = slot.0 >= self.next
-            && !self.served.contains(slot)
-            && match &self.recipients {
-                BatchRecipients::One(one) => *one == slot,
-                BatchRecipients::Set(set) => set.contains(slot),
-            };
+        let is_named =
+            slot.0 >= self.next && !self.served.contains(slot) && self.recipients.contains(slot);
         if is_named {
             self.served.0.insert(slot.0);
         }
         is_named
     }
 
-    /// Writes to the next recipients, `most` at most, until `write` breaks. Returns how many more clients may
-    /// be written to in this slice.
+    /// Writes to the next recipients, `most` at most, until `write` breaks.
     pub(super) fn write_some(
         &mut self,
         most: usize,
         write: &mut impl FnMut(Slot, &mut Self) -> ControlFlow<()>,
-    ) -> usize {
+    ) -> BatchProgress {
         if most == 0 {
-            return 0;
+            return BatchProgress { sends: 0, is_broken: false };
         }
         self.seal();
         match self.recipients.clone() {
             BatchRecipients::One(slot) => {
                 let flow = if self.serve(slot) { write(slot, self) } else { Continue(()) };
                 self.next = DONE;
-                if flow.is_break() { 0 } else { most - 1 }
+                BatchProgress { sends: 1, is_broken: flow.is_break() }
             }
             BatchRecipients::Set(set) => {
                 let mut slots = set.0.iter();
                 slots.advance_to(self.next);
-                let mut left = most;
+                let (mut left, mut is_broken) = (most, false);
                 for slot in slots.by_ref().take(most) {
                     left -= 1;
                     let is_served = !self.served.is_empty() && self.served.contains(Slot(slot));
                     if !is_served && write(Slot(slot), self).is_break() {
-                        left = 0;
+                        is_broken = true;
                         break;
                     }
                 }
                 self.next = slots.next().unwrap_or(DONE);
-                left
+                BatchProgress { sends: most - left, is_broken }
             }
         }
     }

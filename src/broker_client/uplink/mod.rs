@@ -371,6 +371,7 @@ impl Uplink {
             ToWorker::Left { .. }
             | ToWorker::Deliver(_)
             | ToWorker::Batch
+            | ToWorker::Tenant(_)
             | ToWorker::Track(_)
             | ToWorker::Set { .. } => None,
         }

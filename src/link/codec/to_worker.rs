@@ -8,7 +8,7 @@ use super::command::{
 };
 use super::decode::FieldReader;
 use super::description::{DESCRIBE, put_describe_request, read_describe_request};
-use super::encode::{put_counted, put_deliver, put_grant, put_set, with_length};
+use super::encode::{put_counted, put_deliver, put_grant, put_set, put_text, with_length};
 use super::query::{put_result, read_result};
 use super::replay::{REMEMBER, put_records, read_records};
 use super::tracking::{put_outcome, put_tracking};
@@ -22,6 +22,10 @@ impl WireMessage for ToWorker {
             Self::Batch => out.put_u8(1),
             Self::Set { name, slots } => put_set(out, *name, slots),
             Self::Deliver(deliver) => put_deliver(out, deliver),
+            Self::Tenant(tenant) => {
+                out.put_u8(36);
+                put_text(out, &tenant.0);
+            }
             Self::Joined { slot, number, own, smallest } => {
                 out.put_u8(4);
                 out.put_u32_le(slot.0);
@@ -90,6 +94,7 @@ impl WireMessage for ToWorker {
             1 => Self::Batch,
             2 => Self::Set { name: SetName(body.u32()?), slots: body.slots()? },
             DELIVER => Self::Deliver(owned(body.deliver()?)),
+            36 => Self::Tenant(body.tenant()?),
             4 => Self::Joined {
                 slot: body.slot()?,
                 number: JoinNumber(body.u64()?),

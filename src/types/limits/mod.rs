@@ -121,6 +121,14 @@ pub const SEND_BYTES: usize = 48 * 1024;
 /// publications to single clients, handshakes and publishers are served. [`TURN_PART`] is a limit
 /// as well.
 pub const FANOUT_SLICE: usize = 256;
+/// A send counts as one unit of work, and one more for each of this many bytes of payload. A kernel copies
+/// that much in about the time of a system call.
+pub const WORK_BYTES: usize = 4096;
+/// Work that a tenant gets in each of its turns while other tenants wait: as much as a slice, or a
+/// mebibyte.
+pub const FANOUT_QUANTUM: i64 = 256;
+/// Queues of tenants without publications that a worker keeps.
+pub const FANOUT_QUEUES_IDLE: usize = 256;
 /// Silence of a link after which its backlog may be caused by the server itself. Half of this time
 /// is common on a busy machine, and a window takes less time to fill at full speed.
 pub const LINK_SILENCE: Duration = Duration::from_millis(250);
