@@ -100,11 +100,15 @@ impl Canonical for ToBroker {
                 QueryKind::Tags(_)
                 | QueryKind::ClientTags(_)
                 | QueryKind::Describe(_)
+                | QueryKind::RefreshToken { .. }
                 | QueryKind::Statistics { .. } => true,
             },
-            Self::Described(answer) => {
-                answer.client.as_ref().is_none_or(|client| client.tags.is_empty())
-            }
+            Self::Described(answer) => match &answer.result {
+                QueryResult::Described(client) => {
+                    client.as_ref().is_none_or(|client| client.tags.is_empty())
+                }
+                _ => false,
+            },
             Self::Publish { publication, .. } => match &publication.address.recipients {
                 Recipients::Matching(query) => query.is_empty(),
                 // Postfix code can also say what its canonical form says.

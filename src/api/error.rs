@@ -86,6 +86,7 @@ error_codes! {
     ExpressionTooExpensive = "expression_too_expensive", 422;
     InvalidTags = "invalid_tags", 422;
     TooManyTags = "too_many_tags", 422;
+    InvalidToken = "invalid_token", 422;
     SchemaViolation = "schema_violation", 422;
     IdReused = "id_reused", 422;
     RateLimited = "rate_limited", 429;

@@ -24,7 +24,7 @@ use super::endpoint::ask::TakenQuestion;
 use super::endpoint::info::InfoReader;
 use super::endpoint::{
     EndpointContext, connection, connections, disconnect, explain, info, openapi, retag, stats,
-    tags,
+    tags, token,
 };
 use super::error::{ApiError, ErrorCode};
 use super::health;
@@ -229,6 +229,7 @@ impl ServedRequest<'_> {
             Endpoint::Disconnect => return disconnect::close_matching(context, text).await,
             Endpoint::UpdateTags => return retag::update(context, &route.uuid, text).await,
             Endpoint::ReplaceTags => return retag::replace(context, &route.uuid, text).await,
+            Endpoint::RefreshToken => return token::refresh(context, &route.uuid, text).await,
             Endpoint::Ask => {
                 let taken = TakenQuestion::take_over(context, &route.uuid, text).await?;
                 // Clients may take long: the request holds nothing meanwhile that others need.

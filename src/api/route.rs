@@ -30,6 +30,8 @@ pub(super) enum Endpoint {
     UpdateTags,
     /// `PUT /v1/apps/{app}/connections/{uuid}/tags`
     ReplaceTags,
+    /// `PUT /v1/apps/{app}/connections/{uuid}/token`
+    RefreshToken,
     /// `POST /v1/apps/{app}/connections:retag`
     Retag,
     /// `DELETE /v1/apps/{app}/connections/{uuid}`
@@ -122,6 +124,7 @@ const PUBLISHES: &[ApiPermission] = &[ApiPermission::BROADCAST, ApiPermission::P
 const ASKS: &[ApiPermission] = &[ApiPermission::ASK];
 const CLOSES: &[ApiPermission] = &[ApiPermission::DISCONNECT];
 const RETAGS: &[ApiPermission] = &[ApiPermission::TAGS];
+const TOKENS: &[ApiPermission] = &[ApiPermission::TOKENS];
 const LISTS: &[ApiPermission] = &[ApiPermission::LIST];
 
 /// All endpoints. Rows with the same path are next to each other.
@@ -149,6 +152,7 @@ const ROUTES: &[RouteRow] = &[
     row("connections:disconnect", Method::POST, Endpoint::Disconnect, CLOSES, &[]),
     row("connections/{uuid}/tags", Method::PATCH, Endpoint::UpdateTags, RETAGS, &[]),
     row("connections/{uuid}/tags", Method::PUT, Endpoint::ReplaceTags, RETAGS, &[]),
+    row("connections/{uuid}/token", Method::PUT, Endpoint::RefreshToken, TOKENS, &[]),
     row(
         "connections",
         Method::GET,

@@ -38,6 +38,9 @@ impl ApiPermission {
     /// To ask a client and wait for its answer.
     pub const ASK: Self = Self(2);
 
+    /// To give connections new tokens.
+    pub const TOKENS: Self = Self(6);
+
     /// Names of all permissions.
     #[must_use]
     pub const fn names() -> &'static [&'static str] {

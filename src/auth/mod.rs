@@ -14,7 +14,8 @@ pub mod uuid;
 
 pub(crate) use access::SecretDigest;
 pub use access::{
-    AuthorizeOpen, Denied, Grant, GrantRef, Permissions, Permit, Right, ShownToken, VerifiedToken,
+    AuthorizeOpen, Denied, Grant, GrantRef, Permissions, Permit, RefreshedConnection, Right,
+    ShownToken, VerifiedToken,
 };
 pub use api_rights::{ApiPermission, ApiPermissions, ApiRights, AuthMethods};
 pub use application::{Application, Applications};

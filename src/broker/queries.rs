@@ -37,7 +37,7 @@ pub(super) fn answer(
         QueryKind::Tags(scan) => QueryResult::Tags(index.scan_tags(tenant, scan)),
         QueryKind::ClientTags(uuid) => QueryResult::ClientTags(index.tags_of(tenant, *uuid)),
         // A worker is asked about a client that is connected.
-        QueryKind::Describe(_) => QueryResult::Described(None),
+        QueryKind::Describe(_) | QueryKind::RefreshToken { .. } => QueryResult::Described(None),
         QueryKind::Statistics { before } => {
             let TenantTraffic { publications, deliveries } = traffic.of(tenant);
             let found = index.statistics(tenant, *before);

@@ -1,9 +1,9 @@
 //! Questions to the broker about connected clients, and their answers.
 
 use crate::types::{
-    ClientDescription, ClientFilter, ClientPage, ClientTags, ClientUuid, ListFilter, ListPosition,
-    PageSize, ScannedTags, Slot, TagScan, Tenant, TenantStatistics, TooExpensive,
-    WorkerIncarnation,
+    ClientDescription, ClientFilter, ClientPage, ClientTags, ClientUuid, DescribedToken,
+    ListFilter, ListPosition, PageSize, ScannedTags, Secret, Slot, TagScan, Tenant,
+    TenantStatistics, TooExpensive, WorkerIncarnation,
 };
 
 /// A question to the broker. It is answered once, by this broker or a later one.
@@ -31,6 +31,15 @@ pub enum QueryKind {
     ClientTags(ClientUuid),
     /// All that is known about a client. Its worker is asked. Answered by [`QueryResult::Described`].
     Describe(ClientUuid),
+    /// Gives a connection a new token. Its worker is asked, and the question may be repeated. Answered by
+    /// [`QueryResult::Refreshed`] or [`QueryResult::TokenRefused`]; by [`QueryResult::Described`] if no such
+    /// client is connected.
+    RefreshToken {
+        /// The client.
+        uuid: ClientUuid,
+        /// The token as it was shown.
+        token: Secret,
+    },
     /// The number of clients and of tags, in a part of all tag names: the one that ends here. Answered by
     /// [`QueryResult::Statistics`].
     Statistics {
@@ -52,6 +61,10 @@ pub enum QueryResult {
     ClientTags(ClientTags),
     /// Answer to [`QueryKind::Describe`]; `None` if no such client is connected.
     Described(Option<Box<ClientDescription>>),
+    /// The token that a connection has now. Answer to [`QueryKind::RefreshToken`].
+    Refreshed(DescribedToken),
+    /// The connection may not have the token. Answer to [`QueryKind::RefreshToken`].
+    TokenRefused(RefusedToken),
     /// Answer to [`QueryKind::Statistics`].
     Statistics(TenantStatistics),
     /// The expression is too expensive, and nothing was searched.
@@ -59,7 +72,7 @@ pub enum QueryResult {
 }
 
 /// A question of the broker to the worker of a client, on behalf of another process. The worker answers once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DescribeRequest {
     /// The process that has asked the broker.
     pub asker: WorkerIncarnation,
@@ -67,6 +80,8 @@ pub struct DescribeRequest {
     pub number: u32,
     /// The client's slot.
     pub slot: Slot,
+    /// A new token for its connection. The answer is about the token then.
+    pub token: Option<Secret>,
 }
 
 /// The answer to a [`DescribeRequest`].
@@ -76,8 +91,17 @@ pub struct DescribeAnswer {
     pub asker: WorkerIncarnation,
     /// Number of its question.
     pub number: u32,
-    /// The client; `None` if its connection has ended.
-    pub client: Option<Box<ClientDescription>>,
+    /// What the process gets as its answer.
+    pub result: QueryResult,
+}
+
+/// Why a connection may not have a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedToken {
+    /// The code, as in logs.
+    pub code: Box<str>,
+    /// What is wrong, and what would be right.
+    pub why: Box<str>,
 }
 
 /// A query for the clients that match, and for their values of another tag.
@@ -121,6 +145,7 @@ impl QueryKind {
                 let length = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
                 length(&scan.name) + scan.prefix.len() + length(&scan.after)
             }
+            Self::RefreshToken { token, .. } => token.bytes(),
             Self::ClientTags(_) | Self::Describe(_) | Self::Statistics { .. } => 0,
         }
     }

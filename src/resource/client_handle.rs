@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::effect::{Charge, Effect, Effects, NotPublished, Payload, json_of};
-use crate::auth::{Denied, Permit};
+use crate::auth::{Denied, Grant, Permit};
 use crate::session::{Message, Session, SessionRules};
 use crate::types::{
     Address, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, CloseReason, Credentials,
@@ -19,16 +19,20 @@ use crate::webhook::WebhookRequest;
 /// returns, in the order of the requests.
 #[derive(Debug)]
 pub struct ClientHandle<'c> {
-    session: &'c Session,
-    client: &'c Client,
-    rules: &'c SessionRules,
+    pub(super) session: &'c Session,
+    pub(super) client: &'c Client,
+    pub(super) rules: &'c SessionRules,
     /// Microseconds since the worker started.
     uptime: u64,
+    /// Unix seconds, by which tokens are judged.
+    pub(super) unix_time: u64,
     /// Tags after the changes of this call. `None` if the call has not changed them.
-    changed: Option<Tags>,
+    pub(super) changed: Option<Tags>,
+    /// Rights by a token that the client has shown in this call.
+    pub(super) refreshed: Option<Grant>,
     /// What its next publications count towards.
     charged: Charge,
-    effects: Effects,
+    pub(super) effects: Effects,
 }
 
 impl<'c> ClientHandle<'c> {
@@ -36,7 +40,8 @@ impl<'c> ClientHandle<'c> {
     #[must_use]
     pub fn new(session: &'c Session, client: &'c Client, rules: &'c SessionRules) -> Self {
         let (charged, effects) = (Charge::Nothing, Effects::new());
-        Self { session, client, rules, uptime: 0, changed: None, charged, effects }
+        let (uptime, unix_time, changed, refreshed) = (0, 0, None, None);
+        Self { session, client, rules, uptime, unix_time, changed, refreshed, charged, effects }
     }
 
     /// Sets the time, in microseconds since the worker started.
@@ -45,10 +50,16 @@ impl<'c> ClientHandle<'c> {
         Self { uptime, ..self }
     }
 
+    /// Sets the time of the calendar, in Unix seconds. Tokens are judged by it.
+    #[must_use]
+    pub fn with_unix_time(self, unix_time: u64) -> Self {
+        Self { unix_time, ..self }
+    }
+
     /// Discards the actions that the call has requested so far.
     pub fn abandon(&mut self) {
         self.effects.clear();
-        self.changed = None;
+        (self.changed, self.refreshed) = (None, None);
     }
 
     /// Reuses an allocated list for the requested actions.
@@ -84,6 +95,11 @@ impl<'c> ClientHandle<'c> {
     #[must_use]
     pub fn ident(&self) -> Option<&'c Ident> {
         self.client.ident.as_ref()
+    }
+
+    /// Returns whether the client is a web-type or php-type one.
+    pub(super) fn class(&self) -> ClientClass {
+        self.session.class
     }
 
     /// Returns the client's tags.
@@ -147,7 +163,8 @@ impl<'c> ClientHandle<'c> {
     ) -> Result<(), NotPublished> {
         let json = json_of(message, self.rules)?;
         let tenant = self.session.tenant.clone();
-        self.charged = Charge::Application(self.rules.access.application_index(self.session.basis));
+        let basis = self.refreshed.as_ref().map_or(self.session.basis, |grant| grant.basis);
+        self.charged = Charge::Application(self.rules.access.application_index(basis));
         self.forward_changed(tenant, address, PayloadForm::Message, json);
         Ok(())
     }
@@ -288,7 +305,8 @@ impl<'c> ClientHandle<'c> {
     ///
     /// Fails when the client may not publish.
     pub fn authorise(&self, shown: Option<&Credentials<'_>>) -> Result<Permit<'c>, Denied> {
-        self.rules.access.send(self.session.grant(), shown)
+        let grant = self.refreshed.as_ref().map_or_else(|| self.session.grant(), Grant::by_ref);
+        self.rules.access.send(grant, shown)
     }
 
     /// Sends the client a message that is JSON already.

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::token_refresh::TokenRefresh;
+use crate::auth::TokenError;
 use crate::session::SessionRules;
 use crate::types::{
     Address, Claim, ClientFilter, CloseReason, FramedPayload, PayloadForm, TagEdit, Tenant,
@@ -39,6 +41,10 @@ pub enum Effect {
     },
     /// Change of the client's tags.
     Retag(TagEdit),
+    /// New token of the connection.
+    Refresh(Box<TokenRefresh>),
+    /// Log line for the operator: the connection may not have a token that the client has shown.
+    RefusedToken(Box<TokenError>),
     /// New `fyi` text of the client's acknowledgements.
     Fyi(String),
     /// Registration of an alias. Later acknowledgements repeat `said`.

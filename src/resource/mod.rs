@@ -13,6 +13,7 @@ mod hooks;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod token_refresh;
 mod webhook;
 
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub use self::routes::{
     Binding, BuiltinKind, Exactness, Offers, RequestedProtocol, ResourceId, ResourceKind, Route,
     RouteRequest, Routes, UnknownPath,
 };
+pub use self::token_refresh::TokenRefresh;
 pub use self::webhook::{AuthorizeRequest, WebhookOptions, WebhookResource};
 pub use effect::{Charge, Effect, Effects, NotPublished, Payload};
 

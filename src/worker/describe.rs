@@ -6,8 +6,9 @@ use super::connection::Phase;
 use super::connection::outbox::Outbox;
 use super::connection::table::ConnectionTable;
 use super::context::Context;
-use crate::link::query::{DescribeAnswer, DescribeRequest};
-use crate::types::{ClientDescription, DescribedToken, Slot, VersionedTags};
+use super::dispatch::token_refresh;
+use crate::link::query::{DescribeAnswer, DescribeRequest, QueryResult};
+use crate::types::{ClientDescription, Slot, VersionedTags};
 
 /// When the connections were opened, by slot. It is not in the connections: only this file reads it.
 #[derive(Debug, Default)]
@@ -38,12 +39,15 @@ fn position(slot: Slot) -> usize {
 /// Answers a question of the broker about a client.
 pub(super) fn answer(
     context: &mut Context,
-    connections: &ConnectionTable,
-    request: DescribeRequest,
+    connections: &mut ConnectionTable,
+    mut request: DescribeRequest,
 ) {
-    let DescribeRequest { asker, number, slot } = request;
-    let client = describe(context, connections, slot).map(Box::new);
-    context.broker.uplink.describe(DescribeAnswer { asker, number, client });
+    if let Some(token) = request.token.take() {
+        return token_refresh::refresh_for_backend(context, connections, &request, &token);
+    }
+    let DescribeRequest { asker, number, slot, .. } = request;
+    let result = QueryResult::Described(describe(context, connections, slot).map(Box::new));
+    context.broker.uplink.describe(DescribeAnswer { asker, number, result });
 }
 
 /// Returns what is known about a client; `None` if its connection is not open any more.
@@ -74,11 +78,7 @@ fn describe(
         ip: client.ip,
         opened_at: context.open_times.of(slot),
         user: user.map(Into::into),
-        token: token.map(|token| DescribedToken {
-            subject: token.claims.subject.clone(),
-            expires: token.claims.expires,
-            key: token.key.clone(),
-        }),
+        token: session.token().map(token_refresh::described),
         outbox_bytes: outbox.map_or(0, |outbox| count(outbox.bytes())),
         outbox_waiting: outbox.map_or(0, Outbox::waiting),
     })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
+use super::clock::unix_time;
 use super::connection::tls::acceptor;
 use super::handshake::session_cookie::SessionCheck;
 use crate::auth::Permissions;
@@ -64,6 +65,12 @@ impl WorkerSettings {
     /// Returns the ping interval and the keepalive interval of php-type clients.
     pub(super) fn ping_intervals(&self) -> (Duration, Duration) {
         (self.ping_every, self.php_keepalive)
+    }
+
+    /// Returns the Unix seconds by which tokens are judged. The clock is not read where no application accepts
+    /// tokens.
+    pub(super) fn token_time(&self) -> u64 {
+        if self.rules.access.takes_tokens() { unix_time().as_secs() } else { 0 }
     }
 
     /// Returns the limits and frame rules for a client's messages.

@@ -158,6 +158,7 @@ mod tls_reload;
 mod tls_resumption;
 mod token_commands;
 mod token_openings;
+mod token_refresh;
 mod token_tags;
 mod two_servers;
 mod unix_listeners;

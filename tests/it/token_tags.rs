@@ -151,3 +151,23 @@ fn a_reload_that_protects_a_space_closes_clients_with_claimed_tags() {
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(tags(&server, &kept), json!({"role": "x"}), "it is closed once only");
 }
+
+/// A221.
+#[test]
+fn a_client_changes_none_of_its_tags() {
+    let server = setup().auth(&auth("tags: token, ", "")).start();
+    let with_a = token(&json!({"sub": "7", "tags": {"a": 1}}));
+    let mut client = server.open(&open(&format!("&token={with_a}")));
+    for packet in [
+        r#"{"opcode":"tags","tags":{"a":"2"}}"#,
+        r#"{"opcode":"token","token":"x","tags":{"a":"2"}}"#,
+        r#"{"opcode":"echo","tags":{"a":"2"}}"#,
+        r#"{"opcode":"uuid","message":"a","tags":{"a":"2"}}"#,
+        r#"{"opcode":"broadcast","message":"1","tags":{"a":"2"},"set":{"a":"2"}}"#,
+    ] {
+        client.text(packet);
+    }
+    client.text(r#"{"opcode":"echo","last":1}"#);
+    while client.frame().as_text() != r#"{"opcode":"echo","last":1}"# {}
+    assert_eq!(tags(&server, &client), json!({"a": "1", "@user": "7"}));
+}

@@ -50,7 +50,7 @@ fn client_json(client: &ClientDescription, uuid: &str) -> String {
     out
 }
 
-fn push_token(out: &mut String, token: Option<&DescribedToken>) {
+pub(super) fn push_token(out: &mut String, token: Option<&DescribedToken>) {
     let Some(DescribedToken { subject, expires, key }) = token else {
         return out.push_str("null");
     };

@@ -18,6 +18,7 @@ pub(super) mod server;
 pub(super) mod stats;
 pub(super) mod tags;
 mod taken;
+pub(super) mod token;
 
 use tokio::time::Instant;
 

@@ -2,6 +2,7 @@
 
 mod denied;
 mod known_applications;
+mod refresh;
 mod secret_digest;
 mod token;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 pub use self::denied::Denied;
 use self::known_applications::{ApplicationRules, KnownKey};
+pub use self::refresh::RefreshedConnection;
 pub(crate) use self::secret_digest::SecretDigest;
 pub use self::token::{ShownToken, VerifiedToken};
 use super::auth_basis::{AuthBasis, Edition, ShownCredentials};

@@ -33,7 +33,7 @@ pub struct VerifiedToken {
 }
 
 /// A token that an application accepts.
-struct AcceptedToken<'k> {
+pub(super) struct AcceptedToken<'k> {
     /// Index of the application.
     place: u32,
     entry: &'k ApplicationRules,
@@ -78,13 +78,18 @@ impl Permissions {
         shown: ShownToken<'_>,
     ) -> Result<(Grant, VerifiedToken), TokenError> {
         let accepted = self.accepted(shown)?;
+        accepted.claims.check_opening()?;
+        Ok(self.granted(accepted))
+    }
+
+    pub(super) fn granted(&self, accepted: AcceptedToken<'_>) -> (Grant, VerifiedToken) {
         let key = u32::try_from(accepted.key).unwrap_or_default();
         let basis = AuthBasis::of_token(accepted.place, key);
         let grant = granted(accepted.entry, basis, &accepted.claims).in_edition(self.edition);
-        Ok((grant, accepted.verified()))
+        (grant, accepted.verified())
     }
 
-    fn accepted(&self, shown: ShownToken<'_>) -> Result<AcceptedToken<'_>, TokenError> {
+    pub(super) fn accepted(&self, shown: ShownToken<'_>) -> Result<AcceptedToken<'_>, TokenError> {
         let token = CompactToken::split(shown.token)?;
         let audiences = token.audiences()?;
         let mut budget = SignatureBudget::default();

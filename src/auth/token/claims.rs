@@ -5,10 +5,10 @@ use super::error::{TokenError, TokenFault};
 use super::known_members::{self, InvalidObject};
 use crate::json::Scalar;
 use crate::protocol::tags;
-use crate::types::Tags;
 use crate::types::limits::{
     IDENT_BYTES_MAX, TOKEN_ID_BYTES_MAX, TOKEN_SUBJECT_BYTES_MAX, TOKEN_USER_BYTES_MAX,
 };
+use crate::types::{Tag, TagEdit, TagError, TagNames, Tags};
 
 /// Claims whose types were checked. Claims that are not in the table of the documentation are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct TokenClaims {
     pub tenant: Option<Box<str>>,
     /// `caps`.
     pub capabilities: TokenCapabilities,
+    /// `uuid`: the only connection that it may be given to.
+    pub uuid: Option<Box<str>>,
 }
 
 impl TokenClaims {
@@ -44,11 +46,41 @@ impl TokenClaims {
         self.capabilities.receive != Some(false)
     }
 
+    /// Returns the tag that names the user. Only the server gives it.
+    ///
+    /// # Errors
+    ///
+    /// If the user is too long for a tag, which no claim is that was read.
+    pub fn user_tag(&self) -> Result<Option<Tag>, TagError> {
+        self.subject.as_deref().map(|subject| Tag::new("@user", subject)).transpose()
+    }
+
+    /// Returns the change of a connection's tags when this token replaces the token `former`.
+    ///
+    /// # Errors
+    ///
+    /// If it has too many tags.
+    pub fn tags_replacing(&self, former: Option<&Self>) -> Result<TagEdit, TagError> {
+        let set = Tags::new(self.tags.iter().cloned().chain(self.user_tag()?))?;
+        let former = former.into_iter().flat_map(|former| &former.tags).map(Tag::name);
+        let dropped = former.filter(|name| set.value_of(name).is_none());
+        let remove = TagNames::new(dropped.map(Into::into))?;
+        Ok(TagEdit::Update { set, remove })
+    }
+
+    /// Checks that the token may open a connection. A connection has no UUID before it is open.
+    pub(crate) fn check_opening(&self) -> Result<(), TokenError> {
+        match self.uuid {
+            Some(_) => Err(TokenError::claim("uuid", "left out when a connection opens")),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the bytes on the heap.
     #[must_use]
     pub fn held(&self) -> usize {
-        let Self { issuer, subject, id, ident, user, tenant, tags, .. } = self;
-        let texts = [issuer, subject, id, ident, user, tenant];
+        let Self { issuer, subject, id, ident, user, tenant, uuid, tags, .. } = self;
+        let texts = [issuer, subject, id, ident, user, tenant, uuid];
         tags.held() + texts.into_iter().flatten().map(|text| text.len()).sum::<usize>()
     }
 
@@ -65,9 +97,6 @@ impl TokenClaims {
         if lim.is_some() {
             return Err(TokenError::claim("lim", "left out: limits of a token are not supported"));
         }
-        if uuid.is_some() {
-            return Err(TokenError::claim("uuid", "left out when a connection opens"));
-        }
         json_value(info, "info")?;
         Ok(Self {
             expires: time(exp, "exp")?.ok_or_else(|| TokenError::claim("exp", "there"))?,
@@ -82,6 +111,7 @@ impl TokenClaims {
             tenant: text(tenant, "tenant", TOKEN_SUBJECT_BYTES_MAX)?,
             capabilities: caps
                 .map_or_else(|| Ok(TokenCapabilities::default()), TokenCapabilities::read)?,
+            uuid: text(uuid, "uuid", TOKEN_SUBJECT_BYTES_MAX)?,
         })
     }
 }

@@ -95,7 +95,7 @@ impl TokenError {
         Self::new(TokenFault::Malformed, why)
     }
 
-    pub(super) fn claim(name: &str, right: &str) -> Self {
+    pub(crate) fn claim(name: &str, right: &str) -> Self {
         Self::new(TokenFault::Claims, format!("the claim `{name}` must be {right}"))
     }
 }

@@ -121,7 +121,8 @@ fn a_claim_of_the_table_has_its_type_and_is_there_once() {
         (json!({"caps": {"pubish": false}}), "token_claims"),
         (json!({"caps": []}), "token_claims"),
         (json!({"lim": {"message": 1}}), "token_claims"),
-        (json!({"uuid": "x"}), "token_claims"),
+        (json!({"uuid": "x"}), "valid"),
+        (json!({"uuid": 1}), "token_claims"),
         (json!({"unknown": [1, {}]}), "valid"),
         (json!({"__proto__": 1, "constructor": {}, "tags": {"__proto__": "1"}}), "valid"),
     ] {

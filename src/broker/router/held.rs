@@ -93,16 +93,18 @@ impl Router {
 
     /// Answers a question, or asks the worker of the client that it is about.
     pub(super) fn ask(&mut self, source: WorkerIncarnation, slot: Slot, query: &BrokerQuery) {
-        if let QueryKind::Describe(uuid) = query.kind
-            && let Some(place) = self.index.place_of(&query.tenant, uuid)
+        let about = match &query.kind {
+            QueryKind::Describe(uuid) => Some((uuid, None)),
+            QueryKind::RefreshToken { uuid, token } => Some((uuid, Some(token))),
+            _ => None,
+        };
+        if let Some((uuid, token)) = about
+            && let Some(place) = self.index.place_of(&query.tenant, *uuid)
             && let Some(member) = self.workers.get_mut(&place.worker)
         {
-            let (asker, number) = (source, query.number);
-            member.out.send(&ToWorker::Describe(DescribeRequest {
-                asker,
-                number,
-                slot: place.slot,
-            }));
+            let (asker, number, token) = (source, query.number, token.cloned());
+            let request = DescribeRequest { asker, number, slot: place.slot, token };
+            member.out.send(&ToWorker::Describe(request));
             self.descriptions.open(AskedDescription { asker, slot, number }, member.source);
             return;
         }
@@ -113,9 +115,9 @@ impl Router {
 
     /// Passes the answer of a worker on to the process that has asked.
     pub(super) fn on_described(&mut self, source: WorkerIncarnation, answer: DescribeAnswer) {
-        let DescribeAnswer { asker, number, client } = answer;
+        let DescribeAnswer { asker, number, result } = answer;
         if let Some(asked) = self.descriptions.answered(source, asker, number) {
-            self.send_description(asked, QueryResult::Described(client));
+            self.send_description(asked, result);
         }
     }
 

@@ -5,10 +5,11 @@ use bytes::BufMut;
 use super::Malformed;
 use super::decode::FieldReader;
 use super::encode::{put_ip, put_source, put_tags, put_text};
+use super::query::{put_result, read_result};
 use super::tag_scan::{put_optional, put_position_in_scan, read_optional, read_position_in_scan};
 use crate::link::query::{DescribeAnswer, DescribeRequest};
 use crate::types::{
-    ClientClass, ClientDescription, ClientUuid, DescribedToken, Ident, TagVersion,
+    ClientClass, ClientDescription, ClientUuid, DescribedToken, Ident, Secret, TagVersion,
     TenantStatistics, WorkerId,
 };
 
@@ -18,27 +19,33 @@ pub(super) const DESCRIBE: u8 = 21;
 pub(super) const DESCRIBED: u8 = 21;
 
 /// Appends a request with its kind.
-pub(super) fn put_describe_request(out: &mut Vec<u8>, request: DescribeRequest) {
-    let DescribeRequest { asker, number, slot } = request;
+pub(super) fn put_describe_request(out: &mut Vec<u8>, request: &DescribeRequest) {
+    let DescribeRequest { asker, number, slot, token } = request;
     out.put_u8(DESCRIBE);
-    put_source(out, asker);
-    out.put_u32_le(number);
+    put_source(out, *asker);
+    out.put_u32_le(*number);
     out.put_u32_le(slot.0);
+    put_optional(out, token.as_ref().map(Secret::expose));
 }
 
 pub(super) fn read_describe_request(
     fields: &mut FieldReader<'_>,
 ) -> Result<DescribeRequest, Malformed> {
-    Ok(DescribeRequest { asker: fields.source()?, number: fields.u32()?, slot: fields.slot()? })
+    Ok(DescribeRequest {
+        asker: fields.source()?,
+        number: fields.u32()?,
+        slot: fields.slot()?,
+        token: read_optional(fields)?.map(|token| Secret::new(token.into())),
+    })
 }
 
 /// Appends an answer with its kind.
 pub(super) fn put_describe_answer(out: &mut Vec<u8>, answer: &DescribeAnswer) {
-    let DescribeAnswer { asker, number, client } = answer;
+    let DescribeAnswer { asker, number, result } = answer;
     out.put_u8(DESCRIBED);
     put_source(out, *asker);
     out.put_u32_le(*number);
-    put_described(out, client.as_deref());
+    put_result(out, result);
 }
 
 pub(super) fn read_describe_answer(
@@ -47,7 +54,7 @@ pub(super) fn read_describe_answer(
     Ok(DescribeAnswer {
         asker: fields.source()?,
         number: fields.u32()?,
-        client: read_described(fields)?,
+        result: read_result(fields)?,
     })
 }
 
@@ -65,7 +72,10 @@ pub(super) fn put_described(out: &mut Vec<u8>, client: Option<&ClientDescription
     put_ip(out, client.ip);
     out.put_u32_le(client.opened_at);
     put_optional(out, client.user.as_deref());
-    put_token(out, client.token.as_ref());
+    out.put_u8(u8::from(client.token.is_some()));
+    if let Some(token) = &client.token {
+        put_token(out, token);
+    }
     out.put_u64_le(client.outbox_bytes);
     out.put_u64_le(client.outbox_waiting);
 }
@@ -88,29 +98,25 @@ pub(super) fn read_described(
         ip: fields.ip()?,
         opened_at: fields.u32()?,
         user: read_optional(fields)?.map(Into::into),
-        token: read_token(fields)?,
+        token: if fields.flag()? { Some(read_token(fields)?) } else { None },
         outbox_bytes: fields.u64()?,
         outbox_waiting: fields.u64()?,
     })))
 }
 
-fn put_token(out: &mut Vec<u8>, token: Option<&DescribedToken>) {
-    out.put_u8(u8::from(token.is_some()));
-    let Some(DescribedToken { subject, expires, key }) = token else { return };
+pub(super) fn put_token(out: &mut Vec<u8>, token: &DescribedToken) {
+    let DescribedToken { subject, expires, key } = token;
     put_optional(out, subject.as_deref());
     out.put_u64_le(*expires);
     put_text(out, key);
 }
 
-fn read_token(fields: &mut FieldReader<'_>) -> Result<Option<DescribedToken>, Malformed> {
-    if !fields.flag()? {
-        return Ok(None);
-    }
-    Ok(Some(DescribedToken {
+pub(super) fn read_token(fields: &mut FieldReader<'_>) -> Result<DescribedToken, Malformed> {
+    Ok(DescribedToken {
         subject: read_optional(fields)?.map(Into::into),
         expires: fields.u64()?,
         key: fields.text()?.into(),
-    }))
+    })
 }
 
 pub(super) fn put_statistics(out: &mut Vec<u8>, statistics: &TenantStatistics) {
@@ -148,6 +154,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::link::query::{QueryResult, RefusedToken};
     use crate::types::{Generation, Slot, Tag, Tags, WorkerIncarnation};
 
     fn client() -> impl Strategy<Value = ClientDescription> {
@@ -197,11 +204,22 @@ mod tests {
         fn a_description_is_read_as_it_was_written(
             client in prop::option::of(client().prop_map(Box::new)),
             (asker, number, slot) in (asker(), any::<u32>(), any::<u32>()),
+            token in prop::option::of("[a-z.]{0,5}"),
         ) {
-            let request = DescribeRequest { asker, number, slot: Slot(slot) };
-            let answer = DescribeAnswer { asker, number, client };
+            let refreshed = client.as_ref().and_then(|client| client.token.clone());
+            let result = match (refreshed, &token) {
+                (_, None) => QueryResult::Described(client),
+                (Some(token), _) => QueryResult::Refreshed(token),
+                (None, Some(code)) => {
+                    let (code, why) = (code.as_str().into(), "because".into());
+                    QueryResult::TokenRefused(RefusedToken { code, why })
+                }
+            };
+            let token = token.map(Secret::new);
+            let request = DescribeRequest { asker, number, slot: Slot(slot), token };
+            let answer = DescribeAnswer { asker, number, result };
             let (mut asked, mut answered) = (Vec::new(), Vec::new());
-            put_describe_request(&mut asked, request);
+            put_describe_request(&mut asked, &request);
             put_describe_answer(&mut answered, &answer);
             let mut fields = FieldReader::new(&asked[1..]);
             prop_assert_eq!(read_describe_request(&mut fields), Ok(request));

@@ -4,18 +4,20 @@ use bytes::BufMut;
 
 use super::Malformed;
 use super::decode::FieldReader;
-use super::description::{put_described, put_statistics, read_described, read_statistics};
+use super::description::{
+    put_described, put_statistics, put_token, read_described, read_statistics, read_token,
+};
 use super::encode::{put_length, put_tags, put_text};
 use super::expression::put_expression;
 use super::tag_scan::{
     put_position_in_scan, put_scan, read_length, read_position_in_scan, read_scan,
 };
 use crate::link::query::{
-    BrokerQuery, ClientQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult,
+    BrokerQuery, ClientQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult, RefusedToken,
 };
 use crate::types::{
     ClientClass, ClientFilter, ClientPage, ClientTags, ClientUuid, ConnectionRef, Ident,
-    JoinNumber, ListFilter, ListPosition, ListedClient, PageSize, ScannedTags, TagCount,
+    JoinNumber, ListFilter, ListPosition, ListedClient, PageSize, ScannedTags, Secret, TagCount,
     TagVersion, TooExpensive, WorkerId,
 };
 
@@ -31,6 +33,10 @@ const CLIENT_TAGS: u8 = 4;
 const DESCRIBE: u8 = 5;
 /// Kind of a query for the numbers of clients and tags, and of its result.
 const STATISTICS: u8 = 6;
+/// Kind of a token for a connection, and of its result.
+const REFRESH: u8 = 7;
+/// Kind of the result of a token that the connection may not have.
+const TOKEN_REFUSED: u8 = 8;
 /// Kind of the result of a query that was not answered.
 const REFUSED: u8 = 0;
 
@@ -64,6 +70,11 @@ pub(super) fn put_query(out: &mut Vec<u8>, query: &BrokerQuery) {
         QueryKind::Describe(uuid) => {
             out.put_u8(DESCRIBE);
             out.put_slice(&uuid.0);
+        }
+        QueryKind::RefreshToken { uuid, token } => {
+            out.put_u8(REFRESH);
+            out.put_slice(&uuid.0);
+            put_text(out, token.expose());
         }
         QueryKind::Statistics { before } => {
             out.put_u8(STATISTICS);
@@ -144,6 +155,15 @@ pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
             out.put_u8(DESCRIBE);
             put_described(out, client.as_deref());
         }
+        QueryResult::Refreshed(token) => {
+            out.put_u8(REFRESH);
+            put_token(out, token);
+        }
+        QueryResult::TokenRefused(RefusedToken { code, why }) => {
+            out.put_u8(TOKEN_REFUSED);
+            put_text(out, code);
+            put_text(out, why);
+        }
         QueryResult::Statistics(statistics) => {
             out.put_u8(STATISTICS);
             put_statistics(out, statistics);
@@ -183,6 +203,10 @@ pub(super) fn read_query(fields: &mut FieldReader<'_>) -> Result<BrokerQuery, Ma
             TAGS => QueryKind::Tags(read_scan(fields)?),
             CLIENT_TAGS => QueryKind::ClientTags(ClientUuid(fields.array()?)),
             DESCRIBE => QueryKind::Describe(ClientUuid(fields.array()?)),
+            REFRESH => QueryKind::RefreshToken {
+                uuid: ClientUuid(fields.array()?),
+                token: Secret::new(fields.text()?.to_owned()),
+            },
             STATISTICS => QueryKind::Statistics { before: read_position_in_scan(fields)? },
             kind => return Err(Malformed::Unknown("query", kind)),
         },
@@ -240,6 +264,11 @@ pub(super) fn read_result(fields: &mut FieldReader<'_>) -> Result<QueryResult, M
             kind => return Err(Malformed::Unknown("client", kind)),
         })),
         DESCRIBE => Ok(QueryResult::Described(read_described(fields)?)),
+        REFRESH => Ok(QueryResult::Refreshed(read_token(fields)?)),
+        TOKEN_REFUSED => Ok(QueryResult::TokenRefused(RefusedToken {
+            code: fields.text()?.into(),
+            why: fields.text()?.into(),
+        })),
         STATISTICS => Ok(QueryResult::Statistics(read_statistics(fields)?)),
         REFUSED => {
             Ok(QueryResult::Refused(TooExpensive { values: fields.u64()?, limit: fields.u64()? }))

@@ -74,7 +74,7 @@ impl WireMessage for ToWorker {
                 out.put_u32_le(slot.0);
             }
             Self::Remember(records) => put_records(out, records),
-            Self::Describe(request) => put_describe_request(out, *request),
+            Self::Describe(request) => put_describe_request(out, request),
             Self::Synced { number } => {
                 out.put_u8(10);
                 out.put_u64_le(*number);

@@ -29,6 +29,8 @@ pub struct GomoobRequest<'a> {
     pub query: TagQuery,
     /// Key and secret in `metadata`; `None` if it contains neither.
     pub credentials: Option<Credentials<'a>>,
+    /// New token of the connection, in `metadata`; empty if it is not a text.
+    pub token: Option<Cow<'a, str>>,
     /// The JSON of `tags`.
     tags: &'a str,
 }
@@ -74,11 +76,13 @@ pub fn parse_with(text: &str, messages: GomoobMessages) -> Result<GomoobRequest<
     let [message, tags, metadata] = found.named;
     let message = message.ok_or("The 'message' property is mandatory !")?;
     messages.check(message)?;
+    let Metadata { credentials, token } = metadata.map(read_metadata).transpose()?.unwrap_or_default();
     Ok(GomoobRequest {
         message: place(text, message),
         query: tags.map(tags::of_request).transpose()?.unwrap_or_default(),
         tags: tags.unwrap_or("{}"),
-        credentials: metadata.map(credentials).transpose()?.flatten(),
+        credentials,
+        token,
     })
 }
 
@@ -133,19 +137,32 @@ pub fn message_of(packet: &[u8]) -> &[u8] {
     message.map_or(NO_MESSAGE, str::as_bytes)
 }
 
-/// Returns key and secret of the metadata. Only strings can prove anything.
-fn credentials(metadata: &str) -> Result<Option<Credentials<'_>>, InvalidRequest> {
-    let [key, secret] = match pick(metadata, ["key", "secret"]) {
+/// What the server reads of `metadata`.
+#[derive(Default)]
+struct Metadata<'a> {
+    credentials: Option<Credentials<'a>>,
+    token: Option<Cow<'a, str>>,
+}
+
+/// Reads the metadata. Only strings can prove anything.
+fn read_metadata(metadata: &str) -> Result<Metadata<'_>, InvalidRequest> {
+    let [key, secret, token] = match pick(metadata, ["key", "secret", "token"]) {
         Ok(JsonShape::Object(members)) => members.named,
-        Ok(JsonShape::Empty | JsonShape::List) => [None; 2],
+        Ok(JsonShape::Empty | JsonShape::List) => [None; 3],
         _ => return Err("The 'metadata' property is not an array !".into()),
     };
+    let token = token.map(|raw| text_of(raw).unwrap_or_default());
     if key.is_none() && secret.is_none() {
-        return Ok(None);
+        return Ok(Metadata { credentials: None, token });
     }
     // A key that is missing or not a string matches no application.
-    let key = key.map(Scalar::of).and_then(Scalar::text).unwrap_or_default();
-    Ok(Some(Credentials { key, secret: secret.map(Scalar::of).and_then(Scalar::text) }))
+    let key = key.and_then(text_of).unwrap_or_default();
+    let credentials = Credentials { key, secret: secret.and_then(text_of) };
+    Ok(Metadata { credentials: Some(credentials), token })
+}
+
+fn text_of(raw: &str) -> Option<Cow<'_, str>> {
+    Scalar::of(raw).text()
 }
 
 #[cfg(test)]

@@ -119,6 +119,8 @@ pub enum PhpwsCommand<'a> {
     /// Do nothing: an answer to a question of the server that is not open any more. A packet with the opcode
     /// `answer` whose `ask` has another form is one of an application of its own ([`Self::Nothing`]).
     Answer,
+    /// Give the connection the token that [`token_in`] returns.
+    Token,
     /// Do nothing: JSON with an unknown opcode, without an opcode, or not an object.
     Nothing,
 }
@@ -166,6 +168,7 @@ pub fn parse(text: &str) -> Result<PhpwsPacket<'_>, NotJson> {
         "quit" => PhpwsCommand::Quit,
         "uuid" => PhpwsCommand::Register,
         "jsonerror" => PhpwsCommand::JsonError,
+        "token" => PhpwsCommand::Token,
         "answer" if question::answer(text).is_some() => PhpwsCommand::Answer,
         _ => PhpwsCommand::Nothing,
     };
@@ -177,6 +180,21 @@ pub fn parse(text: &str) -> Result<PhpwsPacket<'_>, NotJson> {
         secret: name_of(Some(secret)),
     });
     Ok(PhpwsPacket { command, credentials, has_secret, message, tags, names: [uuid, ident] })
+}
+
+/// Returns the member `token` of a packet with the opcode `token`; empty if it is not a text.
+#[must_use]
+pub fn token_in(packet: &str) -> Cow<'_, str> {
+    let shape = pick(packet, ["token"]);
+    let Ok(JsonShape::Object(members)) = shape else { return Cow::Borrowed("") };
+    let [token] = members.named;
+    text_of(token).unwrap_or_default()
+}
+
+/// Returns the answer to a token that the connection has now. It expires at this time, in Unix seconds.
+#[must_use]
+pub fn token_taken(expires: u64) -> String {
+    format!(r#"{{"opcode":"token","exp":{expires}}}"#)
 }
 
 fn text_of(raw: Option<&str>) -> Option<Cow<'_, str>> {

@@ -35,6 +35,12 @@ impl ResourceHooks for Gomoob {
         };
         let json =
             || Cow::Borrowed(text.as_bytes().get(request.message.clone()).unwrap_or_default());
+        if let Some(token) = &request.token
+            && client.takes_token()
+            && let Err(error) = client.refresh_token(token)
+        {
+            return client.deny(error.fault.close_reason());
+        }
         let shown = request.credentials.as_ref();
         let Some(tenant) = client.permitted(shown, json) else { return };
         let address = match rules.matching {

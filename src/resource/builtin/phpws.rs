@@ -5,14 +5,15 @@ use std::borrow::Cow;
 use crate::protocol::php_json::{NotForPhp, Objects, reencoded};
 use crate::protocol::phpws::old::LooseName;
 use crate::protocol::phpws::{
-    CompatFlag, PhpwsCommand, PhpwsOptions, PhpwsPacket, parse, without_credentials,
+    CompatFlag, PhpwsCommand, PhpwsOptions, PhpwsPacket, parse, token_in, token_taken,
+    without_credentials,
 };
 use crate::protocol::{Encoding, Protocol, tags};
 use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::Message;
 use crate::types::{
-    Address, Alias, ClientUuid, CloseCode, CloseReason, Ident, MatchOptions, NamedClient,
-    PayloadForm,
+    Address, Alias, ClientClass, ClientUuid, CloseCode, CloseReason, Ident, MatchOptions,
+    NamedClient, PayloadForm,
 };
 
 /// Resource `phpws`.
@@ -38,7 +39,8 @@ impl ResourceHooks for Phpws {
             PhpwsCommand::JsonError if rules.switches.has(CompatFlag::CloseOnJsonError) => {
                 client.close(NOT_JSON);
             }
-            PhpwsCommand::Nothing | PhpwsCommand::JsonError => {
+            PhpwsCommand::Token if client.takes_token() => refresh(client, text),
+            PhpwsCommand::Nothing | PhpwsCommand::JsonError | PhpwsCommand::Token => {
                 if rules.switches.has(CompatFlag::BroadcastWithoutOpcode) {
                     let address = Address::everyone_but(client.id());
                     publish(client, &packet, text, Some(address), Encoding::AsItCame);
@@ -75,6 +77,17 @@ impl ResourceHooks for Phpws {
                 publish(client, &packet, text, address, encoding);
             }
         }
+    }
+}
+
+/// Gives the client the token of its packet. Only a web-type client can read an answer next to `next`.
+fn refresh(client: &mut ClientHandle<'_>, packet: &str) {
+    match client.refresh_token(&token_in(packet)) {
+        Ok(expires) if client.class() == ClientClass::Web => {
+            client.reply_text(token_taken(expires));
+        }
+        Ok(_) => {}
+        Err(error) => client.deny(error.fault.close_reason()),
     }
 }
 

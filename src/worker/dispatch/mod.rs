@@ -1,9 +1,11 @@
 //! Calls of resources, and application of the effects that they return.
 
+mod busy;
 mod call_output;
 pub(crate) mod delivery_report;
 pub(crate) mod resource_registry;
 pub(crate) mod ticks;
+pub(in crate::worker) mod token_refresh;
 pub(crate) mod without_client;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 use tracing::{error, info};
 
+use self::busy::busy_answer;
 use self::call_output::CallOutput;
 use super::connection::outbox::PartKind;
 use super::connection::{Connection, FAULT, Phase};
@@ -20,12 +23,10 @@ use crate::broker_client::uplink::NewPublication;
 use crate::link::query::{BrokerQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult};
 use crate::protocol::Cast;
 use crate::resource::{
-    ClientHandle, Effect, Effects, Payload, Presence, ResourceHooks, ResourceId,
+    ClientHandle, Effect, Effects, Payload, Presence, ResourceHooks, ResourceId, TokenRefresh,
 };
 use crate::session::{Message, Session};
-use crate::types::{
-    ClientClass, CloseCode, CloseReason, Content, FramedPayload, PayloadForm, Pressure, Slot,
-};
+use crate::types::{CloseReason, Content, FramedPayload, PayloadForm, Pressure, Slot};
 use crate::webhook::WebhookRequest;
 use crate::websocket::write as frames;
 use crate::worker::connection::table::ConnectionTable;
@@ -33,21 +34,6 @@ use crate::worker::connection::{close, deferred_replies, message, readiness, thr
 use crate::worker::context::Context;
 use crate::worker::handshake::authorize;
 use crate::worker::{questions, webhook};
-
-/// Returns the reply to a publisher when memory for its publication is scarce.
-fn busy_answer(session: &Session) -> ConnectionEffect {
-    match (session.protocol.spec().error, session.class) {
-        (Some(error), ClientClass::Web) => {
-            let mut frame = BytesMut::new();
-            frames::text(&mut frame, error(BUSY_TEXT).as_bytes());
-            ConnectionEffect::Frame(frame)
-        }
-        _ => ConnectionEffect::Close(BUSY),
-    }
-}
-
-const BUSY_TEXT: &str = "The server is busy, try again later";
-const BUSY: CloseReason = CloseReason::new(CloseCode::LATER, BUSY_TEXT);
 
 /// Effects on the connection itself. They are applied after those that concern the broker.
 pub(super) type ConnectionEffects = SmallVec<[ConnectionEffect; 1]>;
@@ -62,6 +48,8 @@ pub(super) enum ConnectionEffect {
     Fyi(String),
     /// Name that the client registered.
     Registered(String),
+    /// New token of the connection.
+    Refreshed(Box<TokenRefresh>),
     /// Tags of the client's packets were ignored.
     IgnoredTags,
     Close(CloseReason),
@@ -215,7 +203,7 @@ pub(in crate::worker) fn call(
     let Some(resource) = resources.get_mut(id) else { return Effects::new() };
     let Some(client) = broker.uplink.client(slot) else { return Effects::new() };
     let handle = ClientHandle::new(session, client, &settings.rules).at(clock.now().micros());
-    let mut handle = handle.reusing(effects);
+    let mut handle = handle.with_unix_time(settings.token_time()).reusing(effects);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         on_client(resource.as_mut(), &mut handle);
         handle.into_effects()
@@ -242,66 +230,39 @@ fn apply_effects(
     let (mut rest, mut output) = (ConnectionEffects::new(), CallOutput::Nothing);
     for effect in effects.drain(..) {
         output = output.and(&effect);
-        let mut frame = BytesMut::new();
         match effect {
             Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {
                 rest.push(busy_answer(session));
-                continue;
             }
             Effect::Publish { tenant, address, form, payload, charged } => {
                 let (tenant, address, bytes) = (&tenant, &address, payload.bytes(received));
                 let publication = NewPublication { tenant, address, form, payload: bytes };
                 publish(context, client, publication, payload.framed());
                 throttled::charge(context, slot, charged, bytes.len());
-                continue;
             }
             Effect::Retag(edit) => {
                 context.memory.grow(edit.held());
                 context.broker.uplink.change_tags(slot, edit);
-                continue;
             }
             Effect::QueryPresence { query, tag } => {
                 let kind = QueryKind::Presence(PresenceQuery { filter: query, tag });
                 context.broker.uplink.query(slot, session.tenant.clone(), kind);
-                continue;
             }
             Effect::QueryResourcePresence { about, tenant, query, tag } => {
                 let query = PresenceQuery { filter: query, tag };
                 without_client::query_presence(context, id, about, tenant, query);
-                continue;
             }
             Effect::Register { claim, said } => {
                 if let Some(claim) = claim {
                     context.broker.uplink.request_alias(slot, claim);
                 }
                 rest.push(ConnectionEffect::Registered(said));
-                continue;
-            }
-            Effect::Fyi(fyi) => {
-                rest.push(ConnectionEffect::Fyi(fyi));
-                continue;
-            }
-            Effect::IgnoredTags => {
-                rest.push(ConnectionEffect::IgnoredTags);
-                continue;
-            }
-            Effect::Close(reason) => {
-                rest.push(ConnectionEffect::Close(reason));
-                continue;
             }
             Effect::Post(post) => {
                 rest.extend(post_or_report(context, client, post));
-                continue;
             }
-            Effect::ReplyText(Payload::Framed(it)) | Effect::ReplyBinary(Payload::Framed(it)) => {
-                rest.push(ConnectionEffect::LargeFrame(it.frame().clone()));
-                continue;
-            }
-            Effect::ReplyText(payload) => frames::text(&mut frame, payload.bytes(received)),
-            Effect::ReplyBinary(payload) => frames::binary(&mut frame, payload.bytes(received)),
-            Effect::Reply(json) => frames::text(&mut frame, &rendered(session, &json)),
+            own => rest.extend(on_connection(session, own, received)),
         }
-        rest.push(ConnectionEffect::Frame(frame));
     }
     context.resources.keep_effects(effects);
     if output == CallOutput::AboutIt {
@@ -371,6 +332,11 @@ pub(in crate::worker) fn apply_to_connection(
                     session.extras.get_or_insert_default().words.uuid = Some(uuid);
                 }
             }
+            ConnectionEffect::Refreshed(refresh) => {
+                if let Some(reason) = token_refresh::apply(context, connection, *refresh) {
+                    return Some(reason);
+                }
+            }
             ConnectionEffect::IgnoredTags => note_ignored_tags(connection),
             ConnectionEffect::Close(reason) => return Some(reason),
         }
@@ -388,6 +354,35 @@ fn note_ignored_tags(connection: &mut Connection) {
         connection = connection.serial,
         "tags of a broadcast are ignored; `[phpws] broadcastTags = select` enables them"
     );
+}
+
+/// Returns the effect on the connection itself. `None` if there is none.
+fn on_connection(session: &Session, effect: Effect, received: &[u8]) -> Option<ConnectionEffect> {
+    let mut frame = BytesMut::new();
+    match effect {
+        Effect::ReplyText(Payload::Framed(it)) | Effect::ReplyBinary(Payload::Framed(it)) => {
+            return Some(ConnectionEffect::LargeFrame(it.frame().clone()));
+        }
+        Effect::ReplyText(payload) => frames::text(&mut frame, payload.bytes(received)),
+        Effect::ReplyBinary(payload) => frames::binary(&mut frame, payload.bytes(received)),
+        Effect::Reply(json) => frames::text(&mut frame, &rendered(session, &json)),
+        Effect::Refresh(refresh) => return Some(ConnectionEffect::Refreshed(refresh)),
+        Effect::RefusedToken(error) => {
+            token_refresh::log_refused(session.uuid, &error);
+            return None;
+        }
+        Effect::Fyi(fyi) => return Some(ConnectionEffect::Fyi(fyi)),
+        Effect::IgnoredTags => return Some(ConnectionEffect::IgnoredTags),
+        Effect::Close(reason) => return Some(ConnectionEffect::Close(reason)),
+        // They concern the broker or a backend.
+        Effect::Publish { .. }
+        | Effect::Retag(_)
+        | Effect::Register { .. }
+        | Effect::QueryPresence { .. }
+        | Effect::QueryResourcePresence { .. }
+        | Effect::Post(_) => return None,
+    }
+    Some(ConnectionEffect::Frame(frame))
 }
 
 /// Formats a message to one client in its protocol.

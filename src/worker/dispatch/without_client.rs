@@ -102,6 +102,8 @@ pub(in crate::worker) fn apply_without_client(
             | Effect::ReplyBinary(_)
             | Effect::Reply(_)
             | Effect::Retag(_)
+            | Effect::Refresh(_)
+            | Effect::RefusedToken(_)
             | Effect::Fyi(_)
             | Effect::Register { .. }
             | Effect::IgnoredTags

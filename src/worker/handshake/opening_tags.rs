@@ -7,7 +7,7 @@ use crate::auth::{Grant, TokenClaims};
 use crate::http::{Parameter, Upgrade, form_parameter};
 use crate::protocol::tags;
 use crate::resource::{ResourceHooks, Route};
-use crate::types::{Tag, Tags};
+use crate::types::Tags;
 use crate::worker::settings::WorkerSettings;
 
 const TAGS_CLOSED: &str = "tags in the query are not taken here (openTags)";
@@ -58,15 +58,11 @@ fn requested(
     if common.is_none() && token.is_none() {
         return Ok(RequestedTags { all: own.clone(), own });
     }
-    let user = token.and_then(|token| token.subject.as_deref()).map(user_tag).transpose()?;
+    let user = token.map(TokenClaims::user_tag).transpose().map_err(|error| error.to_string())?;
+    let user = user.flatten();
     let fixed = token.into_iter().flat_map(|token| &token.tags).chain(&user).chain(common);
     let all = Tags::new(own.iter().chain(fixed).cloned());
     all.map(|all| RequestedTags { own, all }).map_err(|error| Cow::Owned(error.to_string()))
-}
-
-/// Returns the tag that names the user of a token. Only the server gives it.
-fn user_tag(subject: &str) -> Result<Tag, Cow<'static, str>> {
-    Tag::new("@user", subject).map_err(|error| Cow::Owned(error.to_string()))
 }
 
 /// Returns whether a client may choose its tags.

@@ -209,6 +209,7 @@ fn job_of(context: &Context, connection: &mut Connection) -> Option<ReadJob> {
         session,
         client,
         uptime: context.clock.now().micros(),
+        unix_time: context.settings.token_time(),
         is_asked: questions::is_asked(context, connection.slot),
         message,
     })

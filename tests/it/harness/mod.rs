@@ -36,6 +36,7 @@ mod running;
 mod server;
 mod sockets;
 pub mod tls;
+pub mod tokens;
 mod tools;
 pub mod wait;
 pub mod watch;

@@ -1,0 +1,64 @@
+//! A new token for an open connection.
+
+use super::{ClientHandle, Effect};
+use crate::auth::{Grant, RefreshedConnection, TokenError, VerifiedToken};
+use crate::types::Ident;
+
+/// Token that a connection gets, and what it grants. The change of its tags is another effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRefresh {
+    /// Rights of the connection from now on.
+    pub grant: Grant,
+    /// The token.
+    pub verified: VerifiedToken,
+}
+
+impl ClientHandle<'_> {
+    /// Returns true if the client may show a token. Otherwise a token in a message means nothing.
+    #[must_use]
+    pub fn takes_token(&self) -> bool {
+        self.rules.access.takes_token_of(self.session.basis)
+    }
+
+    /// Gives the connection a token, whatever protocol it was shown in. What the client may do applies from
+    /// now on, also to the rest of this call. Its tags change with the effects of the call, and a reply of
+    /// the call is sent when they have. Returns the end of the token, in Unix seconds.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection may not have the token. Nothing changes then.
+    pub fn refresh_token(&mut self, token: &str) -> Result<u64, TokenError> {
+        let refreshed = self.verified_refresh(token);
+        if let Err(error) = &refreshed {
+            self.effects.push(Effect::RefusedToken(Box::new(error.clone())));
+        }
+        refreshed
+    }
+
+    fn verified_refresh(&mut self, token: &str) -> Result<u64, TokenError> {
+        let former = self.session.token().map(|token| &token.verified);
+        let connection = RefreshedConnection {
+            tenant: &self.session.tenant,
+            basis: self.session.basis,
+            token: former,
+            uuid: &self.uuid(),
+            ident: self.client.ident.as_ref().map(Ident::as_str),
+        };
+        let (grant, verified) = self.rules.access.refresh(connection, token, self.unix_time)?;
+        let too_many = |_| {
+            let why = "such that the connection has up to 128 tags in all";
+            TokenError::claim("tags", why)
+        };
+        let former = former.map(|token| &token.claims);
+        let edit = verified.claims.tags_replacing(former).map_err(too_many)?;
+        self.changed = Some(edit.apply(self.tags()).map_err(too_many)?);
+        let expires = verified.claims.expires;
+        self.refreshed = Some(grant.clone());
+        self.effects.push(Effect::Refresh(Box::new(TokenRefresh { grant, verified })));
+        // The broker may have changed these tags meanwhile, so they are sent even if the client has them.
+        if !edit.is_empty() {
+            self.effects.push(Effect::Retag(edit));
+        }
+        Ok(expires)
+    }
+}
