@@ -101,7 +101,8 @@ impl Canonical for ToBroker {
                 | QueryKind::ClientTags(_)
                 | QueryKind::Describe(_)
                 | QueryKind::RefreshToken { .. }
-                | QueryKind::Statistics { .. } => true,
+                | QueryKind::Statistics { .. }
+                | QueryKind::Tail(_) => true,
             },
             Self::Described(answer) => match &answer.result {
                 QueryResult::Described(client) => {

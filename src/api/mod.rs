@@ -13,6 +13,7 @@ mod console;
 mod cursor;
 mod endpoint;
 mod error;
+mod event_stream;
 mod health;
 mod idempotency;
 mod json_object;

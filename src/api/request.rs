@@ -6,8 +6,6 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, Version};
@@ -27,6 +25,7 @@ use super::endpoint::{
     tags, token,
 };
 use super::error::{ApiError, ErrorCode};
+use super::event_stream::{ApiBody, OpenRequest};
 use super::health;
 use super::idempotency::IdempotencyKey;
 use super::metrics;
@@ -44,7 +43,7 @@ pub(super) async fn answer(
     state: Rc<ApiState>,
     connection: Rc<RegisteredConnection>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<ApiBody>, Infallible> {
     let config = state.config();
     state.connections.begin_request(&connection);
     let id = state.request_ids.of(request.headers());
@@ -72,14 +71,18 @@ pub(super) async fn answer(
         }
         ApiAnswer::error(&error, &id)
     });
-    let answer = match room.get() {
+    let mut answer = match room.get() {
         Some(room) => answer.with_room(room),
         None => answer,
     };
     let peer = connection.peer();
     debug!(request = id, %peer, status = answer.status().as_u16(), "request answered");
     state.answered.set(state.answered.get() + 1);
-    state.connections.end_request(&connection, config.head_timeout);
+    let open = OpenRequest::new(Rc::clone(&state), connection);
+    match answer.events_mut() {
+        Some(events) => events.keep(open),
+        None => drop(open),
+    }
     // After an unread body the next request cannot be found.
     let is_last =
         version != Version::HTTP_11 || (has_body && !is_body_read.get()) || state.is_draining();
@@ -88,7 +91,7 @@ pub(super) async fn answer(
 
 /// One request that is being served.
 pub(super) struct ServedRequest<'a> {
-    pub(super) state: &'a ApiState,
+    pub(super) state: &'a Rc<ApiState>,
     pub(super) config: &'a ApiConfig,
     pub(super) origin: ConnectionOrigin,
     /// Whether the body was read to its end. Otherwise the connection cannot be reused.

@@ -3,26 +3,28 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode, Version};
 use tokio::sync::Semaphore;
 
 use super::answers::AnswerRoom;
 use super::error::ApiError;
+use super::event_stream::{ApiBody, EventBody};
 use super::rate_limits::RequestRoom;
 use crate::types::Readiness;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The answer to a request.
 #[derive(Debug)]
 pub(super) struct ApiAnswer {
     status: StatusCode,
-    body: Bytes,
+    body: ApiBody,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -52,14 +54,14 @@ impl<P> AsRef<[u8]> for HeldBody<P> {
 impl ApiAnswer {
     /// Creates a 200 response with JSON.
     pub(super) fn ok(body: String) -> Self {
-        Self { status: StatusCode::OK, body: body.into(), headers: Vec::new() }
+        Self { status: StatusCode::OK, body: whole(body), headers: Vec::new() }
     }
 
     /// Creates a 200 response with JSON whose memory is reserved until it is sent.
     pub(super) fn ok_in(mut room: AnswerRoom, json: String) -> Self {
         room.shrink_to(json.len());
         let body = Bytes::from_owner(HeldBody { json: json.into_bytes(), _permit: room });
-        Self { status: StatusCode::OK, body, headers: Vec::new() }
+        Self { status: StatusCode::OK, body: whole(body), headers: Vec::new() }
     }
 
     /// 200 with JSON that takes its share of this memory until it is sent. None if there is not enough.
@@ -67,7 +69,7 @@ impl ApiAnswer {
         let bytes = u32::try_from(json.len()).ok()?;
         let _permit = Arc::clone(memory).try_acquire_many_owned(bytes).ok()?;
         let body = Bytes::from_owner(HeldBody { json, _permit });
-        Some(Self { status: StatusCode::OK, body, headers: Vec::new() })
+        Some(Self { status: StatusCode::OK, body: whole(body), headers: Vec::new() })
     }
 
     /// Creates a 202 response: a command was accepted, and its outcome is not known yet.
@@ -77,7 +79,7 @@ impl ApiAnswer {
 
     /// Creates a response with JSON.
     pub(super) fn with_status(status: StatusCode, body: String) -> Self {
-        Self { status, body: body.into(), headers: Vec::new() }
+        Self { status, body: whole(body), headers: Vec::new() }
     }
 
     /// The same as the answer to a publication that was made before.
@@ -96,13 +98,13 @@ impl ApiAnswer {
     /// 204 with the methods of an endpoint.
     pub(super) fn methods(allow: &str) -> Self {
         let headers = allow_header(allow).into_iter().collect();
-        Self { status: StatusCode::NO_CONTENT, body: Bytes::new(), headers }
+        Self { status: StatusCode::NO_CONTENT, body: whole(Bytes::new()), headers }
     }
 
     /// Creates a 200 response with text.
     pub(super) fn text(content_type: &'static str, text: String) -> Self {
         let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
-        Self { status: StatusCode::OK, body: text.into(), headers }
+        Self { status: StatusCode::OK, body: whole(text), headers }
     }
 
     /// Creates a 200 response with a page that may do what its policy says.
@@ -115,7 +117,24 @@ impl ApiAnswer {
         ];
         let policy = HeaderValue::from_str(policy).ok();
         headers.extend(policy.map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
-        Self { status: StatusCode::OK, body: html.into(), headers }
+        Self { status: StatusCode::OK, body: whole(html), headers }
+    }
+
+    /// Creates a 200 response with events, which ends when its sender does. Proxies must not collect them.
+    pub(super) fn events(body: EventBody) -> Self {
+        let headers = vec![
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+            (ACCEL_BUFFERING, HeaderValue::from_static("no")),
+        ];
+        Self { status: StatusCode::OK, body: Either::Right(body), headers }
+    }
+
+    /// Returns the body, if it is a stream of events.
+    pub(super) fn events_mut(&mut self) -> Option<&mut EventBody> {
+        match &mut self.body {
+            Either::Left(_) => None,
+            Either::Right(events) => Some(events),
+        }
     }
 
     /// Creates the response of a health endpoint: 200, or 503 with the reason.
@@ -125,7 +144,7 @@ impl ApiAnswer {
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
-        Self { status, body: body.into(), headers }
+        Self { status, body: whole(body), headers }
     }
 
     /// Creates the response to an error.
@@ -141,7 +160,7 @@ impl ApiAnswer {
             let realm = HeaderValue::from_static("Bearer realm=\"tagcast\"");
             headers.push((header::WWW_AUTHENTICATE, realm));
         }
-        Self { status: error.status(), body: error.json(Some(request_id)).into(), headers }
+        Self { status: error.status(), body: whole(error.json(Some(request_id))), headers }
     }
 
     /// Returns the status.
@@ -150,10 +169,10 @@ impl ApiAnswer {
     }
 
     /// Converts the response to the type of hyper.
-    pub(super) fn into_response(self, head: AnswerHead<'_>) -> Response<Full<Bytes>> {
+    pub(super) fn into_response(self, head: AnswerHead<'_>) -> Response<ApiBody> {
         let AnswerHead { request_id, version, is_last } = head;
         let has_body = self.status != StatusCode::NO_CONTENT;
-        let mut response = Response::new(Full::new(self.body));
+        let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         *response.version_mut() = version;
         let headers = response.headers_mut();
@@ -172,6 +191,10 @@ impl ApiAnswer {
         }
         response
     }
+}
+
+fn whole(body: impl Into<Bytes>) -> ApiBody {
+    Either::Left(Full::new(body.into()))
 }
 
 fn allow_header(allow: &str) -> Option<(HeaderName, HeaderValue)> {

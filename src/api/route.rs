@@ -69,6 +69,8 @@ pub(super) enum ServerEndpoint {
     Applications,
     /// `GET /v1/server/applications/{app}`
     Application,
+    /// `GET /v1/server/tail`
+    Tail,
     /// `POST /v1/server/reload`
     Reload,
     /// `POST /v1/server/drain`
@@ -139,6 +141,13 @@ const ROUTES: &[RouteRow] = &[
     server("/v1/server/configuration", Method::GET, ServerEndpoint::Configuration),
     server("/v1/server/applications", Method::GET, ServerEndpoint::Applications),
     server(SERVER_APPLICATION, Method::GET, ServerEndpoint::Application),
+    row(
+        "/v1/server/tail",
+        Method::GET,
+        Endpoint::Server(ServerEndpoint::Tail),
+        &[],
+        &["application", "expr", "rate", "payloads"],
+    ),
     server("/v1/server/reload", Method::POST, ServerEndpoint::Reload),
     server("/v1/server/drain", Method::POST, ServerEndpoint::Drain),
     server("/v1/server/restart-workers", Method::POST, ServerEndpoint::RestartWorkers),

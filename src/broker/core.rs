@@ -111,9 +111,11 @@ impl BrokerCore {
         self.router.limit_scan(values);
     }
 
-    /// Removes some of the records of requests whose time is over. `now` is in Unix seconds.
+    /// Removes some of the records of requests whose time is over, and readers of publications that ask no
+    /// more. `now` is in Unix seconds.
     pub fn forget_expired(&mut self, now: u64) {
         self.router.replays.forget_expired(now);
+        self.router.tail.forget_silent(now);
     }
 
     /// Sets how many ids of publications are kept.

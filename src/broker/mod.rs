@@ -14,6 +14,7 @@ mod replays;
 mod resolve_cache;
 pub mod router;
 mod tag_changes;
+mod tail;
 mod tracking;
 mod traffic;
 mod turn;

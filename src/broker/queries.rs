@@ -6,6 +6,7 @@ use crate::link::message::ToWorker;
 use crate::link::query::{
     BrokerQuery, ClientQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult,
 };
+use crate::link::tail::TailPage;
 use crate::types::limits::{ANSWER_VALUES_MAX, LIST_BYTES_MAX, LIST_CLIENTS_MAX};
 use crate::types::{PageSize, Slot, TenantStatistics};
 
@@ -38,6 +39,8 @@ pub(super) fn answer(
         QueryKind::ClientTags(uuid) => QueryResult::ClientTags(index.tags_of(tenant, *uuid)),
         // A worker is asked about a client that is connected.
         QueryKind::Describe(_) | QueryKind::RefreshToken { .. } => QueryResult::Described(None),
+        // The router has the copies.
+        QueryKind::Tail(_) => QueryResult::Tail(TailPage::default()),
         QueryKind::Statistics { before } => {
             let TenantTraffic { publications, deliveries } = traffic.of(tenant);
             let found = index.statistics(tenant, *before);

@@ -6,4 +6,5 @@ pub mod control;
 pub mod handover;
 pub mod message;
 pub mod query;
+pub mod tail;
 pub mod transport;

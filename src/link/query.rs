@@ -1,8 +1,9 @@
-//! Questions to the broker about connected clients, and their answers.
+//! Questions to the broker about connected clients and publications, and their answers.
 
+use super::tail::{TailPage, TailQuery};
 use crate::types::{
     ClientDescription, ClientFilter, ClientPage, ClientTags, ClientUuid, DescribedToken,
-    ListFilter, ListPosition, PageSize, ScannedTags, Secret, Slot, TagScan, Tenant,
+    Expression, ListFilter, ListPosition, PageSize, ScannedTags, Secret, Slot, TagScan, Tenant,
     TenantStatistics, TooExpensive, WorkerIncarnation,
 };
 
@@ -46,6 +47,8 @@ pub enum QueryKind {
         /// Where the part before it has stopped; `None` for the first part.
         before: Option<u32>,
     },
+    /// Copies of publications since the question before it. Answered by [`QueryResult::Tail`].
+    Tail(Box<TailQuery>),
 }
 
 /// The answer to a [`BrokerQuery`].
@@ -67,6 +70,8 @@ pub enum QueryResult {
     TokenRefused(RefusedToken),
     /// Answer to [`QueryKind::Statistics`].
     Statistics(TenantStatistics),
+    /// Answer to [`QueryKind::Tail`].
+    Tail(TailPage),
     /// The expression is too expensive, and nothing was searched.
     Refused(TooExpensive),
 }
@@ -146,6 +151,7 @@ impl QueryKind {
                 length(&scan.name) + scan.prefix.len() + length(&scan.after)
             }
             Self::RefreshToken { token, .. } => token.bytes(),
+            Self::Tail(query) => query.expression.as_ref().map_or(0, Expression::held),
             Self::ClientTags(_) | Self::Describe(_) | Self::Statistics { .. } => 0,
         }
     }

@@ -43,6 +43,12 @@ pub fn unix_seconds() -> u64 {
     Utc::now().0.as_secs()
 }
 
+/// Returns the current time in Unix milliseconds.
+#[must_use]
+pub fn unix_millis() -> u64 {
+    u64::try_from(Utc::now().0.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();

@@ -46,6 +46,20 @@ pub struct RecipientsWithout {
 }
 
 impl Recipients {
+    /// Returns their memory in bytes, about.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let lists = match self {
+            Self::First { .. } => 0,
+            Self::Named(_) => size_of::<NamedClient>(),
+            Self::Matching(query) => query.held(),
+            Self::TagSequence(tags) => tags.iter().map(Tag::held).sum(),
+            Self::Expression(expression) => expression.held(),
+            Self::Without(it) => it.recipients.held() + size_of_val(&*it.uuids),
+        };
+        size_of::<Self>() + lists
+    }
+
     /// Returns true if there can be at most one recipient.
     #[must_use]
     pub fn is_single(&self) -> bool {

@@ -15,6 +15,12 @@ pub struct Tag {
 const OWN_MARK: char = '@';
 
 impl Tag {
+    /// Returns its memory in bytes.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        size_of::<Self>() + self.name.len() + self.value.len()
+    }
+
     /// Creates a tag.
     ///
     /// # Errors
@@ -97,8 +103,7 @@ impl Tags {
     /// Returns their memory in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
-        let of = |tag: &Tag| size_of::<Tag>() + tag.name.len() + tag.value.len();
-        self.0.iter().map(of).sum()
+        self.0.iter().map(Tag::held).sum()
     }
 
     /// Returns true if there are no tags.

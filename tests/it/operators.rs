@@ -15,6 +15,8 @@ use rustix::process::Signal;
 pub const PASSWORD: &str = "correct horse battery";
 /// The token of `ci`.
 pub const CI: &str = "tco_for-tests-only-0123456789abcdefghijklmnop";
+/// The token of `eve`, who may read payloads.
+pub const EVE: &str = "tco_for-tests-only-eve-0123456789abcdefghijklm";
 const UUID_KEY: &str = "0101010101010101010101010101010101010101010101010101010101010101";
 
 /// Returns the header of a token.
@@ -28,14 +30,16 @@ fn digest(token: &str) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Anna may do everything, `ci` looks at `shop`.
+/// Anna may do everything, `ci` looks at `shop`, `eve` reads everything.
 fn operators() -> String {
     static HASH: OnceLock<String> = OnceLock::new();
     let hash = HASH.get_or_init(|| hash_password(PASSWORD).unwrap().expose().to_owned());
     format!(
         "operators:\n  - {{ name: anna, role: operator, password: \"{hash}\" }}\n  - {{ name: ci, role: viewer, \
-         token: sha256:{}, applications: [shop] }}\n",
-        digest(CI)
+         token: sha256:{}, applications: [shop] }}\n  - {{ name: eve, role: viewer, token: sha256:{}, \
+         payloads: true }}\n",
+        digest(CI),
+        digest(EVE)
     )
 }
 

@@ -7,9 +7,10 @@ mod login;
 mod serve;
 mod sessions;
 pub(super) mod supervisor;
+pub(super) mod tail_places;
 mod tries;
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use self::history::FigureHistory;
 #[cfg(test)]
 pub(super) use self::login::LOGIN_MEMBERS;
 use self::sessions::Sessions;
+use self::tail_places::TailPlaces;
 use self::tries::LoginTries;
 use crate::auth::{Operator, Operators, TokenDigest};
 use crate::config::{ConfigReport, OperatorSettings};
@@ -59,6 +61,15 @@ pub(super) struct OperatorState {
     pub(super) history: RefCell<FigureHistory>,
     /// Signals that the configuration may have operators now.
     pub(super) configured: Notify,
+    /// Those who read publications.
+    pub(super) tail: Rc<TailPlaces>,
+}
+
+impl OperatorState {
+    /// Returns the sessions.
+    pub(super) fn sessions(&self) -> Ref<'_, Sessions> {
+        self.sessions.borrow()
+    }
 }
 
 impl Default for OperatorState {
@@ -69,6 +80,7 @@ impl Default for OperatorState {
             check: Arc::new(Semaphore::new(1)),
             history: RefCell::default(),
             configured: Notify::new(),
+            tail: Rc::default(),
         }
     }
 }

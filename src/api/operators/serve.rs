@@ -104,7 +104,10 @@ impl ServedRequest<'_> {
             let answer = self.answer_about_application(operator, &route, row, request);
             return Box::pin(answer).await;
         };
-        Parameters::read(request.uri().query(), row.parameters)?;
+        let parameters = Parameters::read(request.uri().query(), row.parameters)?;
+        if endpoint == ServerEndpoint::Tail {
+            return server::tail::open(self.state, self.config, operator, &parameters).await;
+        }
         self.serve_operator(operator, &route, endpoint, request).await
     }
 
@@ -118,7 +121,7 @@ impl ServedRequest<'_> {
         let AuthenticatedOperator { operator, session } = authenticated;
         let (state, config) = (self.state, self.config);
         match endpoint {
-            ServerEndpoint::Login => Err(route::not_found()),
+            ServerEndpoint::Login | ServerEndpoint::Tail => Err(route::not_found()),
             ServerEndpoint::Logout => {
                 let body = self.read_body(request).await?;
                 server::check_empty(body.text()?)?;

@@ -13,12 +13,12 @@ pub(super) const SESSION_TOKEN_PREFIX: &str = "tcs_";
 
 /// All sessions.
 #[derive(Debug, Default)]
-pub(super) struct Sessions {
-    by_token: HashMap<TokenDigest, Session>,
+pub(in crate::api) struct Sessions {
+    by_token: HashMap<TokenDigest, OperatorSession>,
 }
 
 #[derive(Debug)]
-struct Session {
+struct OperatorSession {
     name: Box<str>,
     /// The hash of the password at the login. Another password ends the session.
     password: Secret,
@@ -26,10 +26,16 @@ struct Session {
     used: Instant,
 }
 
-impl Session {
+impl OperatorSession {
     fn is_over(&self, now: Instant) -> bool {
         now.duration_since(self.began) >= OPERATOR_SESSION_TIME
             || now.duration_since(self.used) >= OPERATOR_SESSION_IDLE
+    }
+
+    /// Returns the operator, unless the session is over or the password has changed.
+    fn operator<'a>(&self, operators: &'a Operators, now: Instant) -> Option<&'a Operator> {
+        let operator = operators.named(&self.name);
+        operator.filter(|it| it.password.as_ref() == Some(&self.password) && !self.is_over(now))
     }
 }
 
@@ -49,8 +55,12 @@ impl Sessions {
         {
             self.by_token.remove(&oldest);
         }
-        let session =
-            Session { name: operator.name.as_str().into(), password, began: now, used: now };
+        let session = OperatorSession {
+            name: operator.name.as_str().into(),
+            password,
+            began: now,
+            used: now,
+        };
         self.by_token.insert(token, session);
     }
 
@@ -62,14 +72,23 @@ impl Sessions {
         now: Instant,
     ) -> Option<&'a Operator> {
         let session = self.by_token.get_mut(&token)?;
-        let operator = operators
-            .named(&session.name)
-            .filter(|it| it.password.as_ref() == Some(&session.password) && !session.is_over(now));
+        let operator = session.operator(operators, now);
         match operator {
             Some(_) => session.used = now,
             None => drop(self.by_token.remove(&token)),
         }
         operator
+    }
+
+    /// Returns the operator of a session, without using it.
+    pub(in crate::api) fn valid<'a>(
+        &self,
+        token: TokenDigest,
+        operators: &'a Operators,
+        now: Instant,
+    ) -> Option<&'a Operator> {
+        let session = self.by_token.get(&token)?;
+        session.operator(operators, now)
     }
 
     /// Returns how long a session may last.

@@ -9,7 +9,8 @@ use crate::broker::queries;
 use crate::link::message::{ToBroker, ToWorker};
 use crate::link::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryKind, QueryResult};
 use crate::types::{
-    Client, ConnectionRef, Publication, Recipients, Slot, TagVersion, WorkerId, WorkerIncarnation,
+    Claim, Client, ConnectionRef, GrantNumber, Publication, Recipients, Slot, TagVersion, WorkerId,
+    WorkerIncarnation,
 };
 
 impl Router {
@@ -93,6 +94,11 @@ impl Router {
 
     /// Answers a question, or asks the worker of the client that it is about.
     pub(super) fn ask(&mut self, source: WorkerIncarnation, slot: Slot, query: &BrokerQuery) {
+        if let QueryKind::Tail(tail) = &query.kind {
+            let (number, result) = (query.number, self.tail.take(source, &query.tenant, tail));
+            self.send(source.worker, &ToWorker::Answer { slot, number, result });
+            return;
+        }
         let about = match &query.kind {
             QueryKind::Describe(uuid) => Some((uuid, None)),
             QueryKind::RefreshToken { uuid, token } => Some((uuid, Some(token))),
@@ -111,6 +117,17 @@ impl Router {
         self.resolve_cache.count_last(&mut self.traffic);
         let answer = queries::answer(&self.index, &self.traffic, slot, query);
         self.send(source.worker, &answer);
+    }
+
+    /// Grants or refuses an alias. All workers have announced their clients by now, so all holders are known.
+    pub(super) fn alias(&mut self, source: WorkerIncarnation, slot: Slot, claim: &Claim) {
+        let grant = GrantNumber(self.last_grant + 1);
+        let is_granted =
+            self.index.claim(ConnectionRef { worker: source.worker, slot }, claim, grant);
+        let granted = is_granted.then_some(grant);
+        self.resolve_cache.forget();
+        self.last_grant = granted.map_or(self.last_grant, |grant| grant.0);
+        self.send(source.worker, &ToWorker::Aliased { slot, granted });
     }
 
     /// Passes the answer of a worker on to the process that has asked.

@@ -14,6 +14,7 @@ use super::descriptions::OpenDescriptions;
 pub use super::protocol_error::ProtocolError;
 use super::replays::{ReplayKeeper, TurnProgress};
 use super::resolve_cache::ResolveCache;
+use super::tail::Tail;
 use super::tracking::{TrackedPublications, TrackedReport};
 use super::traffic::TrafficByTenant;
 use super::turn::Turn;
@@ -24,8 +25,8 @@ use crate::link::command::{AnnouncedVersion, BulkChange};
 use crate::link::message::{ToBroker, ToWorker};
 use crate::link::query::QueryResult;
 use crate::types::{
-    BrokerCounts, Claim, Client, ConnectionRef, GrantNumber, JoinNumber, Number, Slot,
-    VersionedTags, WorkerId, WorkerIncarnation,
+    BrokerCounts, Client, ConnectionRef, JoinNumber, Number, Slot, VersionedTags, WorkerId,
+    WorkerIncarnation,
 };
 
 /// The broker without its sockets.
@@ -49,6 +50,8 @@ pub struct Router {
     /// Questions about single clients, which their workers answer.
     descriptions: OpenDescriptions,
     traffic: TrafficByTenant,
+    /// Copies of publications for operators.
+    pub(in crate::broker) tail: Tail,
     /// Resolved publications that are not acknowledged yet, by turn (rule L5).
     turns: VecDeque<Turn>,
     /// Total number of turns with publications.
@@ -100,6 +103,7 @@ impl Router {
         }
         self.workers.remove(&source.worker);
         self.replays.unlinked(source);
+        self.tail.unlinked(source);
         for report in self.tracked.on_worker_lost(source) {
             self.report_tracked(report);
         }
@@ -332,17 +336,6 @@ impl Router {
         let joined = ToWorker::Joined { slot, number, own, smallest: smallest.unwrap_or(own) };
         self.send(source.worker, &joined);
         Ok(())
-    }
-
-    /// Grants or refuses an alias. All workers have announced their clients by now, so all holders are known.
-    fn alias(&mut self, source: WorkerIncarnation, slot: Slot, claim: &Claim) {
-        let grant = GrantNumber(self.last_grant + 1);
-        let is_granted =
-            self.index.claim(ConnectionRef { worker: source.worker, slot }, claim, grant);
-        let granted = is_granted.then_some(grant);
-        self.resolve_cache.forget();
-        self.last_grant = granted.map_or(self.last_grant, |grant| grant.0);
-        self.send(source.worker, &ToWorker::Aliased { slot, granted });
     }
 
     fn connections(&self, worker: WorkerId) -> u32 {

@@ -12,6 +12,7 @@ use crate::broker::bulk_change::{BulkResult, RunningBulkChange, with_sources};
 use crate::broker::close_orders::order_closes;
 use crate::broker::resolve_cache::{KnownRoute, RouteCounts};
 use crate::broker::tag_changes::{TagChangeEffect, change_tags, outcome_of_repeated};
+use crate::broker::tail::TailIndex;
 use crate::broker::tracking::TrackedReport;
 use crate::broker::turn::Turn;
 use crate::link::command::{
@@ -111,6 +112,8 @@ impl Router {
         }
         self.last_sequence += 1;
         self.publications += 1;
+        let index = TailIndex { index: &self.index, departed: &self.departed };
+        self.tail.copy(source, route, content, index);
         let Self { index, resolve_cache, workers, .. } = self;
         let (tenant, targets) = route.targets(resolve_cache, index, workers);
         let sequence = Sequence(self.last_sequence);

@@ -66,7 +66,7 @@ impl<'b> FieldReader<'b> {
 
     /// Bytes that are preceded by their length.
     #[inline]
-    fn prefixed(&mut self) -> Result<&'b [u8], Malformed> {
+    pub(super) fn prefixed(&mut self) -> Result<&'b [u8], Malformed> {
         let length = self.u32()? as usize;
         let (bytes, rest) = self.rest.split_at_checked(length).ok_or(Malformed::Short)?;
         self.rest = rest;
@@ -246,19 +246,21 @@ impl<'b> FieldReader<'b> {
     /// The rest of the message, after the form of the payload.
     #[inline]
     fn content(&mut self) -> Result<Content<&'b [u8]>, Malformed> {
-        let form = match self.u8()? {
-            1 => PayloadForm::Packet,
-            2 => PayloadForm::Message,
-            3 => PayloadForm::Text,
-            form => return Err(Malformed::Unknown("form", form)),
-        };
-        Ok(Content { form, payload: self.take_rest() })
+        Ok(Content { form: self.form()?, payload: self.take_rest() })
+    }
+
+    #[inline]
+    pub(super) fn form(&mut self) -> Result<PayloadForm, Malformed> {
+        match self.u8()? {
+            1 => Ok(PayloadForm::Packet),
+            2 => Ok(PayloadForm::Message),
+            3 => Ok(PayloadForm::Text),
+            form => Err(Malformed::Unknown("form", form)),
+        }
     }
 
     pub(super) fn publication(&mut self) -> Result<Publication, Malformed> {
-        let mut route = Self::new(self.prefixed()?);
-        let (tenant, address) = route.route()?;
-        route.end()?;
+        let (tenant, address) = self.prefixed_route()?;
         let Content { form, payload } = self.content()?;
         let content = Content { form, payload: Bytes::copy_from_slice(payload) };
         Ok(Publication { tenant, address, content })
@@ -271,6 +273,14 @@ impl<'b> FieldReader<'b> {
             route: self.prefixed()?,
             content: self.content()?,
         })
+    }
+
+    /// A route that is preceded by its length.
+    pub(super) fn prefixed_route(&mut self) -> Result<(Tenant, Address), Malformed> {
+        let mut fields = Self::new(self.prefixed()?);
+        let route = fields.route()?;
+        fields.end()?;
+        Ok(route)
     }
 
     pub(super) fn route(&mut self) -> Result<(Tenant, Address), Malformed> {

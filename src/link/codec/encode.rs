@@ -192,7 +192,7 @@ pub(super) fn put_grant(out: &mut Vec<u8>, granted: Option<GrantNumber>) {
 }
 
 /// Appends tenant and address, preceded by their length, so that a reader that knows this route skips it.
-fn put_route(out: &mut Vec<u8>, tenant: &Tenant, address: &Address) {
+pub(super) fn put_route(out: &mut Vec<u8>, tenant: &Tenant, address: &Address) {
     with_length(out, |out| {
         put_text(out, &tenant.0);
         put_address(out, address);
@@ -200,12 +200,17 @@ fn put_route(out: &mut Vec<u8>, tenant: &Tenant, address: &Address) {
 }
 
 fn put_content(out: &mut Vec<u8>, content: Content<&[u8]>) {
-    out.put_u8(match content.form {
+    out.put_u8(form_byte(content.form));
+    out.put_slice(content.payload);
+}
+
+#[inline]
+pub(super) fn form_byte(form: PayloadForm) -> u8 {
+    match form {
         PayloadForm::Packet => 1,
         PayloadForm::Message => 2,
         PayloadForm::Text => 3,
-    });
-    out.put_slice(content.payload);
+    }
 }
 
 pub(super) fn put_publication(out: &mut Vec<u8>, publication: &Publication) {

@@ -1,4 +1,4 @@
-//! Encodes questions about connected clients, and their answers.
+//! Encodes questions about connected clients and publications, and their answers.
 
 use bytes::BufMut;
 
@@ -9,16 +9,19 @@ use super::description::{
 };
 use super::encode::{put_length, put_tags, put_text};
 use super::expression::put_expression;
+use super::listing::{
+    put_list_filter, put_listed, put_position, read_list_filter, read_listed, read_position,
+};
 use super::tag_scan::{
     put_position_in_scan, put_scan, read_length, read_position_in_scan, read_scan,
 };
+use super::tail::{put_tail_page, put_tail_query, read_tail_page, read_tail_query};
 use crate::link::query::{
     BrokerQuery, ClientQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult, RefusedToken,
 };
 use crate::types::{
-    ClientClass, ClientFilter, ClientPage, ClientTags, ClientUuid, ConnectionRef, Ident,
-    JoinNumber, ListFilter, ListPosition, ListedClient, PageSize, ScannedTags, Secret, TagCount,
-    TagVersion, TooExpensive, WorkerId,
+    ClientFilter, ClientPage, ClientTags, ClientUuid, PageSize, ScannedTags, Secret, TagCount,
+    TooExpensive,
 };
 
 /// Kind of a presence query, and of its result.
@@ -37,6 +40,8 @@ const STATISTICS: u8 = 6;
 const REFRESH: u8 = 7;
 /// Kind of the result of a token that the connection may not have.
 const TOKEN_REFUSED: u8 = 8;
+/// Kind of a query for copies of publications, and of its result.
+const TAIL: u8 = 9;
 /// Kind of the result of a query that was not answered.
 const REFUSED: u8 = 0;
 
@@ -80,6 +85,10 @@ pub(super) fn put_query(out: &mut Vec<u8>, query: &BrokerQuery) {
             out.put_u8(STATISTICS);
             put_position_in_scan(out, *before);
         }
+        QueryKind::Tail(query) => {
+            out.put_u8(TAIL);
+            put_tail_query(out, query);
+        }
     }
 }
 
@@ -94,26 +103,6 @@ pub(super) fn put_filter(out: &mut Vec<u8>, filter: &ClientFilter) {
             put_expression(out, expression);
         }
     }
-}
-
-fn put_list_filter(out: &mut Vec<u8>, filter: &ListFilter) {
-    match filter {
-        ListFilter::Everyone => out.put_u8(1),
-        ListFilter::Expression(expression) => {
-            out.put_u8(2);
-            put_expression(out, expression);
-        }
-        ListFilter::Ident(ident) => {
-            out.put_u8(3);
-            put_text(out, ident.as_str());
-        }
-    }
-}
-
-fn put_position(out: &mut Vec<u8>, ListPosition { number, place }: ListPosition) {
-    out.put_u64_le(number.0);
-    out.put_u16_le(place.worker.0);
-    out.put_u32_le(place.slot.0);
 }
 
 pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
@@ -168,22 +157,16 @@ pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
             out.put_u8(STATISTICS);
             put_statistics(out, statistics);
         }
+        QueryResult::Tail(page) => {
+            out.put_u8(TAIL);
+            put_tail_page(out, page);
+        }
         QueryResult::Refused(TooExpensive { values, limit }) => {
             out.put_u8(REFUSED);
             out.put_u64_le(*values);
             out.put_u64_le(*limit);
         }
     }
-}
-
-fn put_listed(out: &mut Vec<u8>, client: &ListedClient) {
-    let ListedClient { position, uuid, ident, class, tags, version } = client;
-    put_position(out, *position);
-    out.put_slice(&uuid.0);
-    put_text(out, ident.as_ref().map_or("", Ident::as_str));
-    out.put_u8(u8::from(*class == ClientClass::Php));
-    put_tags(out, tags);
-    out.put_u64_le(version.0);
 }
 
 pub(super) fn read_query(fields: &mut FieldReader<'_>) -> Result<BrokerQuery, Malformed> {
@@ -208,6 +191,7 @@ pub(super) fn read_query(fields: &mut FieldReader<'_>) -> Result<BrokerQuery, Ma
                 token: Secret::new(fields.text()?.to_owned()),
             },
             STATISTICS => QueryKind::Statistics { before: read_position_in_scan(fields)? },
+            TAIL => QueryKind::Tail(Box::new(read_tail_query(fields)?)),
             kind => return Err(Malformed::Unknown("query", kind)),
         },
     })
@@ -219,22 +203,6 @@ pub(super) fn read_filter(fields: &mut FieldReader<'_>) -> Result<ClientFilter, 
         2 => Ok(ClientFilter::Expression(fields.expression()?)),
         filter => Err(Malformed::Unknown("filter", filter)),
     }
-}
-
-fn read_list_filter(fields: &mut FieldReader<'_>) -> Result<ListFilter, Malformed> {
-    match fields.u8()? {
-        1 => Ok(ListFilter::Everyone),
-        2 => Ok(ListFilter::Expression(fields.expression()?)),
-        3 => fields.ident()?.map(ListFilter::Ident).ok_or(Malformed::Invalid("ident")),
-        filter => Err(Malformed::Unknown("list", filter)),
-    }
-}
-
-fn read_position(fields: &mut FieldReader<'_>) -> Result<ListPosition, Malformed> {
-    Ok(ListPosition {
-        number: JoinNumber(fields.u64()?),
-        place: ConnectionRef { worker: WorkerId(fields.u16()?), slot: fields.slot()? },
-    })
 }
 
 pub(super) fn read_result(fields: &mut FieldReader<'_>) -> Result<QueryResult, Malformed> {
@@ -270,6 +238,7 @@ pub(super) fn read_result(fields: &mut FieldReader<'_>) -> Result<QueryResult, M
             why: fields.text()?.into(),
         })),
         STATISTICS => Ok(QueryResult::Statistics(read_statistics(fields)?)),
+        TAIL => Ok(QueryResult::Tail(read_tail_page(fields)?)),
         REFUSED => {
             Ok(QueryResult::Refused(TooExpensive { values: fields.u64()?, limit: fields.u64()? }))
         }
@@ -277,23 +246,16 @@ pub(super) fn read_result(fields: &mut FieldReader<'_>) -> Result<QueryResult, M
     }
 }
 
-fn read_listed(fields: &mut FieldReader<'_>) -> Result<ListedClient, Malformed> {
-    Ok(ListedClient {
-        position: read_position(fields)?,
-        uuid: ClientUuid(fields.array()?),
-        ident: fields.ident()?,
-        class: if fields.flag()? { ClientClass::Php } else { ClientClass::Web },
-        tags: fields.tags()?,
-        version: TagVersion(fields.u64()?),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::types::{Expression, Tag, TagScan, Tags, Tenant};
+    use crate::link::codec::tail::tests::{page, query};
+    use crate::types::{
+        ClientClass, ConnectionRef, Expression, Ident, JoinNumber, ListFilter, ListPosition,
+        ListedClient, Tag, TagScan, TagVersion, Tags, Tenant, WorkerId,
+    };
 
     fn position() -> impl Strategy<Value = ListPosition> {
         any::<(u64, u16, u32)>().prop_map(|(number, worker, slot)| ListPosition {
@@ -330,7 +292,8 @@ mod tests {
             },
         );
         let client = any::<[u8; 16]>().prop_map(|uuid| QueryKind::ClientTags(ClientUuid(uuid)));
-        prop_oneof![clients, tags, client]
+        let tail = query().prop_map(|query| QueryKind::Tail(Box::new(query)));
+        prop_oneof![clients, tags, client, tail]
     }
 
     fn tags() -> impl Strategy<Value = Tags> {
@@ -357,6 +320,7 @@ mod tests {
         prop_oneof![
             (any::<Option<u32>>(), prop::collection::vec(count, 0..4))
                 .prop_map(|(rest, found)| QueryResult::Tags(ScannedTags { found, rest })),
+            page().prop_map(QueryResult::Tail),
             Just(QueryResult::ClientTags(ClientTags::Unknown)),
             Just(QueryResult::ClientTags(ClientTags::NotReached)),
             tags().prop_map(|tags| QueryResult::ClientTags(ClientTags::Reached(tags))),

@@ -25,3 +25,18 @@ pub const PASSWORD_BYTES_MAX: usize = 1024;
 pub const PASSWORD_MEMORY_MAX: u32 = 262_144;
 /// Maximum passes over that memory.
 pub const PASSWORD_PASSES_MAX: u32 = 16;
+/// Readers of publications (`GET /v1/server/tail`) at the same time.
+pub const TAIL_READERS_MAX: usize = 8;
+/// Publications per second for one reader.
+pub const TAIL_RATE_MAX: usize = 100;
+/// Publications per second for a reader that names no rate.
+pub const TAIL_RATE: usize = 20;
+/// Bytes of a payload that a reader gets.
+pub const TAIL_PAYLOAD_MAX: u32 = 4096;
+/// Memory of the copies for one reader that the API process has not taken yet.
+pub const TAIL_BYTES_MAX: usize = 1024 * 1024;
+/// The broker removes a reader that has asked nothing for this time.
+pub const TAIL_READER_SILENCE: Duration = Duration::from_secs(10);
+/// An empty line is sent to a reader in this interval if nothing was published. The end of its connection is
+/// noticed only when something is sent.
+pub const TAIL_KEEPALIVE: Duration = Duration::from_secs(2);

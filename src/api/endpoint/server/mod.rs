@@ -2,6 +2,7 @@
 
 pub(in crate::api) mod applications;
 pub(in crate::api) mod overview;
+pub(in crate::api) mod tail;
 
 use serde::Serialize;
 

@@ -1,0 +1,374 @@
+//! `GET /v1/server/tail`: publications while they are made, for an operator.
+
+use std::fmt::Write;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::no_such_application;
+use crate::api::config::ApiConfig;
+use crate::api::endpoint::connections::push_tags;
+use crate::api::endpoint::recipients::expression_error;
+use crate::api::error::{ApiError, ErrorCode};
+use crate::api::event_stream::{ClientGone, EventSender, event_stream, push_event};
+use crate::api::operators::AuthenticatedOperator;
+use crate::api::operators::tail_places::TailPlace;
+use crate::api::parameters::{self, Parameters};
+use crate::api::response::ApiAnswer;
+use crate::api::state::ApiState;
+use crate::auth::uuid::Signer;
+use crate::auth::{Operator, TokenDigest};
+use crate::json;
+use crate::link::query::{PresenceQuery, QueryKind, QueryResult};
+use crate::link::tail::{TailPage, TailQuery, TailedPublication};
+use crate::telemetry::unix_millis;
+use crate::types::limits::{TAIL_KEEPALIVE, TAIL_PAYLOAD_MAX, TAIL_RATE, TAIL_RATE_MAX};
+use crate::types::{Address, ClientUuid, Expression, Ident, NamedClient, Recipients, Tenant};
+
+/// How often a fast reader asks the broker, a second.
+const QUESTIONS_PER_SECOND: usize = 4;
+/// How long one question waits. A broker that dies meanwhile has a successor, which is asked again.
+const QUESTION_TIME: Duration = Duration::from_secs(3600);
+/// How long the last question of a reader waits, which frees its place at the broker.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
+
+/// A comment, which clients ignore.
+const EMPTY_LINE: &str = ":\n\n";
+
+/// A token that a reader has shown. It must stay valid while the reader reads.
+#[derive(Clone, Copy, Debug)]
+struct ReaderToken {
+    digest: TokenDigest,
+    /// It is that of a session, otherwise that of an operator.
+    is_session: bool,
+}
+
+/// What a reader wants to see.
+#[derive(Debug)]
+struct TailFilter {
+    /// The application, and its tenant. `None`: all of them.
+    application: Option<(String, Tenant)>,
+    expression: Option<Expression>,
+    /// Publications a second.
+    rate: usize,
+    payloads: bool,
+}
+
+/// Whether a stream shows the content of messages.
+const PAYLOAD_CHOICES: [(&str, bool); 4] =
+    [("0", false), ("1", true), ("false", false), ("true", true)];
+
+/// Answers with a stream of publications.
+///
+/// # Errors
+///
+/// 403 if the operator may not see this, 400 for wrong parameters, 503 if there are too many readers.
+pub(in crate::api) async fn open(
+    state: &Rc<ApiState>,
+    config: &ApiConfig,
+    authenticated: AuthenticatedOperator<'_>,
+    parameters: &Parameters<'_>,
+) -> Result<ApiAnswer, ApiError> {
+    let AuthenticatedOperator { operator, session } = authenticated;
+    let filter = filter(config, operator, parameters)?;
+    let digest = session.or(operator.token).ok_or_else(no_such_application)?;
+    let shown = ReaderToken { digest, is_session: session.is_some() };
+    check_cost(state, config, &filter).await?;
+    let full = || ApiError::new(ErrorCode::Busy, "there are too many readers of publications");
+    let place = state.operators.tail.take().ok_or_else(full)?;
+    let (events, body) = event_stream();
+    let reader = TailStream { state: Rc::clone(state), place, filter, shown, events };
+    spawn_local(reader.run());
+    Ok(ApiAnswer::events(body))
+}
+
+fn filter(
+    config: &ApiConfig,
+    operator: &Operator,
+    parameters: &Parameters<'_>,
+) -> Result<TailFilter, ApiError> {
+    let application = match parameters.text("application") {
+        None if operator.sees_all() => None,
+        None => {
+            let what = "is missing: this operator may see some applications only";
+            return Err(parameters::invalid("application", what));
+        }
+        Some(key) => {
+            let tenant = tenant_of(config, operator, key).ok_or_else(no_such_application)?;
+            Some((key.to_owned(), tenant))
+        }
+    };
+    let expression = match parameters.text("expr") {
+        None => None,
+        Some(_) if application.is_none() => {
+            return Err(parameters::invalid("expr", "needs the parameter `application`"));
+        }
+        Some(text) => {
+            Some(Expression::from_parameter(text).map_err(|why| expression_error(&why, ""))?)
+        }
+    };
+    let rate = parameters.count("rate", TAIL_RATE_MAX)?.unwrap_or(TAIL_RATE);
+    if rate == 0 {
+        let what = format!("must be a number from 1 to {TAIL_RATE_MAX}");
+        return Err(parameters::invalid("rate", &what));
+    }
+    let payloads = match parameters.text("payloads") {
+        None => false,
+        Some(text) => {
+            let known = PAYLOAD_CHOICES.iter().find(|(word, _)| *word == text);
+            known.ok_or_else(|| parameters::invalid("payloads", "must be 0 or 1"))?.1
+        }
+    };
+    if payloads && !operator.payloads {
+        let message = "the operator may not see the content of messages; `payloads` of \
+                       operatorFile allows it";
+        return Err(ApiError::new(ErrorCode::PermissionDenied, message));
+    }
+    Ok(TailFilter { application, expression, rate, payloads })
+}
+
+fn tenant_of(config: &ApiConfig, operator: &Operator, key: &str) -> Option<Tenant> {
+    let application = config.access.for_operator(key, operator.permissions());
+    application.filter(|_| operator.sees(key)).map(|it| it.tenant)
+}
+
+/// Checks that the expression does not cost too much at present.
+async fn check_cost(
+    state: &ApiState,
+    config: &ApiConfig,
+    filter: &TailFilter,
+) -> Result<(), ApiError> {
+    let (Some((_, tenant)), Some(expression)) = (&filter.application, &filter.expression) else {
+        return Ok(());
+    };
+    let query = PresenceQuery { filter: expression.clone().into(), tag: Box::default() };
+    let until = Instant::now() + config.timeout;
+    match state.publisher.query(tenant, QueryKind::Presence(query), until).await {
+        Some(QueryResult::Refused(cost)) => Err(ApiError::too_expensive(cost)),
+        Some(_) => Ok(()),
+        None => Err(ApiError::broker_unavailable()),
+    }
+}
+
+/// One reader of publications.
+#[derive(Debug)]
+struct TailStream {
+    state: Rc<ApiState>,
+    place: TailPlace,
+    filter: TailFilter,
+    shown: ReaderToken,
+    events: EventSender,
+}
+
+/// Why a stream ends: the operator, the session or the application is not what it was.
+const NOT_PERMITTED: &str = "not_permitted";
+/// Why a stream ends: the server stops.
+const DRAINING: &str = "draining";
+
+impl TailStream {
+    async fn run(self) {
+        let drained = async {
+            let begun = self.state.drain_begun.notified();
+            if !self.state.is_draining() {
+                begun.await;
+            }
+        };
+        let end = tokio::select! {
+            end = self.read() => end,
+            () = drained => Ok(DRAINING),
+            () = self.events.closed() => Err(ClientGone),
+        };
+        if let Ok(end) = end {
+            let mut lines = String::new();
+            push_event(&mut lines, "end", &format!("{{\"reason\":\"{end}\"}}"));
+            // The client may be gone, or may read nothing.
+            let _sent = timeout_at(Instant::now() + FAREWELL_TIME, self.events.send(lines)).await;
+        }
+        let _freed = self.ask(0, FAREWELL_TIME).await;
+    }
+
+    /// Asks the broker again and again.
+    async fn read(&self) -> Result<&'static str, ClientGone> {
+        let credit = (self.filter.rate / QUESTIONS_PER_SECOND).max(1);
+        let every = Duration::from_secs(1) * u32::try_from(credit).unwrap_or(1)
+            / u32::try_from(self.filter.rate).unwrap_or(1).max(1);
+        let (mut is_first, mut sent) = (true, Instant::now());
+        loop {
+            let next = Instant::now() + every;
+            if !self.is_permitted() {
+                return Ok(NOT_PERMITTED);
+            }
+            if let Some(page) = self.ask(credit, QUESTION_TIME).await {
+                let mut lines = String::new();
+                match std::mem::take(&mut is_first) {
+                    // From here on publications are copied.
+                    true => lines.push_str(EMPTY_LINE),
+                    false if page.is_continued => {}
+                    false => push_event(&mut lines, "gap", "{\"reason\":\"broker_replaced\"}"),
+                }
+                self.push_page(&mut lines, &page);
+                if lines.is_empty() && sent.elapsed() >= TAIL_KEEPALIVE {
+                    lines.push_str(EMPTY_LINE);
+                }
+                if !lines.is_empty() {
+                    sent = Instant::now();
+                    self.events.send(lines).await?;
+                }
+            }
+            sleep_until(next).await;
+        }
+    }
+
+    /// Takes the copies of the time since the last question, and allows this many more.
+    async fn ask(&self, credit: usize, within: Duration) -> Option<TailPage> {
+        let TailFilter { application, expression, payloads, .. } = &self.filter;
+        let (_, tenant) = application.clone().unwrap_or_else(|| (String::new(), Tenant::shared()));
+        let query = TailQuery {
+            place: self.place.index(),
+            reader: self.place.reader(),
+            is_one_tenant: application.is_some(),
+            expression: expression.clone(),
+            credit: u32::try_from(credit).unwrap_or(u32::MAX),
+            payload_max: if *payloads { TAIL_PAYLOAD_MAX } else { 0 },
+        };
+        let (kind, until) = (QueryKind::Tail(Box::new(query)), Instant::now() + within);
+        match self.state.publisher.query(&tenant, kind, until).await? {
+            QueryResult::Tail(page) => Some(page),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the operator may still see this.
+    fn is_permitted(&self) -> bool {
+        let config = self.state.config();
+        let Some(operators) = &config.operators.operators else { return false };
+        let sessions = self.state.operators.sessions();
+        let ReaderToken { digest, is_session } = self.shown;
+        let operator = match is_session {
+            true => sessions.valid(digest, operators, Instant::now()),
+            false => operators.with_token(digest),
+        };
+        let Some(operator) = operator.filter(|it| it.payloads || !self.filter.payloads) else {
+            return false;
+        };
+        match &self.filter.application {
+            None => operator.sees_all(),
+            Some((key, tenant)) => tenant_of(&config, operator, key).as_ref() == Some(tenant),
+        }
+    }
+
+    fn push_page(&self, out: &mut String, page: &TailPage) {
+        let (config, time) = (self.state.config(), unix_millis());
+        for publication in &page.publications {
+            let mut json = publication_json(publication, &config.signer, time);
+            if self.filter.payloads {
+                push_payload(&mut json, publication);
+            }
+            json.push('}');
+            push_event(out, "", &json);
+        }
+        if page.dropped > 0 {
+            push_event(out, "dropped", &format!("{{\"dropped\":{}}}", page.dropped));
+        }
+    }
+}
+
+/// Returns the JSON of one publication, which was received at this time, without its payload and its end.
+fn publication_json(publication: &TailedPublication, signer: &Signer, time: u64) -> String {
+    let TailedPublication { source, tenant, address, clients, workers, bytes, .. } = publication;
+    let mut out = format!("{{\"time\":{time},\"tenant\":");
+    json::push_text(&tenant.0, &mut out);
+    let process = source.worker.role();
+    let _written = write!(out, ",\"process\":\"{process}\",\"to\":");
+    push_address(&mut out, address, signer);
+    let _written = write!(out, ",\"matched\":{clients},\"workers\":{workers},\"bytes\":{bytes}");
+    out
+}
+
+fn push_payload(out: &mut String, TailedPublication { bytes, payload, .. }: &TailedPublication) {
+    out.push_str(",\"payload\":");
+    json::push_text(whole_characters(payload), out);
+    if *bytes > payload.len() as u64 {
+        out.push_str(",\"truncated\":true");
+    }
+}
+
+/// Returns the text without a character of which the end is missing: payloads are cut at any byte.
+fn whole_characters(bytes: &[u8]) -> &str {
+    match str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            bytes.get(..error.valid_up_to()).and_then(|it| str::from_utf8(it).ok()).unwrap_or("")
+        }
+    }
+}
+
+/// Appends an address in the form that requests have, as far as it has one.
+fn push_address(out: &mut String, address: &Address, signer: &Signer) {
+    out.push('{');
+    let (recipients, mut except) = match &address.recipients {
+        Recipients::Without(it) => (&it.recipients, it.uuids.to_vec()),
+        recipients => (recipients, Vec::new()),
+    };
+    except.extend(address.except);
+    push_recipients(out, recipients, signer);
+    if !except.is_empty() {
+        let uuids: Vec<String> = except.iter().map(|uuid| signer.text(*uuid)).collect();
+        push_member(out, "except", |out| push_list(out, uuids.iter().map(String::as_str)));
+    }
+    out.push('}');
+}
+
+fn push_recipients(out: &mut String, recipients: &Recipients, signer: &Signer) {
+    match recipients {
+        Recipients::First { uuid, ident } => push_names(out, *uuid, ident.as_ref(), signer),
+        Recipients::Named(named) => {
+            let NamedClient { uuid, alias, ident, .. } = &**named;
+            push_names(out, *uuid, ident.as_ref(), signer);
+            if let Some(alias) = alias {
+                push_member(out, "alias", |out| json::push_text(alias.as_str(), out));
+            }
+        }
+        Recipients::Matching(query) if query.is_empty() => {
+            push_member(out, "all", |out| out.push_str("true"));
+        }
+        Recipients::Matching(query) => push_member(out, "tags", |out| push_tags(out, query)),
+        Recipients::TagSequence(tags) => {
+            let tags: Vec<String> =
+                tags.iter().map(|tag| format!("{}={}", tag.name(), tag.value())).collect();
+            push_member(out, "tag_sequence", |out| push_list(out, tags.iter().map(String::as_str)));
+        }
+        Recipients::Expression(expression) => {
+            push_member(out, "expr", |out| json::push_text(expression.canonical(), out));
+        }
+        // Requests cannot nest it.
+        Recipients::Without(_) => {}
+    }
+}
+
+fn push_names(out: &mut String, uuid: Option<ClientUuid>, ident: Option<&Ident>, signer: &Signer) {
+    if let Some(uuid) = uuid {
+        push_member(out, "uuid", |out| json::push_text(&signer.text(uuid), out));
+    }
+    if let Some(ident) = ident {
+        push_member(out, "ident", |out| json::push_text(ident.as_str(), out));
+    }
+}
+
+fn push_member(out: &mut String, name: &str, push_value: impl FnOnce(&mut String)) {
+    out.push_str(if out.ends_with('{') { "\"" } else { ",\"" });
+    out.push_str(name);
+    out.push_str("\":");
+    push_value(out);
+}
+
+fn push_list<'a>(out: &mut String, texts: impl Iterator<Item = &'a str>) {
+    out.push('[');
+    for (at, text) in texts.enumerate() {
+        out.push_str(if at == 0 { "" } else { "," });
+        json::push_text(text, out);
+    }
+    out.push(']');
+}
