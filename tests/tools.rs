@@ -156,6 +156,7 @@ fn trials() -> Vec<Trial> {
         chat_python::two_pages_chat_and_a_restart_of_the_backend_closes_no_connection needs PYTHON, CHROMIUM;
         conformance::every_case_of_autobahn_ends_as_expected needs Autobahn;
         console::an_operator_finds_explains_and_closes_connections needs CHROMIUM;
+        console::publications_are_shown_while_they_are_made needs CHROMIUM;
         console::every_screen_fits_a_telephone_and_has_nothing_to_report needs CHROMIUM;
         examples::the_script_reports_to_the_page_that_started_it needs PHP;
         from_a_backend::the_node_backend_reports_to_the_page needs NODE, CHROMIUM;

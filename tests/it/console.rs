@@ -1,11 +1,12 @@
 //! The console in a real browser, with real connections.
 
 use crate::browser::{Browser, Page};
-use crate::harness::api::Clients;
+use crate::harness::api::{Clients, PUBLISH, SHOP, post};
+use crate::harness::{Raw, Server, eventually};
 use crate::operators::operated;
 
-const SCREENS: [&str; 5] =
-    ["overview", "connections", "expressions", "applications", "configuration"];
+const SCREENS: [&str; 6] =
+    ["overview", "connections", "expressions", "live", "applications", "configuration"];
 
 fn keep(picture: &str, name: &str) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -75,6 +76,44 @@ pub fn an_operator_finds_explains_and_closes_connections() {
 
     click(&mut page, "logout");
     page.wait_for("document.getElementById('enter') !== null && sessionStorage.length === 0");
+}
+
+/// Publishes to all clients of `shop`, as a backend does.
+fn publish(server: &Server, message: &str) {
+    let body = format!(r#"{{"to":"all","message":{message}}}"#);
+    let request = post(PUBLISH, &[SHOP], &body);
+    let answer = Raw::connect(server.api_port("http")).request(request);
+    assert_eq!(answer.status(), 200, "{}", answer.body);
+}
+
+pub fn publications_are_shown_while_they_are_made() {
+    let server = operated("consolePage = on\n");
+    let _clients = Clients::open(&server);
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://127.0.0.1:{}/console", server.api_port("http")));
+    page.wait_for("document.getElementById('enter') !== null");
+    write(&mut page, "token", crate::operators::EVE);
+    click(&mut page, "enter");
+    page.wait_for("document.querySelectorAll('.tile').length === 9");
+    go_to(&mut page, "live");
+    click(&mut page, "live-payloads");
+    click(&mut page, "live-start");
+    page.wait_for(
+        "document.getElementById('live-note').textContent === 'Waiting for a publication.'",
+    );
+    // The stream is open once a publication arrives.
+    eventually("a publication on the page", || {
+        publish(&server, "\"<b>bold</b>\"");
+        let text = page.value("document.querySelector('tbody').textContent");
+        text.as_str().unwrap().contains("\"<b>bold</b>\"").then_some(())
+    });
+    assert_eq!(page.value("document.querySelectorAll('tbody b').length"), 0, "text, not HTML");
+    keep(&page.screenshot(), "console-live-rows.png.base64");
+    click(&mut page, "live-start");
+    page.wait_for("document.getElementById('live-start').textContent === 'Start'");
+    click(&mut page, "live-start");
+    go_to(&mut page, "overview");
+    assert_eq!(page.value("document.getElementById('failure').hidden"), true);
 }
 
 pub fn every_screen_fits_a_telephone_and_has_nothing_to_report() {

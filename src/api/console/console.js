@@ -14,6 +14,10 @@ let applications = [];
 let turn = 0;
 let timer = 0;
 let chosen = { application: '', expression: '' };
+/** Ends what the present screen has begun. */
+let leave = null;
+/** Rows of publications that are kept. */
+const LIVE_ROWS = 100;
 
 /** Makes an element. Text is never parsed as HTML. */
 function el(name, options = {}, ...children) {
@@ -50,6 +54,12 @@ function span(seconds) {
 const when = (unix) => (unix ? new Date(unix * 1000).toLocaleString('en-GB') : 'never');
 const fail = (text) => { byId('failure').textContent = text || ''; byId('failure').hidden = !text; };
 
+async function refusal(answer, path) {
+  const json = await answer.json().catch(() => ({}));
+  if (answer.status === 401 && path !== 'login') forget();
+  return new Error(json.error ? `${json.error.message} (${json.error.code})` : `status ${answer.status}`);
+}
+
 async function request(method, path, body) {
   const options = { method, headers: { Authorization: `Bearer ${token}` }, cache: 'no-store' };
   if (body !== undefined) {
@@ -57,10 +67,27 @@ async function request(method, path, body) {
     options.body = JSON.stringify(body);
   }
   const answer = await fetch(`/v1/server/${path}`, options);
-  const json = await answer.json().catch(() => ({}));
-  if (answer.ok) return json;
-  if (answer.status === 401 && path !== 'login') forget();
-  throw new Error(json.error ? `${json.error.message} (${json.error.code})` : `status ${answer.status}`);
+  if (!answer.ok) throw await refusal(answer, path);
+  return answer.json().catch(() => ({}));
+}
+
+/** Calls a function with the name and the data of each server-sent event, until the stream ends. */
+async function events(path, signal, act) {
+  const answer = await fetch(`/v1/server/${path}`, { headers: { Authorization: `Bearer ${token}` }, cache: 'no-store', signal });
+  if (!answer.ok) throw await refusal(answer, path);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (text + value).split('\n\n');
+    text = parts.pop();
+    for (const part of parts) {
+      const field = (name) => part.split('\n').filter((line) => line.startsWith(name)).map((line) => line.slice(name.length))[0];
+      const data = field('data: ');
+      if (data !== undefined) act(field('event: ') || '', JSON.parse(data));
+    }
+  }
 }
 
 const read = (path) => request('GET', path);
@@ -263,6 +290,64 @@ const screens = {
     return null;
   },
 
+  async live(main) {
+    const select = el('select', { id: 'live-application' }, me.applications ? null : el('option', { value: '' }, 'all'),
+      ...applications.map((one) => el('option', { value: one.application, selected: Boolean(me.applications) && one.application === chosen.application }, one.application)));
+    const expression = el('input', { id: 'live-expression', autocomplete: 'off', spellcheck: 'false', placeholder: 'optional, for one application: language=FR' });
+    const rate = el('select', { id: 'live-rate' }, ...[5, 20, 100].map((value) => el('option', { value, selected: value === 20 }, `${value} a second`)));
+    const payloads = el('input', { type: 'checkbox', id: 'live-payloads' });
+    const button = el('button', { id: 'live-start' }, 'Start');
+    const note = el('p', { class: 'muted', role: 'status', id: 'live-note' }, 'Start shows publications from then on.');
+    const list = table(['Time', 'Tenant', 'To', '#Matched', '#Bytes', 'From', 'Payload'], []);
+    const rows = list.querySelector('tbody');
+    let reading = null;
+    let counts = { shown: 0, dropped: 0 };
+    const stop = () => {
+      if (reading) reading.abort();
+      reading = null;
+      button.textContent = 'Start';
+    };
+    const onEvent = (name, data) => {
+      if (name === 'dropped') counts.dropped += data.dropped;
+      if (name === 'gap') fail('The broker was replaced. Some publications before now are not shown.');
+      if (name === 'end') fail(data.reason === 'draining' ? 'The server stops.' : 'You may not see this any more. Log in again.');
+      if (name === '') {
+        counts.shown += 1;
+        const cells = [new Date(data.time).toLocaleTimeString('en-GB'), data.tenant || '–', JSON.stringify(data.to), number(data.matched), number(data.bytes), data.process,
+          data.payload === undefined ? '–' : data.payload + (data.truncated ? '…' : '')];
+        const kinds = ['', '', 'long mono', 'number', 'number', '', 'long mono'];
+        rows.prepend(el('tr', {}, ...cells.map((cell, at) => el('td', { class: kinds[at] }, cell))));
+        while (rows.children.length > LIVE_ROWS) rows.lastChild.remove();
+      }
+      note.textContent = `${number(counts.shown)} shown, ${number(counts.dropped)} more were not shown because of the rate.`;
+    };
+    const begin = async () => {
+      const own = new AbortController();
+      reading = own;
+      counts = { shown: 0, dropped: 0 };
+      button.textContent = 'Stop';
+      note.textContent = 'Waiting for a publication.';
+      const query = new URLSearchParams({ rate: rate.value });
+      if (select.value) query.set('application', select.value);
+      if (expression.value.trim()) query.set('expr', expression.value.trim());
+      if (payloads.checked) query.set('payloads', '1');
+      try {
+        await events(`tail?${query}`, own.signal, onEvent);
+      } finally {
+        if (reading === own) stop();
+      }
+    };
+    button.onclick = guarded(async () => {
+      if (reading) return stop();
+      fail('');
+      return begin().catch((error) => { if (error.name !== 'AbortError') throw error; });
+    });
+    leave = stop;
+    main.append(el('section', {}, el('div', { class: 'row' }, el('label', { class: 'short' }, 'Application', select), el('label', {}, 'Only what reaches', expression),
+      el('label', { class: 'short' }, 'At most', rate), me.payloads ? el('label', { class: 'check' }, payloads, 'payloads') : null, button), note, list));
+    return null;
+  },
+
   async applications(main) {
     const detail = el('section', { 'aria-live': 'polite' }, el('p', { class: 'muted' }, 'Choose an application to see its numbers.'));
     const open = async (name) => {
@@ -343,6 +428,8 @@ async function start() {
 
 async function show() {
   clearTimeout(timer);
+  if (leave) leave();
+  leave = null;
   turn += 1;
   const own = turn;
   // A screen that is still loading keeps its own element.
