@@ -82,7 +82,7 @@ fn repeated(reports: &[ChildEvent]) -> Vec<ChildEvent> {
     let mut control = SocketControl::<WorkerCommand>::new(child).expect("three descriptors");
     let mut received = Vec::new();
     for report in reports {
-        control.report(*report).expect("room for one report");
+        control.report(report.clone()).expect("room for one report");
         desk.events(&mut received).expect("a report");
     }
     received

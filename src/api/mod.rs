@@ -32,6 +32,7 @@ mod replay_file;
 mod replays;
 mod request;
 mod request_ids;
+mod request_stats;
 mod response;
 mod route;
 mod signature;

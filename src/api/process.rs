@@ -22,9 +22,7 @@ use crate::link::control::{
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::telemetry::{flush, set_level};
 use crate::types::limits::ORPHAN_WAIT;
-use crate::types::{
-    Generation, ProcessCounts, ReplayBasis, WorkerId, WorkerIncarnation, scrub_stack,
-};
+use crate::types::{Generation, ReplayBasis, WorkerId, WorkerIncarnation, scrub_stack};
 
 /// Interval at which an exiting process checks for pending requests.
 const END_PAUSE: Duration = Duration::from_millis(5);
@@ -142,7 +140,10 @@ impl ApiProcess {
                 Woken::Commands => self.read_commands()?,
                 Woken::Link => self.read_link(),
                 Woken::Publication => self.state.publisher.write(),
-                Woken::Metrics => self.report(ChildEvent::MetricsWanted),
+                Woken::Metrics => {
+                    let detail = self.state.metrics.take_detail();
+                    self.report(ChildEvent::MetricsWanted { detail });
+                }
                 Woken::End => {}
             }
             if let Some(exit) = self.finish_stage() {
@@ -239,9 +240,9 @@ impl ApiProcess {
                 }
             }
             (CommonCommand::Configure { .. }, _) => {}
-            (CommonCommand::Count { number }, _) => {
-                let counts = ProcessCounts::Api(self.state.counts());
-                self.report(ChildEvent::Counts { number, counts });
+            (CommonCommand::Count { number, detail }, _) => {
+                let report = Box::new(self.state.report(detail));
+                self.report(ChildEvent::Counts { number, report });
             }
             (CommonCommand::LogLevel { level }, _) => set_level(level),
             (CommonCommand::Heartbeat, _) => {

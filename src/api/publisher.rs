@@ -13,7 +13,7 @@ pub(super) use super::publication::{ApiPublication, NotTaken, Reached};
 use super::queries::AwaitedOutcome;
 use super::tracked::{AskPlace, AskReceipt, ReportedReceipt, TooManyOpen, TrackedRequests};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
-use crate::broker_client::{BrokerClient, BrokerEvent};
+use crate::broker_client::{BrokerClient, BrokerEvent, LinkBytes};
 use crate::link::message::CountedPublication;
 use crate::link::query::QueryResult;
 use crate::link::transport::Transport;
@@ -67,6 +67,15 @@ pub(super) struct PublicationReceipt(oneshot::Receiver<Reached>);
 pub(super) struct BrokerLinkLost {
     /// The broker at its other end.
     pub(super) broker: Generation,
+}
+
+/// How many requests are remembered (rule L11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RememberedCounts {
+    /// Nonces of signed requests.
+    pub(super) nonces: usize,
+    /// Ids of publications.
+    pub(super) ids: usize,
 }
 
 impl ApiPublisher {
@@ -209,6 +218,18 @@ impl ApiPublisher {
     /// Publications that were taken over, ever.
     pub(super) fn published(&self) -> u64 {
         self.state.borrow().client.uplink.published()
+    }
+
+    /// Returns the bytes on the links to brokers.
+    pub(super) fn link_bytes(&self) -> LinkBytes {
+        self.state.borrow().client.link_bytes()
+    }
+
+    /// Returns how many requests are remembered (rule L11).
+    pub(super) fn remembered(&self) -> RememberedCounts {
+        let state = self.state.borrow();
+        let replays = &state.client.uplink.replays;
+        RememberedCounts { nonces: replays.nonces(), ids: replays.ids() }
     }
 
     /// Returns the number of publications that the broker has not acknowledged.

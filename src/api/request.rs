@@ -33,7 +33,7 @@ use super::nonces::Nonce;
 use super::parameters::Parameters;
 use super::rate_limits::RequestRoom;
 use super::response::{AnswerHead, ApiAnswer};
-use super::route::{self, ApiRoute, Endpoint, RouteRow, SERVER_PATHS};
+use super::route::{self, ApiRoute, Endpoint, RouteLabel, RouteRow, SERVER_PATHS};
 use super::signature::{SignedHeaders, SignedTarget};
 use super::state::{ApiState, unix_seconds};
 use crate::http::HealthEndpoint;
@@ -51,18 +51,22 @@ pub(super) async fn answer(
     let version = request.version();
     let is_body_read = Cell::new(false);
     let room = Cell::new(None);
+    let label = Cell::new(RouteLabel::OTHER);
+    let begun = Instant::now();
     let served = ServedRequest {
         state: &state,
         config: &config,
         origin: connection.origin(),
         is_body_read: &is_body_read,
         room: &room,
+        label: &label,
         peer: connection.peer().ip(),
     };
     let answered = served.answer(request).await;
     state.publisher.send_nonces();
     let answer = answered.unwrap_or_else(|error| {
         state.refused.set(state.refused.get() + 1);
+        state.request_stats.note_error(label.get(), error.code());
         if matches!(error.code(), ErrorCode::InvalidCredentials | ErrorCode::InvalidSignature) {
             state.note_wrong_credentials();
         }
@@ -78,6 +82,7 @@ pub(super) async fn answer(
     let peer = connection.peer();
     debug!(request = id, %peer, status = answer.status().as_u16(), "request answered");
     state.answered.set(state.answered.get() + 1);
+    state.request_stats.note(label.get(), answer.status().as_u16(), begun.elapsed());
     let open = OpenRequest::new(Rc::clone(&state), connection);
     match answer.events_mut() {
         Some(events) => events.keep(open),
@@ -98,6 +103,8 @@ pub(super) struct ServedRequest<'a> {
     is_body_read: &'a Cell<bool>,
     /// What its application may still send, if that is limited.
     room: &'a Cell<Option<RequestRoom>>,
+    /// Its route, once it is known.
+    pub(super) label: &'a Cell<RouteLabel>,
     /// The other end of its connection.
     pub(super) peer: IpAddr,
 }
@@ -115,14 +122,21 @@ impl ServedRequest<'_> {
     async fn answer(&self, request: Request<Incoming>) -> Result<ApiAnswer, ApiError> {
         check_http(&request)?;
         if let Some(endpoint) = HealthEndpoint::of(request.uri().path()) {
+            self.label.set(RouteLabel::HEALTH);
             let (method, query) = (request.method(), request.uri().query());
             return health::answer(self.state, self.origin, endpoint, method, query);
         }
-        if request.uri().path() == metrics::PATH {
+        if let Some(page) = metrics::page_of(request.uri().path()) {
+            self.label.set(RouteLabel::METRICS);
+            if self.config.access.is_open() && self.origin == ConnectionOrigin::Shared {
+                self.check_host(&request)?;
+            }
             self.check_metrics(request.headers())?;
-            return metrics::answer(self.state, request.method(), request.uri().query()).await;
+            return metrics::answer(self.state, page, request.method(), request.uri().query())
+                .await;
         }
         if request.uri().path() == console::PATH {
+            self.label.set(RouteLabel::CONSOLE);
             let (method, query) = (request.method(), request.uri().query());
             return console::answer(self.config, self.origin, method, query);
         }
@@ -137,6 +151,7 @@ impl ServedRequest<'_> {
             return Err(route::not_found());
         }
         let route = route::find(&path)?;
+        self.label.set(route.label());
         let method = request.method();
         if method == Method::OPTIONS {
             return Ok(ApiAnswer::methods(&route.allow()));
@@ -182,10 +197,20 @@ impl ServedRequest<'_> {
             query: uri.query().unwrap_or_default(),
         };
         let shown = ShownRequest { headers: request.headers(), target, now: unix_seconds() };
-        let authenticated = self.config.access.authenticate(&routed.route.application, shown)?;
+        let key = &routed.route.application;
+        let authenticated = self.config.access.authenticate(key, shown).inspect_err(|error| {
+            if self.config.access.has_application(key) {
+                self.state.request_stats.note_error_of(key, error.code());
+            }
+        })?;
         let application = authenticated.application;
+        let is_publication = routed.row.is_publication();
         let served = Box::pin(self.serve_as(authenticated, routed)).await;
         if let Err(error) = &served {
+            self.state.request_stats.note_error_of(&application.key, error.code());
+            if is_publication {
+                self.state.request_stats.note_denied(error.code());
+            }
             self.state.refusals.borrow_mut().note(&application.key, error.code());
         }
         served

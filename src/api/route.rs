@@ -98,6 +98,11 @@ impl RouteRow {
         self.path
     }
 
+    /// Returns true if requests publish.
+    pub(super) fn is_publication(&self) -> bool {
+        self.permissions == PUBLISHES || self.permissions == ASKS
+    }
+
     /// Returns true if requests change something.
     pub(super) fn is_change(&self) -> bool {
         self.permissions != LISTS
@@ -188,6 +193,37 @@ const fn server(path: &'static str, method: Method, endpoint: ServerEndpoint) ->
     row(path, method, Endpoint::Server(endpoint), &[], &[])
 }
 
+/// A route as the label `route` of the metrics has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RouteLabel(&'static str);
+
+impl RouteLabel {
+    /// A path that is not in the table, or a request that was refused before its path was read.
+    pub(super) const OTHER: Self = Self("other");
+    /// The health endpoints.
+    pub(super) const HEALTH: Self = Self("health");
+    /// The metrics.
+    pub(super) const METRICS: Self = Self("/metrics");
+    /// The page of the console.
+    pub(super) const CONSOLE: Self = Self("console");
+
+    /// Returns the pattern of the path.
+    pub(super) fn text(self) -> Cow<'static, str> {
+        let Self(path) = self;
+        let is_in_table = ROUTES.iter().any(|row| std::ptr::eq(row.path, path));
+        match is_in_table && !path.starts_with('/') {
+            true => Cow::Owned(format!("/v1/apps/{{app}}/{path}")),
+            false => Cow::Borrowed(path),
+        }
+    }
+
+    /// Returns what needs the credentials, as the label `operation` has it.
+    pub(super) fn operation(self) -> &'static str {
+        let Self(path) = self;
+        if path.starts_with(SERVER_PATHS) || path == Self::METRICS.0 { "operator" } else { "api" }
+    }
+}
+
 /// What a path names.
 #[derive(Clone, Debug)]
 pub(super) struct ApiRoute<'a> {
@@ -200,6 +236,12 @@ pub(super) struct ApiRoute<'a> {
 }
 
 impl ApiRoute<'_> {
+    /// Returns the label of the metrics. Requests of operators about one application have that of the
+    /// application's own requests.
+    pub(super) fn label(&self) -> RouteLabel {
+        RouteLabel(self.path)
+    }
+
     fn rows(&self) -> impl Iterator<Item = &'static RouteRow> {
         let path = self.path;
         ROUTES.iter().filter(move |row| row.path == path)

@@ -19,10 +19,14 @@ use super::publisher::ApiPublisher;
 use super::rate_limits::RequestLimits;
 use super::refusals::Refusals;
 use super::request_ids::RequestIds;
-use crate::telemetry::LogThrottle;
+use super::request_stats::RequestStats;
 pub(super) use crate::telemetry::unix_seconds;
+use crate::telemetry::{LogThrottle, lines_lost};
 use crate::types::limits::{API_BODIES_BYTES_MAX, API_REQUESTS_MAX, IDS_EVICTED_LOG_EVERY};
-use crate::types::{ApiCounts, Pressure, WorkerIncarnation};
+use crate::types::{
+    ApiCounts, ApplicationFigures, ApplicationTable, CountDetail, CountReport, LabelledSeries,
+    Pressure, ProcessCounts, SeriesFamily, WorkerIncarnation,
+};
 
 /// Minimum interval between two log lines about wrong credentials.
 const WRONG_CREDENTIALS_EVERY: Duration = Duration::from_secs(60);
@@ -53,6 +57,7 @@ pub(super) struct ApiState {
     pub(super) answered: Cell<u64>,
     pub(super) refused: Cell<u64>,
     pub(super) refusals: RefCell<Refusals>,
+    pub(super) request_stats: RequestStats,
     /// Limits of the rate of requests.
     pub(super) rate_limits: RequestLimits,
     started: Instant,
@@ -96,6 +101,7 @@ impl ApiState {
             answered: Cell::new(0),
             refused: Cell::new(0),
             refusals: RefCell::default(),
+            request_stats: RequestStats::default(),
             rate_limits,
             started: Instant::now(),
             wrong_credentials: RefCell::new(LogThrottle::new(1, WRONG_CREDENTIALS_EVERY)),
@@ -173,8 +179,35 @@ impl ApiState {
             && self.publisher.unacknowledged() == 0
     }
 
-    /// Returns the counters.
-    pub(super) fn counts(&self) -> ApiCounts {
+    /// Returns all counters.
+    pub(super) fn report(&self, detail: CountDetail) -> CountReport {
+        let mut series = LabelledSeries::default();
+        self.request_stats.report(&mut series);
+        series.one(SeriesFamily::Publications, "http", self.publisher.published());
+        let in_flight = API_REQUESTS_MAX - self.requests.available_permits();
+        series.plain(SeriesFamily::ApiRequestsInFlight, in_flight as u64);
+        let remembered = self.publisher.remembered();
+        series.plain(SeriesFamily::NoncesStored, remembered.nonces as u64);
+        series.plain(SeriesFamily::IdempotencyKeysStored, remembered.ids as u64);
+        series.plain(SeriesFamily::IdempotencyKeysEvicted, self.publisher.ids_evicted());
+        let link = self.publisher.link_bytes();
+        series.one(SeriesFamily::LinkBytes, "in", link.read);
+        series.one(SeriesFamily::LinkBytes, "out", link.written);
+        series.plain(SeriesFamily::LogLinesLost, lines_lost());
+        let applications = match detail.applications {
+            false => ApplicationTable::default(),
+            true => {
+                let mut table = self.request_stats.applications();
+                // An application without requests has a row too.
+                let none = ApplicationFigures::default();
+                self.config().access.applications().for_each(|it| table.add(&it.key, &none));
+                table
+            }
+        };
+        CountReport { counts: ProcessCounts::Api(self.counts()), series, applications }
+    }
+
+    fn counts(&self) -> ApiCounts {
         ApiCounts {
             open: self.connections.open() as u64,
             accepted: self.connections.accepted(),

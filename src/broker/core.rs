@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use tracing::{debug, info};
 
@@ -38,6 +39,8 @@ pub struct BrokerCore {
     scan_max: u64,
     /// Ids of publications that are kept.
     ids_max: usize,
+    /// The clock that measures expressions, if there is one.
+    clock: Option<fn() -> Duration>,
     /// The worker whose link was read last.
     read_last: WorkerId,
     /// Workers whose link was closed. Their last messages may still be held back.
@@ -69,6 +72,7 @@ impl BrokerCore {
             applications: Vec::new(),
             scan_max: EXPRESSION_SCAN_MAX,
             ids_max: IDEMPOTENCY_MAX,
+            clock: None,
             read_last: WorkerId(0),
             lost: BTreeSet::new(),
             dead: BTreeSet::new(),
@@ -91,6 +95,15 @@ impl BrokerCore {
         self.router.limit_applications(&self.applications);
         self.router.limit_scan(self.scan_max);
         self.router.replays.limit_ids(self.ids_max);
+        if let Some(clock) = self.clock {
+            self.router.measure_with(clock);
+        }
+    }
+
+    /// Measures the time of expressions by a clock, which returns the time since any fixed moment.
+    pub fn measure_with(&mut self, clock: fn() -> Duration) {
+        self.router.measure_with(clock);
+        self.clock = Some(clock);
     }
 
     /// Sets the limits that joins are checked against.

@@ -21,6 +21,7 @@ mod turn;
 pub mod worker_state;
 
 use std::io;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tracing::{error, info};
@@ -32,9 +33,12 @@ use crate::link::control::{
     Attachment, BrokerCommand, ChildEvent, CommonCommand, Control, ControlPeer, ExitReason,
 };
 use crate::reactor::poller::{Interest, Poller, Ready};
-use crate::telemetry::{flush, set_level, unix_seconds};
+use crate::telemetry::{flush, lines_lost, set_level, unix_seconds};
 use crate::types::limits::{BROKER_REMOVALS, BROKER_TURN};
-use crate::types::{Generation, ProcessCounts, TurnBudget, WorkerId, WorkerIncarnation};
+use crate::types::{
+    ApplicationTable, CountReport, Generation, Histogram, HistogramFamily, ProcessCounts,
+    SeriesFamily, TurnBudget, WorkerId, WorkerIncarnation,
+};
 
 /// The epoll token of the control link. The token of a worker's link is the number of the worker.
 const CONTROL: u64 = u64::MAX;
@@ -53,14 +57,17 @@ fn serve(
 ) -> io::Result<ExitReason> {
     let poller = Poller::new(EVENTS)?;
     poller.watch(control.ready(), CONTROL, Interest::Read)?;
-    let core = BrokerCore::new(generation);
-    Broker { control, poller, core, is_ready: false }.serve()
+    let mut core = BrokerCore::new(generation);
+    core.measure_with(since_start);
+    Broker { control, poller, core, turns: Histogram::default(), is_ready: false }.serve()
 }
 
 struct Broker {
     control: Box<dyn Control<BrokerCommand>>,
     poller: Poller,
     core: BrokerCore,
+    /// The time of each turn.
+    turns: Histogram,
     is_ready: bool,
 }
 
@@ -103,6 +110,7 @@ impl Broker {
                 poller.rewatch(link, worker.0.into(), interest)
             })?;
             self.announce_readiness();
+            self.turns.record_time(started.elapsed());
         }
     }
 
@@ -149,9 +157,17 @@ impl Broker {
                 }
                 self.report(ChildEvent::Configured { number });
             }
-            CommonCommand::Count { number } => {
-                let counts = ProcessCounts::Broker(self.core.router().counts());
-                self.report(ChildEvent::Counts { number, counts });
+            CommonCommand::Count { number, .. } => {
+                let mut series = router::figures::series(self.core.router());
+                series.record(HistogramFamily::EventLoopTurn, "broker", &self.turns);
+                series.plain(SeriesFamily::LogLinesLost, lines_lost());
+                let counts = ProcessCounts::Broker(router::figures::counts(self.core.router()));
+                let report = Box::new(CountReport {
+                    counts,
+                    series,
+                    applications: ApplicationTable::default(),
+                });
+                self.report(ChildEvent::Counts { number, report });
             }
             CommonCommand::LogLevel { level } => set_level(level),
             CommonCommand::Heartbeat => {
@@ -185,6 +201,12 @@ fn send_report(control: &mut dyn Control<BrokerCommand>, report: ChildEvent) {
 #[expect(clippy::disallowed_methods, reason = "the broker's shell reads the clock, here alone")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// The time since the first call, by the same clock.
+fn since_start() -> Duration {
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    STARTED.get_or_init(now).elapsed()
 }
 
 fn broker_config(json: &str) -> io::Result<BrokerConfig> {

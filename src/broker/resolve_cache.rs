@@ -12,7 +12,8 @@ use crate::index::{Index, Resolved};
 use crate::link::codec::Malformed;
 use crate::link::message::{CountedPublication, DeliverTo, PublishFrame, SetName};
 use crate::types::{
-    Address, ConnectionRef, Expression, Number, Recipients, SlotSet, TagQuery, Tenant, WorkerId,
+    Address, ConnectionRef, Expression, Histogram, Number, RECIPIENT_BOUNDS, Recipients, SlotSet,
+    TagQuery, Tenant, WorkerId,
 };
 
 /// The sets of this turn. They are dropped at its end and whenever a client joins, leaves or changes its
@@ -23,6 +24,8 @@ pub(super) struct ResolveCache {
     expressions: HashMap<Tenant, HashMap<Expression, Vec<NamedSet>>>,
     /// The route of the last publication. The next publication usually has the same route.
     last: Option<Box<KnownRoute>>,
+    /// Recipients of all publications.
+    pub(super) recipients: Histogram,
 }
 
 /// A set that was sent to a worker in this turn.
@@ -118,6 +121,7 @@ impl KnownRoute {
         };
         self.traffic.publications += 1;
         self.traffic.deliveries += targets.clients;
+        cache.recipients.record(&RECIPIENT_BOUNDS, targets.clients);
         (&self.tenant, self.targets.insert(targets))
     }
 }

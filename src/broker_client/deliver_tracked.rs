@@ -1,8 +1,9 @@
-//! A publication from the link whose publisher gets a report.
+//! Publications from the link, and those among them whose publisher gets a report.
 
 use std::io;
 
 use super::fanout::{DeliveryTracking, Fanout, Question, UnknownSet};
+use super::large::DeliveredContent;
 use super::link_io::not_kept;
 use super::uplink::Uplink;
 use super::write_reports::WriteReports;
@@ -35,4 +36,21 @@ pub(super) fn deliver_tracked(
         }
     };
     Ok(fanout.deliver_tracked(target, content, tracking))
+}
+
+/// Queues a publication that was not received before. One of many of this worker is timed.
+#[inline]
+pub(super) fn deliver_untracked(
+    deliver: &Deliver<&[u8]>,
+    uplink: &Uplink,
+    fanout: &mut Fanout,
+) -> io::Result<Result<(), UnknownSet>> {
+    let content = uplink.delivered(deliver).map_err(not_kept)?;
+    if deliver.number.is_timed() && deliver.source == uplink.source() {
+        fanout.time_next(deliver.number);
+    }
+    Ok(match content {
+        DeliveredContent::Small(content) => fanout.deliver(deliver.target, content),
+        DeliveredContent::Large(content) => fanout.deliver_large(deliver.target, content.clone()),
+    })
 }

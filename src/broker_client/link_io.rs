@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::{Buf, Bytes};
 
+use super::LinkBytes;
 use super::fanout::UnknownSet;
 use super::large::LargeLinkMessage;
 use super::uplink::UnknownPublication;
@@ -28,6 +29,7 @@ pub(crate) struct BrokerLink {
     out: VecDeque<Bytes>,
     /// The kernel may have more bytes. Edge-triggered events are not repeated, so this must be remembered.
     pub(crate) is_unread: bool,
+    pub(crate) bytes: LinkBytes,
 }
 
 impl BrokerLink {
@@ -38,6 +40,7 @@ impl BrokerLink {
             inbox: MessageDecoder::default(),
             out: VecDeque::new(),
             is_unread: true,
+            bytes: LinkBytes::default(),
         }
     }
 
@@ -71,6 +74,7 @@ impl BrokerLink {
             match self.transport.read(scratch) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(read) => {
+                    self.bytes.read += read as u64;
                     // A short read has drained the socket, so more data causes a new event.
                     self.is_unread = read == scratch.len();
                     self.inbox.extend(scratch.get(..read).unwrap_or_default());
@@ -118,7 +122,10 @@ impl BrokerLink {
             let parts: Vec<IoSlice<'_>> =
                 self.out.iter().take(PARTS_MAX).map(|part| IoSlice::new(part)).collect();
             match self.transport.write(&parts) {
-                Ok(taken) => written = self.on_written(taken),
+                Ok(taken) => {
+                    self.bytes.written += taken as u64;
+                    written = self.on_written(taken);
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),
             }

@@ -12,7 +12,8 @@ pub(crate) mod deliver_tracked;
 pub mod fanout;
 pub(crate) mod joins;
 pub(crate) mod large;
-pub(crate) mod link_io;
+pub(crate) mod link_bytes;
+mod link_io;
 pub(crate) mod queries;
 pub mod report_requests;
 pub(crate) mod send_window;
@@ -26,10 +27,11 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use self::deliver_tracked::deliver_tracked;
+use self::deliver_tracked::{deliver_tracked, deliver_untracked};
 use self::fanout::Fanout;
-use self::large::{DeliveredContent, LargeOutcome};
-use self::link_io::{BrokerLink, not_kept, unknown_set};
+use self::large::LargeOutcome;
+pub use self::link_bytes::LinkBytes;
+use self::link_io::{BrokerLink, unknown_set};
 use self::report_requests::ReportRequester;
 use self::slot_allocator::SlotAllocator;
 use self::uplink::Uplink;
@@ -57,6 +59,8 @@ pub struct BrokerClient {
     write_reports: WriteReports,
     /// Length from which messages of the broker are large.
     large_bytes_min: usize,
+    /// Bytes on links that were lost.
+    lost_bytes: LinkBytes,
 }
 
 /// A message of the broker that concerns a connection, or the loss of the link.
@@ -145,6 +149,7 @@ impl BrokerClient {
             slots: SlotAllocator::default(),
             write_reports: WriteReports::default(),
             large_bytes_min: LARGE_MESSAGE_BYTES,
+            lost_bytes: LinkBytes::default(),
         }
     }
 
@@ -234,7 +239,7 @@ impl BrokerClient {
                 }
                 continue;
             }
-            let Self { link, ended, uplink, fanout, slots, write_reports, large_bytes_min } =
+            let Self { link, ended, uplink, fanout, slots, write_reports, large_bytes_min, .. } =
                 &mut *self;
             let link = link.as_mut()?;
             let taken = match link.next_large(*large_bytes_min) {
@@ -278,6 +283,7 @@ impl BrokerClient {
 
     fn on_link_lost(&mut self, error: io::Error) -> Option<BrokerEvent> {
         let link = self.link.take()?;
+        self.lost_bytes.add(link.bytes);
         self.forget_link();
         Some(BrokerEvent::Lost(LinkLoss { broker: link.broker, error, link }))
     }
@@ -295,6 +301,7 @@ impl BrokerClient {
         if let Some(old) = self.link.take() {
             debug_assert!(!old.is_unread, "the dead link is read to its end");
             // The supervisor has reaped the old broker, so nothing more can arrive.
+            self.lost_bytes.add(old.bytes);
             self.forget_link();
         }
         self.link = Some(BrokerLink::new(broker, transport));
@@ -367,12 +374,7 @@ fn on_message(
             deliver_tracked(&deliver, uplink, fanout, write_reports)?
         }
         FromBroker::Deliver(deliver) if !uplink.is_new(&deliver) => Ok(()),
-        FromBroker::Deliver(deliver) => match uplink.delivered(&deliver).map_err(not_kept)? {
-            DeliveredContent::Small(content) => fanout.deliver(deliver.target, content),
-            DeliveredContent::Large(content) => {
-                fanout.deliver_large(deliver.target, content.clone())
-            }
-        },
+        FromBroker::Deliver(deliver) => deliver_untracked(&deliver, uplink, fanout)?,
         FromBroker::Other(ToWorker::Track(tracking)) => {
             fanout.track_next(tracking);
             Ok(())

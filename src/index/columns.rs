@@ -219,6 +219,11 @@ impl Columns {
         }
     }
 
+    /// Returns the number of names, counted separately for each tenant.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
     /// Returns the id that follows the last one of a name.
     pub(super) fn names_end(&self) -> u32 {
         self.names.end()

@@ -53,10 +53,12 @@ pub(super) fn evaluate(
     let Some(space) = index.tenants.get(tenant) else { return Ok(Vec::new()) };
     let mut planner =
         Planner { index, tenant, everyone: &space.everyone, repeated: HashMap::new() };
-    planner.admit_scan(expression)?;
-    planner.find_repeated(expression.root());
-    let found = planner.plan(expression.root()).evaluate().into_owned().into_iter();
-    Ok(found.filter(|(_, it)| !it.is_empty()).map(|(w, it)| (w, SlotSet(it))).collect())
+    let values = planner.admit_scan(expression)?;
+    Ok(index.meter.measure(values, || {
+        planner.find_repeated(expression.root());
+        let found = planner.plan(expression.root()).evaluate().into_owned().into_iter();
+        found.filter(|(_, it)| !it.is_empty()).map(|(w, it)| (w, SlotSet(it))).collect()
+    }))
 }
 
 /// Finds the rows of an expression.
@@ -73,7 +75,7 @@ struct Planner<'i, 'e> {
 impl<'i, 'e> Planner<'i, 'e> {
     /// Refuses an expression whose prefixes scan too many values. Each prefix scans all values of
     /// its tag name.
-    fn admit_scan(&self, expression: &Expression) -> Result<(), TooExpensive> {
+    fn admit_scan(&self, expression: &Expression) -> Result<u64, TooExpensive> {
         let mut values = 0_u64;
         expression.root().walk(&mut |part| {
             if let TagCondition::Term(term) = part
@@ -84,7 +86,7 @@ impl<'i, 'e> Planner<'i, 'e> {
             }
         });
         let limit = self.index.scan_max;
-        if values > limit { Err(TooExpensive { values, limit }) } else { Ok(()) }
+        if values > limit { Err(TooExpensive { values, limit }) } else { Ok(values) }
     }
 
     fn find_repeated(&mut self, root: &'e TagCondition) {

@@ -11,6 +11,7 @@ mod inline_str;
 mod interner;
 mod list;
 mod match_groups;
+mod meter;
 mod posting_list;
 mod resolve;
 mod slot_bitmap;
@@ -36,6 +37,7 @@ use self::directory::{Directory, IndexEntry, Reach};
 use self::idents::Idents;
 use self::interner::{InternedName, Interner, NameId};
 use self::match_groups::MatchGroups;
+pub use self::meter::{ExpressionCosts, ExpressionMeter};
 use self::posting_list::PostingList;
 pub use self::resolve::{Carried, Resolved};
 use self::tag_ids::TagIds;
@@ -86,6 +88,8 @@ pub struct Index {
     columns: Columns,
     /// Values that the prefixes of one expression may scan.
     scan_max: u64,
+    /// What evaluated expressions cost.
+    pub meter: ExpressionMeter,
     idents: Idents,
     aliases: Aliases,
     uuids: Uuids,
@@ -101,6 +105,7 @@ impl Default for Index {
             rows: Interner::default(),
             columns: Columns::default(),
             scan_max: EXPRESSION_SCAN_MAX,
+            meter: ExpressionMeter::default(),
             idents: Idents::default(),
             aliases: Aliases::default(),
             uuids: Uuids::default(),
@@ -316,6 +321,12 @@ impl Index {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Returns the number of different names of tags that clients carry, counted separately for each tenant.
+    #[must_use]
+    pub fn tag_names(&self) -> usize {
+        self.columns.len()
     }
 
     /// Returns the number of clients of one worker.

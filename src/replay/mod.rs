@@ -51,6 +51,12 @@ impl ReplayMemory {
         self.nonces.get(nonce).is_some()
     }
 
+    /// The number of ids.
+    #[must_use]
+    pub fn ids(&self) -> usize {
+        self.ids.len()
+    }
+
     /// The number of nonces.
     #[must_use]
     pub fn nonces(&self) -> usize {

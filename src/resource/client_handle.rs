@@ -32,6 +32,8 @@ pub struct ClientHandle<'c> {
     pub(super) refreshed: Option<Grant>,
     /// What its next publications count towards.
     charged: Charge,
+    /// Why its publication was denied.
+    denied: Option<&'static str>,
     pub(super) effects: Effects,
 }
 
@@ -40,8 +42,19 @@ impl<'c> ClientHandle<'c> {
     #[must_use]
     pub fn new(session: &'c Session, client: &'c Client, rules: &'c SessionRules) -> Self {
         let (charged, effects) = (Charge::Nothing, Effects::new());
-        let (uptime, unix_time, changed, refreshed) = (0, 0, None, None);
-        Self { session, client, rules, uptime, unix_time, changed, refreshed, charged, effects }
+        let (uptime, unix_time, changed, refreshed, denied) = (0, 0, None, None, None);
+        Self {
+            session,
+            client,
+            rules,
+            uptime,
+            unix_time,
+            changed,
+            refreshed,
+            charged,
+            denied,
+            effects,
+        }
     }
 
     /// Sets the time, in microseconds since the worker started.
@@ -68,6 +81,11 @@ impl<'c> ClientHandle<'c> {
         list.clear();
         self.effects = list;
         self
+    }
+
+    /// Returns why a publication of this call was denied: `permission` or `schema`.
+    pub(crate) fn denied(&self) -> Option<&'static str> {
+        self.denied
     }
 
     /// Returns the requested actions.
@@ -288,6 +306,7 @@ impl<'c> ClientHandle<'c> {
         let Permit { tenant, check, application } = match self.authorise(shown) {
             Ok(permit) => permit,
             Err(denied) => {
+                self.denied = Some("permission");
                 self.deny(denied.text());
                 return None;
             }
@@ -295,6 +314,7 @@ impl<'c> ClientHandle<'c> {
         self.charged = Charge::Application(application);
         let misfit = check.and_then(|check| check.check(&message()).err());
         let Some(misfit) = misfit else { return Some(tenant) };
+        self.denied = Some("schema");
         self.deny(misfit);
         None
     }

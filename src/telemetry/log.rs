@@ -107,6 +107,19 @@ static OWN: OnceLock<Pipe> = OnceLock::new();
 /// Bytes that Linux writes to a pipe completely or not at all (`PIPE_BUF`, pipe(7)).
 const BLOCK_BYTES: usize = 4096;
 
+/// Lines that this process could not write, for the metrics.
+static LINES_LOST: AtomicU64 = AtomicU64::new(0);
+
+/// Counts lines that could not be written.
+pub(super) fn note_lost(lines: u64) {
+    LINES_LOST.fetch_add(lines, Ordering::Relaxed);
+}
+
+/// Returns the number of log lines that this process could not write.
+pub fn lines_lost() -> u64 {
+    LINES_LOST.load(Ordering::Relaxed)
+}
+
 /// Writes the buffered lines of this process. Called before the process waits and before it exits.
 pub fn flush() {
     if let Some(pipe) = OWN.get() {
@@ -138,7 +151,9 @@ impl Pipe {
 
     fn write_held(&self, held: &mut BufferedLines) {
         if !held.lines.is_empty() && self.write(&held.lines) == OfferResult::Lost {
-            held.lost += held.lines.lines().count() as u64;
+            let lost = held.lines.lines().count() as u64;
+            held.lost += lost;
+            note_lost(lost);
         }
         held.lines.clear();
     }
@@ -191,6 +206,7 @@ impl<O: LogOutput, S: Subscriber> Layer<S> for LogLayer<O> {
         let taken = if is_urgent { self.outlet.offer(&line) } else { self.outlet.hold(&line) };
         if taken == OfferResult::Lost {
             self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+            note_lost(1);
         }
     }
 }

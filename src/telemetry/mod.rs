@@ -12,7 +12,7 @@ mod utc;
 pub use file_limit::survive_file_limit;
 pub use level::LogLevel;
 pub use line::{LINE_BYTES_MAX, LogFormat};
-pub use log::{LogOutput, OfferResult, Pipe, flush, log_panics, log_to, set_level};
+pub use log::{LogOutput, OfferResult, Pipe, flush, lines_lost, log_panics, log_to, set_level};
 pub use log_throttle::LogThrottle;
 pub use rotation::LogFile;
 pub use sink::{LINES_WAITING_MAX, Sink, SinkSettings};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::log::{LogOutput, OfferResult};
+use super::log::{LogOutput, OfferResult, note_lost};
 use super::rotation::{LogFile, RotatingFile};
 use super::utc::Utc;
 
@@ -115,6 +115,7 @@ impl LogDestination {
         let Some(lines) = &*lines else { return };
         if lines.try_send(line.to_owned()).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
+            note_lost(1);
         }
     }
 }
@@ -147,6 +148,7 @@ impl<W: Write> LogWriter<W> {
                 // too few.
                 let count = lines.lines().count() as u64;
                 self.lost.fetch_add(lost + count, Ordering::Relaxed);
+                note_lost(count);
             }
         }
     }

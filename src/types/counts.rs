@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{ApplicationTable, LabelledSeries};
+
 /// The counters and gauges of a worker. Counters start with the process.
 ///
 /// `accepted = open + closed + handed_over`, and `matched = delivered + missed + waiting`.
@@ -153,4 +155,30 @@ pub enum ProcessCounts {
     Broker(BrokerCounts),
     /// The API process.
     Api(ApiCounts),
+}
+
+/// What a process reports when the supervisor asks for its counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountReport {
+    /// Counters and gauges that every role has a fixed number of.
+    pub counts: ProcessCounts,
+    /// Figures with labels.
+    pub series: LabelledSeries,
+    /// Figures of applications, if the supervisor asked for them.
+    #[serde(default, skip_serializing_if = "ApplicationTable::is_empty")]
+    pub applications: ApplicationTable,
+}
+
+/// What the supervisor asks a process for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CountDetail {
+    /// Figures of each application, besides those of the process.
+    pub applications: bool,
+}
+
+impl CountDetail {
+    /// Figures of the process.
+    pub const PROCESS: Self = Self { applications: false };
+    /// The same, and figures of each application.
+    pub const APPLICATIONS: Self = Self { applications: true };
 }

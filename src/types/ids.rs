@@ -67,6 +67,14 @@ pub struct JoinNumber(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number(pub u64);
 
+impl Number {
+    /// Returns true for one of 64 publications, which is timed from its acceptance to its first write.
+    #[must_use]
+    pub const fn is_timed(self) -> bool {
+        self.0.is_multiple_of(64)
+    }
+}
+
 /// Number of a publication in the order of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sequence(pub u64);

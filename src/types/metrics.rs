@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApiCounts, BrokerCounts, Pressure, ProcessCounts, WorkerCounts, WorkerId};
+use super::{
+    ApiCounts, ApplicationTable, BrokerCounts, LabelledSeries, Pressure, ProcessCounts,
+    WorkerCounts, WorkerId,
+};
 
 /// The figures of a server at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,12 @@ pub struct MetricsSnapshot {
     pub ended: EndedCounts,
     /// Unplanned ends of processes.
     pub exits: Vec<ExitCount>,
+    /// Figures with labels of all processes, living and ended.
+    #[serde(default)]
+    pub series: LabelledSeries,
+    /// Figures of applications, if they were asked for.
+    #[serde(default)]
+    pub applications: Option<ApplicationTable>,
 }
 
 /// Result of a reload.
@@ -88,7 +97,7 @@ pub struct ProcessFigures {
     /// Maximum number of open file descriptors.
     pub descriptors_max: Option<u64>,
     /// Processor time in milliseconds of all processes that have had this role and number.
-    pub cpu_ms: u64,
+    pub cpu_ms: Option<u64>,
     /// Counters. None if the process has not answered yet.
     pub counts: Option<ProcessCounts>,
     /// Whether it did not answer this time, so its counters are older.

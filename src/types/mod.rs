@@ -2,6 +2,7 @@
 
 mod address;
 mod alias;
+mod application_figures;
 mod budget;
 mod client;
 mod client_filter;
@@ -11,6 +12,7 @@ mod credentials;
 mod description;
 mod encryption;
 mod expression;
+mod histogram;
 mod hixie_form;
 mod ids;
 mod ip_range;
@@ -24,6 +26,7 @@ mod rate_limit;
 mod readiness;
 mod replay;
 mod secret;
+mod series;
 mod slots;
 mod span;
 mod tag;
@@ -34,11 +37,15 @@ mod word_choice;
 
 pub use address::{Address, MatchOptions, NamedClient, Recipients, RecipientsWithout};
 pub use alias::{Alias, Claim, Exclusivity, GrantNumber};
+pub use application_figures::{ApplicationFigures, ApplicationTable, ShownApplications};
 pub use budget::TurnBudget;
 pub use client::{AddressLimit, Client, ClientClass, Ident, IdentError, LimitedApplication};
 pub use client_filter::ClientFilter;
 pub use close::{CloseCode, CloseReason};
-pub use counts::{ApiCounts, BrokerCounts, ProcessCounts, RateLimitedCounts, WorkerCounts};
+pub use counts::{
+    ApiCounts, BrokerCounts, CountDetail, CountReport, ProcessCounts, RateLimitedCounts,
+    WorkerCounts,
+};
 pub use credentials::Credentials;
 pub use description::{ClientDescription, DescribedToken, TenantStatistics};
 pub use encryption::Encryption;
@@ -46,6 +53,7 @@ pub use expression::{
     Expression, ExpressionFault, ExpressionSize, TagCondition, TagTerm, TooExpensive, ValueTest,
     is_keyword, is_word_byte,
 };
+pub use histogram::{DURATION_BOUNDS, Histogram, RECIPIENT_BOUNDS};
 pub use hixie_form::HixieForm;
 pub use ids::{
     ClientUuid, ConfigNumber, ConnectionRef, Generation, JoinNumber, Number, Sequence, Slot,
@@ -70,6 +78,7 @@ pub use replay::{
     UsedId,
 };
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
+pub use series::{HistogramFamily, LabelValues, LabelledSeries, SeriesFamily, SeriesKind};
 pub use slots::SlotSet;
 pub use span::span_seconds;
 pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};

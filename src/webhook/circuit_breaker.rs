@@ -66,6 +66,12 @@ impl CircuitBreaker {
         }
     }
 
+    /// Returns true while it is not closed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !matches!(self.0, BreakerState::Closed { .. })
+    }
+
     /// Records that the backend answered. Closes the breaker.
     pub fn record_success(&mut self) -> BreakerTransition {
         let before = std::mem::take(&mut self.0);

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use super::accept::tls_handshakes::{TlsHandshakes, Watcher};
+use super::applications::ApplicationStats;
 use super::clock::{Moment, TurnClock};
 use super::connection::deferred_replies::DeferredReplies;
 use super::connection::read::ReadBuffers;
@@ -23,11 +24,12 @@ use super::offload::Offload;
 use super::questions::OpenQuestions;
 use super::rng::Rng;
 use super::settings::WorkerSettings;
+use super::stats::LabelledStats;
 use super::throttle::Throttle;
 use super::webhook::queue::WebhookQueue;
 use crate::broker_client::BrokerClient;
 use crate::reactor::poller::Poller;
-use crate::types::WorkerCounts;
+use crate::types::{Slot, TagEdit, WorkerCounts};
 
 /// Components of a worker that its connections share. Each component keeps its state private. A
 /// function that works on one connection takes the context and the
@@ -38,6 +40,8 @@ pub(super) struct Context {
     pub(super) clock: TurnClock,
     pub(super) rng: Rng,
     pub(super) stats: WorkerCounts,
+    pub(super) labelled: LabelledStats,
+    pub(super) applications: ApplicationStats,
     pub(super) memory: MemoryAccount,
     pub(super) supervisor: SupervisorLink,
     pub(super) stage: Stage,
@@ -74,5 +78,28 @@ impl Context {
             Watcher::Loop => &self.poller,
             Watcher::TlsHandshakes => self.tls_handshakes.poller(),
         }
+    }
+
+    /// Counts a client of an application whose WebSocket ends.
+    pub(super) fn note_client_ended(&mut self, slot: Slot) {
+        let application = self.sockets.application(slot);
+        self.applications.note(application, |it| it.clients = it.clients.saturating_sub(1));
+    }
+
+    /// Counts a publication of a client that was denied for this reason.
+    pub(super) fn note_denied(&mut self, slot: Slot, reason: &'static str) {
+        self.labelled.note_denied(reason);
+        if reason == "permission" {
+            self.labelled.note_auth_failure("send", "permission_denied");
+            let application = self.sockets.application(slot);
+            self.applications.note(application, |it| it.auth_failures += 1);
+        }
+    }
+
+    /// Changes the tags of a client.
+    pub(super) fn change_tags(&mut self, slot: Slot, edit: TagEdit) {
+        self.memory.grow(edit.held());
+        self.labelled.note_tag_change("client");
+        self.broker.uplink.change_tags(slot, edit);
     }
 }

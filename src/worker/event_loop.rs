@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::accept::{Listeners, tls_handshakes};
+use super::applications::ApplicationStats;
 use super::clock::{Moment, TurnClock};
 use super::connection::backlog::{self, BacklogPacing};
 use super::connection::deferred_replies::{self, DeferredReplies};
@@ -36,6 +37,7 @@ use super::push_socket::PushSocketReader;
 use super::questions::{self, OpenQuestions};
 use super::rng::Rng;
 use super::settings::WorkerSettings;
+use super::stats::LabelledStats;
 use super::throttle::Throttle;
 use super::tokens::Token;
 use super::webhook;
@@ -84,6 +86,8 @@ impl EventLoop {
             clock,
             rng: Rng::default(),
             stats: WorkerCounts::default(),
+            labelled: LabelledStats::default(),
+            applications: ApplicationStats::default(),
             memory: MemoryAccount::default(),
             supervisor,
             stage: Stage::Serving,
@@ -138,7 +142,8 @@ impl EventLoop {
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
         self.watch_link()?;
-        self.context.poller.wait(self.wait_time(), &mut ready)?;
+        let ended = self.end_turn();
+        self.context.poller.wait(self.wait_time(ended), &mut ready)?;
         let Context { clock, serving, .. } = &mut self.context;
         clock.begin_turn();
         serving.begin_turn(clock.now());
@@ -232,8 +237,19 @@ impl EventLoop {
         Ok(())
     }
 
+    /// Records how long the last turn took. Returns the present time.
+    fn end_turn(&mut self) -> Moment {
+        let Context { clock, labelled, .. } = &mut self.context;
+        let ended = clock.read();
+        // Before the first turn there is none.
+        if clock.now() > Moment::START {
+            labelled.note_turn(ended.until_then(clock.now()));
+        }
+        ended
+    }
+
     /// Returns the longest time that the loop may sleep. `None`: until the next event.
-    fn wait_time(&self) -> Option<Duration> {
+    fn wait_time(&self, now: Moment) -> Option<Duration> {
         let Self { context, backlog, .. } = self;
         let delivers = context.broker.is_busy() && !backlog.is_waiting();
         let has_replies = context.offload.has_replies();
@@ -252,7 +268,7 @@ impl EventLoop {
             context.broker.next_write_report().map(|due| Moment::START.after(due)),
         ];
         let next = moments.into_iter().flatten().min();
-        next.map(|at| at.until_then(context.clock.read()))
+        next.map(|at| at.until_then(now))
     }
 
     /// Watches the push socket while this worker is the leader.

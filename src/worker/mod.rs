@@ -2,6 +2,7 @@
 //! workers.
 
 mod accept;
+mod applications;
 mod clock;
 mod compat;
 pub mod connection;

@@ -141,8 +141,10 @@ fn on_datagram(context: &mut Context, datagram: &[u8]) -> Result<(), NotPushed> 
     let id = id.ok_or(NotPushed("no application has this name"))?;
     let tenant = context.settings.rules.access.anonymous_tenant();
     let mut taken = Ok(());
+    let before = context.labelled.resource_publications();
     without_client::call_without_client(context, id, |resource, call| {
         taken = resource.on_push(call, &tenant, data);
     });
+    context.labelled.note_pushed_since(before);
     taken.map_err(NotPushed)
 }

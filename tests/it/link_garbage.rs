@@ -48,10 +48,10 @@ impl Role {
 
     /// Waits for an event.
     #[track_caller]
-    fn expect(&mut self, report: ChildEvent) {
+    fn expect(&mut self, report: &ChildEvent) {
         eventually("a report", || {
             self.desk.events(&mut self.reports).unwrap();
-            self.reports.contains(&report).then_some(())
+            self.reports.contains(report).then_some(())
         });
     }
 }
@@ -168,7 +168,7 @@ fn an_invalid_worker_message_ends_its_link_and_no_other() {
             theirs.shutdown(std::net::Shutdown::Write).unwrap();
         }
         let lost = ChildEvent::LinkLost { peer: bad, broker: Generation(0) };
-        broker.expect(lost);
+        broker.expect(&lost);
         broker.send(BrokerCommand::WorkerDead { source: bad });
         let slot = generation + 10;
         ours.write_all(&bytes(&[joins(slot)])).unwrap();
@@ -218,7 +218,7 @@ fn an_invalid_broker_message_ends_the_link_and_the_next_one_works() {
         ours.read_exact(&mut greeted).unwrap();
         assert_eq!(greeted, greeting, "to broker {broker}");
         ours.write_all(output).unwrap();
-        worker.expect(ChildEvent::LinkLost { peer: me, broker: Generation(broker) });
+        worker.expect(&ChildEvent::LinkLost { peer: me, broker: Generation(broker) });
     }
     worker.ends::<WorkerCommand>();
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::harness::api::{ApiAnswer, head, post};
+use crate::harness::frames;
 use crate::harness::processes::send_signal;
 use crate::harness::{Open, Raw, Server, Setup, broadcast, eventually};
 use regex_lite::Regex;
@@ -14,12 +15,19 @@ pub fn started() -> Server {
 }
 
 fn ask(server: &Server) -> ApiAnswer {
-    Raw::connect(server.api_port("http")).request(head("GET", "/metrics", &[]))
+    ask_for(server, "/metrics")
+}
+
+fn ask_for(server: &Server, path: &str) -> ApiAnswer {
+    Raw::connect(server.api_port("http")).request(head("GET", path, &[]))
 }
 
 /// The samples by name and labels.
 fn scrape(server: &Server) -> BTreeMap<String, f64> {
-    let answer = ask(server);
+    samples_of(&ask(server))
+}
+
+fn samples_of(answer: &ApiAnswer) -> BTreeMap<String, f64> {
     assert_eq!(answer.status(), 200, "{}", answer.body);
     let lines = answer.body.lines().filter(|line| !line.starts_with('#'));
     let sample = |line: &str| {
@@ -27,6 +35,12 @@ fn scrape(server: &Server) -> BTreeMap<String, f64> {
         (name.to_owned(), value.parse().unwrap())
     };
     lines.map(sample).collect()
+}
+
+/// The sum of a family over its labels.
+fn sum_of(samples: &BTreeMap<String, f64>, family: &str) -> f64 {
+    let is_it = |name: &str| name.split('{').next() == Some(family);
+    samples.iter().filter(|(name, _)| is_it(name)).map(|(_, value)| value).sum()
 }
 
 /// Scrapes until the samples have what is expected. A scrape may be a second old.
@@ -52,6 +66,10 @@ fn metrics_are_served_on_addresses_of_the_api_alone() {
     let shared = Raw::connect(server.port).request(head("GET", "/metrics", &[]));
     assert_eq!(shared.status(), 404);
     let server = Setup::new().workers(1).start();
+    let rebound = "GET /metrics HTTP/1.1\r\nHost: attacker.example\r\n\r\n";
+    let mut kept = Raw::connect(server.port);
+    assert_eq!(kept.request(head("GET", "/v1/info", &[])).status(), 200);
+    kept.request(rebound).is_error(403, "invalid_host");
     let mut kept = Raw::connect(server.port);
     assert_eq!(kept.request(head("GET", "/v1/info", &[])).status(), 200);
     kept.request(head("GET", "/metrics", &[])).is_error(404, "not_found");
@@ -64,7 +82,19 @@ fn listed() -> BTreeMap<String, String> {
         .filter_map(|line| {
             let mut cells = line.strip_prefix("| `tagcast_")?.split(" | ");
             let (name, kind) = (cells.next()?.strip_suffix('`')?, cells.next()?);
-            matches!(kind, "counter" | "gauge").then(|| (name.to_owned(), kind.to_owned()))
+            matches!(kind, "counter" | "gauge" | "histogram")
+                .then(|| (name.to_owned(), kind.to_owned()))
+        })
+        .collect()
+}
+
+/// The families of an answer with their types, as the page names them.
+fn types_of(body: &str) -> BTreeMap<String, String> {
+    body.lines()
+        .filter_map(|line| {
+            let (name, kind) = line.strip_prefix("# TYPE tagcast_")?.split_once(' ')?;
+            let total = if kind == "counter" { "_total" } else { "" };
+            Some((format!("{name}{total}"), kind.to_owned()))
         })
         .collect()
 }
@@ -72,20 +102,28 @@ fn listed() -> BTreeMap<String, String> {
 #[test]
 fn the_page_lists_every_name_with_its_type() {
     let (server, listed) = (started(), listed());
+    // A family of the API is empty until a request was answered.
+    eventually("a count of requests", || {
+        scrape(&server)
+            .contains_key("tagcast_api_requests_total{route=\"/metrics\",status=\"200\"}")
+            .then_some(())
+    });
     let body = ask(&server).body;
-    let shown: BTreeMap<_, _> = body
-        .lines()
-        .filter_map(|line| {
-            let (name, kind) = line.strip_prefix("# TYPE tagcast_")?.split_once(' ')?;
-            let total = if kind == "counter" { "_total" } else { "" };
-            Some((format!("{name}{total}"), kind.to_owned()))
-        })
-        .collect();
+    let applications = ask_for(&server, "/metrics/applications").body;
+    let mut shown = types_of(&body);
+    shown.extend(types_of(&applications));
     for (name, kind) in &shown {
         assert_eq!(listed.get(name), Some(kind), "{name} is on the page");
     }
-    // Without a limit of memory and without unplanned ends these do not occur.
-    let optional = ["memory_", "process_exits_total"];
+    // Without a limit of memory, without resources, refusals and unplanned ends these do not occur.
+    let optional = [
+        "memory_",
+        "process_exits_total",
+        "resource_",
+        "handshakes_refused_total",
+        "auth_failures_total",
+        "publications_denied_total",
+    ];
     for name in listed.keys().filter(|name| !optional.iter().any(|it| name.starts_with(it))) {
         assert!(shown.contains_key(name), "{name} is served");
     }
@@ -119,7 +157,14 @@ fn samples_agree_with_what_clients_counted() {
     );
     for (name, value) in [
         ("tagcast_connections{worker=\"0\"}", 3.0),
-        ("tagcast_connections_opened_total", 3.0),
+        ("tagcast_connections_opened_total{dialect=\"phpws\"}", 3.0),
+        ("tagcast_clients{dialect=\"phpws\"}", 3.0),
+        ("tagcast_messages_received_total{dialect=\"phpws\"}", 5.0),
+        ("tagcast_publication_recipients_count", 6.0),
+        ("tagcast_publication_recipients_sum", 13.0),
+        ("tagcast_publication_recipients_bucket{le=\"1.0\"}", 0.0),
+        ("tagcast_publication_recipients_bucket{le=\"10.0\"}", 6.0),
+        ("tagcast_publication_recipients_bucket{le=\"+Inf\"}", 6.0),
         ("tagcast_index_clients", 3.0),
         ("tagcast_deliveries_matched_total", 13.0),
         ("tagcast_deliveries_waiting", 0.0),
@@ -154,14 +199,16 @@ fn no_counter_falls_when_a_process_dies() {
         let exits = format!("tagcast_process_exits_total{{role=\"{role}\",reason=\"killed\"}}");
         let after = wait_for(&server, &[(&exits, 1.0)]);
         for (name, value) in &before {
-            let is_counter = name.split('{').next().unwrap().ends_with("_total");
+            let family = name.split('{').next().unwrap();
+            let endings = ["_total", "_bucket", "_count", "_sum"];
+            let is_counter = endings.iter().any(|ending| family.ends_with(ending));
             let falls = after.get(name).is_none_or(|now| now < value);
             assert!(!is_counter || !falls, "{name} fell after the death of the {role}");
         }
         before = after;
     }
     let known = before["tagcast_connections{worker=\"0\"}"]
-        + before["tagcast_connections_closed_total"]
+        + sum_of(&before, "tagcast_connections_closed_total")
         + before["tagcast_connections_handed_over_total"];
     assert!((before["tagcast_connections_accepted_total"] - known).abs() < 0.5, "{before:#?}");
 }
@@ -170,15 +217,136 @@ fn no_counter_falls_when_a_process_dies() {
 fn dashboards_use_names_of_the_page() {
     let listed = listed();
     let name = Regex::new("tagcast_[a-z_]+").unwrap();
+    let is_listed = |name: &str| {
+        let of_histogram =
+            ["_bucket", "_count", "_sum"].iter().find_map(|it| name.strip_suffix(it));
+        listed.contains_key(name) || of_histogram.is_some_and(|name| listed.contains_key(name))
+    };
     for file in ["dashboards/grafana.json", "dashboards/alerts.yml"] {
         let text = std::fs::read_to_string(file).unwrap();
         let used: Vec<_> = name.find_iter(&text).map(|found| found.as_str()).collect();
         assert!(used.len() > 5, "{file} uses metrics");
         for name in used {
-            assert!(listed.contains_key(name.trim_start_matches("tagcast_")), "{file}: {name}");
+            assert!(is_listed(name.trim_start_matches("tagcast_")), "{file}: {name}");
         }
     }
     let dashboard = std::fs::read_to_string("dashboards/grafana.json").unwrap();
     let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
     assert_eq!(dashboard["title"], "Tagcast");
+}
+
+#[test]
+fn connections_are_counted_by_code_and_requests_by_route() {
+    let server = started();
+    let mut clients: Vec<Raw> = (0..3).map(|_| server.open(&Open::web())).collect();
+    clients[0].send(frames::close(1000, ""));
+    clients[1].send(frames::close(4321, ""));
+    drop(clients);
+    let refused = Raw::connect(server.port).request(
+        "GET /web HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 77\r\n\r\n",
+    );
+    let status = refused.status();
+    assert!((400..500).contains(&status), "{status}");
+    let wrong = Raw::connect(server.api_port("http")).request(head("GET", "/v1/nothing", &[]));
+    assert_eq!(wrong.status(), 404);
+    let refused = format!("tagcast_handshakes_refused_total{{status=\"{status}\"}}");
+    let samples = wait_for(
+        &server,
+        &[
+            ("tagcast_connections_closed_total{code=\"1000\"}", 1.0),
+            ("tagcast_connections_closed_total{code=\"4xxx\"}", 1.0),
+            ("tagcast_connections_closed_total{code=\"lost\"}", 1.0),
+            ("tagcast_clients{dialect=\"phpws\"}", 0.0),
+            ("tagcast_api_requests_total{route=\"other\",status=\"404\"}", 1.0),
+            ("tagcast_api_request_duration_seconds_count{route=\"other\"}", 1.0),
+            (&refused, 1.0),
+        ],
+    );
+    let accepted = samples["tagcast_connections_accepted_total"];
+    let known = sum_of(&samples, "tagcast_connections")
+        + sum_of(&samples, "tagcast_connections_closed_total")
+        + samples["tagcast_connections_handed_over_total"];
+    assert!((accepted - known).abs() < 0.5, "{samples:#?}");
+    let turns = samples["tagcast_event_loop_turn_duration_seconds_count{role=\"worker\"}"];
+    assert!(turns >= 3.0, "{turns}");
+}
+
+/// Gives the samples of each application.
+fn scrape_applications(server: &Server) -> BTreeMap<String, f64> {
+    samples_of(&ask_for(server, "/metrics/applications"))
+}
+
+#[test]
+fn applications_have_rows_whose_labels_are_escaped() {
+    let entry = |key: &str| {
+        let secret = "a-secret-of-more-than-32-characters";
+        format!(
+            "  - {{ key: {key}, secret: {secret}-{}, authorizeOpen: true, clientPublish: true }}\n",
+            key.len()
+        )
+    };
+    let file = format!("applications:\n{}{}", entry("\"a\\\"b\""), entry("other"));
+    let server = Setup::new().workers(1).ini("apiAddress = http://127.0.0.1:0").auth(&file).start();
+    // Its tag is x="1\"} evil 1".
+    let open = Open::at("/web?key=a%22b&tags=%7B%22x%22:%221%5C%22%7D%20evil%201%22%7D");
+    let mut clients: Vec<Raw> = (0..2).map(|_| server.open(&open)).collect();
+    let packet = broadcast("x");
+    clients[0].text(&packet);
+    clients[0].expect_next();
+    clients[1].expect_text(&packet);
+    let wrong = post("/v1/apps/other/publish", &[("Authorization", "Bearer wrong")], "{}");
+    let wrong = Raw::connect(server.api_port("http")).request(wrong);
+    assert_eq!(wrong.status(), 401);
+    let own = |family: &str| format!("tagcast_application_{family}{{application=\"a\\\"b\"}}");
+    let failures = "tagcast_application_auth_failures_total{application=\"other\"}";
+    let samples = eventually("the samples", || {
+        let samples = scrape_applications(&server);
+        (samples.get(failures) == Some(&1.0)).then_some(samples)
+    });
+    for (family, value) in [
+        ("clients", 2.0),
+        ("messages_received_total", 1.0),
+        ("publications_total", 1.0),
+        ("deliveries_total", 1.0),
+    ] {
+        assert_eq!(samples.get(&own(family)), Some(&value), "{family} in {samples:#?}");
+    }
+    assert_eq!(samples["tagcast_application_clients{application=\"other\"}"], 0.0);
+    assert!(!ask(&server).body.contains("evil"));
+}
+
+#[test]
+fn with_3000_applications_a_thousand_have_rows() {
+    let entry = |number: u32| {
+        let secret = format!("secret-number-{number}-of-more-than-32-characters");
+        format!("  - {{ key: app{number}, secret: {secret}, authorizeOpen: false }}\n")
+    };
+    let file = format!("applications:\n{}", (0..3000).map(entry).collect::<String>());
+    let server = Setup::new().workers(1).ini("apiAddress = http://127.0.0.1:0").auth(&file).start();
+    let lines = ask(&server).body.lines().count();
+    assert!(lines < 2000, "{lines} lines");
+    let samples = scrape_applications(&server);
+    let clients = samples.keys().filter(|name| name.starts_with("tagcast_application_clients{"));
+    assert_eq!(clients.count(), 1001);
+    assert!(samples.contains_key("tagcast_application_clients{application=\"\"}"));
+}
+
+#[test]
+fn one_of_64_publications_is_timed() {
+    let server = started();
+    let mut client = server.open(&Open::web());
+    let mut other = server.open(&Open::web());
+    for number in 0..130 {
+        let packet = broadcast(&number.to_string());
+        client.text(&packet);
+        client.expect_next();
+        other.expect_text(&packet);
+    }
+    let samples = wait_for(&server, &[("tagcast_delivery_lag_seconds_count", 2.0)]);
+    let lag = samples["tagcast_delivery_lag_seconds_sum"];
+    assert!(lag > 0.0 && lag < 10.0, "{lag}");
+    let bytes = samples["tagcast_message_bytes_total{direction=\"in\"}"];
+    let sent: usize = (0..130).map(|number: i32| broadcast(&number.to_string()).len()).sum();
+    assert!((bytes - sent as f64).abs() < 0.5, "{bytes} of {sent}");
 }

@@ -43,6 +43,7 @@ pub fn prometheus_reads_the_metrics() {
     };
     eventually("a scrape", || (query("up") == "1").then_some(()));
     assert_eq!(query("tagcast_server_state{state=\"serving\"}"), "1");
-    assert_eq!(query("tagcast_connections_opened_total"), "0");
+    assert_eq!(query("sum(tagcast_connections_opened_total)"), "0");
+    assert_eq!(query("histogram_quantile(0.5,tagcast_publication_recipients_bucket)"), "NaN");
     assert_eq!(query("count(tagcast_process_cpu_seconds_total)"), "4");
 }

@@ -88,6 +88,14 @@ impl ApiAccess {
         matches!(self, Self::Open(_))
     }
 
+    /// Returns true if the configuration has an application with this key.
+    pub(super) fn has_application(&self, key: &str) -> bool {
+        match self {
+            Self::Open(_) => key == OPEN_APPLICATION,
+            Self::Applications(applications) => applications.by_key.contains_key(key),
+        }
+    }
+
     /// Returns the application of a request.
     ///
     /// # Errors

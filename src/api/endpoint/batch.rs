@@ -47,6 +47,8 @@ impl EndpointContext<'_> {
                     write!(results, "{comma}{{\"status\":{status},{members}}}")
                 }
                 Err(error) => {
+                    self.state.request_stats.note_denied(error.code());
+                    self.state.request_stats.note_error_of(&self.application.key, error.code());
                     self.state.refusals.borrow_mut().note(&self.application.key, error.code());
                     let (status, members) = (error.status().as_u16(), error.members(None));
                     write!(results, "{comma}{{\"status\":{status},{members}}}")

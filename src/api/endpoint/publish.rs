@@ -138,6 +138,7 @@ impl<'a> EndpointContext<'a> {
                 self.publish(publication, *ack, limits.clients_max(), Some(claimed)).await?
             }
             IdClaim::Used(used) => {
+                self.state.request_stats.note_repeated();
                 let asks_for_sockets = matches!(ack, PublishAck::Written { .. });
                 let written = used.written.filter(|_| asks_for_sockets);
                 TakenReceipt::Used(IdUse { written, ..used })
@@ -155,6 +156,11 @@ impl<'a> EndpointContext<'a> {
     ) -> Result<TakenReceipt<'a>, ApiError> {
         let Self { state, until, .. } = self;
         let publisher = &state.publisher;
+        // A dry run allows no recipient.
+        if clients_max != Some(0) {
+            let bytes = publication.payload.len();
+            state.request_stats.note_publication(&self.application.key, bytes);
+        }
         Ok(match ack {
             PublishAck::None if clients_max.is_none() && claimed.is_none() => {
                 publisher.publish(publication, until).await?;

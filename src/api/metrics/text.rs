@@ -11,9 +11,11 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use super::applications::ApplicationMetrics;
+use super::labelled;
 use crate::types::{
-    ApiCounts, BrokerCounts, ExitCount, MetricsSnapshot, Pressure, ProcessCounts, ProcessFigures,
-    WorkerCounts,
+    ApiCounts, BrokerCounts, CountDetail, ExitCount, MetricsSnapshot, Pressure, ProcessCounts,
+    ProcessFigures, WorkerCounts,
 };
 
 /// Prefix of all names.
@@ -22,9 +24,15 @@ const PREFIX: &str = "tagcast";
 const STATES: [&str; 4] = ["starting", "serving", "restarting", "draining"];
 
 /// Returns the text.
-pub(super) fn encode(snapshot: Arc<MetricsSnapshot>) -> Result<String, fmt::Error> {
+pub(super) fn encode(
+    snapshot: Arc<MetricsSnapshot>,
+    page: CountDetail,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
-    registry.register_collector(Box::new(ServerMetrics(snapshot)));
+    registry.register_collector(match page.applications {
+        false => Box::new(ServerMetrics(snapshot)),
+        true => Box::new(ApplicationMetrics(snapshot.applications.clone().unwrap_or_default())),
+    });
     let mut text = String::new();
     encode_registry(&mut text, &registry)?;
     Ok(text)
@@ -49,19 +57,16 @@ const fn series<T>(name: &'static str, help: &'static str, of: fn(&T) -> u64) ->
 type LabelledValues<const N: usize> = Vec<([(&'static str, String); N], f64)>;
 
 /// Counters of all workers, living and ended.
-const WORKER_COUNTERS: [Series<WorkerCounts>; 10] = [
+const WORKER_COUNTERS: [Series<WorkerCounts>; 7] = [
     series("connections_accepted", "Accepted sockets", |it| it.accepted),
     series("connections_handed_over", "Sockets handed over to the API process", |it| {
         it.handed_over
     }),
-    series("connections_closed", "Closed sockets", |it| it.closed),
-    series("connections_opened", "Completed WebSocket handshakes", |it| it.opened),
     series("slow_clients_closed", "Clients closed because they did not read", |it| it.slow),
     series("clients_shed", "Clients closed because memory was scarce", |it| it.shed),
     series("ping_timeouts", "Clients closed because they sent nothing for too long", |it| {
         it.silent
     }),
-    series("messages_received", "Messages from clients", |it| it.messages),
     series("resource_events_failed", "Webhook events without a valid response", |it| {
         it.events_failed
     }),
@@ -82,19 +87,18 @@ const WORKER_GAUGES: [Series<WorkerCounts>; 2] = [
 
 const BROKER_GAUGES: [Series<BrokerCounts>; 3] = [
     series("index_clients", "Clients in the index of the broker", |it| it.clients),
-    series("index_rows", "Rows of the index: distinct tags of all clients", |it| it.rows),
+    series("index_tag_values", "Distinct tags of all clients", |it| it.rows),
     series("broker_workers", "Workers and API processes that are linked to the broker", |it| {
         it.workers
     }),
 ];
 
-const API_COUNTERS: [Series<ApiCounts>; 3] = [
+const API_COUNTERS: [Series<ApiCounts>; 2] = [
     series(
         "api_connections_accepted",
         "Connections of the API that were accepted or handed over",
         |it| it.accepted,
     ),
-    series("api_requests", "Requests that the API answered", |it| it.requests),
     series("api_requests_refused", "Requests that the API answered with 400 and above", |it| {
         it.refused
     }),
@@ -108,7 +112,8 @@ impl Collector for ServerMetrics {
         self.processes(encoder)?;
         self.workers(encoder)?;
         self.broker(encoder)?;
-        self.api(encoder)
+        self.api(encoder)?;
+        labelled::encode(&self.0, encoder)
     }
 }
 
@@ -158,7 +163,7 @@ impl ServerMetrics {
         family(encoder, Gauge("process_open_fds", "Open file descriptors"), descriptors)?;
         let most = of(|one| one.descriptors_max.map(float));
         family(encoder, Gauge("process_max_fds", "Maximum of open file descriptors"), most)?;
-        let cpu = of(|one| Some(float(one.cpu_ms) / 1000.0));
+        let cpu = of(|one| Some(float(one.cpu_ms?) / 1000.0));
         let help = "Processor time of all processes that had this role and number";
         family(encoder, Counter("process_cpu_seconds", help), cpu)?;
         let stale = of(|one| Some(f64::from(u8::from(one.is_stale))));
@@ -219,7 +224,6 @@ impl ServerMetrics {
 
     fn api(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut sum = self.0.ended.api;
-        let mut websocket = self.0.ended.worker.published;
         let mut open = 0;
         let mut unacknowledged = Vec::new();
         for one in &self.0.processes {
@@ -230,7 +234,6 @@ impl ServerMetrics {
                     unacknowledged.push((process_labels(one), float(counts.unacknowledged)));
                 }
                 Some(ProcessCounts::Worker(counts)) => {
-                    websocket += counts.published;
                     unacknowledged.push((process_labels(one), float(counts.unacknowledged)));
                 }
                 _ => {}
@@ -250,11 +253,6 @@ impl ServerMetrics {
         let help = "Requests and publications that the API answered with 429 because of a limit";
         family(encoder, Counter("rate_limited", help), limited)?;
         gauge(encoder, "api_connections", "Open connections of the API", open)?;
-        let source = |name: &str| [("source", name.to_owned())];
-        let publications =
-            vec![(source("websocket"), float(websocket)), (source("http"), float(sum.published))];
-        let help = "Publications: of clients and resources by workers, of backends by the HTTP API";
-        family(encoder, Counter("publications", help), publications)?;
         let help = "Publications that the broker has not acknowledged";
         family(encoder, Gauge("unacknowledged_publications", help), unacknowledged)
     }
@@ -262,13 +260,13 @@ impl ServerMetrics {
 
 /// Type, name and help of a family.
 #[derive(Clone, Copy)]
-enum FamilyHead {
+pub(super) enum FamilyHead {
     Counter(&'static str, &'static str),
     Gauge(&'static str, &'static str),
 }
 use FamilyHead::{Counter, Gauge};
 
-fn family<const N: usize>(
+pub(super) fn family<const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     head: FamilyHead,
     values: LabelledValues<N>,
@@ -312,7 +310,7 @@ fn counter(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers of OpenMetrics with labels are doubles")]
-fn float(value: u64) -> f64 {
+pub(super) fn float(value: u64) -> f64 {
     value as f64
 }
 
@@ -330,4 +328,83 @@ fn worker_label(one: &ProcessFigures) -> (&'static str, String) {
 
 fn process_labels(one: &ProcessFigures) -> [(&'static str, String); 2] {
     [("role", one.role.word().to_owned()), worker_label(one)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{
+        EndedCounts, ExitCause, Histogram, HistogramFamily, LabelledSeries, MemoryFigures,
+        ProcessRole, SeriesFamily, WorkerId,
+    };
+
+    fn process(role: ProcessRole, worker: Option<u16>) -> ProcessFigures {
+        ProcessFigures {
+            role,
+            worker: worker.map(WorkerId),
+            resident_bytes: Some(1),
+            descriptors: Some(1),
+            descriptors_max: Some(1),
+            cpu_ms: Some(1),
+            counts: Some(match role {
+                ProcessRole::Broker => ProcessCounts::Broker(BrokerCounts::default()),
+                ProcessRole::Api => ProcessCounts::Api(ApiCounts::default()),
+                _ => ProcessCounts::Worker(WorkerCounts::default()),
+            }),
+            is_stale: false,
+        }
+    }
+
+    fn snapshot(series: LabelledSeries) -> MetricsSnapshot {
+        let others = [ProcessRole::Supervisor, ProcessRole::Broker, ProcessRole::Api];
+        let exits = [ExitCause::Killed, ExitCause::Panicked, ExitCause::Failed, ExitCause::Hung]
+            .map(|cause| ExitCount { role: ProcessRole::Worker, cause, count: 1 });
+        MetricsSnapshot {
+            version: "1".to_owned(),
+            started_at: 1,
+            state: "serving".to_owned(),
+            configuration: 1,
+            last_reload: None,
+            memory: Some(MemoryFigures { used: 1, limit: 2, pressure: Pressure::None }),
+            processes: (0..64)
+                .map(|worker| process(ProcessRole::Worker, Some(worker)))
+                .chain(others.map(|role| process(role, None)))
+                .collect(),
+            ended: EndedCounts::default(),
+            exits: exits.into(),
+            series,
+            applications: None,
+        }
+    }
+
+    #[test]
+    fn with_64_workers_and_every_row_there_are_at_most_2000_lines() {
+        let mut series = LabelledSeries::default();
+        for number in 0..1000 {
+            let value = format!("value {number}");
+            for family in SeriesFamily::ALL {
+                match family.labels().len() {
+                    0 => series.plain(*family, 1),
+                    1 => series.one(*family, value.clone(), 1),
+                    _ => series.two(*family, value.clone(), "x", 1),
+                }
+            }
+            for family in HistogramFamily::ALL {
+                let label = if family.label().is_some() { value.clone() } else { String::new() };
+                series.record(*family, label, &Histogram::default());
+            }
+        }
+        let text = encode(Arc::new(snapshot(series)), CountDetail::PROCESS).unwrap();
+        let lines = text.lines().count();
+        assert!((1000..=2000).contains(&lines), "{lines} lines");
+    }
+
+    #[test]
+    fn labels_are_escaped() {
+        let mut series = LabelledSeries::default();
+        series.two(SeriesFamily::ResourceEvents, "a\"b\nc\\", "done", 7);
+        let text = encode(Arc::new(snapshot(series)), CountDetail::PROCESS).unwrap();
+        let line = r#"tagcast_resource_events_total{resource="a\"b\nc\\",outcome="done"} 7"#;
+        assert!(text.lines().any(|shown| shown == line), "{text}");
+    }
 }

@@ -83,7 +83,7 @@ impl ServerFigures {
             (snapshot.ended.worker, snapshot.ended.api);
         let mut figures = Self::default();
         for process in &snapshot.processes {
-            figures.cpu_ms += process.cpu_ms;
+            figures.cpu_ms += process.cpu_ms.unwrap_or_default();
             figures.resident_bytes += process.resident_bytes.unwrap_or_default();
             match &process.counts {
                 Some(ProcessCounts::Worker(counts)) => {

@@ -86,6 +86,7 @@ impl ServedRequest<'_> {
         let operators = operators.filter(|_| self.origin == ConnectionOrigin::Own);
         let operators = operators.ok_or_else(route::not_found)?;
         let route = route::find(path)?;
+        self.label.set(route.label());
         if request.method() == Method::OPTIONS {
             return Ok(ApiAnswer::methods(&route.allow()));
         }

@@ -4,9 +4,11 @@
 //! No I/O and no clock: the input is messages of workers, the output is bytes for their links. The rules L3
 //! to L6 can therefore be tested without a process.
 
+pub mod figures;
 mod publications;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::time::Duration;
 
 use super::bulk_change::RunningBulkChange;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
@@ -25,8 +27,7 @@ use crate::link::command::{AnnouncedVersion, BulkChange};
 use crate::link::message::{ToBroker, ToWorker};
 use crate::link::query::QueryResult;
 use crate::types::{
-    BrokerCounts, Client, ConnectionRef, JoinNumber, Number, Slot, VersionedTags, WorkerId,
-    WorkerIncarnation,
+    Client, ConnectionRef, JoinNumber, Number, Slot, VersionedTags, WorkerId, WorkerIncarnation,
 };
 
 /// The broker without its sockets.
@@ -68,6 +69,8 @@ pub struct Router {
     last_sequence: u64,
     /// Total number of resolved publications.
     publications: u64,
+    /// Changes of tags that the API process has asked for.
+    tag_changes_by_api: u64,
 }
 
 impl Router {
@@ -131,15 +134,9 @@ impl Router {
         self.index.clients() - departed.sum::<usize>()
     }
 
-    /// Returns the counters of the broker.
-    #[must_use]
-    pub fn counts(&self) -> BrokerCounts {
-        BrokerCounts {
-            workers: self.workers.keys().filter(|worker| !worker.is_api()).count() as u64,
-            clients: self.clients() as u64,
-            rows: self.index.rows() as u64,
-            publications: self.publications,
-        }
+    /// Measures the time of expressions by a clock, which returns the time since any fixed moment.
+    pub fn measure_with(&mut self, clock: fn() -> Duration) {
+        self.index.meter.measure_with(clock);
     }
 
     /// Returns the tags of the client at a place; `None` if tags do not reach it.

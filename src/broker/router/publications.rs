@@ -147,8 +147,7 @@ impl Router {
     ) -> Result<(), ProtocolError> {
         let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
         member.check_number(number)?;
-        let ClientCommand { tenant, kind } = command;
-        let id = CommandId { source, number };
+        let (ClientCommand { tenant, kind }, id) = (command, CommandId { source, number });
         let outcome = match kind {
             CommandKind::ChangeTagsMatching { clients, clients_max, edit } => {
                 let (version, matched) = (TagVersion::default(), MatchedClients::default());
@@ -164,6 +163,7 @@ impl Router {
             }
             CommandKind::ChangeTags { uuid, change } => {
                 let place = self.connected(&tenant, uuid);
+                self.tag_changes_by_api += u64::from(place.is_some() && source.worker.is_api());
                 place.map_or(CommandOutcome::Unknown, |place| self.change_tags(id, place, &change))
             }
             CommandKind::Close { uuid, reason } => {
@@ -274,6 +274,7 @@ impl Router {
                     let retagged = RetaggedClients { change: change.clone(), slots };
                     member.out.send(&ToWorker::RetaggedMatching(Box::new(retagged)));
                 }
+                self.tag_changes_by_api += change.matched.clients;
                 CommandOutcome::Matched(change.matched)
             }
         };

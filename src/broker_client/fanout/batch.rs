@@ -42,6 +42,8 @@ pub struct Batch {
     large: Option<FramedPayload>,
     /// Number of the batch among those of all tenants.
     number: u64,
+    /// A publication whose first write is timed, until that write.
+    pub timed: Option<Number>,
 }
 
 /// Progress of a batch in one slice.
@@ -173,6 +175,7 @@ impl Batch {
             gathered: Joined::default(),
             tracking: None,
             large: None,
+            timed: None,
         }
     }
 

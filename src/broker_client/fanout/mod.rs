@@ -27,7 +27,7 @@ use self::turns::TenantTurns;
 use crate::link::message::{DeliverTo, SetName, ToWorker};
 use crate::protocol::Cast;
 use crate::types::limits::FANOUT_BYTES_MAX;
-use crate::types::{Content, FramedPayload, Slot, Tenant, Tracking};
+use crate::types::{Content, FramedPayload, Number, Slot, Tenant, Tracking};
 
 /// The publications to deliver. Those of one tenant are in order; the tenants take turns.
 #[derive(Debug, Default)]
@@ -38,6 +38,8 @@ pub struct Fanout {
     shared: SharedQueueState,
     /// Slots without a connection, each with the number of the first batch that no longer contains it.
     retired: VecDeque<(u64, Slot)>,
+    /// The next publication, if its first write is timed.
+    next_timed: Option<Number>,
     /// The request for a report on the next publication.
     next_tracking: Option<Tracking>,
 }
@@ -90,6 +92,7 @@ impl Fanout {
     #[inline]
     fn queue(&mut self, target: DeliverTo, content: NewContent<'_>) -> Result<(), UnknownSet> {
         let new = self.new_delivery(target, content)?;
+        let new = NewDelivery { timed: self.next_timed.take(), ..new };
         self.queues.push_with(&mut self.shared, |queue, shared| queue.push(new, shared));
         Ok(())
     }
@@ -107,7 +110,12 @@ impl Fanout {
                 (set.clone(), Cast::Many, except)
             }
         };
-        Ok(NewDelivery { recipients, content, cast, except })
+        Ok(NewDelivery { recipients, content, cast, except, timed: None })
+    }
+
+    /// Times the first write of the next publication, which has this number.
+    pub(crate) fn time_next(&mut self, number: Number) {
+        self.next_timed = Some(number);
     }
 
     /// Stores a request for a report on the next publication.

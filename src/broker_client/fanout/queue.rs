@@ -6,7 +6,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use super::batch::{Batch, BatchQueue, BatchRecipients, DeliveryTracking, NewContent};
 use crate::protocol::Cast;
 use crate::types::limits::OVERTAKE_BATCHES_MAX;
-use crate::types::{Slot, SlotSet, Tenant};
+use crate::types::{Number, Slot, SlotSet, Tenant};
 
 /// The publications of one tenant.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct NewDelivery<'a> {
     pub(super) content: NewContent<'a>,
     pub(super) cast: Cast,
     pub(super) except: Option<Slot>,
+    /// Its number, if its first write is timed.
+    pub(super) timed: Option<Number>,
 }
 
 /// What the queues of all tenants share.
@@ -128,7 +130,7 @@ impl TenantQueue {
         {
             return self.push_urgent(new, shared);
         }
-        let NewDelivery { recipients, content, cast, except } = new;
+        let NewDelivery { recipients, content, cast, except, timed } = new;
         let joins = |last: &Batch| last.takes_more(&recipients) && !content.is_large();
         if !self.batches.back().is_some_and(joins) {
             let queue = std::mem::take(&mut shared.spare);
@@ -136,6 +138,7 @@ impl TenantQueue {
         }
         if let Some(last) = self.batches.back_mut() {
             last.push(content, cast, except);
+            last.timed = timed.or(last.timed);
         }
     }
 
@@ -150,7 +153,7 @@ impl TenantQueue {
     /// Queues a publication to a client that is served early. Everything that is queued now precedes it, so
     /// nothing may be appended to the last batch.
     fn push_urgent(&mut self, new: NewDelivery<'_>, shared: &mut SharedQueueState) {
-        let NewDelivery { recipients, content, cast, except } = new;
+        let NewDelivery { recipients, content, cast, except, timed } = new;
         let last_number = self.batches.back_mut().map(|last| {
             last.seal();
             last.number()
@@ -166,6 +169,7 @@ impl TenantQueue {
         }
         if let Some(last) = self.urgent.back_mut() {
             last.push(content, cast, except);
+            last.timed = timed.or(last.timed);
         }
     }
 

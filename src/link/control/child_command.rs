@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::{ApiCommand, BrokerCommand, WorkerCommand};
 use crate::link::transport::Transport;
 use crate::telemetry::LogLevel;
-use crate::types::ConfigNumber;
+use crate::types::{ConfigNumber, CountDetail};
 
 /// A serialized configuration. It is wiped from memory when its last owner drops it.
 pub type ConfigText = Arc<Zeroizing<String>>;
@@ -36,6 +36,9 @@ pub enum CommonCommand {
     Count {
         /// Number of the request.
         number: u32,
+        /// What is asked for.
+        #[serde(default)]
+        detail: CountDetail,
     },
     /// Answer with [`ChildEvent::Heartbeat`](super::ChildEvent::Heartbeat) from the event loop that does the
     /// work, which proves that the loop still runs.

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{ConfigNumber, Generation, ProcessCounts, WorkerIncarnation};
+use crate::types::{ConfigNumber, CountDetail, CountReport, Generation, WorkerIncarnation};
 
 /// An event that a child reports to the supervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChildEvent {
     /// A worker accepts connections, or the broker has received all announcements that it awaited and
     /// resolves addresses.
@@ -37,10 +37,13 @@ pub enum ChildEvent {
         /// Number of the request.
         number: u32,
         /// The counters.
-        counts: ProcessCounts,
+        report: Box<CountReport>,
     },
     /// The API process needs the figures of all processes.
-    MetricsWanted,
+    MetricsWanted {
+        /// What it needs.
+        detail: CountDetail,
+    },
     /// Answer to [`CommonCommand::Heartbeat`](super::CommonCommand::Heartbeat).
     Heartbeat,
 }

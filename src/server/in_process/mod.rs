@@ -1,5 +1,6 @@
 //! Runs all roles as threads of one process, for tests and for programs that embed the server.
 
+mod metrics;
 mod threads;
 
 use std::io::PipeWriter;

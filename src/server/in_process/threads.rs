@@ -1,6 +1,6 @@
 //! Applies the decisions of `lifecycle` to threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::thread::{self, JoinHandle};
@@ -8,11 +8,13 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::metrics::{ServerState, ThreadMetrics};
 use crate::api;
 use crate::broker;
 use crate::link::control::{
-    Attachment, BrokerCommand, ChildCommand, ChildEvent, ControlMessage, ControlPeer, ExitReason,
-    MemorySupervisorEnd, SupervisorEnd, WorkerIdentity, link_command, memory_control,
+    ApiCommand, Attachment, BrokerCommand, ChildCommand, ChildEvent, CommonCommand, ControlMessage,
+    ControlPeer, ExitReason, MemorySupervisorEnd, SupervisorEnd, WorkerIdentity, link_command,
+    memory_control,
 };
 use crate::link::transport::{Transport, memory_pair};
 use crate::resource::ResourceFactories;
@@ -29,6 +31,8 @@ pub(super) struct Threads {
     own: ResourceFactories,
     processes: ProcessTable,
     roles: BTreeMap<ChildId, Running>,
+    metrics: ThreadMetrics,
+    started_at: u64,
     /// Reaches its end when a shutdown is requested. None after that.
     asked: Option<PipeReader>,
     effects: Vec<Action>,
@@ -44,7 +48,8 @@ impl Threads {
     pub(super) fn new(prepared: Bootstrap, own: ResourceFactories, asked: PipeReader) -> Self {
         let processes = prepared.process_table();
         let (roles, effects) = (BTreeMap::new(), Vec::new());
-        Self { prepared, own, processes, roles, asked: Some(asked), effects }
+        let (metrics, started_at) = (ThreadMetrics::default(), unix_seconds());
+        Self { prepared, own, processes, roles, metrics, started_at, asked: Some(asked), effects }
     }
 
     /// Runs until a stop is requested and all threads have exited.
@@ -197,6 +202,7 @@ impl Threads {
     /// it exit, and is no longer waited for.
     fn abandon(&mut self, child: ChildId) {
         if self.roles.remove(&child).is_some() {
+            self.metrics.ended(child);
             tracing::error!(
                 event = "thread_abandoned",
                 role = %child,
@@ -228,11 +234,43 @@ impl Threads {
         }
         for (child, reports, peer) in events_of_children {
             for report in reports {
-                self.processes.reported(child, report, now(), &mut self.effects);
+                self.on_event(child, report);
             }
             if peer == ControlPeer::Gone {
                 self.remove_thread(child);
             }
+        }
+        self.answer_metrics();
+    }
+
+    fn on_event(&mut self, child: ChildId, event: ChildEvent) {
+        match event {
+            ChildEvent::MetricsWanted { detail } => {
+                let threads: BTreeSet<ChildId> = self.roles.keys().copied().collect();
+                let number = self.metrics.begin(child, detail, threads.clone());
+                for thread in threads {
+                    let count = CommonCommand::Count { number, detail };
+                    self.send(thread, ControlMessage::plain(count));
+                }
+            }
+            ChildEvent::Counts { number, report } => self.metrics.counted(child, number, *report),
+            event => self.processes.reported(child, event, now(), &mut self.effects),
+        }
+    }
+
+    /// Sends the figures to the API thread, once all threads have reported.
+    fn answer_metrics(&mut self) {
+        let server = ServerState {
+            started_at: self.started_at,
+            state: match (self.processes.is_ending(), self.processes.is_announced()) {
+                (true, _) => "draining",
+                (false, true) => "serving",
+                (false, false) => "starting",
+            },
+            configuration: self.prepared.number.0,
+        };
+        if let Some((api, snapshot)) = self.metrics.take_complete(server) {
+            self.send(api, ControlMessage::plain(ApiCommand::Metrics(Box::new(snapshot))));
         }
     }
 
@@ -240,6 +278,7 @@ impl Threads {
     fn remove_thread(&mut self, child: ChildId) {
         let Some(Running { end, thread }) = self.roles.remove(&child) else { return };
         drop(end);
+        self.metrics.ended(child);
         match thread.join() {
             Ok(ExitReason::Requested | ExitReason::SupervisorLost) => {
                 tracing::info!(event = "thread_exited", role = %child, "thread exited");

@@ -158,7 +158,7 @@ impl ProcessTable {
                 ChildEvent::Configured { .. }
                 | ChildEvent::Counts { .. }
                 | ChildEvent::Grown
-                | ChildEvent::MetricsWanted
+                | ChildEvent::MetricsWanted { .. }
                 | ChildEvent::Reusable { .. }
                 | ChildEvent::Heartbeat,
                 _,

@@ -12,7 +12,9 @@ use crate::supervisor::child::ChildHandle;
 use crate::supervisor::control_socket::{AdminConnection, PendingRequest};
 use crate::supervisor::lifecycle::{Action, ChildId};
 use crate::supervisor::memory_limit::resident_bytes;
-use crate::types::{MemoryFigures, MetricsSnapshot, ProcessCounts, WorkerId, WorkerIncarnation};
+use crate::types::{
+    CountDetail, MemoryFigures, MetricsSnapshot, ProcessCounts, WorkerId, WorkerIncarnation,
+};
 
 /// Maximum wait for a process to report its counters.
 const COUNT_WAIT: Duration = Duration::from_secs(1);
@@ -21,6 +23,8 @@ const COUNT_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct WaitingAdmins {
     counting: Option<Counting>,
+    /// Requests for more detail than the collection that is under way has.
+    next: Vec<(StatusRequester, CountDetail)>,
     last_count: u32,
     restarting: Vec<AdminConnection>,
     ending: Vec<AdminConnection>,
@@ -30,6 +34,7 @@ pub(super) struct WaitingAdmins {
 #[derive(Debug)]
 struct Counting {
     number: u32,
+    detail: CountDetail,
     requesters: Vec<StatusRequester>,
     waits: BTreeSet<ChildId>,
     counts: BTreeMap<ChildId, ProcessCounts>,
@@ -98,7 +103,9 @@ impl Supervisor {
         effects: &mut Vec<Action>,
     ) {
         match request {
-            AdminRequest::Status => self.request_status(StatusRequester::Admin(requester)),
+            AdminRequest::Status => {
+                self.request_status(StatusRequester::Admin(requester), CountDetail::PROCESS);
+            }
             AdminRequest::Reload => self.request_reload(Some(requester)),
             AdminRequest::LogLevel { level, seconds } => {
                 requester.answer(self.log_level.change_for(level, seconds, &self.children));
@@ -125,18 +132,24 @@ impl Supervisor {
         }
     }
 
-    /// Asks all processes for their counters, unless that is under way.
-    pub(super) fn request_status(&mut self, requester: StatusRequester) {
+    /// Asks all processes for their counters, unless that is under way with as much detail. Requests for more
+    /// wait for the next collection.
+    pub(super) fn request_status(&mut self, requester: StatusRequester, detail: CountDetail) {
         if let Some(counting) = &mut self.requesters.counting {
-            return counting.requesters.push(requester);
+            match counting.detail >= detail {
+                true => counting.requesters.push(requester),
+                false => self.requesters.next.push((requester, detail)),
+            }
+            return;
         }
         self.requesters.last_count = self.requesters.last_count.wrapping_add(1);
         let number = self.requesters.last_count;
         for child in self.children.members() {
-            self.children.send(child, CommonCommand::Count { number });
+            self.children.send(child, CommonCommand::Count { number, detail });
         }
         self.requesters.counting = Some(Counting {
             number,
+            detail,
             requesters: vec![requester],
             waits: self.children.members().collect(),
             counts: BTreeMap::new(),
@@ -154,14 +167,24 @@ impl Supervisor {
                 StatusRequester::Admin(admin) => {
                     admin.answer(AdminResponse::Status(status.clone()));
                 }
-                StatusRequester::Api(api) => self.send_metrics(api, &counting.counts),
+                StatusRequester::Api(api) => {
+                    self.send_metrics(api, &counting.counts, counting.detail);
+                }
             }
+        }
+        for (requester, detail) in std::mem::take(&mut self.requesters.next) {
+            self.request_status(requester, detail);
         }
     }
 
     /// Sends the figures of all processes to an API process. `counts` are those that the processes
     /// just reported.
-    fn send_metrics(&mut self, api: ChildId, counts: &BTreeMap<ChildId, ProcessCounts>) {
+    fn send_metrics(
+        &mut self,
+        api: ChildId,
+        counts: &BTreeMap<ChildId, ProcessCounts>,
+        detail: CountDetail,
+    ) {
         let state = match self.stage() {
             ServerStage::Starting => "starting",
             ServerStage::Serving => "serving",
@@ -182,6 +205,8 @@ impl Supervisor {
             processes: self.metrics.processes(&self.children, counts),
             ended: self.metrics.ended_counts(),
             exits: self.metrics.exits(),
+            series: self.metrics.series(),
+            applications: (detail.applications).then(|| self.metrics.applications()),
         };
         self.children.send(api, ApiCommand::Metrics(Box::new(snapshot)));
     }

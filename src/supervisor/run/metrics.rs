@@ -12,7 +12,8 @@ use crate::supervisor::child::{ChildHandle, Death};
 use crate::supervisor::lifecycle::ChildId;
 use crate::supervisor::memory_limit::resident_bytes;
 use crate::types::{
-    EndedCounts, ExitCause, ExitCount, ProcessCounts, ProcessFigures, ProcessRole, WorkerId,
+    ApplicationTable, CountReport, EndedCounts, ExitCause, ExitCount, LabelledSeries,
+    ProcessCounts, ProcessFigures, ProcessRole, SeriesFamily, ShownApplications, WorkerId,
 };
 
 /// Signal of an abort (SIGABRT).
@@ -29,6 +30,12 @@ pub(super) struct MetricsMemory {
     /// The last figures of each living process.
     last: BTreeMap<ChildId, LastFigures>,
     ended: EndedCounts,
+    /// Counters with labels of ended processes.
+    ended_series: LabelledSeries,
+    /// Counters of applications of ended processes.
+    ended_applications: ApplicationTable,
+    /// The applications that have rows of their own.
+    shown: ShownApplications,
     /// Processor time of ended processes in milliseconds.
     ended_cpu: BTreeMap<Seat, u64>,
     exits: BTreeMap<(ProcessRole, ExitCause), u64>,
@@ -37,16 +44,23 @@ pub(super) struct MetricsMemory {
     killed: BTreeMap<ChildId, Option<ExitCause>>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct LastFigures {
     counts: Option<ProcessCounts>,
+    series: LabelledSeries,
+    applications: ApplicationTable,
     cpu_ms: u64,
 }
 
 impl MetricsMemory {
     /// Records the counters of a process.
-    pub(super) fn counted(&mut self, child: ChildId, counts: ProcessCounts) {
-        self.last.entry(child).or_default().counts = Some(counts);
+    pub(super) fn counted(&mut self, child: ChildId, report: CountReport) {
+        let last = self.last.entry(child).or_default();
+        (last.counts, last.series) = (Some(report.counts), report.series);
+        // It has them only if they were asked for.
+        if !report.applications.is_empty() {
+            last.applications = report.applications;
+        }
     }
 
     /// Records that a process is killed: None if its end was planned. The first cause counts.
@@ -59,7 +73,12 @@ impl MetricsMemory {
         let last = self.last.remove(&child).unwrap_or_default();
         if let Some(counts) = &last.counts {
             self.ended.add(counts);
+            if let ProcessCounts::Worker(counts) = counts {
+                self.ended_series.one(SeriesFamily::ConnectionsClosed, "lost", counts.open);
+            }
         }
+        self.ended_series.add_ended(last.series);
+        self.ended_applications.add_ended(&last.applications);
         *self.ended_cpu.entry(seat(child)).or_default() += last.cpu_ms;
         let killed = self.killed.remove(&child);
         if let Some(cause) = cause(death, killed) {
@@ -84,7 +103,7 @@ impl MetricsMemory {
             resident_bytes: pid.and_then(resident_bytes),
             descriptors: pid.and_then(descriptors),
             descriptors_max: descriptors_max(),
-            cpu_ms: before + last.cpu_ms,
+            cpu_ms: Some(before + last.cpu_ms),
             counts: counts.or(last.counts),
             is_stale: counts.is_none(),
         }
@@ -104,7 +123,7 @@ impl MetricsMemory {
             resident_bytes: resident_bytes(own),
             descriptors: descriptors(own),
             descriptors_max: descriptors_max(),
-            cpu_ms: cpu_ms(own).unwrap_or_default(),
+            cpu_ms: cpu_ms(own),
             counts: None,
             is_stale: false,
         };
@@ -118,6 +137,20 @@ impl MetricsMemory {
     /// Returns the sums of the processes that have ended.
     pub(super) fn ended_counts(&self) -> EndedCounts {
         self.ended
+    }
+
+    /// Returns the figures with labels of all processes, living and ended.
+    pub(super) fn series(&self) -> LabelledSeries {
+        let mut all = self.ended_series.clone();
+        self.last.values().for_each(|last| all.add(&last.series));
+        all
+    }
+
+    /// Returns the figures of applications of all processes, living and ended.
+    pub(super) fn applications(&mut self) -> ApplicationTable {
+        let mut all = self.ended_applications.clone();
+        self.last.values().for_each(|last| all.add_all(&last.applications));
+        self.shown.choose(&all)
     }
 
     /// Returns the unplanned ends of processes.
@@ -194,11 +227,28 @@ mod tests {
             waiting: 2,
             ..WorkerCounts::default()
         };
-        memory.counted(worker(0), ProcessCounts::Worker(counts));
+        let mut series = LabelledSeries::default();
+        series.one(SeriesFamily::ConnectionsOpened, "phpws", 5);
+        series.one(SeriesFamily::Clients, "phpws", 2);
+        memory.counted(
+            worker(0),
+            CountReport {
+                counts: ProcessCounts::Worker(counts),
+                series,
+                applications: ApplicationTable::default(),
+            },
+        );
+        let opened = |memory: &MetricsMemory| {
+            let all = memory.series();
+            let sum = |family| all.rows(family).map(|(_, value)| value).sum::<u64>();
+            (sum(SeriesFamily::ConnectionsOpened), sum(SeriesFamily::Clients))
+        };
+        assert_eq!(opened(&memory), (5, 2));
         memory.ended(worker(0), &Death::Ended(ExitStatus::from_raw(9)));
         let ended = memory.ended.worker;
         assert_eq!((ended.accepted, ended.open, ended.closed), (5, 0, 5));
         assert_eq!((ended.matched, ended.delivered, ended.missed, ended.waiting), (10, 7, 3, 0));
+        assert_eq!(opened(&memory), (5, 0));
         assert_eq!(
             memory.exits(),
             [ExitCount { role: ProcessRole::Worker, cause: ExitCause::Killed, count: 1 }]

@@ -180,12 +180,12 @@ impl Supervisor {
 
     fn on_event(&mut self, event: ProcessEvent, effects: &mut Vec<Action>) {
         match event {
-            ProcessEvent::Reported(child, ChildEvent::Counts { number, counts }) => {
-                self.metrics.counted(child, counts);
-                self.requesters.counted(child, number, counts);
+            ProcessEvent::Reported(child, ChildEvent::Counts { number, report }) => {
+                self.requesters.counted(child, number, report.counts);
+                self.metrics.counted(child, *report);
             }
-            ProcessEvent::Reported(child, ChildEvent::MetricsWanted) => {
-                self.request_status(StatusRequester::Api(child));
+            ProcessEvent::Reported(child, ChildEvent::MetricsWanted { detail }) => {
+                self.request_status(StatusRequester::Api(child), detail);
             }
             ProcessEvent::Reported(child, ChildEvent::Configured { number }) => {
                 self.reloading.confirmed(child, number);

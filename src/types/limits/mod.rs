@@ -312,6 +312,10 @@ pub const ORDERS_WAIT: Duration = Duration::from_millis(100);
 pub const LINK_LOST_WAIT: Duration = Duration::from_secs(1);
 /// Age up to which a scrape of the metrics gets the figures of an earlier one.
 pub const METRICS_AGE_MAX: Duration = Duration::from_secs(1);
+/// Applications with rows of their own in a table of figures of a process.
+pub const APPLICATION_ROWS_MAX: usize = 16_384;
+/// Applications with rows of their own in the metrics. Each has nine lines.
+pub const APPLICATIONS_SHOWN_MAX: usize = 1_000;
 /// Time that a scrape waits for the supervisor, which waits up to a second for its children.
 pub const METRICS_WAIT: Duration = Duration::from_secs(3);
 /// Time without a link to a broker after which health endpoints report it. A broker that is replaced

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{WebhookOutcome, WebhookReply};
 use crate::reactor::inbox::Inbox;
 
@@ -15,11 +17,12 @@ pub(super) struct ReplyGuard {
     number: u64,
     inbox: Arc<ReplyInbox>,
     outcome: Option<WebhookOutcome>,
+    since: Instant,
 }
 
 impl ReplyGuard {
     pub(super) fn new(number: u64, inbox: &Arc<ReplyInbox>) -> Self {
-        Self { number, inbox: Arc::clone(inbox), outcome: None }
+        Self { number, inbox: Arc::clone(inbox), outcome: None, since: Instant::now() }
     }
 
     pub(super) fn complete(mut self, outcome: WebhookOutcome) {
@@ -31,6 +34,6 @@ impl Drop for ReplyGuard {
     fn drop(&mut self) {
         let lost = || WebhookOutcome::Failed("the webhook client did not answer".to_owned());
         let outcome = self.outcome.take().unwrap_or_else(lost);
-        self.inbox.push(WebhookReply { number: self.number, outcome });
+        self.inbox.push(WebhookReply { number: self.number, outcome, took: self.since.elapsed() });
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -46,6 +47,8 @@ pub struct WebhookReply {
     pub number: u64,
     /// Outcome of the event.
     pub outcome: WebhookOutcome,
+    /// Time from the event to its outcome.
+    pub took: Duration,
 }
 
 /// Outcome of an event.
@@ -61,6 +64,20 @@ pub enum WebhookOutcome {
     Failed(String),
     /// The event was not sent, because the circuit breaker is open.
     LeftAlone,
+}
+
+impl WebhookOutcome {
+    /// Returns the name of the outcome, as the label `outcome` has it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Refused(_) => "refused",
+            Self::Wrong(_) => "invalid",
+            Self::Failed(_) => "failed",
+            Self::LeftAlone => "circuit_open",
+        }
+    }
 }
 
 impl WebhookClient {

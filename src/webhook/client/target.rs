@@ -120,6 +120,18 @@ impl WebhookTarget {
         }))
     }
 
+    /// Returns the path or name of the resource.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.settings.resource
+    }
+
+    /// Returns true while the circuit breaker is open.
+    #[must_use]
+    pub fn is_circuit_open(&self) -> bool {
+        self.breaker.lock().is_open()
+    }
+
     /// Replaces the secret that signs later events.
     pub fn sign_with(&self, signing: Signing) {
         *self.signing.lock() = signing;

@@ -53,10 +53,16 @@ impl Delivery<'_> {
 
     #[inline]
     fn deliver_any(&mut self, slot: Slot, batch: &mut Batch) -> usize {
-        match batch.tracking() {
+        let bytes = match batch.tracking() {
             None => self.deliver(slot, batch),
             Some(_) => self.deliver_tracked(slot, batch),
+        };
+        self.context.labelled.bytes_out += bytes as u64;
+        if let Some(number) = batch.timed.take() {
+            let now = self.context.clock.read();
+            self.context.labelled.note_first_write(number, now);
         }
+        bytes
     }
 
     /// Delivers a batch to one client and returns the number of bytes to write. The common case
@@ -87,6 +93,10 @@ impl Delivery<'_> {
         }
         let count = frames.count();
         stats.matched += u64::from(count);
+        self.context.applications.note(entry.application, |it| {
+            it.deliveries += u64::from(count);
+            it.bytes_out += bytes as u64;
+        });
         match send_now(socket, &frames.bytes) {
             Sent::All => stats.delivered += u64::from(count),
             Sent::Some(taken) => {
@@ -131,6 +141,10 @@ impl Delivery<'_> {
         let bytes = frames.bytes.len();
         let count = u64::from(frames.count());
         context.stats.matched += count;
+        context.applications.note(context.sockets.application(slot), |it| {
+            it.deliveries += count;
+            it.bytes_out += bytes as u64;
+        });
         let mut ticket = Some(ticket);
         let is_first = connection.outbox.is_none();
         let parts: SmallVec<[OutboxPart; 1]> = if connection.pacer.is_some() {

@@ -67,7 +67,7 @@ pub(in crate::worker) fn on_message(
     resource: ResourceId,
     message: Message<'_>,
 ) -> MessageOutcome {
-    context.stats.messages += 1;
+    note_message(context, slot, session, message.bytes());
     let incoming = session.on_message(message, &context.settings.rules);
     let client = ClientRef { slot, session: &*session, resource };
     let rest = match incoming.then {
@@ -82,6 +82,15 @@ pub(in crate::worker) fn on_message(
     outcome(session, incoming.acknowledgement, rest)
 }
 
+fn note_message(context: &mut Context, slot: Slot, session: &Session, message: &[u8]) {
+    context.stats.messages += 1;
+    context.labelled.note_message(session.protocol, message.len());
+    context.applications.note(context.sockets.application(slot), |it| {
+        it.messages += 1;
+        it.bytes_in += message.len() as u64;
+    });
+}
+
 /// Does what a message that another thread has read requests, as [`on_message`] does for a message that
 /// it reads itself.
 pub(in crate::worker) fn on_read(
@@ -91,7 +100,7 @@ pub(in crate::worker) fn on_read(
     resource: ResourceId,
     read: ReadMessage,
 ) -> MessageOutcome {
-    context.stats.messages += 1;
+    note_message(context, slot, session, read.message.bytes());
     let client = ClientRef { slot, session, resource };
     let ReadMessage { message, acknowledgement, answer, then } = read;
     let answers = answer

@@ -27,7 +27,10 @@ pub(in crate::worker) fn rearm(
         context.memory.release(&connection);
         match connection.phase {
             Phase::HandedOver => context.stats.handed_over += 1,
-            _ => context.stats.closed += 1,
+            _ => {
+                context.stats.closed += 1;
+                context.labelled.note_closed(connection.slot);
+            }
         }
         let slot = connection.slot;
         connections.end(connection);

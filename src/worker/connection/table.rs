@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use super::Connection;
 use crate::protocol::Protocol;
 use crate::types::Slot;
+use crate::worker::applications::ApplicationNumber;
 
 /// Data for deliveries: eight bytes per connection in slot order, so a fan-out reads memory
 /// sequentially.
@@ -15,7 +16,12 @@ pub(in crate::worker) struct SocketEntry {
     /// once.
     pub(in crate::worker) socket: Option<OwnedFd>,
     pub(in crate::worker) path: DeliveryPath,
+    /// The application that admitted the connection.
+    pub(in crate::worker) application: ApplicationNumber,
 }
+
+// A fan-out reads one of them for each client.
+const _: () = assert!(size_of::<SocketEntry>() <= 8, "an entry has grown");
 
 /// Way in which a delivery reaches a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +58,7 @@ impl SocketTable {
             self.entries.resize_with(place + 1, SocketEntry::default);
         }
         if let Some(entry) = self.entries.get_mut(place) {
-            *entry = SocketEntry { socket: Some(socket), path: DeliveryPath::Closed };
+            *entry = SocketEntry { socket: Some(socket), ..SocketEntry::default() };
         }
     }
 
@@ -67,6 +73,21 @@ impl SocketTable {
     pub(in crate::worker) fn set_path(&mut self, slot: Slot, path: DeliveryPath) {
         if let Some(entry) = self.entries.get_mut(slot.0 as usize) {
             entry.path = path;
+        }
+    }
+
+    /// Returns the application that admitted a connection.
+    pub(in crate::worker) fn application(&self, slot: Slot) -> ApplicationNumber {
+        self.entry(slot).map(|entry| entry.application).unwrap_or_default()
+    }
+
+    pub(in crate::worker) fn set_application(
+        &mut self,
+        slot: Slot,
+        application: ApplicationNumber,
+    ) {
+        if let Some(entry) = self.entries.get_mut(slot.0 as usize) {
+            entry.application = application;
         }
     }
 

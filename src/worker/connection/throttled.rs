@@ -12,12 +12,17 @@ use crate::types::{Slot, TurnBudget};
 use crate::worker::context::Context;
 use crate::worker::throttle::{PublisherWait, ReadyPublisher, ThrottledConnection};
 
-/// Counts a publication of a client towards the limits of its application.
+/// Counts a publication for a client, towards the limits of its application if it is one of the client.
 pub(in crate::worker) fn charge(context: &mut Context, slot: Slot, charged: Charge, bytes: usize) {
-    if let Charge::Application(application) = charged
-        && context.throttle.is_on()
-    {
-        context.throttle.charge(application, slot, bytes, context.clock.now());
+    if charged == Charge::Nothing {
+        context.labelled.note_resource_publication();
+    }
+    if let Charge::Application(application) = charged {
+        let number = context.applications.number(application);
+        context.applications.note(number, |it| it.publications += 1);
+        if context.throttle.is_on() {
+            context.throttle.charge(application, slot, bytes, context.clock.now());
+        }
     }
 }
 
@@ -58,8 +63,14 @@ pub(in crate::worker) fn resume_throttled(
         return;
     }
     let part = context.clock.part();
-    while let Some(ready) = context.throttle.next_ready(now) {
+    loop {
+        let (_, before) = context.throttle.waits();
+        let Some(ready) = context.throttle.next_ready(now) else { return };
         let ThrottledConnection { slot, serial } = ready.connection;
+        let waited = context.throttle.waits().1.saturating_sub(before);
+        let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        let application = context.sockets.application(slot);
+        context.applications.note(application, |it| it.throttled_ms += waited);
         if connections.get(slot).is_none_or(|it| it.serial != serial) {
             continue;
         }

@@ -53,6 +53,7 @@ pub(in crate::worker) fn read_tls(
     match opened {
         Ok(()) => {
             if was_in_tls_handshake && !connection.is_in_tls_handshake() {
+                context.labelled.note_tls_completed();
                 begin_head(context, connection);
             }
             if plain.is_empty() {

@@ -109,9 +109,9 @@ impl EventLoop {
                 self.reconfigure(number, json);
             }
             (CommonCommand::Configure { .. }, _) => {}
-            (CommonCommand::Count { number }, _) => {
-                let counts = stats::counts(context, connections);
-                context.supervisor.report(ChildEvent::Counts { number, counts });
+            (CommonCommand::Count { number, detail }, _) => {
+                let report = Box::new(stats::counts(context, connections, detail));
+                context.supervisor.report(ChildEvent::Counts { number, report });
             }
             (CommonCommand::LogLevel { level }, _) => set_level(level),
             (CommonCommand::Heartbeat, _) => self.answer_heartbeat(),

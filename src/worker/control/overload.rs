@@ -14,7 +14,7 @@ use crate::types::limits::{
 };
 use crate::types::{Allowance, Pressure, Slot};
 use crate::worker::clock::Moment;
-use crate::worker::connection::outbox::Outbox;
+use crate::worker::connection::outbox::{Outbox, OutboxSums};
 use crate::worker::connection::table::{ConnectionTable, TableWalk};
 use crate::worker::connection::{Connection, Phase, SCARCE, close, readiness, slow_client};
 use crate::worker::context::Context;
@@ -31,8 +31,8 @@ pub(in crate::worker) struct MemoryAccount {
     allowed: Allowance,
     /// Bytes held by connections: the sum of their sizes after the last work on each.
     held: u64,
-    /// Deliveries that wait in their outboxes, recorded at the same moments.
-    waiting: u64,
+    /// Sums over their outboxes, recorded at the same moments.
+    outboxes: OutboxSums,
     /// Bytes received since the last check of the memory.
     grown: usize,
     reusable: Reusable,
@@ -46,7 +46,8 @@ impl Default for MemoryAccount {
     fn default() -> Self {
         let (allowed, reusable) = (Allowance::default(), Reusable::default());
         let (shedding, shed_at) = (None, Moment::START);
-        Self { allowed, held: 0, waiting: 0, grown: 0, reusable, shedding, shed_at }
+        let outboxes = OutboxSums::default();
+        Self { allowed, held: 0, outboxes, grown: 0, reusable, shedding, shed_at }
     }
 }
 
@@ -62,7 +63,12 @@ impl MemoryAccount {
 
     /// Returns the number of deliveries that wait in outboxes.
     pub(in crate::worker) fn waiting(&self) -> u64 {
-        self.waiting
+        self.outboxes.waiting
+    }
+
+    /// Returns the sums over all outboxes.
+    pub(in crate::worker) fn outboxes(&self) -> OutboxSums {
+        self.outboxes
     }
 
     /// Returns whether the search for the largest holders is under way. Large messages are not read
@@ -74,8 +80,7 @@ impl MemoryAccount {
     /// Records the size of a connection after work on it.
     pub(in crate::worker) fn note(&mut self, connection: &mut Connection) {
         if let Some(outbox) = &mut connection.outbox {
-            let before = outbox.note_waiting();
-            self.waiting = self.waiting + outbox.waiting() - before;
+            self.outboxes.note(outbox);
         }
         let held = u32::try_from(connection.held()).unwrap_or(u32::MAX);
         let before = std::mem::replace(&mut connection.incomplete.held, held);
@@ -87,7 +92,7 @@ impl MemoryAccount {
 
     /// Records that a connection no longer has an outbox.
     pub(in crate::worker) fn forget_outbox(&mut self, outbox: &mut Outbox) {
-        self.waiting -= outbox.note_waiting();
+        self.outboxes.forget(outbox);
     }
 
     /// Records received bytes.

@@ -48,7 +48,8 @@ fn read_config(number: ConfigNumber, json: &str) -> Option<(WorkerSettings, Conf
 
 /// Binds paths and names to their resources.
 pub(in crate::worker) fn bind(context: &mut Context, ticks: &mut TickScheduler, config: &Config) {
-    let Context { resources, settings, throttle, clock, .. } = context;
+    let Context { resources, settings, throttle, applications, clock, .. } = context;
+    applications.configure(config.applications.as_ref());
     throttle.configure(config.applications.as_ref(), &config.rates.applications, clock.now());
     resources.bind(config, &mut settings.paths);
     webhook::add_targets(context);

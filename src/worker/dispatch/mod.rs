@@ -145,6 +145,8 @@ pub(in crate::worker) fn on_end(
     let Phase::Open(session) = &connection.phase else {
         return context.broker.uplink.leave(connection.slot);
     };
+    context.labelled.note_ended(session.protocol, connection.slot, why.code);
+    context.note_client_ended(connection.slot);
     let client = ClientRef { slot: connection.slot, session, resource: connection.resource };
     let effects = call(context, client, |resource, handle| {
         if let Some(fault) = fault {
@@ -206,16 +208,20 @@ pub(in crate::worker) fn call(
     let mut handle = handle.with_unix_time(settings.token_time()).reusing(effects);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         on_client(resource.as_mut(), &mut handle);
-        handle.into_effects()
+        (handle.denied(), handle.into_effects())
     }));
-    outcome.unwrap_or_else(|_| {
+    let (denied, effects) = outcome.unwrap_or_else(|_| {
         error!(
             event = "resource_panicked",
             client = ?session.uuid,
             "resource panicked, closing connection"
         );
-        vec![Effect::Close(FAULT)]
-    })
+        (None, vec![Effect::Close(FAULT)])
+    });
+    if let Some(reason) = denied {
+        context.note_denied(slot, reason);
+    }
+    effects
 }
 
 /// Applies the effects that concern the broker. A publication is now in the send window (rule L4)
@@ -232,7 +238,7 @@ fn apply_effects(
         output = output.and(&effect);
         match effect {
             Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {
-                rest.push(busy_answer(session));
+                rest.push(busy_answer(context, session));
             }
             Effect::Publish { tenant, address, form, payload, charged } => {
                 let (tenant, address, bytes) = (&tenant, &address, payload.bytes(received));
@@ -241,8 +247,7 @@ fn apply_effects(
                 throttled::charge(context, slot, charged, bytes.len());
             }
             Effect::Retag(edit) => {
-                context.memory.grow(edit.held());
-                context.broker.uplink.change_tags(slot, edit);
+                context.change_tags(slot, edit);
             }
             Effect::QueryPresence { query, tag } => {
                 let kind = QueryKind::Presence(PresenceQuery { filter: query, tag });
@@ -278,12 +283,14 @@ fn publish(
     publication: NewPublication<'_>,
     framed: Option<&FramedPayload>,
 ) {
-    let uplink = &mut context.broker.uplink;
+    let Context { broker, labelled, clock, .. } = context;
+    let uplink = &mut broker.uplink;
     match (delivery_report::requester(slot, session, publication.address), framed) {
         (None, None) => uplink.publish(publication),
         (None, Some(framed)) => uplink.publish_large(publication, framed.clone()),
         (Some(asker), _) => uplink.publish_counted(asker, None, publication),
     }
+    labelled.time_publication(uplink.last_number(), clock.now());
 }
 
 /// Queues an event for a backend. Returns a reply to the client if its message is not accepted.

@@ -87,11 +87,14 @@ pub(in crate::worker) fn apply_without_client(
         match effect {
             // The publication is dropped, because memory is scarce. A publishing client would get
             // an error.
-            Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {}
+            Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {
+                context.labelled.note_denied("memory");
+            }
             Effect::Publish { tenant, address, form, payload, .. } => {
                 let payload = payload.bytes(b"");
                 let (tenant, address) = (&tenant, &address);
                 context.broker.uplink.publish(NewPublication { tenant, address, form, payload });
+                context.labelled.note_resource_publication();
             }
             Effect::QueryResourcePresence { about, tenant, query, tag } => {
                 query_presence(context, id, about, tenant, PresenceQuery { filter: query, tag });

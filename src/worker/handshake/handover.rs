@@ -17,6 +17,8 @@ use crate::worker::context::Context;
 const API_PATHS: &[u8] = b"v1/";
 /// Path of the metrics, which operators may read here.
 const METRICS_PATH: &str = "/metrics";
+/// This path, and that of the metrics of applications.
+const METRICS_PATHS: [&str; 2] = [METRICS_PATH, "/metrics/applications"];
 /// Maximum bytes of the method before the path.
 const METHOD_BYTES_MAX: usize = 16;
 /// The answer when the API process accepts no more connections, in the form of its own errors.
@@ -29,7 +31,7 @@ pub(in crate::worker) fn hand_over(context: &mut Context, connection: &mut Conne
     let Some(sender) = &context.handover else { return false };
     let Phase::Head(partial) = &connection.phase else { return false };
     let Some(path) = api_path(&partial.bytes) else { return false };
-    if path == METRICS_PATH && !context.settings.has_operators {
+    if path.starts_with(METRICS_PATH) && !context.settings.has_operators {
         return false;
     }
     if context.settings.paths.is_bound(path) {
@@ -69,6 +71,7 @@ fn forget(context: &mut Context, connection: &mut Connection) {
 
 fn answer_busy(context: &mut Context, connection: &mut Connection, error: &io::Error) {
     warn!(event = "api_unreachable", %error, "failed to hand a connection over to the API");
+    context.labelled.note_handover_rejected();
     let answer = unavailable_response("application/json", ResponseBody::Whole(BUSY.as_bytes()));
     refusals::log_refused(context, connection, b"", "503", "the API takes no more connections");
     close::answer_and_end(context, connection, answer.into());
@@ -85,7 +88,7 @@ fn api_path(bytes: &[u8]) -> Option<&str> {
         return None;
     }
     let end = target.iter().position(|byte| matches!(byte, b' ' | b'?' | b'\r' | b'\n'))?;
-    if !is_api && end != METRICS_PATH.len() {
+    if !is_api && !METRICS_PATHS.iter().any(|path| target.get(..end) == Some(path.as_bytes())) {
         return None;
     }
     // A path that is not text is bound to no resource. The API refuses it.
@@ -104,6 +107,8 @@ mod tests {
             ("OPTIONS //v1/x ", Some("//v1/x")),
             ("GET /metrics HTTP/1.1", Some("/metrics")),
             ("GET /metrics?x", Some("/metrics")),
+            ("GET /metrics/applications HTTP/1.1", Some("/metrics/applications")),
+            ("GET /metrics/x HTTP/1.1", None),
             ("GET /metrics2 HTTP/1.1", None),
             ("GET //metrics HTTP/1.1", None),
             ("GET /v1/info", None),

@@ -47,10 +47,15 @@ pub(super) fn begin(
                 return Err(refusal);
             };
             let status = refusal.status.line();
+            refusals::note_unauthorized(context, &refusal);
             refusals::log_refused(context, connection, head, status, refusal.detail());
             close::answer_and_end(context, connection, bytes);
         }
         Err(Rejection::Closed { class, word, reason, token }) => {
+            match &token {
+                Some(token) => context.labelled.note_auth_failure("token", token.code),
+                None => context.labelled.note_auth_failure("open", "invalid_credentials"),
+            }
             let detail = token.as_ref().map(|token| &*token.detail);
             refusals::log_closed(context, connection, head, &reason, detail);
             set_pacing(context, connection, class);

@@ -136,6 +136,11 @@ fn open(context: &mut Context, connection: &mut Connection) {
         "connection opened"
     );
     context.stats.opened += 1;
+    context.labelled.note_opened(session.protocol);
+    let application = context.settings.rules.access.application_index(session.basis);
+    let application = context.applications.number(application);
+    context.sockets.set_application(connection.slot, application);
+    context.applications.note(application, |it| it.clients += 1);
     context.open_times.note(connection.slot, unix_time());
     connection.phase = Phase::Open(session);
     connection.next_heartbeat = heartbeat::first_heartbeat(context, connection.keepalive);

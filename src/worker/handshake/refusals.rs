@@ -8,7 +8,8 @@ use tracing::info;
 
 use crate::http;
 use crate::http::{
-    Refusal, RequestHead, effective_address_of, has_members, has_parameter, parameter,
+    Refusal, RefusalStatus, RequestHead, effective_address_of, has_members, has_parameter,
+    parameter,
 };
 use crate::telemetry::LogThrottle;
 use crate::types::limits::REJECTION_LINES_PER_SECOND;
@@ -113,6 +114,7 @@ pub(in crate::worker) fn refuse_head(
     if connection.is_in_tls_handshake() {
         log_tls_failure(context, connection, "it timed out");
     } else {
+        note_unauthorized(context, refusal);
         log_refused(context, connection, head, refusal.status.line(), refusal.detail());
     }
     if connection.reader.is_raw() {
@@ -121,6 +123,17 @@ pub(in crate::worker) fn refuse_head(
     let bare = context.settings.bare_errors().and_then(|year| http::bare(refusal, head, year));
     let answer = bare.unwrap_or_else(|| refusal.response());
     close::answer_and_end(context, connection, answer.into());
+}
+
+/// Counts credentials that were refused.
+pub(in crate::worker) fn note_unauthorized(context: &mut Context, refusal: &Refusal) {
+    match &refusal.token {
+        Some(token) => context.labelled.note_auth_failure("token", token.code),
+        None if refusal.status == RefusalStatus::Unauthorized => {
+            context.labelled.note_auth_failure("open", "invalid_credentials");
+        }
+        None => {}
+    }
 }
 
 /// Logs a handshake that is refused with a Close frame. `detail` is a reason that only the log has.
@@ -144,6 +157,7 @@ pub(in crate::worker) fn log_refused(
     status: &str,
     why: &str,
 ) {
+    context.labelled.note_refused(status);
     if !context.refusal_log.refusals.admits(context.clock.now().time()) {
         return;
     }
@@ -179,6 +193,7 @@ pub(in crate::worker) fn log_tls_failure(
     connection: &Connection,
     why: &str,
 ) {
+    context.labelled.note_tls_failed();
     if !context.refusal_log.tls_failures.admits(context.clock.now().time()) {
         return;
     }

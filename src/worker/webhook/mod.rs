@@ -119,6 +119,10 @@ pub(in crate::worker) fn apply_answers(context: &mut Context, connections: &mut 
     while context.broker.uplink.has_room(0) {
         let Some(answered) = context.webhooks.next_answer() else { return };
         let (subject, slot) = (answered.subject, answered.slot);
+        if let Some(target) = context.webhooks.target(answered.resource) {
+            let (outcome, took) = (answered.outcome.word(), answered.took);
+            context.labelled.note_event(target.resource(), outcome, took);
+        }
         match subject {
             Subject::Client(client) => on_answer_for_client(context, connections, client, answered),
             Subject::Resource(_) => on_answer_for_resource(context, answered),

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::reactor::poller::{Interest, Poller};
 use crate::resource::ResourceId;
@@ -82,6 +83,8 @@ pub(in crate::worker) struct WebhookResult {
     pub(in crate::worker) resource: ResourceId,
     pub(in crate::worker) slot: Slot,
     pub(in crate::worker) outcome: WebhookOutcome,
+    /// Time from the event to its outcome.
+    pub(in crate::worker) took: Duration,
 }
 
 /// Result of queueing an event.
@@ -144,6 +147,11 @@ impl WebhookQueue {
     /// Returns the backend of a resource.
     pub(in crate::worker) fn target(&self, resource: ResourceId) -> Option<&WebhookTarget> {
         self.targets.get(&resource.key()).map(|route| &*route.target)
+    }
+
+    /// Returns the resources with backends, and whether their circuit breakers are open.
+    pub(in crate::worker) fn circuits(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.targets.values().map(|queue| (queue.target.resource(), queue.target.is_circuit_open()))
     }
 
     /// Returns true if there are no events. It is called for each message of a client and must be
@@ -267,7 +275,7 @@ impl WebhookQueue {
     /// [`WebhookQueue::send_next`] is called.
     pub(in crate::worker) fn next_answer(&mut self) -> Option<WebhookResult> {
         loop {
-            let WebhookReply { number, outcome } = self.answers.pop_front()?;
+            let WebhookReply { number, outcome, took } = self.answers.pop_front()?;
             let Some(done) = self.under_way.remove(&number) else { continue };
             let UnderWay { subject, event, bytes, address } = done;
             let Some(queue) = self.queues.get_mut(&subject) else { continue };
@@ -280,7 +288,7 @@ impl WebhookQueue {
                 route.events -= 1;
                 route.bytes -= bytes;
             }
-            return Some(WebhookResult { subject, event, resource, slot, outcome });
+            return Some(WebhookResult { subject, event, resource, slot, outcome, took });
         }
     }
 

@@ -321,7 +321,7 @@ fn remove_one(router: &mut Router) -> bool {
 #[test]
 fn clients_of_a_dead_worker_stop_counting_before_they_are_removed() {
     let mut router = after_a_death();
-    assert_eq!((router.clients(), router.counts().clients), (1, 1));
+    assert_eq!((router.clients(), figures::counts(&router).clients), (1, 1));
     assert!(router.has_departed() && !router.is_free(WorkerId(0)));
     say(&mut router, 2, ToBroker::Count { clients_max: None, tracking: None });
     say(&mut router, 2, publish(1, Address::everyone()));

@@ -11,7 +11,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::types::limits::ORPHAN_WAIT;
-use crate::types::{ConfigNumber, Encryption, Generation, WorkerId, WorkerIncarnation};
+use crate::types::{
+    ConfigNumber, CountDetail, Encryption, Generation, WorkerId, WorkerIncarnation,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 type Message = ControlMessage<ChildCommand, OwnedFd>;
@@ -84,7 +86,7 @@ fn every_command_arrives_with_its_attachment() {
         [
             ControlMessage::configure(number, text("{\"workers\":2}")),
             ControlMessage::plain(CommonCommand::LogLevel { level }),
-            ControlMessage::plain(CommonCommand::Count { number: 7 }),
+            ControlMessage::plain(CommonCommand::Count { number: 7, detail: CountDetail::PROCESS }),
             ControlMessage::plain(CommonCommand::Heartbeat),
         ]
     };
@@ -168,7 +170,7 @@ fn events_arrive_and_the_exit_of_a_child_is_detected() {
     let lost = ChildEvent::LinkLost { peer: source(2), broker: Generation(9) };
     let mut seen = Vec::new();
     control.report(ChildEvent::Ready).unwrap();
-    control.report(lost).unwrap();
+    control.report(lost.clone()).unwrap();
     assert_eq!(end.events(&mut seen).unwrap(), ControlPeer::Alive);
     control.report(ChildEvent::Quiesced).unwrap();
     drop(control);

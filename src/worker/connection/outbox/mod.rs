@@ -3,6 +3,7 @@
 
 mod held;
 mod stream;
+mod sums;
 mod tickets;
 
 use std::collections::VecDeque;
@@ -14,6 +15,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use std::os::fd::OwnedFd;
 
 pub(in crate::worker) use self::stream::{PeerStream, Sent, send_now};
+pub(in crate::worker) use self::sums::OutboxSums;
 use super::tls::TlsSession;
 use crate::broker_client::sync::SyncMark;
 use crate::broker_client::write_reports::WriteTicket;
@@ -39,8 +41,8 @@ pub struct Outbox {
     bytes: usize,
     /// Deliveries that the kernel has not accepted completely.
     waiting: u64,
-    /// Deliveries that the sum over all outboxes includes.
-    noted: u64,
+    /// What the sums over all outboxes include of this one.
+    noted: OutboxSums,
     /// Time at which the socket last accepted bytes, or at which the first part was queued.
     moved_at: Moment,
 }
@@ -131,7 +133,14 @@ impl Outbox {
     /// Creates an empty outbox. `now` counts as the time at which the socket last accepted bytes.
     #[must_use]
     pub fn new(now: Moment) -> Self {
-        Self { parts: VecDeque::new(), sealed: None, bytes: 0, waiting: 0, noted: 0, moved_at: now }
+        Self {
+            parts: VecDeque::new(),
+            sealed: None,
+            bytes: 0,
+            waiting: 0,
+            noted: OutboxSums::default(),
+            moved_at: now,
+        }
     }
 
     /// Returns the number of queued bytes.
@@ -150,11 +159,6 @@ impl Outbox {
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.waiting
-    }
-
-    /// Records the waiting deliveries in the sum over all outboxes. Returns the previous number.
-    pub(in crate::worker) fn note_waiting(&mut self) -> u64 {
-        std::mem::replace(&mut self.noted, self.waiting)
     }
 
     /// Returns true if no part is queued.

@@ -1,0 +1,29 @@
+//! The figures of a broker, for the metrics.
+
+use super::Router;
+use crate::types::{BrokerCounts, HistogramFamily, LabelledSeries, SeriesFamily};
+
+/// Returns the counters of a broker.
+#[must_use]
+pub fn counts(router: &Router) -> BrokerCounts {
+    BrokerCounts {
+        workers: router.workers.keys().filter(|worker| !worker.is_api()).count() as u64,
+        clients: router.clients() as u64,
+        rows: router.index.rows() as u64,
+        publications: router.publications,
+    }
+}
+
+/// Returns the figures with labels.
+#[must_use]
+pub fn series(router: &Router) -> LabelledSeries {
+    let mut series = LabelledSeries::default();
+    let costs = router.index.meter.costs();
+    series.plain(SeriesFamily::IndexTagNames, router.index.tag_names() as u64);
+    series.plain(SeriesFamily::ExpressionsEvaluated, costs.evaluated);
+    series.plain(SeriesFamily::ExpressionValuesScanned, costs.values_scanned);
+    series.one(SeriesFamily::TagChanges, "api", router.tag_changes_by_api);
+    series.record(HistogramFamily::ExpressionEvaluation, "", &costs.times);
+    series.record(HistogramFamily::PublicationRecipients, "", &router.resolve_cache.recipients);
+    series
+}
