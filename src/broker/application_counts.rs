@@ -9,8 +9,10 @@ use crate::types::{Client, ConnectionRef, Slot, WorkerId};
 pub(super) struct ApplicationCounts {
     /// Maximum clients by the key of the application.
     limits: HashMap<Box<str>, u32>,
-    /// A number for each key that has had a limit. The configuration bounds them.
+    /// A number for each key that has a limit, or that had one and still has counted clients.
     numbers: HashMap<Box<str>, u32>,
+    /// The number that was given last.
+    last_number: u32,
     /// Clients of all workers, by number.
     clients: HashMap<u32, u32>,
     workers: HashMap<WorkerId, WorkerClients>,
@@ -32,6 +34,8 @@ impl ApplicationCounts {
         if self.limits.is_empty() {
             *self = Self::default();
         }
+        let Self { limits, numbers, clients, .. } = self;
+        numbers.retain(|key, number| limits.contains_key(key) || clients.contains_key(number));
     }
 
     /// Returns true if one more client of its application may not join.
@@ -53,10 +57,13 @@ impl ApplicationCounts {
         if !self.limits.contains_key(&application.0) {
             return;
         }
-        let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         let number = match self.numbers.get(&application.0) {
             Some(number) => *number,
-            None => *self.numbers.entry(application.0.clone()).or_insert(next),
+            None => {
+                // Four billion keys would have to come and go before a number returns.
+                self.last_number = self.last_number.wrapping_add(1);
+                *self.numbers.entry(application.0.clone()).or_insert(self.last_number)
+            }
         };
         let worker = self.workers.entry(place.worker).or_default();
         if worker.slots.insert(place.slot, number).is_none() {
@@ -134,6 +141,17 @@ mod tests {
         counts.unlink(WorkerId(0));
         counts.unlink(WorkerId(1));
         assert!(!counts.is_full(place(0, 3), &a) && counts.clients.is_empty());
+        for key in ["c", "d", "e"] {
+            counts.limit(&[(key.to_owned(), 1)]);
+            counts.join(place(0, 1), &client(key));
+            assert!(counts.is_full(place(0, 3), &client(key)));
+            counts.leave(place(0, 1));
+        }
+        assert_eq!(
+            counts.numbers.len(),
+            1,
+            "keys without a limit and without clients are forgotten"
+        );
         counts.limit(&[]);
         assert!(counts.numbers.is_empty() && !counts.is_full(place(0, 3), &a));
     }
