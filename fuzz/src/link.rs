@@ -113,7 +113,7 @@ impl Canonical for ToBroker {
             Self::Publish { publication, .. } => match &publication.address.recipients {
                 Recipients::Matching(query) => query.is_empty(),
                 // Postfix code can also say what its canonical form says.
-                Recipients::Expression(_) | Recipients::Without(_) => false,
+                Recipients::Expression(_) | Recipients::Without(_) | Recipients::Among(_) => false,
                 Recipients::First { .. } | Recipients::Named(_) | Recipients::TagSequence(_) => {
                     true
                 }

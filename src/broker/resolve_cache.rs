@@ -205,8 +205,11 @@ impl ResolveCache {
             // Only one compatibility flag uses tag sequences, and a list of exceptions is rarely repeated,
             // so neither is cached.
             Recipients::TagSequence(_) => None,
-            Recipients::Without(it) if !it.recipients.is_single() => None,
-            Recipients::Without(_) | Recipients::First { .. } | Recipients::Named(_) => {
+            Recipients::Without(_) | Recipients::Among(_) if !address.recipients.is_single() => None,
+            Recipients::Without(_)
+            | Recipients::Among(_)
+            | Recipients::First { .. }
+            | Recipients::Named(_) => {
                 let one = index.resolve_one(tenant, address);
                 let target = |place: ConnectionRef| (place.worker, DeliverTo::One(place.slot));
                 let by_worker = one.map(target).into_iter().collect();
@@ -235,6 +238,7 @@ impl ResolveCache {
             }
             Recipients::TagSequence(_)
             | Recipients::Without(_)
+            | Recipients::Among(_)
             | Recipients::First { .. }
             | Recipients::Named(_) => {}
         }

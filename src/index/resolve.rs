@@ -9,7 +9,8 @@ use super::interner::{InternedName, NameId};
 use super::list::{self, PageStart};
 use super::match_groups::MatchGroups;
 use super::posting_list::{PostingList, intersection};
-use super::slot_sets::{has_place, remove};
+use super::slot_sets::{has_place, keep_common, remove};
+use super::tag_changes::versioned_tags;
 use super::tag_scan;
 use super::tag_sequence::narrowed;
 use crate::types::limits::ANSWER_LOOKS_MAX;
@@ -194,6 +195,11 @@ impl Index {
                 }
                 sets
             }
+            Recipients::Among(it) => {
+                let mut sets = self.sets(tenant, &it.recipients)?;
+                keep_common(&mut sets, &evaluate(self, tenant, &it.expression)?);
+                sets
+            }
             Recipients::First { .. } | Recipients::Named(_) => Vec::new(),
         })
     }
@@ -221,6 +227,10 @@ impl Index {
             Recipients::Without(it) => {
                 self.first_of(tenant, &it.recipients).filter(|(.., uuid)| !it.uuids.contains(uuid))
             }
+            // One that does not match is not replaced either.
+            Recipients::Among(it) => self.first_of(tenant, &it.recipients).filter(|(_, place, _)| {
+                versioned_tags(self, *place).is_some_and(|own| it.expression.matches(&own.tags))
+            }),
             Recipients::Matching(_) | Recipients::TagSequence(_) | Recipients::Expression(_) => {
                 None
             }
@@ -322,7 +332,7 @@ impl Index {
             .filter_map(|place| Some((place, self.places.get(place)?)))
             .filter(|(_, entry)| entry.reach != Reach::Nothing)
             .map(|(place, entry)| number(place, entry))
-            .min_by_key(|(number, place, _)| (*number, *place))
+            .min()
     }
 
     /// Returns the matching client that joined first. The cost is that of a few lookups, however many clients
@@ -345,10 +355,8 @@ impl Index {
             .filter(|(_, it)| it.reach != Reach::Nothing)
             .map(|(place, entry)| number(place, entry))
             .min();
-        let by_ident = by_ident
-            .and_then(found)
-            .filter(|(_, it)| it.reach != Reach::Nothing)
-            .map(|(place, entry)| number(place, entry));
+        let by_ident = by_ident.and_then(found).filter(|(_, it)| it.reach != Reach::Nothing);
+        let by_ident = by_ident.map(|(place, entry)| number(place, entry));
         by_id.into_iter().chain(by_ident).chain(self.first_by_options(tenant, named)).min()
     }
 

@@ -12,6 +12,16 @@ pub(super) fn remove(sets: &mut Vec<(WorkerId, SlotSet)>, place: ConnectionRef) 
     }
 }
 
+/// Keeps what other sets contain too.
+pub(super) fn keep_common(sets: &mut Vec<(WorkerId, SlotSet)>, others: &[(WorkerId, SlotSet)]) {
+    sets.retain_mut(|(worker, slots)| {
+        let at = others.binary_search_by_key(worker, |(worker, _)| *worker);
+        let Some((_, other)) = at.ok().and_then(|at| others.get(at)) else { return false };
+        slots.0 &= &other.0;
+        !slots.is_empty()
+    });
+}
+
 /// Returns whether a place is in sets of slots by worker.
 pub(super) fn has_place(sets: &[(WorkerId, SlotSet)], place: ConnectionRef) -> bool {
     let set = sets.binary_search_by_key(&place.worker, |(worker, _)| *worker);

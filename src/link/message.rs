@@ -176,7 +176,9 @@ impl ToBroker {
                     Recipients::Matching(query) => query.len(),
                     Recipients::TagSequence(tags) => tags.len(),
                     // It may look at thousands of clients.
-                    Recipients::Expression(_) | Recipients::Without(_) => CLOCK_WORK / ROW_WORK,
+                    Recipients::Expression(_)
+                    | Recipients::Without(_)
+                    | Recipients::Among(_) => CLOCK_WORK / ROW_WORK,
                     Recipients::First { .. } | Recipients::Named(_) => 0,
                 };
                 publication.content.payload.len() + rows * ROW_WORK

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::effect::{Charge, Effect, Effects, NotPublished, Payload, json_of};
-use crate::auth::{Denied, Grant, Permit};
+use super::token_refresh::CallRights;
+use crate::auth::{Denied, Permit};
 use crate::session::{Message, Session, SessionRules};
 use crate::types::{
     Address, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, CloseReason, Credentials,
@@ -24,12 +25,12 @@ pub struct ClientHandle<'c> {
     pub(super) rules: &'c SessionRules,
     /// Microseconds since the worker started.
     uptime: u64,
-    /// Unix seconds, by which tokens are judged.
+    /// Unix seconds, by which tokens are judged. 0: the call verifies none.
     pub(super) unix_time: u64,
     /// Tags after the changes of this call. `None` if the call has not changed them.
     pub(super) changed: Option<Tags>,
-    /// Rights by a token that the client has shown in this call.
-    pub(super) refreshed: Option<Grant>,
+    /// What the call has changed about the rights of the client. `None`: nothing.
+    pub(super) refreshed: Option<CallRights>,
     /// What its next publications count towards.
     charged: Charge,
     /// Why its publication was denied.
@@ -63,7 +64,7 @@ impl<'c> ClientHandle<'c> {
         Self { uptime, ..self }
     }
 
-    /// Sets the time of the calendar, in Unix seconds. Tokens are judged by it.
+    /// Sets the time of the calendar, in Unix seconds. Tokens are judged by it. Without it no token is accepted.
     #[must_use]
     pub fn with_unix_time(self, unix_time: u64) -> Self {
         Self { unix_time, ..self }
@@ -181,7 +182,8 @@ impl<'c> ClientHandle<'c> {
     ) -> Result<(), NotPublished> {
         let json = json_of(message, self.rules)?;
         let tenant = self.session.tenant.clone();
-        let basis = self.refreshed.as_ref().map_or(self.session.basis, |grant| grant.basis);
+        let basis = self.grant().basis;
+        self.refreshed.get_or_insert_default().is_for_server = true;
         self.charged = Charge::Application(self.rules.access.application_index(basis));
         self.forward_changed(tenant, address, PayloadForm::Message, json);
         Ok(())
@@ -312,6 +314,9 @@ impl<'c> ClientHandle<'c> {
             }
         };
         self.charged = Charge::Application(application);
+        if shown.is_some() || self.refreshed.is_some() {
+            self.refreshed.get_or_insert_default().is_for_server = shown.is_some();
+        }
         let misfit = check.and_then(|check| check.check(&message()).err());
         let Some(misfit) = misfit else { return Some(tenant) };
         self.denied = Some("schema");
@@ -325,8 +330,7 @@ impl<'c> ClientHandle<'c> {
     ///
     /// Fails when the client may not publish.
     pub fn authorise(&self, shown: Option<&Credentials<'_>>) -> Result<Permit<'c>, Denied> {
-        let grant = self.refreshed.as_ref().map_or_else(|| self.session.grant(), Grant::by_ref);
-        self.rules.access.send(grant, shown)
+        self.rules.access.send(self.grant(), shown)
     }
 
     /// Sends the client a message that is JSON already.
@@ -354,9 +358,21 @@ impl<'c> ClientHandle<'c> {
         form: PayloadForm,
         part: Range<usize>,
     ) {
-        let payload = Payload::Received(part);
+        let (payload, address) = (Payload::Received(part), self.narrowed(address));
         let charged = self.charged;
         self.effects.push(Effect::Publish { tenant, address, form, payload, charged });
+    }
+
+    /// Publishes for the server itself, or for a backend.
+    pub(super) fn forward_for_server(
+        &mut self,
+        tenant: Tenant,
+        address: Address,
+        form: PayloadForm,
+        text: String,
+    ) {
+        self.refreshed.get_or_insert_default().is_for_server = true;
+        self.forward_changed(tenant, address, form, text);
     }
 
     pub(super) fn forward_changed(
@@ -366,7 +382,7 @@ impl<'c> ClientHandle<'c> {
         form: PayloadForm,
         text: String,
     ) {
-        let payload = Payload::Made(text.into_bytes());
+        let (payload, address) = (Payload::Made(text.into_bytes()), self.narrowed(address));
         let charged = self.charged;
         self.effects.push(Effect::Publish { tenant, address, form, payload, charged });
     }

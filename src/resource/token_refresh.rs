@@ -1,8 +1,8 @@
 //! A new token for an open connection.
 
 use super::{ClientHandle, Effect};
-use crate::auth::{Grant, RefreshedConnection, TokenError, VerifiedToken};
-use crate::types::Ident;
+use crate::auth::{Grant, GrantRef, RefreshedConnection, TokenError, TokenFault, VerifiedToken};
+use crate::types::{Address, Expression, Ident};
 
 /// Token that a connection gets, and what it grants. The change of its tags is another effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,23 @@ pub struct TokenRefresh {
     pub grant: Grant,
     /// The token.
     pub verified: VerifiedToken,
+}
+
+/// What a call has changed about the rights of its client.
+#[derive(Debug, Default)]
+pub(super) struct CallRights {
+    /// Rights by a token that the client has shown.
+    pub(super) token: Option<RefreshedRights>,
+    /// Its next publications are those of the server or of an application, which no token narrows.
+    pub(super) is_for_server: bool,
+}
+
+/// Rights by a token that a client has shown in the present call.
+#[derive(Debug)]
+pub(super) struct RefreshedRights {
+    pub(super) grant: Grant,
+    /// What the recipients of its publications must match.
+    pub(super) among: Option<Expression>,
 }
 
 impl ClientHandle<'_> {
@@ -36,6 +53,11 @@ impl ClientHandle<'_> {
     }
 
     fn verified_refresh(&mut self, token: &str) -> Result<u64, TokenError> {
+        // Only the event loop knows which tokens were revoked.
+        if self.unix_time == 0 {
+            let why = "a token must be in a message of less than 256 KiB";
+            return Err(TokenError::new(TokenFault::Malformed, why));
+        }
         let former = self.session.token().map(|token| &token.verified);
         let connection = RefreshedConnection {
             tenant: &self.session.tenant,
@@ -53,12 +75,39 @@ impl ClientHandle<'_> {
         let edit = verified.claims.tags_replacing(former).map_err(too_many)?;
         self.changed = Some(edit.apply(self.tags()).map_err(too_many)?);
         let expires = verified.claims.expires;
-        self.refreshed = Some(grant.clone());
+        let among = verified.claims.capabilities.among.clone();
+        let rights = RefreshedRights { grant: grant.clone(), among };
+        self.refreshed.get_or_insert_default().token = Some(rights);
         self.effects.push(Effect::Refresh(Box::new(TokenRefresh { grant, verified })));
         // The broker may have changed these tags meanwhile, so they are sent even if the client has them.
         if !edit.is_empty() {
             self.effects.push(Effect::Retag(edit));
         }
         Ok(expires)
+    }
+
+    /// Returns the rights by which the client publishes without credentials.
+    pub(super) fn grant(&self) -> GrantRef<'_> {
+        let refreshed = self.refreshed.as_ref().and_then(|call| call.token.as_ref());
+        refreshed.map_or_else(|| self.session.grant(), |token| token.grant.by_ref())
+    }
+
+    /// Returns the recipients of a publication of the client. Its token may narrow them.
+    pub(super) fn narrowed(&self, address: Address) -> Address {
+        match self.narrowing() {
+            Some(expression) => address.among(expression.clone()),
+            None => address,
+        }
+    }
+
+    fn narrowing(&self) -> Option<&Expression> {
+        let call = self.refreshed.as_ref();
+        if call.is_some_and(|call| call.is_for_server) {
+            return None;
+        }
+        match call.and_then(|call| call.token.as_ref()) {
+            Some(token) => token.among.as_ref(),
+            None => self.session.token()?.verified.claims.capabilities.among.as_ref(),
+        }
     }
 }

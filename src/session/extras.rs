@@ -25,6 +25,11 @@ pub struct SessionToken {
 }
 
 impl SessionExtras {
+    /// Returns the longest message in bytes by the token of the connection.
+    pub(super) fn message_bytes_max(&self) -> Option<usize> {
+        self.token.as_ref()?.verified.claims.limits.message
+    }
+
     /// Returns the bytes on the heap.
     pub(super) fn held(&self) -> usize {
         let Self { words, token } = self;

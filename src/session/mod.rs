@@ -181,7 +181,10 @@ impl Session {
             Message::Binary(bytes) => Err(NextStep::Binary(bytes)),
         };
         let then = match (text, &spec.chunk_marks) {
-            (Ok(text), Some(marks)) => in_chunks(&mut self.chunks, marks, text, rules, self.basis),
+            (Ok(text), Some(marks)) => {
+                let bytes_max = || rules.message_bytes_max_of(self.basis, self.extras.as_deref());
+                in_chunks(&mut self.chunks, marks, text, rules, bytes_max)
+            }
             (Ok(text), None) => NextStep::Text(Cow::Borrowed(text)),
             (Err(then), _) => then,
         };
@@ -221,7 +224,7 @@ fn in_chunks<'a>(
     marks: &ChunkMarks,
     text: &'a str,
     rules: &SessionRules,
-    basis: AuthBasis,
+    bytes_max: impl FnOnce() -> usize,
 ) -> NextStep<'a> {
     if text == marks.begin {
         *chunks = Some(Box::default());
@@ -235,7 +238,7 @@ fn in_chunks<'a>(
     }
     match chunks {
         None => NextStep::Text(Cow::Borrowed(text)),
-        Some(chunks) => match chunks.push(text, rules, rules.message_bytes_max_of(basis)) {
+        Some(chunks) => match chunks.push(text, rules, bytes_max()) {
             Ok(()) => NextStep::Nothing,
             Err(Overflow) => NextStep::Close(TOO_BIG_IN_CHUNKS),
         },

@@ -1,5 +1,6 @@
 //! Rules that all sessions of a worker share.
 
+use super::SessionExtras;
 use crate::auth::uuid::Signer;
 use crate::auth::{AuthBasis, Permissions};
 use crate::protocol::ProtocolOptions;
@@ -20,10 +21,12 @@ pub struct SessionRules {
 }
 
 impl SessionRules {
-    /// Returns the longest message in bytes of a connection. Its application may lower the limit.
+    /// Returns the longest message in bytes of a connection. Its application and its token may lower the limit.
     #[must_use]
-    pub fn message_bytes_max_of(&self, basis: AuthBasis) -> usize {
+    pub fn message_bytes_max_of(&self, basis: AuthBasis, extras: Option<&SessionExtras>) -> usize {
         let own = self.access.message_bytes_max(basis);
-        own.map_or(self.message_bytes_max, |own| own.min(self.message_bytes_max))
+        let of_token = extras.and_then(SessionExtras::message_bytes_max);
+        let lowest = [own, of_token].into_iter().flatten().min();
+        lowest.map_or(self.message_bytes_max, |own| own.min(self.message_bytes_max))
     }
 }

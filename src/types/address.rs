@@ -32,6 +32,8 @@ pub enum Recipients {
     TagSequence(Box<[Tag]>),
     /// All web-type clients whose tags an expression matches.
     Expression(Expression),
+    /// Those of other recipients whose tags an expression matches.
+    Among(Box<RecipientsAmong>),
     /// Other recipients without several clients.
     Without(Box<RecipientsWithout>),
 }
@@ -43,6 +45,15 @@ pub struct RecipientsWithout {
     pub recipients: Recipients,
     /// Excluded clients, at most [`EXCEPT_MAX`](super::limits::EXCEPT_MAX).
     pub uuids: Box<[ClientUuid]>,
+}
+
+/// Recipients whose tags an expression matches too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RecipientsAmong {
+    /// The recipients. They are not a [`Recipients::Among`] themselves.
+    pub recipients: Recipients,
+    /// What a recipient must match.
+    pub expression: Expression,
 }
 
 impl Recipients {
@@ -66,6 +77,7 @@ impl Recipients {
         match self {
             Self::First { .. } | Self::Named(_) => true,
             Self::Without(it) => it.recipients.is_single(),
+            Self::Among(it) => it.recipients.is_single(),
             Self::Matching(_) | Self::TagSequence(_) | Self::Expression(_) => false,
         }
     }
@@ -179,6 +191,19 @@ impl Address {
                 Self { recipients: Recipients::Without(Box::new(without)), except: None }
             }
         }
+    }
+
+    /// Keeps only those recipients that an expression matches. An address that has been narrowed before is
+    /// not changed.
+    #[must_use]
+    pub fn among(self, expression: Expression) -> Self {
+        let recipients = match self.recipients {
+            Recipients::Among(it) => Recipients::Among(it),
+            // The broker remembers the clients of an expression.
+            Recipients::Matching(query) if query.is_empty() => Recipients::Expression(expression),
+            recipients => Recipients::Among(Box::new(RecipientsAmong { recipients, expression })),
+        };
+        Self { recipients, ..self }
     }
 
     /// Excludes one client.

@@ -35,7 +35,9 @@ mod tracking;
 mod wiped;
 mod word_choice;
 
-pub use address::{Address, MatchOptions, NamedClient, Recipients, RecipientsWithout};
+pub use address::{
+    Address, MatchOptions, NamedClient, Recipients, RecipientsAmong, RecipientsWithout,
+};
 pub use alias::{Alias, Claim, Exclusivity, GrantNumber};
 pub use application_figures::{ApplicationFigures, ApplicationTable, ShownApplications};
 pub use budget::TurnBudget;
@@ -71,7 +73,7 @@ pub use metrics::{
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, FramedPayload, PayloadForm, Publication};
-pub use rate_limit::{LimitValue, RateLimit};
+pub use rate_limit::{LimitValue, RateLimit, RateText};
 pub use readiness::Readiness;
 pub use replay::{
     IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,

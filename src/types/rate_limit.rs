@@ -32,6 +32,32 @@ impl RateLimit {
     }
 }
 
+/// The numbers of a rate as they are written: `200/s`, `5M/s burst 20M`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateText<'a> {
+    /// Units per second.
+    pub per_second: &'a str,
+    /// Units at once. `None`: as many as per second.
+    pub burst: Option<&'a str>,
+}
+
+impl<'a> RateText<'a> {
+    /// Finds the numbers of a rate. `None` if it has another form.
+    #[must_use]
+    pub fn of(text: &'a str) -> Option<Self> {
+        let (per_second, rest) = text.trim().split_once('/')?;
+        let mut words = rest.split_ascii_whitespace();
+        if words.next() != Some("s") {
+            return None;
+        }
+        match (words.next(), words.next(), words.next()) {
+            (None, ..) => Some(Self { per_second, burst: None }),
+            (Some("burst"), burst, None) if burst.is_some() => Some(Self { per_second, burst }),
+            _ => None,
+        }
+    }
+}
+
 /// As it is written in a configuration file, with plain numbers.
 impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -79,7 +79,10 @@ impl Audience {
                 .filter(|(_, _, it)| it.class == ClientClass::Web && expression.matches(&it.tags))
                 .map(|(place, ..)| *place)
                 .collect(),
-            Recipients::Named(_) | Recipients::TagSequence(_) | Recipients::Without(_) => {
+            Recipients::Named(_)
+            | Recipients::TagSequence(_)
+            | Recipients::Among(_)
+            | Recipients::Without(_) => {
                 panic!("nobody says that here")
             }
         };
@@ -133,7 +136,10 @@ pub fn compare_one(
             assert!(carried.values.len() <= places.len());
         }
         Recipients::Expression(_) => assert!(!resolved.single),
-        Recipients::Named(_) | Recipients::TagSequence(_) | Recipients::Without(_) => {
+        Recipients::Named(_)
+        | Recipients::TagSequence(_)
+        | Recipients::Among(_)
+        | Recipients::Without(_) => {
             panic!("nobody says that here")
         }
     }

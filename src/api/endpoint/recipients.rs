@@ -120,6 +120,7 @@ pub(super) fn is_open(address: &Address) -> bool {
         Recipients::First { .. }
         | Recipients::Named(_)
         | Recipients::TagSequence(_)
+        | Recipients::Among(_)
         | Recipients::Without(_) => false,
     }
 }

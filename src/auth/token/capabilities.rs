@@ -2,21 +2,70 @@
 
 use super::error::TokenError;
 use super::known_members::{self, InvalidObject};
+use crate::json::Scalar;
+use crate::types::Expression;
 use crate::types::limits::{TAG_NAME_BYTES_MAX, TOKEN_NAMES_MAX};
 
 /// Capabilities of a token. `None`: as the application says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenCapabilities {
     /// Whether the client may publish without a secret.
     pub publish: Option<bool>,
+    /// What the client publishes without a secret reaches only those clients of its address that match.
+    pub among: Option<Expression>,
     /// Whether publications reach the client.
     pub receive: Option<bool>,
+    /// Names of tags that the client may change, in a protocol that has a frame for it.
+    pub retag: Option<AllowedNames>,
+    /// Topics that the client may join, in a protocol that has topics.
+    pub topics: Option<AllowedNames>,
+    /// What the client may watch, in a protocol that has presence.
+    pub watch: Option<AllowedNames>,
+}
+
+/// Names that a capability allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedNames {
+    /// All.
+    All,
+    /// These. A name that ends in `*` stands for all that begin with the rest of it.
+    Listed(Box<[Box<str>]>),
+}
+
+impl AllowedNames {
+    /// Returns true if a name is allowed.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        let Self::Listed(names) = self else { return true };
+        names.iter().any(|allowed| match allowed.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => **allowed == *name,
+        })
+    }
+
+    fn held(&self) -> usize {
+        match self {
+            Self::All => 0,
+            Self::Listed(names) => names.iter().map(|name| name.len() + size_of::<Box<str>>()).sum(),
+        }
+    }
+
+    fn read(raw: Option<&str>, claim: &str) -> Result<Option<Self>, TokenError> {
+        let Some(raw) = raw else { return Ok(None) };
+        if raw == "true" {
+            return Ok(Some(Self::All));
+        }
+        let names = listed(raw).ok_or_else(|| {
+            TokenError::claim(claim, "true or a list of up to 128 names")
+        })?;
+        Ok(Some(Self::Listed(names)))
+    }
 }
 
 impl TokenCapabilities {
     /// Reads the claim. An unknown member may be a restriction, so it makes the token invalid.
     pub(super) fn read(raw: &str) -> Result<Self, TokenError> {
-        const KNOWN: [&str; 4] = ["publish", "receive", "topics", "watch"];
+        const KNOWN: [&str; 5] = ["publish", "receive", "retag", "topics", "watch"];
         let found = known_members::read(raw, KNOWN).map_err(|invalid| match invalid {
             InvalidObject::NotAnObject => TokenError::claim("caps", "a JSON object"),
             InvalidObject::Twice(name) => {
@@ -24,20 +73,42 @@ impl TokenCapabilities {
             }
         })?;
         if found.other.is_some() {
-            let right = "an object with `publish`, `receive`, `topics` and `watch` only";
+            let right = "an object with `publish`, `receive`, `retag`, `topics` and `watch` only";
             return Err(TokenError::claim("caps", right));
         }
-        let [publish, receive, topics, watch] = found.values;
-        for (name, raw) in [("caps.topics", topics), ("caps.watch", watch)] {
-            if raw.is_some_and(|raw| raw != "true" && !is_list_of_names(raw)) {
-                return Err(TokenError::claim(name, "true or a list of up to 128 names"));
-            }
-        }
+        let [publish, receive, retag, topics, watch] = found.values;
+        let among = among(publish)?;
+        let retag = retag.map(|raw| if raw == "false" { "[]" } else { raw });
         Ok(Self {
-            publish: flag(publish, "caps.publish")?,
+            publish: if among.is_some() { Some(true) } else { flag(publish, "caps.publish")? },
+            among,
             receive: flag(receive, "caps.receive")?,
+            retag: AllowedNames::read(retag, "caps.retag")?,
+            topics: AllowedNames::read(topics, "caps.topics")?,
+            watch: AllowedNames::read(watch, "caps.watch")?,
         })
     }
+
+    /// Returns the bytes on the heap.
+    pub(super) fn held(&self) -> usize {
+        let Self { among, retag, topics, watch, .. } = self;
+        let names = [retag, topics, watch].into_iter().flatten().map(AllowedNames::held);
+        names.sum::<usize>() + among.as_ref().map_or(0, Expression::held)
+    }
+}
+
+/// Reads the expression of `publish`, in its text form or as an object.
+fn among(raw: Option<&str>) -> Result<Option<Expression>, TokenError> {
+    let Some(raw) = raw else { return Ok(None) };
+    let read = match Scalar::of(raw).text() {
+        Some(text) => Expression::parse(&text),
+        None if raw.starts_with('{') => Expression::from_json(raw),
+        None => return Ok(None),
+    };
+    read.map(Some).map_err(|error| {
+        let right = format!("true, false or an expression over tags: {error}");
+        TokenError::claim("caps.publish", &right)
+    })
 }
 
 fn flag(raw: Option<&str>, name: &str) -> Result<Option<bool>, TokenError> {
@@ -49,9 +120,9 @@ fn flag(raw: Option<&str>, name: &str) -> Result<Option<bool>, TokenError> {
     }
 }
 
-fn is_list_of_names(raw: &str) -> bool {
+fn listed(raw: &str) -> Option<Box<[Box<str>]>> {
     // A token is short, so reading all of it is cheap.
-    let names: Result<Vec<String>, _> = serde_json::from_str(raw);
-    let is_name = |name: &String| (1..=TAG_NAME_BYTES_MAX).contains(&name.len());
-    names.is_ok_and(|names| names.len() <= TOKEN_NAMES_MAX && names.iter().all(is_name))
+    let names: Box<[Box<str>]> = serde_json::from_str(raw).ok()?;
+    let is_name = |name: &Box<str>| (1..=TAG_NAME_BYTES_MAX).contains(&name.len());
+    (names.len() <= TOKEN_NAMES_MAX && names.iter().all(is_name)).then_some(names)
 }

@@ -2,6 +2,7 @@
 
 use super::capabilities::TokenCapabilities;
 use super::error::{TokenError, TokenFault};
+use super::token_limits::TokenLimits;
 use super::known_members::{self, InvalidObject};
 use crate::json::Scalar;
 use crate::protocol::tags;
@@ -35,6 +36,8 @@ pub struct TokenClaims {
     pub tenant: Option<Box<str>>,
     /// `caps`.
     pub capabilities: TokenCapabilities,
+    /// `lim`.
+    pub limits: TokenLimits,
     /// `uuid`: the only connection that it may be given to.
     pub uuid: Option<Box<str>>,
 }
@@ -81,7 +84,7 @@ impl TokenClaims {
     pub fn held(&self) -> usize {
         let Self { issuer, subject, id, ident, user, tenant, uuid, tags, .. } = self;
         let texts = [issuer, subject, id, ident, user, tenant, uuid];
-        tags.held() + texts.into_iter().flatten().map(|text| text.len()).sum::<usize>()
+        tags.held() + self.capabilities.held() + texts.into_iter().flatten().map(|text| text.len()).sum::<usize>()
     }
 
     /// Reads claims.
@@ -93,10 +96,6 @@ impl TokenClaims {
         let found = known_members::read(json, KNOWN).map_err(invalid_claims)?;
         let [exp, nbf, iat, iss, sub, jti, tags, ident, user, info, tenant, caps, lim, uuid] =
             found.values;
-        // A token whose restrictions are ignored would allow more than its issuer wanted.
-        if lim.is_some() {
-            return Err(TokenError::claim("lim", "left out: limits of a token are not supported"));
-        }
         json_value(info, "info")?;
         Ok(Self {
             expires: time(exp, "exp")?.ok_or_else(|| TokenError::claim("exp", "there"))?,
@@ -111,6 +110,7 @@ impl TokenClaims {
             tenant: text(tenant, "tenant", TOKEN_SUBJECT_BYTES_MAX)?,
             capabilities: caps
                 .map_or_else(|| Ok(TokenCapabilities::default()), TokenCapabilities::read)?,
+            limits: lim.map_or_else(|| Ok(TokenLimits::default()), TokenLimits::read)?,
             uuid: text(uuid, "uuid", TOKEN_SUBJECT_BYTES_MAX)?,
         })
     }

@@ -15,11 +15,12 @@ mod signing;
 mod tag_source;
 #[cfg(test)]
 mod tests;
+mod token_limits;
 #[cfg(test)]
 mod vectors;
 mod verifier;
 
-pub use self::capabilities::TokenCapabilities;
+pub use self::capabilities::{AllowedNames, TokenCapabilities};
 pub use self::claims::TokenClaims;
 pub(crate) use self::compact::CompactToken;
 pub use self::compact::token_parts;
@@ -27,4 +28,5 @@ pub use self::error::{TOKEN_EXPIRED, TokenError, TokenFault};
 pub use self::key::{TokenAlgorithm, TokenKey, TokenKeyMaterial, TokenSettings};
 pub use self::signing::{InvalidSigningKey, sign_token};
 pub use self::tag_source::TagSource;
+pub use self::token_limits::TokenLimits;
 pub(crate) use self::verifier::{SignatureBudget, TokenVerifier};

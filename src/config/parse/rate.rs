@@ -1,7 +1,7 @@
 //! Parses limits of rates: `200/s`, `5M/s`, `200/s burst 1000`.
 
 use super::{Bounds, Problem, Size, count, is_absent, size};
-use crate::types::RateLimit;
+use crate::types::{RateLimit, RateText};
 
 /// What a rate counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +35,9 @@ impl RateUnit {
 
 /// Parses a rate. Without `burst`, one second's worth is allowed at once.
 pub(in crate::config) fn rate(text: &str, unit: RateUnit) -> Result<RateLimit, Problem> {
-    let wrong = || Problem::new("is not a rate", unit.form());
-    let (per_second, rest) = text.trim().split_once('/').ok_or_else(wrong)?;
-    let mut words = rest.split_ascii_whitespace();
-    if words.next() != Some("s") {
-        return Err(wrong());
-    }
-    let burst = match (words.next(), words.next(), words.next()) {
-        (None, ..) => None,
-        (Some("burst"), Some(burst), None) => Some(burst),
-        _ => return Err(wrong()),
-    };
+    let written = RateText::of(text);
+    let RateText { per_second, burst } =
+        written.ok_or_else(|| Problem::new("is not a rate", unit.form()))?;
     let per_second = unit.number(per_second)?;
     let burst = burst.map_or(Ok(per_second), |burst| unit.number(burst))?;
     Ok(RateLimit::new(per_second, burst))

@@ -55,10 +55,17 @@ pub(super) fn any_address() -> impl Strategy<Value = Address> {
         any_order_of_tags().prop_map(Recipients::TagSequence),
         any_condition().prop_map(|it| Recipients::Expression(Expression::new(it).unwrap())),
     ];
-    (recipients, prop::option::of(any_uuid()), vec(any_uuid(), 0..5)).prop_map(
-        |(recipients, except, several)| match several.len() {
-            0..3 => Address { recipients, except },
-            _ => Address { recipients, except }.without(&several),
+    let among = prop::option::of(any_condition());
+    (recipients, prop::option::of(any_uuid()), vec(any_uuid(), 0..5), among).prop_map(
+        |(recipients, except, several, among)| {
+            let address = match several.len() {
+                0..3 => Address { recipients, except },
+                _ => Address { recipients, except }.without(&several),
+            };
+            match among {
+                Some(among) => address.among(Expression::new(among).unwrap()),
+                None => address,
+            }
         },
     )
 }

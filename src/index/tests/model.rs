@@ -155,6 +155,23 @@ impl Model {
         tenant: &Tenant,
         address: &Address,
     ) -> (Vec<ConnectionRef>, Option<ConnectionRef>) {
+        let Recipients::Among(among) = &address.recipients else {
+            return self.resolve_without(tenant, address);
+        };
+        let inner = Address { recipients: among.recipients.clone(), except: address.except };
+        let (mut all, except) = self.resolve_without(tenant, &inner);
+        let matches =
+            |it: &Client| it.class == ClientClass::Web && among.expression.matches(&it.tags);
+        all.retain(|place| self.client(*place).is_some_and(matches));
+        let except = except.filter(|place| all.contains(place));
+        (all, except)
+    }
+
+    fn resolve_without(
+        &self,
+        tenant: &Tenant,
+        address: &Address,
+    ) -> (Vec<ConnectionRef>, Option<ConnectionRef>) {
         let recipients = match &address.recipients {
             Recipients::Without(it) => &it.recipients,
             recipients => recipients,
@@ -203,7 +220,7 @@ impl Model {
                 let except = except.map(|(place, _)| *place);
                 (all, except)
             }
-            Recipients::Without(_) => (Vec::new(), None),
+            Recipients::Without(_) | Recipients::Among(_) => (Vec::new(), None),
             Recipients::Expression(expression) => {
                 let mut all: Vec<_> = inside
                     .filter(|(_, _, it)| {

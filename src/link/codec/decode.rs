@@ -6,14 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
-use super::encode::{EXPRESSION, WITHOUT};
+use super::encode::{AMONG, EXPRESSION, WITHOUT};
 use super::{KEPT, Malformed};
 use crate::link::message::{Deliver, DeliverTo, Full, PublishFrame, SetName};
 use crate::types::limits::{EXCEPT_MAX, TAGS_MAX};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
     Generation, GrantNumber, Ident, LimitedApplication, MatchOptions, NamedClient, Number,
-    PayloadForm, Publication, Recipients, RecipientsWithout, Sequence, Slot, SlotSet, Tag, Tags,
+    PayloadForm, Publication, Recipients, RecipientsAmong, RecipientsWithout, Sequence, Slot, SlotSet, Tag, Tags,
     Tenant, WorkerId, WorkerIncarnation,
 };
 
@@ -29,7 +29,7 @@ impl PublishFrame<'_> {
     pub fn is_costly(&self) -> bool {
         let mut fields = FieldReader::new(self.route);
         let kind = fields.prefixed().and_then(|_tenant| fields.u8());
-        matches!(kind, Ok(EXPRESSION | WITHOUT))
+        matches!(kind, Ok(EXPRESSION | WITHOUT | AMONG))
     }
 }
 
@@ -213,15 +213,23 @@ impl<'b> FieldReader<'b> {
 
     fn address(&mut self) -> Result<Address, Malformed> {
         let recipients = match self.u8()? {
-            WITHOUT => {
-                let uuids = self.several_uuids()?;
-                let kind = self.u8()?;
-                let recipients = self.recipients(kind)?;
-                Recipients::Without(Box::new(RecipientsWithout { recipients, uuids }))
+            AMONG => {
+                let (expression, kind) = (self.expression()?, self.u8()?);
+                let recipients = self.recipients_without(kind)?;
+                Recipients::Among(Box::new(RecipientsAmong { recipients, expression }))
             }
-            kind => self.recipients(kind)?,
+            kind => self.recipients_without(kind)?,
         };
         Ok(Address { recipients, except: self.uuid()? })
+    }
+
+    fn recipients_without(&mut self, kind: u8) -> Result<Recipients, Malformed> {
+        if kind != WITHOUT {
+            return self.recipients(kind);
+        }
+        let (uuids, kind) = (self.several_uuids()?, self.u8()?);
+        let recipients = self.recipients(kind)?;
+        Ok(Recipients::Without(Box::new(RecipientsWithout { recipients, uuids })))
     }
 
     fn several_uuids(&mut self) -> Result<Box<[ClientUuid]>, Malformed> {

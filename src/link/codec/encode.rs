@@ -16,6 +16,8 @@ use crate::types::{
 
 /// Kind of recipients without several clients. The kind of the other recipients follows.
 pub(super) const WITHOUT: u8 = 6;
+/// Kind of recipients among those that an expression matches.
+pub(super) const AMONG: u8 = 7;
 /// An expression.
 pub(super) const EXPRESSION: u8 = 5;
 
@@ -152,6 +154,11 @@ fn put_recipients(out: &mut Vec<u8>, recipients: &Recipients) {
         Recipients::Expression(expression) => {
             out.put_u8(EXPRESSION);
             put_expression(out, expression);
+        }
+        Recipients::Among(it) => {
+            out.put_u8(AMONG);
+            put_expression(out, &it.expression);
+            put_recipients(out, &it.recipients);
         }
         Recipients::Without(it) => {
             out.put_u8(WITHOUT);

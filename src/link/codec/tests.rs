@@ -120,12 +120,18 @@ fn address() -> impl Strategy<Value = Address> {
         prop::collection::vec(tag, 0..5).prop_map(|all| Recipients::TagSequence(all.into()));
     let matching = tags().prop_map(Recipients::Matching);
     let recipients = prop_oneof![first, matching, named, sequence, expression()];
-    (recipients, prop::option::of(uuid()), prop::collection::vec(uuid(), 0..4)).prop_map(
-        |(recipients, except, several)| match several.len() {
+    let several = prop::collection::vec(uuid(), 0..4);
+    let parts = (recipients, prop::option::of(uuid()), several, prop::option::of(expression()));
+    parts.prop_map(|(recipients, except, several, among)| {
+        let address = match several.len() {
             0 | 1 => Address { recipients, except },
             _ => Address { recipients, except }.without(&several),
-        },
-    )
+        };
+        match among {
+            Some(Recipients::Expression(expression)) => address.among(expression),
+            _ => address,
+        }
+    })
 }
 
 fn tracking() -> impl Strategy<Value = Tracking> {
@@ -326,7 +332,7 @@ proptest! {
         prop_assert_eq!(publish.content, publication.content.borrowed());
         let route = (publication.tenant.clone(), publication.address.clone());
         let is_costly =
-            matches!(route.1.recipients, Recipients::Expression(_) | Recipients::Without(_));
+            matches!(route.1.recipients, Recipients::Expression(_) | Recipients::Without(_) | Recipients::Among(_));
         prop_assert_eq!(publish.is_costly(), is_costly);
         prop_assert_eq!(publish.route(), Ok(route));
         let mut bytes = publish.route.to_vec();

@@ -58,7 +58,7 @@ impl StatusUpdates {
     /// Publishes a text to the `status` clients in the tenant of a client.
     pub(super) fn publish_of(&self, client: &mut ClientHandle<'_>, text: String) {
         let tenant = client.tenant().clone();
-        client.forward_changed(tenant, self.room.everyone(), PayloadForm::Text, text);
+        client.forward_for_server(tenant, self.room.everyone(), PayloadForm::Text, text);
     }
 }
 

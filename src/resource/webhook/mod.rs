@@ -127,7 +127,7 @@ impl WebhookResource {
                     let sender = client.id();
                     let address = self.address(to, Some(sender), |uuid| client.verified(uuid))?;
                     let (form, text) = form_and_text(content);
-                    client.forward_changed(client.tenant().clone(), address, form, text);
+                    client.forward_for_server(client.tenant().clone(), address, form, text);
                 }
                 WebhookCommand::Tag { set, remove } => {
                     for name in remove {

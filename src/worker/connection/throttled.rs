@@ -5,6 +5,7 @@ use super::table::ConnectionTable;
 use super::{Connection, Phase, paused, readiness};
 use tracing::info;
 
+use crate::auth::TokenClaims;
 use crate::resource::Charge;
 use crate::session::Session;
 use crate::types::limits::HEAVY_SHARE;
@@ -24,6 +25,11 @@ pub(in crate::worker) fn charge(context: &mut Context, slot: Slot, charged: Char
             context.throttle.charge(application, slot, bytes, context.clock.now());
         }
     }
+}
+
+/// Applies the limits of the token of a client.
+pub(in crate::worker) fn apply_token_limits(context: &mut Context, slot: Slot, token: &TokenClaims) {
+    context.throttle.lower(slot, token.limits, context.clock.now());
 }
 
 /// Returns why the next message of a client has to wait.

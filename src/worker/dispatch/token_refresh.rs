@@ -10,14 +10,14 @@ use crate::resource::{ResourceHooks, TokenRefresh};
 use crate::session::SessionToken;
 use crate::types::{CloseReason, DescribedToken, Secret, Slot};
 use crate::worker::connection::table::ConnectionTable;
-use crate::worker::connection::{Connection, Phase, REVOKED, readiness};
+use crate::worker::connection::{Connection, Phase, REVOKED, readiness, throttled};
 use crate::worker::context::Context;
 use crate::worker::dispatch::{apply_rest, call_for_rest};
 use crate::worker::handshake::shown_token;
 
 /// Gives a connection its new token and rights. Returns the reason if they close it.
 pub(super) fn apply(
-    context: &Context,
+    context: &mut Context,
     connection: &mut Connection,
     TokenRefresh { grant, verified }: TokenRefresh,
 ) -> Option<CloseReason> {
@@ -30,6 +30,7 @@ pub(super) fn apply(
         token = verified.claims.id.as_deref(),
         "connection has a new token"
     );
+    throttled::apply_token_limits(context, connection.slot, &verified.claims);
     (session.right, session.basis) = (grant.right, grant.basis);
     let extras = session.extras.get_or_insert_default();
     if !context.settings.rules.access.may_see_counts(grant.basis) {

@@ -33,7 +33,9 @@ use crate::resource::{ConnectRequest, Limit};
 use crate::types::{Client, CloseReason, Slot};
 use crate::websocket::write as frames;
 use crate::worker::connection::table::ConnectionTable;
-use crate::worker::connection::{close, deferred_replies, heartbeat, read, readiness, write};
+use crate::worker::connection::{
+    close, deferred_replies, heartbeat, read, readiness, throttled, write,
+};
 use crate::worker::context::Context;
 use crate::worker::dispatch::without_client;
 use crate::worker::{dispatch, webhook};
@@ -142,6 +144,9 @@ fn open(context: &mut Context, connection: &mut Connection) {
     context.sockets.set_application(connection.slot, application);
     context.applications.note(application, |it| it.clients += 1);
     context.open_times.note(connection.slot, unix_time());
+    if let Some(token) = session.token() {
+        throttled::apply_token_limits(context, connection.slot, &token.verified.claims);
+    }
     connection.phase = Phase::Open(session);
     connection.next_heartbeat = heartbeat::first_heartbeat(context, connection.keepalive);
     let mut rest = request

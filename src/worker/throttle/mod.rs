@@ -9,7 +9,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::clock::Moment;
-use crate::auth::{ApplicationLimits, Applications, DefaultLimits, PublisherLimits};
+use crate::auth::{ApplicationLimits, Applications, DefaultLimits, PublisherLimits, TokenLimits};
 use crate::rate_limit::PublicationBuckets;
 use crate::telemetry::LogThrottle;
 use crate::types::Slot;
@@ -42,6 +42,8 @@ pub(in crate::worker) struct Throttle {
     applications: Vec<Option<Box<ApplicationThrottle>>>,
     /// That of a server without applications.
     open: Option<Box<ApplicationThrottle>>,
+    /// Limits of single connections, by their tokens.
+    lowered: HashMap<Slot, TokenLimits>,
     /// Connections that have published under a limit.
     publishers: HashMap<Slot, ThrottledPublisher>,
     /// Connections that wait for their own limit, by time.
@@ -162,7 +164,7 @@ impl Throttle {
     /// the new index for each former one.
     fn renew_publishers(&mut self, places: &[Option<u32>], now: Moment) {
         let mut publishers = std::mem::take(&mut self.publishers);
-        publishers.retain(|_, publisher| {
+        publishers.retain(|slot, publisher| {
             if let Some(index) = publisher.application {
                 let place = places.get(index as usize).copied().flatten();
                 if place.is_none() {
@@ -170,8 +172,11 @@ impl Throttle {
                 }
                 publisher.application = place;
             }
-            let Some(application) = self.application(publisher.application) else { return false };
-            let PublisherLimits { publications, bytes } = application.per_connection;
+            let limits = self.limits_of(publisher.application, *slot);
+            if limits.is_empty() && self.application(publisher.application).is_none() {
+                return false;
+            }
+            let PublisherLimits { publications, bytes } = limits;
             if let Some(own) = &mut publisher.own {
                 own.set_limits(publications.limit(), bytes.limit(), now.time());
             }
@@ -182,9 +187,35 @@ impl Throttle {
         self.publishers = publishers;
     }
 
-    /// Returns true if an application has a limit.
+    /// Returns true if an application or a connection has a limit.
     pub(in crate::worker) fn is_on(&self) -> bool {
-        !self.applications.is_empty() || self.open.is_some()
+        !self.applications.is_empty() || self.open.is_some() || !self.lowered.is_empty()
+    }
+
+    /// Applies the limits of the token of a connection. They replace those of its former token.
+    pub(in crate::worker) fn lower(&mut self, slot: Slot, limits: TokenLimits, now: Moment) {
+        let was_lowered = match limits.limits_publications() {
+            true => self.lowered.insert(slot, limits).is_some(),
+            false => self.lowered.remove(&slot).is_some(),
+        };
+        if !was_lowered && !limits.limits_publications() {
+            return;
+        }
+        let Some(application) = self.publishers.get(&slot).map(|it| it.application) else { return };
+        let limits = self.limits_of(application, slot);
+        let Some(publisher) = self.publishers.get_mut(&slot) else { return };
+        match &mut publisher.own {
+            Some(own) => {
+                own.set_limits(limits.publications.limit(), limits.bytes.limit(), now.time());
+            }
+            None => publisher.own = own_buckets(limits),
+        }
+    }
+
+    /// Returns the limits of one connection.
+    fn limits_of(&self, index: ApplicationIndex, slot: Slot) -> PublisherLimits {
+        let each = self.application(index).map(|it| it.per_connection).unwrap_or_default();
+        self.lowered.get(&slot).map_or(each, |own| own.lowered(each))
     }
 
     fn application(&self, index: ApplicationIndex) -> Option<&ApplicationThrottle> {
@@ -209,9 +240,12 @@ impl Throttle {
         bytes: usize,
         now: Moment,
     ) {
-        let Some(application) = self.application_mut(index) else { return };
-        application.all.charge(bytes, now.time());
-        let limits = application.per_connection;
+        let limits = self.limits_of(index, slot);
+        match self.application_mut(index) {
+            Some(application) => application.all.charge(bytes, now.time()),
+            None if limits.is_empty() => return,
+            None => {}
+        }
         let new = || ThrottledPublisher { application: index, own: None, waiting: None };
         let publisher = self.publishers.entry(slot).or_insert_with(new);
         publisher.application = index;
@@ -336,6 +370,9 @@ impl Throttle {
     pub(in crate::worker) fn forget(&mut self, slot: Slot) {
         if !self.publishers.is_empty() {
             self.publishers.remove(&slot);
+        }
+        if !self.lowered.is_empty() {
+            self.lowered.remove(&slot);
         }
     }
 }
