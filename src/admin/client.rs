@@ -42,7 +42,7 @@ pub enum AdminError {
 /// # Errors
 ///
 /// If no server is running there, or if it belongs to another user.
-pub fn ask(folder: &Path, request: AdminRequest) -> Result<AdminCall, AdminError> {
+pub fn ask(folder: &Path, request: &AdminRequest) -> Result<AdminCall, AdminError> {
     let folder = folder.to_owned();
     let stream = match connect(&folder) {
         Ok(stream) => stream,
@@ -60,16 +60,17 @@ pub fn ask(folder: &Path, request: AdminRequest) -> Result<AdminCall, AdminError
     Ok(AdminCall { lines: BufReader::new(stream) })
 }
 
-fn send(mut stream: &UnixStream, request: AdminRequest) -> io::Result<()> {
+fn send(mut stream: &UnixStream, request: &AdminRequest) -> io::Result<()> {
     let patience = match request {
-        AdminRequest::Status | AdminRequest::Reload | AdminRequest::LogLevel { .. } => {
-            Some(PATIENCE)
-        }
+        AdminRequest::Status
+        | AdminRequest::Reload
+        | AdminRequest::LogLevel { .. }
+        | AdminRequest::RevokeTokens { .. } => Some(PATIENCE),
         // These requests take up to the drain time, which only the server knows.
         AdminRequest::Drain | AdminRequest::RestartWorkers => None,
     };
     stream.set_read_timeout(patience)?;
-    let mut line = serde_json::to_vec(&request)?;
+    let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)
 }

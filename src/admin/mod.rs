@@ -12,12 +12,13 @@ pub use self::socket_path::{SOCKET_NAME, bind, is_running, probe};
 pub use self::status::{Configuration, MemoryStatus, ProcessStatus, ServerStage, ServerStatus};
 
 use crate::telemetry::LogLevel;
+use crate::types::RevokedTokens;
 
 /// Maximum bytes of a request, including the line break.
 pub const REQUEST_BYTES_MAX: usize = 4096;
 
 /// A request: one line of JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdminRequest {
     /// Report the state of the server.
@@ -35,6 +36,13 @@ pub enum AdminRequest {
         /// Duration in seconds.
         seconds: u64,
     },
+    /// Revoke connection tokens.
+    RevokeTokens {
+        /// Key of the application.
+        application: Box<str>,
+        /// Which of its tokens.
+        tokens: RevokedTokens,
+    },
 }
 
 /// An answer. Any number of [`AdminResponse::Progress`] lines are followed by exactly one other line.
@@ -49,6 +57,13 @@ pub enum AdminResponse {
     Done(Vec<String>),
     /// The request failed and changed nothing; with one line per reason.
     Failed(Vec<String>),
+    /// The request is carried out, but some processes have not confirmed it; with one line for each.
+    Unconfirmed(Vec<String>),
+    /// There is no room for what the request adds.
+    Full {
+        /// How much there may be.
+        limit: u64,
+    },
 }
 
 impl AdminResponse {

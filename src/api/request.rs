@@ -21,8 +21,8 @@ use super::console;
 use super::endpoint::ask::TakenQuestion;
 use super::endpoint::info::InfoReader;
 use super::endpoint::{
-    EndpointContext, connection, connections, disconnect, explain, info, openapi, retag, stats,
-    tags, token,
+    EndpointContext, connection, connections, disconnect, explain, info, openapi, retag,
+    revocation, stats, tags, token,
 };
 use super::error::{ApiError, ErrorCode};
 use super::event_stream::{ApiBody, OpenRequest};
@@ -257,6 +257,7 @@ impl ServedRequest<'_> {
             Endpoint::Disconnect => return disconnect::close_matching(context, text).await,
             Endpoint::UpdateTags => return retag::update(context, &route.uuid, text).await,
             Endpoint::ReplaceTags => return retag::replace(context, &route.uuid, text).await,
+            Endpoint::RevokeTokens => return revocation::revoke(context, text).await,
             Endpoint::RefreshToken => return token::refresh(context, &route.uuid, text).await,
             Endpoint::Ask => {
                 let taken = TakenQuestion::take_over(context, &route.uuid, text).await?;

@@ -40,6 +40,8 @@ pub(super) enum Endpoint {
     Disconnect,
     /// `GET /v1/apps/{app}/connections/{uuid}`
     Connection,
+    /// `POST /v1/apps/{app}/tokens:revoke`
+    RevokeTokens,
     /// `GET /v1/apps/{app}/tags`
     Tags,
     /// `POST /v1/apps/{app}/explain`
@@ -174,6 +176,7 @@ const ROUTES: &[RouteRow] = &[
         LISTS,
         &["expr", "ident", "limit", "cursor"],
     ),
+    row("tokens:revoke", Method::POST, Endpoint::RevokeTokens, TOKENS, &[]),
     row("tags", Method::GET, Endpoint::Tags, LISTS, &["name", "prefix", "limit", "cursor"]),
     row("explain", Method::POST, Endpoint::Explain, LISTS, &[]),
     row("stats", Method::GET, Endpoint::Stats, LISTS, &[]),

@@ -25,6 +25,7 @@ pub use auth_basis::AuthBasis;
 pub use operator::{OPERATOR_TOKEN_PREFIX, Operator, OperatorRole, Operators, TokenDigest};
 pub use schema::{MessageCheck, MessageSchema};
 pub use token::{
-    AllowedNames, InvalidSigningKey, TOKEN_EXPIRED, TagSource, TokenAlgorithm, TokenCapabilities, TokenClaims,
-    TokenError, TokenFault, TokenKey, TokenKeyMaterial, TokenLimits, TokenSettings, sign_token, token_parts,
+    AllowedNames, InvalidSigningKey, REVOKED_TOKEN, TOKEN_EXPIRED, TagSource, TokenAlgorithm,
+    TokenCapabilities, TokenClaims, TokenError, TokenFault, TokenKey, TokenKeyMaterial,
+    TokenLimits, TokenSettings, sign_token, token_parts,
 };

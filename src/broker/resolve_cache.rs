@@ -205,7 +205,9 @@ impl ResolveCache {
             // Only one compatibility flag uses tag sequences, and a list of exceptions is rarely repeated,
             // so neither is cached.
             Recipients::TagSequence(_) => None,
-            Recipients::Without(_) | Recipients::Among(_) if !address.recipients.is_single() => None,
+            Recipients::Without(_) | Recipients::Among(_) if !address.recipients.is_single() => {
+                None
+            }
             Recipients::Without(_)
             | Recipients::Among(_)
             | Recipients::First { .. }

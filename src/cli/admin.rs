@@ -36,7 +36,7 @@ pub(super) struct StatusArguments {
 
 pub(super) fn status(arguments: &StatusArguments) -> ExitCode {
     let form = if arguments.json { json } else { ServerStatus::to_string };
-    run_request(&arguments.which, AdminRequest::Status, form)
+    run_request(&arguments.which, &AdminRequest::Status, form)
 }
 
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub(super) struct LevelArguments {
 
 pub(super) fn log_level(arguments: &LevelArguments) -> ExitCode {
     let request = AdminRequest::LogLevel { level: arguments.level, seconds: arguments.span };
-    order(&arguments.which, request)
+    order(&arguments.which, &request)
 }
 
 /// Parses a time of up to a day.
@@ -61,13 +61,13 @@ fn seconds(text: &str) -> Result<u64, String> {
     seconds.ok_or_else(|| "use 1s to 24h, for example 30s, 5m or 2h".to_owned())
 }
 
-pub(super) fn order(which: &Which, request: AdminRequest) -> ExitCode {
+pub(super) fn order(which: &Which, request: &AdminRequest) -> ExitCode {
     run_request(which, request, ServerStatus::to_string)
 }
 
 fn run_request(
     which: &Which,
-    request: AdminRequest,
+    request: &AdminRequest,
     form: fn(&ServerStatus) -> String,
 ) -> ExitCode {
     let source = source(which.ini.clone(), Vec::new());
@@ -120,6 +120,14 @@ fn print_answers(
             AdminResponse::Failed(lines) => {
                 lines.iter().for_each(|line| print_error(line));
                 print_error("tagcast: nothing was changed");
+                return Ok(ExitCode::FAILURE);
+            }
+            AdminResponse::Unconfirmed(lines) => {
+                lines.iter().for_each(|line| print_error(line));
+                return Ok(ExitCode::FAILURE);
+            }
+            AdminResponse::Full { limit } => {
+                print_error(&format!("tagcast: there are {limit} entries, and no more fit"));
                 return Ok(ExitCode::FAILURE);
             }
         }

@@ -47,7 +47,7 @@ impl LocalServer {
 
     /// Asks the running server for its address, because with port 0 the system has chosen the port.
     fn url_of_running(&self) -> Result<ServerUrl, Failure> {
-        let mut asking = ask(&self.config.state_folder, AdminRequest::Status)
+        let mut asking = ask(&self.config.state_folder, &AdminRequest::Status)
             .map_err(|error| Failure::unavailable(error.to_string()))?;
         let answer =
             asking.next_answer().map_err(|error| Failure::unavailable(error.to_string()))?;

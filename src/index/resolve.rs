@@ -228,9 +228,11 @@ impl Index {
                 self.first_of(tenant, &it.recipients).filter(|(.., uuid)| !it.uuids.contains(uuid))
             }
             // One that does not match is not replaced either.
-            Recipients::Among(it) => self.first_of(tenant, &it.recipients).filter(|(_, place, _)| {
-                versioned_tags(self, *place).is_some_and(|own| it.expression.matches(&own.tags))
-            }),
+            Recipients::Among(it) => {
+                self.first_of(tenant, &it.recipients).filter(|(_, place, _)| {
+                    versioned_tags(self, *place).is_some_and(|own| it.expression.matches(&own.tags))
+                })
+            }
             Recipients::Matching(_) | Recipients::TagSequence(_) | Recipients::Expression(_) => {
                 None
             }
@@ -307,8 +309,7 @@ impl Index {
         }
     }
 
-    /// Returns a client's value of a tag. Rows are in the order of their tags, and tags in the order of their
-    /// names.
+    /// Returns a client's value of a tag. Rows are in the order of their tags, which is that of their names.
     fn value_of(&self, place: ConnectionRef, tag: &str) -> Option<Box<str>> {
         let rows = &self.places.get(place)?.rows;
         let name = |row: &NameId| self.rows.name_of(*row).map(InternedName::tag_name);
@@ -353,11 +354,10 @@ impl Index {
             .filter_map(found)
             .filter(|(_, it)| it.reach == Reach::Tags || !options.has(MatchOptions::WEB_ONLY))
             .filter(|(_, it)| it.reach != Reach::Nothing)
-            .map(|(place, entry)| number(place, entry))
-            .min();
+            .map(|(place, entry)| number(place, entry));
         let by_ident = by_ident.and_then(found).filter(|(_, it)| it.reach != Reach::Nothing);
         let by_ident = by_ident.map(|(place, entry)| number(place, entry));
-        by_id.into_iter().chain(by_ident).chain(self.first_by_options(tenant, named)).min()
+        by_id.chain(by_ident).chain(self.first_by_options(tenant, named)).min()
     }
 
     fn first_by_options(&self, tenant: NameId, named: &NamedClient) -> Option<FirstMatch> {

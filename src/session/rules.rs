@@ -21,6 +21,12 @@ pub struct SessionRules {
 }
 
 impl SessionRules {
+    /// Returns the rules for a thread that verifies no tokens.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { access: self.access.without_revocations(), ..self.clone() }
+    }
+
     /// Returns the longest message in bytes of a connection. Its application and its token may lower the limit.
     #[must_use]
     pub fn message_bytes_max_of(&self, basis: AuthBasis, extras: Option<&SessionExtras>) -> usize {

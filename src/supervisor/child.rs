@@ -16,6 +16,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::bootstrap::TRACEABLE;
 use super::lifecycle::ChildId;
+use super::run::WrittenRevocations;
 use crate::config::{Diagnostics, Loaded};
 use crate::link::control::{
     ChildCommand, ChildEvent, ControlMessage, ControlPeer, PROGRAM_VARIABLE, SocketSupervisorEnd,
@@ -42,6 +43,8 @@ pub(super) enum ProcessEvent {
     Died(ChildId, Death),
     /// The configuration was read again.
     Reread(Box<Result<Loaded, Diagnostics>>),
+    /// Revoked tokens were written to the disk, or could not be.
+    RevocationsWritten(WrittenRevocations),
 }
 
 /// The end of a child process.

@@ -17,6 +17,7 @@ mod notify;
 mod passed_sockets;
 mod probe;
 mod push_socket;
+mod revocation_file;
 mod run;
 mod runtime;
 mod socket_file;

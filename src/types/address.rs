@@ -67,6 +67,7 @@ impl Recipients {
             Self::TagSequence(tags) => tags.iter().map(Tag::held).sum(),
             Self::Expression(expression) => expression.held(),
             Self::Without(it) => it.recipients.held() + size_of_val(&*it.uuids),
+            Self::Among(it) => it.recipients.held() + it.expression.held(),
         };
         size_of::<Self>() + lists
     }

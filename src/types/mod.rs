@@ -25,6 +25,7 @@ mod publication;
 mod rate_limit;
 mod readiness;
 mod replay;
+mod revocation;
 mod secret;
 mod series;
 mod slots;
@@ -79,6 +80,7 @@ pub use replay::{
     IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,
     UsedId,
 };
+pub use revocation::{RevocationList, RevokedTokens, TokenIdentity, TokenRevocation};
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use series::{HistogramFamily, LabelValues, LabelledSeries, SeriesFamily, SeriesKind};
 pub use slots::SlotSet;

@@ -14,6 +14,7 @@ use super::connection::timers::Timers;
 use super::control::drain::Stage;
 use super::control::overload::MemoryAccount;
 use super::control::reload::ConfigReview;
+use super::control::revoke::RevocationCheck;
 use super::control::supervisor_link::SupervisorLink;
 use super::describe::OpenTimes;
 use super::dispatch::resource_registry::ResourceRegistry;
@@ -47,6 +48,8 @@ pub(super) struct Context {
     pub(super) stage: Stage,
     /// Review of the connections after a reload, until it is complete.
     pub(super) review: Option<ConfigReview>,
+    /// Check of the connections after a revocation of tokens, until it is complete.
+    pub(super) revoking: Option<RevocationCheck>,
     pub(super) poller: Poller,
     pub(super) tls_handshakes: TlsHandshakes,
     pub(super) sockets: SocketTable,

@@ -92,6 +92,7 @@ impl EventLoop {
             supervisor,
             stage: Stage::Serving,
             review: None,
+            revoking: None,
             tls_handshakes: tls_handshakes::TlsHandshakes::new(&poller)?,
             offload: Offload::new(&poller)?,
             poller,

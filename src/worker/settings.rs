@@ -83,7 +83,8 @@ impl WorkerSettings {
             true => self.leniency,
             false => Leniency::default(),
         };
-        let message_bytes_max = self.rules.message_bytes_max_of(session.basis, session.extras.as_deref());
+        let message_bytes_max =
+            self.rules.message_bytes_max_of(session.basis, session.extras.as_deref());
         MessageLimits { lone_continuation, leniency, message_bytes_max }
     }
 

@@ -160,6 +160,7 @@ mod tls_resumption;
 mod token_commands;
 mod token_openings;
 mod token_refresh;
+mod token_revocation;
 mod token_rights;
 mod token_tags;
 mod two_servers;

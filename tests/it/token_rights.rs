@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::api::{PUBLISH, SHOP, setup};
+use crate::harness::api::{PUBLISH, SHOP, SHOP_SECRET, setup};
 use crate::harness::tokens::{auth, token, with_token};
 use crate::harness::{Open, Raw, Server, broadcast, feedback_to, frames};
 
@@ -36,7 +36,7 @@ fn expect_nothing_more(server: &Server, clients: [&mut Raw; 2]) {
 #[test]
 fn a_token_narrows_whom_a_publication_reaches() {
     let server = server();
-    for expression in [json!("room=1"), json!({"all": [{"tag": "room", "is": "1"}]})] {
+    for expression in [json!("room=1"), json!({"tag": "room", "is": "1"})] {
         let mut e = page(&server, r#"{"language":"EN","room":"1"}"#);
         let mut f = page(&server, r#"{"language":"FR"}"#);
         let claims = json!({"tags": {"room": "1"}, "caps": {"publish": expression}});
@@ -53,9 +53,10 @@ fn a_token_narrows_whom_a_publication_reaches() {
         expect_nothing_more(&server, [&mut e, &mut f]);
         client.expect_text(&broadcast("last"));
         // With a secret the message speaks for the application.
-        let secret = crate::harness::api::SHOP_SECRET;
-        let with_secret = json!({"opcode": "broadcast", "message": "d", "key": "shop", "secret": secret});
-        client.text(with_secret.to_string());
+        let with_secret = format!(
+            r#"{{"opcode":"broadcast","message":"d","key":"shop","secret":"{SHOP_SECRET}"}}"#
+        );
+        client.text(with_secret);
         client.expect_next();
         for page in [&mut e, &mut f] {
             page.expect_text(&broadcast("d"));
@@ -77,7 +78,8 @@ fn a_token_narrows_requests_of_gomoob_and_broadcast_resources() {
     let open = |path: &str, tags: &str| {
         Open::at(&format!("{path}?key=shop&tags={tags}")).upgrade(server.port)
     };
-    let (mut e, mut f) = (open("/", r#"{"language":"EN","room":"1"}"#), open("/", r#"{"room":"2"}"#));
+    let (mut e, mut f) =
+        (open("/", r#"{"language":"EN","room":"1"}"#), open("/", r#"{"room":"2"}"#));
     let mut client = Open::at(&format!("/?tags={{}}&token={narrowed}")).upgrade(server.port);
     for tags in [json!({"room": "2"}), json!({"language": "EN"}), json!({})] {
         client.text(json!({"message": tags.to_string(), "tags": tags}).to_string());
@@ -90,7 +92,7 @@ fn a_token_narrows_requests_of_gomoob_and_broadcast_resources() {
     in_room.expect_text("hello");
     assert_eq!(server.post(PUBLISH, SHOP, r#"{"to":"all","message":"last"}"#).status(), 200);
     f.expect_text("\"last\"");
-    outside.expect_text("\"last\"");
+    outside.expect_text("last");
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(super) mod probe;
 mod publish;
 mod recipients;
 pub(super) mod retag;
+pub(super) mod revocation;
 pub(super) mod server;
 pub(super) mod stats;
 pub(super) mod tags;

@@ -22,6 +22,7 @@ mod tests {
     use crate::api::endpoint::explain::EXPLAIN_MEMBERS;
     use crate::api::endpoint::publish::{FEEDBACK_MEMBERS, PUBLISH_MEMBERS};
     use crate::api::endpoint::retag::{REPLACE_TAGS_MEMBERS, RETAG_MEMBERS, RETAG_ONE_MEMBERS};
+    use crate::api::endpoint::revocation::REVOKE_MEMBERS;
     use crate::api::endpoint::token::REFRESH_MEMBERS;
     use crate::api::error::ErrorCode;
     use crate::api::operators::LOGIN_MEMBERS;
@@ -100,6 +101,7 @@ mod tests {
             ("Retag", RETAG_MEMBERS),
             ("Disconnect", DISCONNECT_MEMBERS),
             ("TagReplacement", REPLACE_TAGS_MEMBERS),
+            ("Revocation", REVOKE_MEMBERS),
             ("NewToken", REFRESH_MEMBERS),
             ("Login", LOGIN_MEMBERS),
         ] {

@@ -9,7 +9,7 @@ use crate::api::access::ApiApplication;
 use crate::api::body::RequestBody;
 use crate::api::endpoint::server::no_such_application;
 use crate::api::endpoint::{
-    EndpointContext, connection, connections, disconnect, explain, retag, stats, tags,
+    EndpointContext, connection, connections, disconnect, explain, retag, revocation, stats, tags,
 };
 use crate::api::error::ApiError;
 use crate::api::parameters::{self, Parameters};
@@ -119,6 +119,7 @@ impl ApplicationRequest<'_> {
             Endpoint::Retag => retag::update_matching(context, text).await,
             Endpoint::UpdateTags => retag::update(context, &route.uuid, text).await,
             Endpoint::ReplaceTags => retag::replace(context, &route.uuid, text).await,
+            Endpoint::RevokeTokens => revocation::revoke(context, text).await,
             Endpoint::Publish => {
                 let taken = context.take_over(text, "").await?;
                 taken.answer(context.until).await

@@ -20,6 +20,7 @@ use self::history::FigureHistory;
 #[cfg(test)]
 pub(super) use self::login::LOGIN_MEMBERS;
 use self::sessions::Sessions;
+pub(super) use self::supervisor::first_answer;
 use self::tail_places::TailPlaces;
 use self::tries::LoginTries;
 use crate::auth::{Operator, Operators, TokenDigest};

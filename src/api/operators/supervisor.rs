@@ -24,24 +24,26 @@ pub(in crate::api) async fn status(config: &ApiConfig) -> Result<ServerStatus, A
 /// 409 with the reasons if the server does not follow it; 503 if the supervisor does not answer.
 pub(super) async fn order(config: &ApiConfig, order: AdminRequest) -> Result<ApiAnswer, ApiError> {
     match first_answer(config, order).await? {
-        AdminResponse::Failed(lines) => {
+        AdminResponse::Failed(lines) | AdminResponse::Unconfirmed(lines) => {
             Err(ApiError::new(ErrorCode::NotPossible, lines.join("; ")))
         }
         AdminResponse::Done(lines) => {
             let lines = serde_json::to_string(&lines).unwrap_or_default();
             Ok(ApiAnswer::ok(format!("{{\"lines\":{lines}}}")))
         }
-        AdminResponse::Progress(_) | AdminResponse::Status(_) => Ok(ApiAnswer::accepted()),
+        AdminResponse::Progress(_) | AdminResponse::Status(_) | AdminResponse::Full { .. } => {
+            Ok(ApiAnswer::accepted())
+        }
     }
 }
 
 /// Sends a request, and returns the first line of its answer.
-async fn first_answer(
+pub(in crate::api) async fn first_answer(
     config: &ApiConfig,
     request: AdminRequest,
 ) -> Result<AdminResponse, ApiError> {
     let folder = config.state_folder.clone();
-    let asked = tokio::task::spawn_blocking(move || admin::ask(&folder, request)?.next_answer());
+    let asked = tokio::task::spawn_blocking(move || admin::ask(&folder, &request)?.next_answer());
     let answer = asked.await.ok().and_then(Result::ok).flatten();
     answer.ok_or_else(unavailable)
 }

@@ -15,7 +15,7 @@ pub(crate) use self::secret_digest::SecretDigest;
 pub use self::token::{ShownToken, VerifiedToken};
 use super::auth_basis::{AuthBasis, Edition, ShownCredentials};
 use super::{Applications, MessageCheck, TokenClaims};
-use crate::types::{Credentials, LimitedApplication, Tenant, word_choices};
+use crate::types::{Credentials, LimitedApplication, RevocationList, Tenant, word_choices};
 
 word_choices! {
     /// Clients that may open a connection.
@@ -36,6 +36,8 @@ pub struct Permissions {
     edition: Edition,
     /// Rules before these, until every grant of them was renewed.
     former: Option<Box<Self>>,
+    /// Tokens that are not valid any more. `None`: there are none.
+    revoked: Option<Arc<RevocationList>>,
 }
 
 #[derive(Clone, Debug)]
@@ -103,7 +105,7 @@ impl Permissions {
         let rules = applications.map_or(AccessRules::Everything, |applications| {
             AccessRules::Applications(Arc::new(KnownKey::new(applications)))
         });
-        Self { rules, open, edition: Edition::FIRST, former: None }
+        Self { rules, open, edition: Edition::FIRST, former: None, revoked: None }
     }
 
     /// Replaces the rules `former`. A grant of these stays valid until it is [renewed](Self::renew), or
@@ -112,6 +114,7 @@ impl Permissions {
     pub fn replacing(mut self, mut former: Self) -> Self {
         former.forget_former();
         self.edition = former.edition.next();
+        self.revoked = former.revoked.take();
         self.former = Some(Box::new(former));
         self
     }
@@ -125,7 +128,7 @@ impl Permissions {
     #[must_use]
     pub const fn everything() -> Self {
         let (rules, open) = (AccessRules::Everything, AuthorizeOpen::All);
-        Self { rules, open, edition: Edition::FIRST, former: None }
+        Self { rules, open, edition: Edition::FIRST, former: None, revoked: None }
     }
 
     /// Creates rules with one application: its key opens, its secret publishes.

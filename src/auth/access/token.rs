@@ -8,7 +8,10 @@ use crate::auth::auth_basis::AuthBasis;
 use crate::auth::token::{
     CompactToken, SignatureBudget, TokenClaims, TokenError, TokenFault, TokenVerifier,
 };
-use crate::types::Tenant;
+use crate::types::{Tenant, TokenIdentity, TokenRevocation};
+
+/// Expired revocations that are removed when some are added, besides as many as are added.
+const FORGOTTEN_MAX: usize = 64;
 
 /// A token and the circumstances under which it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -103,12 +106,45 @@ impl Permissions {
                 Ok(key) => {
                     let claims = tokens.judge(&token, shown.now)?;
                     check_tenant(entry, tokens, &claims)?;
+                    if self.has_revoked(&entry.key, &claims) {
+                        return Err(TokenError::new(TokenFault::Revoked, "it was revoked"));
+                    }
                     return Ok(AcceptedToken { place, entry, tokens, key, claims });
                 }
                 Err(error) => _ = refused.get_or_insert(error),
             }
         }
         Err(refused.unwrap_or_else(disabled))
+    }
+
+    /// Adds revocations, and removes some that have expired at this time, in Unix seconds. They also apply to
+    /// the rules that replace these.
+    pub fn revoke(&mut self, entries: &[TokenRevocation], now: u64) {
+        let list = Arc::make_mut(self.revoked.get_or_insert_default());
+        list.forget_expired(now, FORGOTTEN_MAX + entries.len());
+        entries.iter().for_each(|entry| list.add(entry));
+    }
+
+    /// Returns true if a token was revoked.
+    #[must_use]
+    pub fn is_revoked(&self, token: &VerifiedToken) -> bool {
+        self.has_revoked(&token.application, &token.claims)
+    }
+
+    fn has_revoked(&self, application: &str, claims: &TokenClaims) -> bool {
+        let Some(revoked) = &self.revoked else { return false };
+        revoked.has(TokenIdentity {
+            application,
+            id: claims.id.as_deref(),
+            subject: claims.subject.as_deref(),
+            issued: claims.issued,
+        })
+    }
+
+    /// Returns the rules without revocations, for a thread that verifies no tokens.
+    #[must_use]
+    pub fn without_revocations(&self) -> Self {
+        Self { revoked: None, ..self.clone() }
     }
 
     /// Returns the applications that a token says it is for, with their indexes. If the client named one,

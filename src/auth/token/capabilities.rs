@@ -46,7 +46,9 @@ impl AllowedNames {
     fn held(&self) -> usize {
         match self {
             Self::All => 0,
-            Self::Listed(names) => names.iter().map(|name| name.len() + size_of::<Box<str>>()).sum(),
+            Self::Listed(names) => {
+                names.iter().map(|name| name.len() + size_of::<Box<str>>()).sum()
+            }
         }
     }
 
@@ -55,9 +57,8 @@ impl AllowedNames {
         if raw == "true" {
             return Ok(Some(Self::All));
         }
-        let names = listed(raw).ok_or_else(|| {
-            TokenError::claim(claim, "true or a list of up to 128 names")
-        })?;
+        let names = listed(raw)
+            .ok_or_else(|| TokenError::claim(claim, "true or a list of up to 128 names"))?;
         Ok(Some(Self::Listed(names)))
     }
 }
@@ -123,6 +124,7 @@ fn flag(raw: Option<&str>, name: &str) -> Result<Option<bool>, TokenError> {
 fn listed(raw: &str) -> Option<Box<[Box<str>]>> {
     // A token is short, so reading all of it is cheap.
     let names: Box<[Box<str>]> = serde_json::from_str(raw).ok()?;
-    let is_name = |name: &Box<str>| (1..=TAG_NAME_BYTES_MAX).contains(&name.len());
-    (names.len() <= TOKEN_NAMES_MAX && names.iter().all(is_name)).then_some(names)
+    let is_name = |name: &str| (1..=TAG_NAME_BYTES_MAX).contains(&name.len());
+    let is_list = names.len() <= TOKEN_NAMES_MAX && names.iter().all(|name| is_name(name));
+    is_list.then_some(names)
 }

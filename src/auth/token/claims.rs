@@ -2,8 +2,8 @@
 
 use super::capabilities::TokenCapabilities;
 use super::error::{TokenError, TokenFault};
-use super::token_limits::TokenLimits;
 use super::known_members::{self, InvalidObject};
+use super::token_limits::TokenLimits;
 use crate::json::Scalar;
 use crate::protocol::tags;
 use crate::types::limits::{
@@ -84,7 +84,9 @@ impl TokenClaims {
     pub fn held(&self) -> usize {
         let Self { issuer, subject, id, ident, user, tenant, uuid, tags, .. } = self;
         let texts = [issuer, subject, id, ident, user, tenant, uuid];
-        tags.held() + self.capabilities.held() + texts.into_iter().flatten().map(|text| text.len()).sum::<usize>()
+        tags.held()
+            + self.capabilities.held()
+            + texts.into_iter().flatten().map(|text| text.len()).sum::<usize>()
     }
 
     /// Reads claims.

@@ -6,6 +6,9 @@ use std::fmt;
 /// Reason of the Close frame of a connection whose token has expired.
 pub const TOKEN_EXPIRED: &str = "token expired";
 
+/// Reason of the Close frame of a connection whose token was revoked.
+pub const REVOKED_TOKEN: &str = "token revoked";
+
 /// Kinds of refusals. Each has a code for logs and for `tagcast token verify`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFault {
@@ -31,6 +34,8 @@ pub enum TokenFault {
     Claims,
     /// It names a tenant that the application's tokens may not name.
     Tenant,
+    /// It was revoked.
+    Revoked,
     /// The application accepts no tokens.
     Disabled,
     /// The client showed two tokens that differ.
@@ -53,6 +58,7 @@ impl TokenFault {
             Self::Issuer => "token_issuer",
             Self::Claims => "token_claims",
             Self::Tenant => "token_tenant",
+            Self::Revoked => "token_revoked",
             Self::Disabled => "tokens_disabled",
             Self::Multiple => "multiple_tokens",
         }
@@ -63,6 +69,7 @@ impl TokenFault {
     pub const fn public_code(self) -> &'static str {
         match self {
             Self::Expired => "token_expired",
+            Self::Revoked => "token_revoked",
             _ => "token_invalid",
         }
     }
@@ -72,6 +79,7 @@ impl TokenFault {
     pub const fn close_reason(self) -> &'static str {
         match self {
             Self::Expired => TOKEN_EXPIRED,
+            Self::Revoked => REVOKED_TOKEN,
             _ => "invalid token",
         }
     }

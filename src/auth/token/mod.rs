@@ -24,7 +24,7 @@ pub use self::capabilities::{AllowedNames, TokenCapabilities};
 pub use self::claims::TokenClaims;
 pub(crate) use self::compact::CompactToken;
 pub use self::compact::token_parts;
-pub use self::error::{TOKEN_EXPIRED, TokenError, TokenFault};
+pub use self::error::{REVOKED_TOKEN, TOKEN_EXPIRED, TokenError, TokenFault};
 pub use self::key::{TokenAlgorithm, TokenKey, TokenKeyMaterial, TokenSettings};
 pub use self::signing::{InvalidSigningKey, sign_token};
 pub use self::tag_source::TagSource;

@@ -121,7 +121,7 @@ fn a_claim_of_the_table_has_its_type_and_is_there_once() {
         (json!({"caps": {"pubish": false}}), "token_claims"),
         (json!({"caps": []}), "token_claims"),
         (json!({"caps": {"publish": "room=1"}}), "valid"),
-        (json!({"caps": {"publish": {"all": [{"tag": "room", "is": "1"}]}}}), "valid"),
+        (json!({"caps": {"publish": {"tag": "room", "is": "1"}}}), "valid"),
         (json!({"caps": {"publish": "room="}}), "token_claims"),
         (json!({"caps": {"publish": {}}}), "token_claims"),
         (json!({"caps": {"publish": null}}), "token_claims"),

@@ -38,7 +38,9 @@ impl TokenLimits {
         const KNOWN: [&str; 3] = ["publications", "bytes", "message"];
         let found = known_members::read(raw, KNOWN).map_err(|invalid| match invalid {
             InvalidObject::NotAnObject => TokenError::claim("lim", "a JSON object"),
-            InvalidObject::Twice(name) => TokenError::claim(&format!("lim.{name}"), "there once only"),
+            InvalidObject::Twice(name) => {
+                TokenError::claim(&format!("lim.{name}"), "there once only")
+            }
         })?;
         if found.other.is_some() {
             let right = "an object with `publications`, `bytes` and `message` only";
@@ -52,7 +54,9 @@ impl TokenLimits {
         let bytes = rate(bytes, size).ok_or_else(|| TokenError::claim("lim.bytes", right))?;
         let message = match message.map(|raw| count(raw).and_then(|n| usize::try_from(n).ok())) {
             None => None,
-            Some(None) => return Err(TokenError::claim("lim.message", "a number of bytes, at least 1")),
+            Some(None) => {
+                return Err(TokenError::claim("lim.message", "a number of bytes, at least 1"));
+            }
             Some(bytes) => bytes,
         };
         Ok(Self { publications, bytes, message })

@@ -48,7 +48,7 @@ fn descriptors(config: Option<&Config>) -> Finding {
 }
 
 fn supervisor(state_folder: &Path) -> Option<u32> {
-    let mut call = ask(state_folder, AdminRequest::Status).ok()?;
+    let mut call = ask(state_folder, &AdminRequest::Status).ok()?;
     match call.next_answer() {
         Ok(Some(AdminResponse::Status(status))) => Some(status.pid),
         _ => None,

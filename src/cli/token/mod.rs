@@ -1,6 +1,7 @@
 //! `tagcast token`: connection tokens, made and verified with the keys in auth.yml.
 
 mod create;
+mod revoke;
 mod verify;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::config;
 pub(super) const EXAMPLES: &str = "Examples:
   tagcast token create --sub 42 --tag role=admin --expires 1h
   tagcast token verify \"$TOKEN\"
+  tagcast token revoke --app shop --sub 42
 
 Exit codes: docs/operations.md#exit-codes";
 
@@ -28,12 +30,16 @@ pub(super) enum TokenCommand {
     /// Print what a token says, and whether it is valid.
     #[command(after_help = after!("Example: tagcast token verify - < token.txt"))]
     Verify(verify::VerifyArguments),
+    /// Revoke tokens at the running server.
+    #[command(after_help = after!("Example: tagcast token revoke --app shop --sub 42"))]
+    Revoke(revoke::RevokeArguments),
 }
 
 pub(super) fn run(command: &TokenCommand) -> ExitCode {
     let done = match command {
         TokenCommand::Create(arguments) => create::run(arguments),
         TokenCommand::Verify(arguments) => verify::run(arguments),
+        TokenCommand::Revoke(arguments) => return revoke::run(arguments),
     };
     done.unwrap_or_else(|failure| failure.end(""))
 }

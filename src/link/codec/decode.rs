@@ -13,8 +13,8 @@ use crate::types::limits::{EXCEPT_MAX, TAGS_MAX};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
     Generation, GrantNumber, Ident, LimitedApplication, MatchOptions, NamedClient, Number,
-    PayloadForm, Publication, Recipients, RecipientsAmong, RecipientsWithout, Sequence, Slot, SlotSet, Tag, Tags,
-    Tenant, WorkerId, WorkerIncarnation,
+    PayloadForm, Publication, Recipients, RecipientsAmong, RecipientsWithout, Sequence, Slot,
+    SlotSet, Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
 };
 
 /// Reads the fields of one message, and validates each field before it is used.

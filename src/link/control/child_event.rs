@@ -32,6 +32,11 @@ pub enum ChildEvent {
         /// Number of the configuration.
         number: ConfigNumber,
     },
+    /// This worker accepts no token of this revocation or an earlier one, and has no connection of one.
+    Revoked {
+        /// Number of the command.
+        number: u32,
+    },
     /// The counters, in answer to [`CommonCommand::Count`](super::CommonCommand::Count).
     Counts {
         /// Number of the request.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::child_command::{AttachmentKind, ChildCommand, CommonCommand, RoleCommand, WrongRole};
 use crate::types::limits::ORPHAN_WAIT;
-use crate::types::{Allowance, Encryption, Generation};
+use crate::types::{Allowance, Encryption, Generation, TokenRevocation};
 
 /// A command to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,14 @@ pub enum WorkerCommand {
     SetRole(WorkerRole),
     /// Start or stop accepting connections. Existing connections are served in any case.
     Accept(Accepting),
+    /// Accept these tokens no more, close the connections that were opened with them, and confirm with
+    /// [`ChildEvent::Revoked`](super::ChildEvent::Revoked).
+    Revoke {
+        /// Number of the command. A confirmation includes all commands before it.
+        number: u32,
+        /// At most [`REVOCATIONS_SENT_MAX`](crate::types::limits::REVOCATIONS_SENT_MAX).
+        entries: Vec<TokenRevocation>,
+    },
     /// A command that the broker accepts too.
     #[serde(untagged)]
     Common(CommonCommand),
@@ -87,6 +95,7 @@ impl RoleCommand for WorkerCommand {
             | Self::Drain { .. }
             | Self::Pressure(_)
             | Self::SetRole(_)
+            | Self::Revoke { .. }
             | Self::Accept(_) => AttachmentKind::None,
         }
     }

@@ -156,6 +156,7 @@ impl ProcessTable {
             (ChildEvent::Quiesced, ChildId::Broker(_))
             | (
                 ChildEvent::Configured { .. }
+                | ChildEvent::Revoked { .. }
                 | ChildEvent::Counts { .. }
                 | ChildEvent::Grown
                 | ChildEvent::MetricsWanted { .. }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::revocations::{WantedRevocation, token_age};
 use super::{Supervisor, now};
 use crate::admin::{
     AdminRequest, AdminResponse, Configuration, ProcessStatus, ServerStage, ServerStatus,
@@ -109,6 +110,11 @@ impl Supervisor {
             AdminRequest::Reload => self.request_reload(Some(requester)),
             AdminRequest::LogLevel { level, seconds } => {
                 requester.answer(self.log_level.change_for(level, seconds, &self.children));
+            }
+            AdminRequest::RevokeTokens { application, tokens } => {
+                let max_age = token_age(&self.loaded.config, &application);
+                let wanted = WantedRevocation { application, tokens, max_age, requester };
+                self.revocations.request(wanted, &self.children);
             }
             AdminRequest::RestartWorkers => match self.processes.restart_workers(now(), effects) {
                 Ok(()) => {

@@ -6,6 +6,7 @@ mod log_level;
 mod metrics;
 mod overload;
 mod reload;
+mod revocations;
 mod signals;
 
 use std::io;
@@ -19,6 +20,8 @@ use self::log_level::{ActiveLogLevel, open_log};
 use self::metrics::MetricsMemory;
 use self::overload::MemoryMonitor;
 use self::reload::PendingReload;
+use self::revocations::Revocations;
+pub(super) use self::revocations::WrittenRevocations;
 use self::signals::{SignalRequest, Signals};
 use super::api_sockets::ApiSockets;
 use super::child::{Death, ProcessEvent};
@@ -82,6 +85,7 @@ struct Supervisor {
     memory: MemoryMonitor,
     log_level: ActiveLogLevel,
     metrics: MetricsMemory,
+    revocations: Revocations,
     started_at: Instant,
     /// The same in seconds since 1970.
     started_unix: u64,
@@ -102,6 +106,7 @@ impl Supervisor {
             Signals::watch().map_err(|error| StartError::System { what: "the signals", error })?;
         let mut control = ControlSocket::open(&prepared.config.state_folder)
             .map_err(StartError::control_socket)?;
+        let revocations = Revocations::open(&prepared.config.state_folder)?;
         let (events, mut happened) = mpsc::channel(EVENTS_MAX);
         let processes = prepared.process_table();
         let log_level = ActiveLogLevel::new(prepared.config.log.level);
@@ -114,6 +119,7 @@ impl Supervisor {
             memory: MemoryMonitor::default(),
             log_level,
             metrics: MetricsMemory::default(),
+            revocations,
             started_at: now(),
             started_unix: unix_seconds(),
             processes,
@@ -138,6 +144,7 @@ impl Supervisor {
             }
             supervisor.answer_status();
             supervisor.check_reload();
+            supervisor.revocations.check();
             supervisor.expire_secrets();
             supervisor.memory.check(&supervisor.children);
             supervisor.log_level.restore(&supervisor.children);
@@ -164,6 +171,7 @@ impl Supervisor {
             self.processes.wakes_at(),
             self.requesters.wakes_at(),
             self.reloading.wakes_at(),
+            self.revocations.wakes_at(),
             self.memory.wakes_at(),
             self.log_level.wakes_at(),
         ];
@@ -190,6 +198,9 @@ impl Supervisor {
             ProcessEvent::Reported(child, ChildEvent::Configured { number }) => {
                 self.reloading.confirmed(child, number);
             }
+            ProcessEvent::Reported(child, ChildEvent::Revoked { number }) => {
+                self.revocations.confirmed(child, number);
+            }
             ProcessEvent::Reported(child, ChildEvent::Reusable { bytes }) => {
                 self.memory.reusable(child, bytes);
             }
@@ -202,10 +213,14 @@ impl Supervisor {
                 self.children.remove(child);
                 self.requesters.counts_no_more(child);
                 self.reloading.confirms_no_more(child);
+                self.revocations.confirms_no_more(child);
                 log_exit(child, &death);
                 self.processes.died(child, now(), effects);
             }
             ProcessEvent::Reread(read) => self.reread(*read),
+            ProcessEvent::RevocationsWritten(written) => {
+                self.revocations.on_written(written, &self.children);
+            }
         }
     }
 
@@ -283,6 +298,12 @@ impl Supervisor {
         let configure =
             ControlMessage::configure(self.prepared.number, self.prepared.json_for(child));
         self.children.send_message(child, configure);
+        if let ChildId::Worker(_) = child {
+            // Before it accepts a connection.
+            for command in self.revocations.commands() {
+                self.children.send(child, command);
+            }
+        }
         for message in sockets {
             self.children.send_message(child, message);
         }

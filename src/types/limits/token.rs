@@ -26,3 +26,7 @@ pub const TOKEN_ID_BYTES_MAX: usize = 128;
 pub const TOKEN_USER_BYTES_MAX: usize = 4096;
 /// Maximum names in a list of a capability.
 pub const TOKEN_NAMES_MAX: usize = 128;
+/// Maximum revocations of tokens. A worker keeps all of them, with less than 500 bytes each.
+pub const REVOCATIONS_MAX: usize = 100_000;
+/// Maximum revocations in one command to a worker.
+pub const REVOCATIONS_SENT_MAX: usize = 1000;

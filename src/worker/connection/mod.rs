@@ -40,7 +40,7 @@ use super::accept::tls_handshakes::Watcher;
 use super::clock::Moment;
 use super::handshake::refusals::Caller;
 use super::offload::LargeMessage;
-use crate::auth::TOKEN_EXPIRED;
+use crate::auth::{REVOKED_TOKEN, TOKEN_EXPIRED};
 use crate::http::HeadScanner;
 use crate::reactor::poller::Interest;
 use crate::resource::ResourceId;
@@ -367,6 +367,7 @@ pub(super) const FAULT: CloseReason =
 pub(super) const REVOKED: CloseReason =
     CloseReason::new(CloseCode::POLICY, "the application was removed or changed");
 pub(super) const EXPIRED: CloseReason = CloseReason::new(CloseCode::POLICY, TOKEN_EXPIRED);
+pub(super) const TOKEN_REVOKED: CloseReason = CloseReason::new(CloseCode::POLICY, REVOKED_TOKEN);
 pub(super) const FULL: CloseReason = CloseReason::new(CloseCode::LATER, "too many connections");
 pub(super) const UNKNOWN_PATH: CloseReason = CloseReason::new(CloseCode::POLICY, "unknown path");
 pub(super) const CONTROL_FLOOD: CloseReason =

@@ -28,7 +28,11 @@ pub(in crate::worker) fn charge(context: &mut Context, slot: Slot, charged: Char
 }
 
 /// Applies the limits of the token of a client.
-pub(in crate::worker) fn apply_token_limits(context: &mut Context, slot: Slot, token: &TokenClaims) {
+pub(in crate::worker) fn apply_token_limits(
+    context: &mut Context,
+    slot: Slot,
+    token: &TokenClaims,
+) {
     context.throttle.lower(slot, token.limits, context.clock.now());
 }
 

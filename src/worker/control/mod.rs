@@ -3,6 +3,7 @@
 pub(crate) mod drain;
 pub(crate) mod overload;
 pub(crate) mod reload;
+pub(crate) mod revoke;
 pub(crate) mod supervisor_link;
 
 use std::io;
@@ -93,6 +94,9 @@ impl EventLoop {
                 }
                 (WorkerCommand::Pressure(allowed), _) => {
                     overload::on_pressure(context, connections, allowed);
+                }
+                (WorkerCommand::Revoke { number, entries }, _) => {
+                    revoke::revoke(context, connections, number, &entries);
                 }
                 (WorkerCommand::Common(command), attachment) => {
                     self.apply_common(command, attachment);
@@ -197,6 +201,7 @@ impl EventLoop {
     /// Continues work on all connections that takes more than one turn.
     pub(super) fn continue_walks(&mut self) {
         self.review_some();
+        revoke::check_some(&mut self.context, &mut self.connections);
         self.follow_stage();
         self.close_due();
         overload::continue_shedding(&mut self.context, &mut self.connections);

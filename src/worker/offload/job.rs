@@ -42,8 +42,6 @@ pub(in crate::worker) struct ReadJob {
     pub(super) client: Client,
     /// Microseconds since the worker started.
     pub(super) uptime: u64,
-    /// Unix seconds, by which tokens are judged.
-    pub(super) unix_time: u64,
     /// A question to this client is open.
     pub(super) is_asked: bool,
     pub(super) message: UnreadMessage,
@@ -157,8 +155,7 @@ impl ReadJob {
             Err(reason) => return ReadMessage::closing(self.message, reason),
         };
         let Incoming { acknowledgement, then } = self.session.on_message(message, rules);
-        let handle = ClientHandle::new(&self.session, &self.client, rules).at(self.uptime);
-        let mut handle = handle.with_unix_time(self.unix_time);
+        let mut handle = ClientHandle::new(&self.session, &self.client, rules).at(self.uptime);
         let mut answer = None;
         let then = match then {
             NextStep::Close(reason) => ReadOutcome::Close(reason),

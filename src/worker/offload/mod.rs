@@ -209,7 +209,6 @@ fn job_of(context: &Context, connection: &mut Connection) -> Option<ReadJob> {
         session,
         client,
         uptime: context.clock.now().micros(),
-        unix_time: context.settings.token_time(),
         is_asked: questions::is_asked(context, connection.slot),
         message,
     })
@@ -222,7 +221,7 @@ fn submit(context: &mut Context, job: ReadJob) {
     match offload.thread() {
         Ok(thread) => {
             if !has_rules {
-                thread.set_rules(settings.rules.clone());
+                thread.set_rules(settings.rules.detached());
             }
             thread.submit(Box::new(job));
             offload.in_flight += 1;

@@ -38,7 +38,7 @@ impl Server {
 
     /// Returns the status of the server, or None if it does not answer.
     pub fn try_status(&self) -> Option<ServerStatus> {
-        let mut asking = ask(&self.folder.path("state"), AdminRequest::Status).ok()?;
+        let mut asking = ask(&self.folder.path("state"), &AdminRequest::Status).ok()?;
         match asking.next_answer() {
             Ok(Some(AdminResponse::Status(status))) => Some(*status),
             _ => None,

@@ -308,12 +308,19 @@ fn whole_characters(bytes: &[u8]) -> &str {
 /// Appends an address in the form that requests have, as far as it has one.
 fn push_address(out: &mut String, address: &Address, signer: &Signer) {
     out.push('{');
-    let (recipients, mut except) = match &address.recipients {
+    let (recipients, among) = match &address.recipients {
+        Recipients::Among(it) => (&it.recipients, Some(&it.expression)),
+        recipients => (recipients, None),
+    };
+    let (recipients, mut except) = match recipients {
         Recipients::Without(it) => (&it.recipients, it.uuids.to_vec()),
         recipients => (recipients, Vec::new()),
     };
     except.extend(address.except);
     push_recipients(out, recipients, signer);
+    if let Some(expression) = among {
+        push_member(out, "among", |out| json::push_text(expression.canonical(), out));
+    }
     if !except.is_empty() {
         let uuids: Vec<String> = except.iter().map(|uuid| signer.text(*uuid)).collect();
         push_member(out, "except", |out| push_list(out, uuids.iter().map(String::as_str)));
@@ -344,7 +351,7 @@ fn push_recipients(out: &mut String, recipients: &Recipients, signer: &Signer) {
             push_member(out, "expr", |out| json::push_text(expression.canonical(), out));
         }
         // Requests cannot nest it.
-        Recipients::Without(_) => {}
+        Recipients::Without(_) | Recipients::Among(_) => {}
     }
 }
 
