@@ -74,6 +74,8 @@ mod release_files;
 mod silent_clients;
 #[path = "it/socket_activation.rs"]
 mod socket_activation;
+#[path = "it/top.rs"]
+mod top;
 
 use std::process::ExitCode;
 
@@ -93,6 +95,7 @@ const PHP: Need = Program("php", "php-cli");
 const PHPUNIT: Need = Program("phpunit", "phpunit");
 const PRLIMIT: Need = Program("prlimit", "util-linux");
 const PROMETHEUS: Need = Program("prometheus", "prometheus");
+const SCRIPT: Need = Program("script", "bsdutils");
 const PROMTOOL: Need = Program("promtool", "prometheus");
 const PSR7: Need = File("/usr/share/php/Nyholm/Psr7/autoload.php", "php-nyholm-psr7");
 const PSR_FACTORY: Need =
@@ -184,6 +187,7 @@ fn trials() -> Vec<Trial> {
         php_client::the_lines_of_its_readme_publish needs PHP;
         prometheus::prometheus_reads_the_metrics needs PROMETHEUS;
         prometheus::the_alerts_pass_their_tests needs PROMTOOL;
+        top::keys_work_in_a_terminal needs SCRIPT;
         silent_clients::a_client_whose_cable_is_pulled_is_gone_from_the_index needs IP, Namespaces;
     }
 }

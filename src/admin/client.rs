@@ -63,6 +63,7 @@ pub fn ask(folder: &Path, request: &AdminRequest) -> Result<AdminCall, AdminErro
 fn send(mut stream: &UnixStream, request: &AdminRequest) -> io::Result<()> {
     let patience = match request {
         AdminRequest::Status
+        | AdminRequest::Figures
         | AdminRequest::Reload
         | AdminRequest::LogLevel { .. }
         | AdminRequest::RevokeTokens { .. } => Some(PATIENCE),

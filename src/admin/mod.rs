@@ -2,12 +2,14 @@
 //! state folder.
 
 mod client;
+mod report;
 mod socket_path;
 mod status;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{AdminCall, AdminError, ask};
+pub use self::report::{ServerEvent, ServerReport};
 pub use self::socket_path::{SOCKET_NAME, bind, is_running, probe};
 pub use self::status::{Configuration, MemoryStatus, ProcessStatus, ServerStage, ServerStatus};
 
@@ -23,6 +25,8 @@ pub const REQUEST_BYTES_MAX: usize = 4096;
 pub enum AdminRequest {
     /// Report the state of the server.
     Status,
+    /// Report the figures of all processes and applications, the largest outboxes and the last events.
+    Figures,
     /// Reload the configuration.
     Reload,
     /// Shut down gracefully, as after SIGTERM.
@@ -51,6 +55,8 @@ pub enum AdminRequest {
 pub enum AdminResponse {
     /// The state of the server.
     Status(Box<ServerStatus>),
+    /// Figures of the server.
+    Figures(Box<ServerReport>),
     /// Progress of the request, as text.
     Progress(String),
     /// The request succeeded; with lines to print.

@@ -194,7 +194,8 @@ impl ApiState {
         series.one(SeriesFamily::LinkBytes, "in", link.read);
         series.one(SeriesFamily::LinkBytes, "out", link.written);
         series.plain(SeriesFamily::LogLinesLost, lines_lost());
-        let applications = match detail.applications {
+        let mut report = CountReport::of_process(ProcessCounts::Api(self.counts()), series);
+        report.applications = match detail.has_applications() {
             false => ApplicationTable::default(),
             true => {
                 let mut table = self.request_stats.applications();
@@ -204,7 +205,7 @@ impl ApiState {
                 table
             }
         };
-        CountReport { counts: ProcessCounts::Api(self.counts()), series, applications }
+        report
     }
 
     fn counts(&self) -> ApiCounts {

@@ -36,8 +36,8 @@ use crate::reactor::poller::{Interest, Poller, Ready};
 use crate::telemetry::{flush, lines_lost, set_level, unix_seconds};
 use crate::types::limits::{BROKER_REMOVALS, BROKER_TURN};
 use crate::types::{
-    ApplicationTable, CountReport, Generation, Histogram, HistogramFamily, ProcessCounts,
-    SeriesFamily, TurnBudget, WorkerId, WorkerIncarnation,
+    CountReport, Generation, Histogram, HistogramFamily, ProcessCounts, SeriesFamily, TurnBudget,
+    WorkerId, WorkerIncarnation,
 };
 
 /// The epoll token of the control link. The token of a worker's link is the number of the worker.
@@ -162,11 +162,7 @@ impl Broker {
                 series.record(HistogramFamily::EventLoopTurn, "broker", &self.turns);
                 series.plain(SeriesFamily::LogLinesLost, lines_lost());
                 let counts = ProcessCounts::Broker(router::figures::counts(self.core.router()));
-                let report = Box::new(CountReport {
-                    counts,
-                    series,
-                    applications: ApplicationTable::default(),
-                });
+                let report = Box::new(CountReport::of_process(counts, series));
                 self.report(ChildEvent::Counts { number, report });
             }
             CommonCommand::LogLevel { level } => set_level(level),

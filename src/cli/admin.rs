@@ -70,17 +70,28 @@ fn run_request(
     request: &AdminRequest,
     form: fn(&ServerStatus) -> String,
 ) -> ExitCode {
-    let source = source(which.ini.clone(), Vec::new());
-    let folder = state_folder(&source);
-    if let Some(other) = other_configuration(&folder, which, &source.ini_path()) {
-        print_error(&format!("tagcast: {other}"));
-        return ExitCode::from(EXIT_UNAVAILABLE);
-    }
+    let folder = match folder_of(which) {
+        Ok(folder) => folder,
+        Err(code) => return code,
+    };
     match ask(&folder, request).and_then(|asking| print_answers(asking, form)) {
         Ok(code) => code,
         Err(error) => {
             print_error(&format!("tagcast: {error}"));
             ExitCode::from(if error.is_forbidden() { EXIT_NOT_PERMITTED } else { EXIT_UNAVAILABLE })
+        }
+    }
+}
+
+/// Returns the state folder of a server. If another server uses it, prints that, and returns the exit code.
+pub(super) fn folder_of(which: &Which) -> Result<PathBuf, ExitCode> {
+    let source = source(which.ini.clone(), Vec::new());
+    let folder = state_folder(&source);
+    match other_configuration(&folder, which, &source.ini_path()) {
+        None => Ok(folder),
+        Some(other) => {
+            print_error(&format!("tagcast: {other}"));
+            Err(ExitCode::from(EXIT_UNAVAILABLE))
         }
     }
 }
@@ -112,6 +123,8 @@ fn print_answers(
                 print_line(form(&status).trim_end());
                 return Ok(ExitCode::SUCCESS);
             }
+            // It is not asked for here.
+            AdminResponse::Figures(_) => {}
             AdminResponse::Progress(text) => print_line(&text),
             AdminResponse::Done(lines) => {
                 lines.iter().for_each(|line| print_line(line));

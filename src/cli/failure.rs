@@ -29,6 +29,10 @@ impl Failure {
         Self { code: EXIT_UNAVAILABLE, why: why.into() }
     }
 
+    pub(super) fn not_permitted(why: impl Into<String>) -> Self {
+        Self { code: EXIT_NOT_PERMITTED, why: why.into() }
+    }
+
     pub(super) fn configuration(why: impl Into<String>) -> Self {
         Self { code: EXIT_CONFIG, why: why.into() }
     }

@@ -24,6 +24,7 @@ mod retag;
 mod serve;
 mod subscribe;
 mod token;
+mod top;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -67,6 +68,9 @@ enum Command {
     /// Show processes, connections, memory and configuration.
     #[command(after_help = after!("Example: tagcast status --json -i /etc/tagcast/websock.ini"))]
     Status(admin::StatusArguments),
+    /// Watch processes, applications, outboxes and events.
+    #[command(after_help = top::EXAMPLES)]
+    Top(top::TopArguments),
     /// Tell whether the server takes traffic, for load balancers and containers.
     #[command(after_help = health::EXAMPLES)]
     Health(health::HealthArguments),
@@ -148,6 +152,7 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Status(arguments) => admin::status(&arguments),
         Command::Health(arguments) => health::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Reload(which) => admin::order(&which, &AdminRequest::Reload),
         Command::Drain(which) => admin::order(&which, &AdminRequest::Drain),
         Command::RestartWorkers(which) => admin::order(&which, &AdminRequest::RestartWorkers),

@@ -167,18 +167,47 @@ pub struct CountReport {
     /// Figures of applications, if the supervisor asked for them.
     #[serde(default, skip_serializing_if = "ApplicationTable::is_empty")]
     pub applications: ApplicationTable,
+    /// The largest outboxes of a worker, if the supervisor asked for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outboxes: Vec<OutboxFigures>,
+}
+
+/// An outbox: what waits for one client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxFigures {
+    /// First characters of the client's UUID. With the whole UUID a reader could publish to the client.
+    pub client: String,
+    /// Bytes that wait.
+    pub bytes: u64,
+    /// Milliseconds since its socket last took bytes.
+    pub age_ms: u64,
+}
+
+impl CountReport {
+    /// Creates the report of a process without applications and outboxes.
+    #[must_use]
+    pub fn of_process(counts: ProcessCounts, series: LabelledSeries) -> Self {
+        let applications = ApplicationTable::default();
+        Self { counts, series, applications, outboxes: Vec::new() }
+    }
 }
 
 /// What the supervisor asks a process for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct CountDetail {
-    /// Figures of each application, besides those of the process.
-    pub applications: bool,
+pub enum CountDetail {
+    /// Figures of the process.
+    #[default]
+    Process,
+    /// The same, and figures of each application.
+    Applications,
+    /// The same, and the largest outboxes.
+    Outboxes,
 }
 
 impl CountDetail {
-    /// Figures of the process.
-    pub const PROCESS: Self = Self { applications: false };
-    /// The same, and figures of each application.
-    pub const APPLICATIONS: Self = Self { applications: true };
+    /// Returns true if figures of applications are asked for.
+    #[must_use]
+    pub fn has_applications(self) -> bool {
+        self >= Self::Applications
+    }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiCounts, ApplicationTable, BrokerCounts, LabelledSeries, Pressure, ProcessCounts,
+    ApiCounts, ApplicationTable, BrokerCounts, Histogram, LabelledSeries, Pressure, ProcessCounts,
     WorkerCounts, WorkerId,
 };
 
@@ -102,6 +102,9 @@ pub struct ProcessFigures {
     pub counts: Option<ProcessCounts>,
     /// Whether it did not answer this time, so its counters are older.
     pub is_stale: bool,
+    /// How long the turns of its event loop took, if it has one.
+    #[serde(default)]
+    pub turns: Option<Histogram>,
 }
 
 /// Sums of processes that have ended. They keep the counters of the server from falling.

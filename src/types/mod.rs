@@ -46,8 +46,8 @@ pub use client::{AddressLimit, Client, ClientClass, Ident, IdentError, LimitedAp
 pub use client_filter::ClientFilter;
 pub use close::{CloseCode, CloseReason};
 pub use counts::{
-    ApiCounts, BrokerCounts, CountDetail, CountReport, ProcessCounts, RateLimitedCounts,
-    WorkerCounts,
+    ApiCounts, BrokerCounts, CountDetail, CountReport, OutboxFigures, ProcessCounts,
+    RateLimitedCounts, WorkerCounts,
 };
 pub use credentials::Credentials;
 pub use description::{ClientDescription, DescribedToken, TenantStatistics};

@@ -1,6 +1,7 @@
 //! Counters of a worker, for the supervisor.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::clock::Moment;
@@ -8,9 +9,10 @@ use super::connection::Connection;
 use super::connection::table::ConnectionTable;
 use super::context::Context;
 use crate::protocol::Protocol;
+use crate::types::limits::TOP_ROWS;
 use crate::types::{
-    ApplicationTable, CloseCode, CountDetail, CountReport, Histogram, HistogramFamily,
-    LabelledSeries, Number, ProcessCounts, SeriesFamily, Slot, WorkerCounts,
+    ClientUuid, CloseCode, CountDetail, CountReport, Histogram, HistogramFamily, LabelledSeries,
+    Number, OutboxFigures, ProcessCounts, SeriesFamily, Slot, WorkerCounts,
 };
 
 /// Most timed publications that are under way. An older one has reached no client of this worker.
@@ -276,11 +278,36 @@ pub(super) fn counts(
         series.one(SeriesFamily::ResourceCircuitOpen, resource.to_owned(), is_open.into());
     }
     series.plain(SeriesFamily::LogLinesLost, crate::telemetry::lines_lost());
-    let applications = match detail.applications {
-        false => ApplicationTable::default(),
-        true => context.applications.table(),
+    let mut report = CountReport::of_process(ProcessCounts::Worker(counts), series);
+    if detail.has_applications() {
+        report.applications = context.applications.table();
+    }
+    if detail >= CountDetail::Outboxes {
+        report.outboxes = largest_outboxes(connections, context.clock.now());
+    }
+    report
+}
+
+/// Returns the largest outboxes. It visits every connection, so it is asked for at most once a second.
+fn largest_outboxes(connections: &ConnectionTable, now: Moment) -> Vec<OutboxFigures> {
+    let mut largest: BinaryHeap<Reverse<(usize, Slot)>> = BinaryHeap::new();
+    for connection in connections.connections() {
+        let Some(bytes) = connection.outbox.as_ref().map(|outbox| outbox.bytes()) else { continue };
+        if bytes > 0 {
+            largest.push(Reverse((bytes, connection.slot)));
+        }
+        if largest.len() > TOP_ROWS {
+            largest.pop();
+        }
+    }
+    let figures = |Reverse((bytes, slot)): Reverse<(usize, Slot)>| {
+        let connection = connections.get(slot)?;
+        let since = connection.outbox.as_ref()?.moved_at();
+        let age = u64::try_from(now.until_then(since).as_millis()).unwrap_or(u64::MAX);
+        let client = connection.uuid().map_or_else(|| "-".to_owned(), ClientUuid::short);
+        Some(OutboxFigures { client, bytes: bytes as u64, age_ms: age })
     };
-    CountReport { counts: ProcessCounts::Worker(counts), series, applications }
+    largest.into_sorted_vec().into_iter().filter_map(figures).collect()
 }
 
 #[cfg(test)]

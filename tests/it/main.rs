@@ -163,6 +163,7 @@ mod token_refresh;
 mod token_revocation;
 mod token_rights;
 mod token_tags;
+mod top;
 mod two_servers;
 mod unix_listeners;
 mod weak_files;

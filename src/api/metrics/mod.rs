@@ -22,8 +22,8 @@ use crate::types::{CountDetail, MetricsSnapshot};
 /// Returns what the page with this path shows, if it is one of the metrics.
 pub(super) fn page_of(path: &str) -> Option<CountDetail> {
     match path {
-        "/metrics" => Some(CountDetail::PROCESS),
-        "/metrics/applications" => Some(CountDetail::APPLICATIONS),
+        "/metrics" => Some(CountDetail::Process),
+        "/metrics/applications" => Some(CountDetail::Applications),
         _ => None,
     }
 }
@@ -95,11 +95,11 @@ impl MetricsCollector {
 
     /// Returns figures of all processes that are not too old. None if the supervisor does not answer.
     pub(super) async fn snapshot(&self) -> Option<Arc<MetricsSnapshot>> {
-        self.of(CountDetail::PROCESS).await
+        self.of(CountDetail::Process).await
     }
 
     async fn of(&self, detail: CountDetail) -> Option<Arc<MetricsSnapshot>> {
-        let feed = if detail.applications { &self.applications } else { &self.processes };
+        let feed = if detail.has_applications() { &self.applications } else { &self.processes };
         if let Some(recent) = feed.recent() {
             return Some(recent);
         }

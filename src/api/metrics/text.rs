@@ -29,7 +29,7 @@ pub(super) fn encode(
     page: CountDetail,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
-    registry.register_collector(match page.applications {
+    registry.register_collector(match page.has_applications() {
         false => Box::new(ServerMetrics(snapshot)),
         true => Box::new(ApplicationMetrics(snapshot.applications.clone().unwrap_or_default())),
     });
@@ -352,6 +352,7 @@ mod tests {
                 _ => ProcessCounts::Worker(WorkerCounts::default()),
             }),
             is_stale: false,
+            turns: None,
         }
     }
 
@@ -394,7 +395,7 @@ mod tests {
                 series.record(*family, label, &Histogram::default());
             }
         }
-        let text = encode(Arc::new(snapshot(series)), CountDetail::PROCESS).unwrap();
+        let text = encode(Arc::new(snapshot(series)), CountDetail::Process).unwrap();
         let lines = text.lines().count();
         assert!((1000..=2000).contains(&lines), "{lines} lines");
     }
@@ -403,7 +404,7 @@ mod tests {
     fn labels_are_escaped() {
         let mut series = LabelledSeries::default();
         series.two(SeriesFamily::ResourceEvents, "a\"b\nc\\", "done", 7);
-        let text = encode(Arc::new(snapshot(series)), CountDetail::PROCESS).unwrap();
+        let text = encode(Arc::new(snapshot(series)), CountDetail::Process).unwrap();
         let line = r#"tagcast_resource_events_total{resource="a\"b\nc\\",outcome="done"} 7"#;
         assert!(text.lines().any(|shown| shown == line), "{text}");
     }

@@ -31,9 +31,10 @@ pub(super) async fn order(config: &ApiConfig, order: AdminRequest) -> Result<Api
             let lines = serde_json::to_string(&lines).unwrap_or_default();
             Ok(ApiAnswer::ok(format!("{{\"lines\":{lines}}}")))
         }
-        AdminResponse::Progress(_) | AdminResponse::Status(_) | AdminResponse::Full { .. } => {
-            Ok(ApiAnswer::accepted())
-        }
+        AdminResponse::Progress(_)
+        | AdminResponse::Status(_)
+        | AdminResponse::Figures(_)
+        | AdminResponse::Full { .. } => Ok(ApiAnswer::accepted()),
     }
 }
 

@@ -68,7 +68,7 @@ impl ThreadMetrics {
         server: ServerState,
     ) -> Option<(ChildId, MetricsSnapshot)> {
         let (asker, detail) = self.asker.take_if(|_| self.waits.is_empty())?;
-        let applications = (detail.applications).then(|| {
+        let applications = (detail.has_applications()).then(|| {
             let mut all = self.ended_applications.clone();
             self.last.values().for_each(|report| all.add_all(&report.applications));
             self.shown.choose(&all)
@@ -92,6 +92,7 @@ impl ThreadMetrics {
                 cpu_ms,
                 counts,
                 is_stale,
+                turns: None,
             }
         };
         let snapshot = MetricsSnapshot {

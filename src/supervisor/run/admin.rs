@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use super::revocations::{WantedRevocation, token_age};
 use super::{Supervisor, now};
 use crate::admin::{
-    AdminRequest, AdminResponse, Configuration, ProcessStatus, ServerStage, ServerStatus,
+    AdminRequest, AdminResponse, Configuration, ProcessStatus, ServerReport, ServerStage,
+    ServerStatus,
 };
 use crate::link::control::{ApiCommand, CommonCommand};
 use crate::supervisor::child::ChildHandle;
 use crate::supervisor::control_socket::{AdminConnection, PendingRequest};
 use crate::supervisor::lifecycle::{Action, ChildId};
 use crate::supervisor::memory_limit::resident_bytes;
+use crate::telemetry::unix_millis;
 use crate::types::{
     CountDetail, MemoryFigures, MetricsSnapshot, ProcessCounts, WorkerId, WorkerIncarnation,
 };
@@ -47,6 +49,8 @@ struct Counting {
 pub(super) enum StatusRequester {
     /// An admin connection, for the status.
     Admin(AdminConnection),
+    /// An admin connection, for the figures.
+    Top(AdminConnection),
     /// An API process, for the metrics.
     Api(ChildId),
 }
@@ -105,7 +109,10 @@ impl Supervisor {
     ) {
         match request {
             AdminRequest::Status => {
-                self.request_status(StatusRequester::Admin(requester), CountDetail::PROCESS);
+                self.request_status(StatusRequester::Admin(requester), CountDetail::Process);
+            }
+            AdminRequest::Figures => {
+                self.request_status(StatusRequester::Top(requester), CountDetail::Outboxes);
             }
             AdminRequest::Reload => self.request_reload(Some(requester)),
             AdminRequest::LogLevel { level, seconds } => {
@@ -173,8 +180,14 @@ impl Supervisor {
                 StatusRequester::Admin(admin) => {
                     admin.answer(AdminResponse::Status(status.clone()));
                 }
+                StatusRequester::Top(admin) => {
+                    let figures = self.snapshot(&counting.counts, counting.detail);
+                    let report = self.report(figures);
+                    admin.answer(AdminResponse::Figures(Box::new(report)));
+                }
                 StatusRequester::Api(api) => {
-                    self.send_metrics(api, &counting.counts, counting.detail);
+                    let snapshot = self.snapshot(&counting.counts, counting.detail);
+                    self.children.send(api, ApiCommand::Metrics(Box::new(snapshot)));
                 }
             }
         }
@@ -183,21 +196,28 @@ impl Supervisor {
         }
     }
 
-    /// Sends the figures of all processes to an API process. `counts` are those that the processes
-    /// just reported.
-    fn send_metrics(
+    fn report(&self, figures: MetricsSnapshot) -> ServerReport {
+        ServerReport {
+            at_ms: unix_millis(),
+            figures,
+            outboxes: self.metrics.outboxes(),
+            events: self.events.list(),
+        }
+    }
+
+    /// Returns the figures of all processes. `counts` are those that the processes just reported.
+    fn snapshot(
         &mut self,
-        api: ChildId,
         counts: &BTreeMap<ChildId, ProcessCounts>,
         detail: CountDetail,
-    ) {
+    ) -> MetricsSnapshot {
         let state = match self.stage() {
             ServerStage::Starting => "starting",
             ServerStage::Serving => "serving",
             ServerStage::RestartingWorkers => "restarting",
             ServerStage::Draining => "draining",
         };
-        let snapshot = MetricsSnapshot {
+        MetricsSnapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_unix,
             state: state.to_owned(),
@@ -212,9 +232,8 @@ impl Supervisor {
             ended: self.metrics.ended_counts(),
             exits: self.metrics.exits(),
             series: self.metrics.series(),
-            applications: (detail.applications).then(|| self.metrics.applications()),
-        };
-        self.children.send(api, ApiCommand::Metrics(Box::new(snapshot)));
+            applications: (detail.has_applications()).then(|| self.metrics.applications()),
+        }
     }
 
     fn status(&self, counts: &BTreeMap<ChildId, ProcessCounts>) -> ServerStatus {

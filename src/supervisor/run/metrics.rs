@@ -1,5 +1,6 @@
 //! Figures for the metrics: those of living processes, and sums of ended ones, so no counter falls.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 
@@ -11,9 +12,11 @@ use super::children::RunningChildren;
 use crate::supervisor::child::{ChildHandle, Death};
 use crate::supervisor::lifecycle::ChildId;
 use crate::supervisor::memory_limit::resident_bytes;
+use crate::types::limits::TOP_ROWS;
 use crate::types::{
-    ApplicationTable, CountReport, EndedCounts, ExitCause, ExitCount, LabelledSeries,
-    ProcessCounts, ProcessFigures, ProcessRole, SeriesFamily, ShownApplications, WorkerId,
+    ApplicationTable, CountReport, EndedCounts, ExitCause, ExitCount, HistogramFamily,
+    LabelledSeries, OutboxFigures, ProcessCounts, ProcessFigures, ProcessRole, SeriesFamily,
+    ShownApplications, WorkerId,
 };
 
 /// Signal of an abort (SIGABRT).
@@ -49,6 +52,7 @@ struct LastFigures {
     counts: Option<ProcessCounts>,
     series: LabelledSeries,
     applications: ApplicationTable,
+    outboxes: Vec<OutboxFigures>,
     cpu_ms: u64,
 }
 
@@ -61,6 +65,7 @@ impl MetricsMemory {
         if !report.applications.is_empty() {
             last.applications = report.applications;
         }
+        last.outboxes = report.outboxes;
     }
 
     /// Records that a process is killed: None if its end was planned. The first cause counts.
@@ -106,6 +111,7 @@ impl MetricsMemory {
             cpu_ms: Some(before + last.cpu_ms),
             counts: counts.or(last.counts),
             is_stale: counts.is_none(),
+            turns: last.series.histograms(HistogramFamily::EventLoopTurn).map(|(_, it)| *it).next(),
         }
     }
 
@@ -126,6 +132,7 @@ impl MetricsMemory {
             cpu_ms: cpu_ms(own),
             counts: None,
             is_stale: false,
+            turns: None,
         };
         let figures = |child| {
             let pid = children.get(child).and_then(ChildHandle::pid);
@@ -151,6 +158,14 @@ impl MetricsMemory {
         let mut all = self.ended_applications.clone();
         self.last.values().for_each(|last| all.add_all(&last.applications));
         self.shown.choose(&all)
+    }
+
+    /// Returns the largest outboxes of all workers.
+    pub(super) fn outboxes(&self) -> Vec<OutboxFigures> {
+        let mut all: Vec<_> = self.last.values().flat_map(|last| last.outboxes.clone()).collect();
+        all.sort_by_key(|outbox| Reverse(outbox.bytes));
+        all.truncate(TOP_ROWS);
+        all
     }
 
     /// Returns the unplanned ends of processes.
@@ -230,14 +245,7 @@ mod tests {
         let mut series = LabelledSeries::default();
         series.one(SeriesFamily::ConnectionsOpened, "phpws", 5);
         series.one(SeriesFamily::Clients, "phpws", 2);
-        memory.counted(
-            worker(0),
-            CountReport {
-                counts: ProcessCounts::Worker(counts),
-                series,
-                applications: ApplicationTable::default(),
-            },
-        );
+        memory.counted(worker(0), CountReport::of_process(ProcessCounts::Worker(counts), series));
         let opened = |memory: &MetricsMemory| {
             let all = memory.series();
             let sum = |family| all.rows(family).map(|(_, value)| value).sum::<u64>();

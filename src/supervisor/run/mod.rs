@@ -2,6 +2,7 @@
 
 mod admin;
 mod children;
+mod events;
 mod log_level;
 mod metrics;
 mod overload;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 
 use self::admin::{StatusRequester, WaitingAdmins};
 use self::children::RunningChildren;
+use self::events::RecentEvents;
 use self::log_level::{ActiveLogLevel, open_log};
 use self::metrics::MetricsMemory;
 use self::overload::MemoryMonitor;
@@ -86,6 +88,7 @@ struct Supervisor {
     log_level: ActiveLogLevel,
     metrics: MetricsMemory,
     revocations: Revocations,
+    events: RecentEvents,
     started_at: Instant,
     /// The same in seconds since 1970.
     started_unix: u64,
@@ -120,6 +123,7 @@ impl Supervisor {
             log_level,
             metrics: MetricsMemory::default(),
             revocations,
+            events: RecentEvents::default(),
             started_at: now(),
             started_unix: unix_seconds(),
             processes,
@@ -180,6 +184,7 @@ impl Supervisor {
 
     fn begin_shutdown(&mut self, by: &str, effects: &mut Vec<Action>) {
         tracing::info!(event = "shutdown_requested", by, "shutdown requested");
+        self.events.note(format!("shutdown requested by {by}"));
         notify::stopping(self.prepared.config.limits.drain_time);
         self.requesters.notify_shutdown();
         self.prepared.close_listeners();
@@ -215,6 +220,7 @@ impl Supervisor {
                 self.reloading.confirms_no_more(child);
                 self.revocations.confirms_no_more(child);
                 log_exit(child, &death);
+                self.events.note(format!("{child}: {death}"));
                 self.processes.died(child, now(), effects);
             }
             ProcessEvent::Reread(read) => self.reread(*read),
@@ -268,6 +274,7 @@ impl Supervisor {
                             successor = successor.0,
                             "replacing worker"
                         );
+                        self.events.note(format!("worker {} is replaced", old.worker));
                         self.requesters.notify_restart(old, successor);
                     }
                     Action::Restarted => {
@@ -311,7 +318,8 @@ impl Supervisor {
         Ok(())
     }
 
-    fn announce(&self) {
+    fn announce(&mut self) {
+        self.events.note("server ready");
         for url in self.prepared.listeners.urls() {
             tracing::info!(event = "listening", "listening on {url}");
         }

@@ -153,6 +153,7 @@ impl Supervisor {
                     "reload failed, keeping the previous configuration"
                 );
                 self.reloading.note_failed(format!("failed, {} errors", lines.len()));
+                self.events.note("reload failed");
                 self.finish_reload(&requesters, &AdminResponse::Failed(lines));
             }
         }
@@ -208,6 +209,7 @@ impl Supervisor {
         }
         tracing::info!(event = "reload_done", number = number.0, "configuration reloaded");
         self.reloading.note_applied(format!("configuration {number}"));
+        self.events.note("configuration reloaded");
         lines.insert(0, format!("configuration {number} is active"));
         self.finish_reload(&requesters, &AdminResponse::Done(lines));
     }

@@ -316,6 +316,8 @@ pub const METRICS_AGE_MAX: Duration = Duration::from_secs(1);
 pub const APPLICATION_ROWS_MAX: usize = 16_384;
 /// Applications with rows of their own in the metrics. Each has nine lines.
 pub const APPLICATIONS_SHOWN_MAX: usize = 1_000;
+/// Largest outboxes, and last events, that `tagcast top` shows.
+pub const TOP_ROWS: usize = 10;
 /// Time that a scrape waits for the supervisor, which waits up to a second for its children.
 pub const METRICS_WAIT: Duration = Duration::from_secs(3);
 /// Time without a link to a broker after which health endpoints report it. A broker that is replaced

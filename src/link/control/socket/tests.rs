@@ -86,7 +86,7 @@ fn every_command_arrives_with_its_attachment() {
         [
             ControlMessage::configure(number, text("{\"workers\":2}")),
             ControlMessage::plain(CommonCommand::LogLevel { level }),
-            ControlMessage::plain(CommonCommand::Count { number: 7, detail: CountDetail::PROCESS }),
+            ControlMessage::plain(CommonCommand::Count { number: 7, detail: CountDetail::Process }),
             ControlMessage::plain(CommonCommand::Heartbeat),
         ]
     };
