@@ -130,6 +130,7 @@ impl Canonical for ToBroker {
             | Self::Tracked { .. }
             | Self::Remember(_)
             | Self::Identify(_)
+            | Self::Work(_)
             | Self::Leave { .. } => true,
         }
     }

@@ -1,5 +1,8 @@
 //! A publication of the API, and what the broker says about it.
 
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
 use crate::broker_client::uplink::NewPublication;
 use crate::replay::IdOutcome;
 use crate::types::{Address, PayloadForm, PublicationId, Tenant};
@@ -22,6 +25,8 @@ pub(super) struct Reached {
 pub(super) enum NotTaken {
     /// The window stayed full.
     NoRoom,
+    /// The tenant stayed throttled.
+    Throttled,
     /// Too many reports are open.
     TooManyReports,
 }
@@ -41,5 +46,17 @@ impl<'a> From<ApiPublication<'a>> for NewPublication<'a> {
     fn from(publication: ApiPublication<'a>) -> Self {
         let ApiPublication { tenant, address, form, payload, .. } = publication;
         Self { tenant, address, form, payload }
+    }
+}
+
+/// A publication that was accepted. Its count arrives with the acknowledgement of the broker.
+#[derive(Debug)]
+pub(super) struct PublicationReceipt(pub(super) oneshot::Receiver<Reached>);
+
+impl PublicationReceipt {
+    /// Waits for the count. Returns `None` if the broker does not acknowledge by the deadline. The
+    /// publication stays in the window and will be delivered.
+    pub(super) async fn reached(self, until: Instant) -> Option<Reached> {
+        timeout_at(until, self.0).await.ok()?.ok()
     }
 }

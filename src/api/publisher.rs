@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
-pub(super) use super::publication::{ApiPublication, NotTaken, Reached};
+pub(super) use super::publication::{ApiPublication, NotTaken, PublicationReceipt, Reached};
 use super::queries::AwaitedOutcome;
 use super::tracked::{AskPlace, AskReceipt, ReportedReceipt, TooManyOpen, TrackedRequests};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
@@ -31,12 +31,14 @@ pub(super) struct ApiPublisher {
     pub(super) state: RefCell<PublisherState>,
     /// Signals that the link has output to write.
     pub(super) wake: Notify,
-    /// Signals that the window has room again.
+    /// Signals that the window may have room again, or that a throttle may have ended.
     pub(super) room: Notify,
     /// Signals that the records of earlier API processes are known.
     pub(super) told: Notify,
     /// The broker at the other end of the last link.
     broker: Cell<Option<Generation>>,
+    /// Publications that were refused because their tenant stayed throttled.
+    throttled: Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -57,10 +59,6 @@ pub(super) struct PublisherState {
     pub(super) commanded: HashMap<Number, AwaitedOutcome>,
     scratch: Box<[u8]>,
 }
-
-/// A publication that was accepted. Its count arrives with the acknowledgement of the broker.
-#[derive(Debug)]
-pub(super) struct PublicationReceipt(oneshot::Receiver<Reached>);
 
 /// A link that has ended.
 #[derive(Debug)]
@@ -93,7 +91,7 @@ impl ApiPublisher {
         };
         let (state, broker) = (RefCell::new(state), Cell::new(None));
         let [wake, room, told] = [Notify::new(), Notify::new(), Notify::new()];
-        Self { source, state, wake, room, told, broker }
+        Self { source, state, wake, room, told, broker, throttled: Cell::new(0) }
     }
 
     /// The broker that answers at present, or the last one.
@@ -110,13 +108,13 @@ impl ApiPublisher {
     ///
     /// # Errors
     ///
-    /// If the window has no room for it by the deadline.
+    /// If the window has no room for it by the deadline, or its tenant stays throttled.
     pub(super) async fn publish(
         &self,
         publication: ApiPublication<'_>,
         until: Instant,
     ) -> Result<(), NotTaken> {
-        self.wait_for_room(publication.payload.len(), until).await?;
+        self.wait_for_turn(&publication, until).await?;
         self.state.borrow_mut().client.uplink.publish(publication.into());
         self.wake.notify_one();
         Ok(())
@@ -127,14 +125,14 @@ impl ApiPublisher {
     ///
     /// # Errors
     ///
-    /// If the window has no room for it by the deadline.
+    /// If the window has no room for it by the deadline, or its tenant stays throttled.
     pub(super) async fn publish_counted(
         &self,
         publication: ApiPublication<'_>,
         clients_max: Option<u64>,
         until: Instant,
     ) -> Result<PublicationReceipt, NotTaken> {
-        self.wait_for_room(publication.payload.len(), until).await?;
+        self.wait_for_turn(&publication, until).await?;
         let (_, receipt) = self.state.borrow_mut().publish_tracked(publication, clients_max, None);
         self.wake.notify_one();
         Ok(receipt)
@@ -152,7 +150,7 @@ impl ApiPublisher {
         within: Duration,
         until: Instant,
     ) -> Result<ReportedReceipt, NotTaken> {
-        self.wait_for_room(publication.payload.len(), until).await?;
+        self.wait_for_turn(&publication, until).await?;
         let mut state = self.state.borrow_mut();
         if !state.tracked.has_room_for_report() {
             return Err(NotTaken::TooManyReports);
@@ -185,7 +183,7 @@ impl ApiPublisher {
         within: Duration,
         until: Instant,
     ) -> Result<AskReceipt, NotTaken> {
-        self.wait_for_room(publication.payload.len(), until).await?;
+        self.wait_for_turn(&publication, until).await?;
         let token = AskToken(uuid::Uuid::new_v4().into_bytes());
         let tracking = Tracking { subject: TrackedSubject::Answer(token), within };
         let mut state = self.state.borrow_mut();
@@ -195,20 +193,45 @@ impl ApiPublisher {
         Ok(AskReceipt::new(receipt, outcome, place))
     }
 
-    pub(super) async fn wait_for_room(&self, bytes: usize, until: Instant) -> Result<(), NotTaken> {
-        if self.has_room(bytes) {
-            return Ok(());
+    /// Waits until the tenant is not throttled and the window has room.
+    async fn wait_for_turn(
+        &self,
+        publication: &ApiPublication<'_>,
+        until: Instant,
+    ) -> Result<(), NotTaken> {
+        let is_free = || !self.state.borrow().client.uplink.is_throttled(publication.tenant);
+        if !self.wait_until(is_free, until).await {
+            self.throttled.set(self.throttled.get() + 1);
+            return Err(NotTaken::Throttled);
         }
-        let room = async {
+        self.wait_for_room(publication.payload.len(), until).await
+    }
+
+    pub(super) async fn wait_for_room(&self, bytes: usize, until: Instant) -> Result<(), NotTaken> {
+        let has_room = self.wait_until(|| self.has_room(bytes), until).await;
+        has_room.then_some(()).ok_or(NotTaken::NoRoom)
+    }
+
+    /// Waits for something that a message of the broker changes. Returns false at the deadline.
+    async fn wait_until(&self, is_so: impl Fn() -> bool, until: Instant) -> bool {
+        if is_so() {
+            return true;
+        }
+        let change = async {
             loop {
-                let room = self.room.notified();
-                if self.has_room(bytes) {
+                let change = self.room.notified();
+                if is_so() {
                     return;
                 }
-                room.await;
+                change.await;
             }
         };
-        timeout_at(until, room).await.map_err(|_| NotTaken::NoRoom)
+        timeout_at(until, change).await.is_ok()
+    }
+
+    /// Returns how many publications were refused because their tenant stayed throttled.
+    pub(super) fn throttled(&self) -> u64 {
+        self.throttled.get()
     }
 
     fn has_room(&self, bytes: usize) -> bool {
@@ -362,20 +385,13 @@ impl PublisherState {
                 }
                 None
             }
-            // This process has no clients.
-            BrokerEvent::Joined { .. }
+            // This process has no clients. The caller wakes the requests that wait for a throttle.
+            BrokerEvent::Throttle(_)
+            | BrokerEvent::Joined { .. }
             | BrokerEvent::Reserved(_)
             | BrokerEvent::Refused { .. }
             | BrokerEvent::Close(_)
             | BrokerEvent::Describe(_) => None,
         }
-    }
-}
-
-impl PublicationReceipt {
-    /// Waits for the count. Returns `None` if the broker does not acknowledge by the deadline. The
-    /// publication stays in the window and will be delivered.
-    pub(super) async fn reached(self, until: Instant) -> Option<Reached> {
-        timeout_at(until, self.0).await.ok()?.ok()
     }
 }

@@ -25,7 +25,7 @@ use crate::telemetry::{LogThrottle, lines_lost};
 use crate::types::limits::{API_BODIES_BYTES_MAX, API_REQUESTS_MAX, IDS_EVICTED_LOG_EVERY};
 use crate::types::{
     ApiCounts, ApplicationFigures, ApplicationTable, CountDetail, CountReport, LabelledSeries,
-    Pressure, ProcessCounts, SeriesFamily, WorkerIncarnation,
+    Pressure, ProcessCounts, RateLimitedCounts, SeriesFamily, WorkerIncarnation,
 };
 
 /// Minimum interval between two log lines about wrong credentials.
@@ -217,7 +217,10 @@ impl ApiState {
             published: self.publisher.published(),
             unacknowledged: self.publisher.unacknowledged(),
             ids_evicted: self.publisher.ids_evicted(),
-            rate_limited: self.rate_limits.counts(),
+            rate_limited: RateLimitedCounts {
+                fair_share: self.publisher.throttled(),
+                ..self.rate_limits.counts()
+            },
         }
     }
 }

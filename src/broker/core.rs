@@ -17,7 +17,7 @@ use crate::link::control::ChildEvent;
 use crate::link::message::FromWorker;
 use crate::link::transport::Transport;
 use crate::reactor::poller::Interest;
-use crate::types::limits::{EXPRESSION_SCAN_MAX, IDEMPOTENCY_MAX};
+use crate::types::limits::{EXPRESSION_SCAN_MAX, FAIR_SHARE_WORK, IDEMPOTENCY_MAX};
 use crate::types::{Generation, WorkerId, WorkerIncarnation};
 
 impl fmt::Debug for TurnBudgets<'_> {
@@ -41,6 +41,8 @@ pub struct BrokerCore {
     ids_max: usize,
     /// The clock that measures expressions, if there is one.
     clock: Option<fn() -> Duration>,
+    /// Work at which a tenant is throttled.
+    fair_share_work: u64,
     /// The worker whose link was read last.
     read_last: WorkerId,
     /// Workers whose link was closed. Their last messages may still be held back.
@@ -73,6 +75,7 @@ impl BrokerCore {
             scan_max: EXPRESSION_SCAN_MAX,
             ids_max: IDEMPOTENCY_MAX,
             clock: None,
+            fair_share_work: FAIR_SHARE_WORK,
             read_last: WorkerId(0),
             lost: BTreeSet::new(),
             dead: BTreeSet::new(),
@@ -95,6 +98,7 @@ impl BrokerCore {
         self.router.limit_applications(&self.applications);
         self.router.limit_scan(self.scan_max);
         self.router.replays.limit_ids(self.ids_max);
+        self.router.limit_tenants(self.fair_share_work);
         if let Some(clock) = self.clock {
             self.router.measure_with(clock);
         }
@@ -135,6 +139,12 @@ impl BrokerCore {
     pub fn limit_ids(&mut self, ids_max: usize) {
         self.ids_max = ids_max;
         self.router.replays.limit_ids(ids_max);
+    }
+
+    /// Sets the work at which a tenant is throttled while others publish; 0 for no throttles.
+    pub fn limit_tenants(&mut self, work: u64) {
+        self.fair_share_work = work;
+        self.router.limit_tenants(work);
     }
 
     /// Adds the link to a worker.
@@ -195,9 +205,10 @@ impl BrokerCore {
     /// (rule L2), then writes the acknowledgements that have become possible (rule L5). Lost links are
     /// reported at once, so that the supervisor learns of them before publications are acknowledged without
     /// them. Work beyond the budgets waits for the next turn. The broker therefore answers the supervisor
-    /// and sends its results, however much the workers send.
+    /// and sends its results, however much the workers send. `now` is the time since any fixed moment.
     pub fn run_turn(
         &mut self,
+        now: Duration,
         report: &mut dyn FnMut(ChildEvent),
         TurnBudgets { messages, removals }: TurnBudgets<'_>,
     ) {
@@ -205,6 +216,7 @@ impl BrokerCore {
         self.read(report, messages);
         self.end_workers();
         self.link_successors();
+        self.router.balance_tenants(now);
         self.router.end_turn();
         self.write(report);
         self.router.acknowledge();

@@ -7,6 +7,7 @@ mod close_orders;
 mod connection_limits;
 pub mod core;
 mod descriptions;
+mod fair_share;
 mod links;
 mod protocol_error;
 mod queries;
@@ -34,7 +35,7 @@ use crate::link::control::{
 };
 use crate::reactor::poller::{Interest, Poller, Ready};
 use crate::telemetry::{flush, lines_lost, set_level, unix_seconds};
-use crate::types::limits::{BROKER_REMOVALS, BROKER_TURN};
+use crate::types::limits::{BROKER_REMOVALS, BROKER_TURN, FAIR_SHARE_CHECK};
 use crate::types::{
     CountReport, Generation, Histogram, HistogramFamily, ProcessCounts, SeriesFamily, TurnBudget,
     WorkerId, WorkerIncarnation,
@@ -84,7 +85,10 @@ impl Broker {
         loop {
             flush();
             ready.clear();
-            let within = self.core.has_unread().then_some(Duration::ZERO);
+            let within = match self.core.has_unread() {
+                true => Some(Duration::ZERO),
+                false => self.core.router().is_throttling().then_some(FAIR_SHARE_CHECK),
+            };
             self.poller.wait(within, &mut ready)?;
             if ready.iter().any(|event| event.token == CONTROL)
                 && let BrokerLoop::End(end) = self.apply_commands()?
@@ -104,7 +108,8 @@ impl Broker {
                 messages: &mut |work| messages.is_spent_after(work, || started.elapsed()),
                 removals: &mut || removals.is_spent_after(0, || started.elapsed()),
             };
-            core.run_turn(&mut |report| send_report(control.as_mut(), report), budgets);
+            let report = &mut |report| send_report(control.as_mut(), report);
+            core.run_turn(since_start(), report, budgets);
             let Self { core, poller, .. } = self;
             core.rewatch(&mut |worker, link, interest| {
                 poller.rewatch(link, worker.0.into(), interest)
@@ -153,6 +158,7 @@ impl Broker {
                     self.core.limit(limits(&config));
                     self.core.limit_scan(config.expression_scan);
                     self.core.limit_ids(config.ids_max);
+                    self.core.limit_tenants(config.fair_share_work);
                     self.core.limit_applications(config.connections);
                 }
                 self.report(ChildEvent::Configured { number });

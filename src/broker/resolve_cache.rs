@@ -39,9 +39,18 @@ struct NamedSet {
 /// The recipients of an address.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
-    pub(super) by_worker: SmallVec<[(WorkerId, DeliverTo); 4]>,
+    pub(super) by_worker: SmallVec<[WorkerTarget; 4]>,
     /// Their number.
     clients: u64,
+}
+
+/// The recipients on one worker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WorkerTarget {
+    pub(super) worker: WorkerId,
+    pub(super) target: DeliverTo,
+    /// Their number, the excluded one included.
+    pub(super) clients: u64,
 }
 
 /// Tenant and address of publications, with the resolved recipients.
@@ -213,7 +222,10 @@ impl ResolveCache {
             | Recipients::First { .. }
             | Recipients::Named(_) => {
                 let one = index.resolve_one(tenant, address);
-                let target = |place: ConnectionRef| (place.worker, DeliverTo::One(place.slot));
+                let target = |ConnectionRef { worker, slot }: ConnectionRef| {
+                    let target = DeliverTo::One(slot);
+                    WorkerTarget { worker, target, clients: 1 }
+                };
                 let by_worker = one.map(target).into_iter().collect();
                 return Targets { by_worker, clients: one.is_some().into() };
             }
@@ -253,8 +265,10 @@ fn targets(sets: &[NamedSet], except: Option<ConnectionRef>) -> Targets {
     for NamedSet { worker, name, slots } in sets {
         let except = except.filter(|place| place.worker == *worker).map(|place| place.slot);
         let is_member = except.is_some_and(|slot| slots.contains(slot));
-        targets.clients += slots.0.len() - u64::from(is_member);
-        targets.by_worker.push((*worker, DeliverTo::Set { name: *name, except }));
+        let (worker, clients) = (*worker, slots.0.len());
+        targets.clients += clients - u64::from(is_member);
+        let target = DeliverTo::Set { name: *name, except };
+        targets.by_worker.push(WorkerTarget { worker, target, clients });
     }
     targets
 }

@@ -24,7 +24,11 @@ impl TenantTraffic {
 /// The traffic of all tenants. A route counts its own publications while the cache keeps it, so that most
 /// publications need no lookup of their tenant.
 #[derive(Debug, Default)]
-pub(super) struct TrafficByTenant(HashMap<Tenant, TenantTraffic>);
+pub(super) struct TrafficByTenant {
+    all: HashMap<Tenant, TenantTraffic>,
+    /// The last two tenants of this turn, the last one second.
+    recent: [Option<Tenant>; 2],
+}
 
 impl TrafficByTenant {
     /// Adds what a route has counted.
@@ -33,14 +37,23 @@ impl TrafficByTenant {
         if counted == TenantTraffic::default() {
             return;
         }
-        match self.0.get_mut(&route.tenant) {
+        match self.all.get_mut(&route.tenant) {
             Some(traffic) => traffic.add(counted),
-            None => drop(self.0.insert(route.tenant.clone(), counted)),
+            None => drop(self.all.insert(route.tenant.clone(), counted)),
         }
+        let [before, last] = &mut self.recent;
+        if last.as_ref() != Some(&route.tenant) {
+            *before = last.replace(route.tenant.clone());
+        }
+    }
+
+    /// Returns the last two tenants that have published since the last call.
+    pub(super) fn take_recent(&mut self) -> [Option<Tenant>; 2] {
+        std::mem::take(&mut self.recent)
     }
 
     /// Returns the traffic of a tenant.
     pub(super) fn of(&self, tenant: &Tenant) -> TenantTraffic {
-        self.0.get(tenant).copied().unwrap_or_default()
+        self.all.get(tenant).copied().unwrap_or_default()
     }
 }

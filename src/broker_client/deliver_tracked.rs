@@ -5,6 +5,7 @@ use std::io;
 use super::fanout::{DeliveryTracking, Fanout, Question, UnknownSet};
 use super::large::DeliveredContent;
 use super::link_io::not_kept;
+use super::receive::note_dropped;
 use super::uplink::Uplink;
 use super::write_reports::WriteReports;
 use crate::link::message::Deliver;
@@ -19,6 +20,7 @@ pub(super) fn deliver_tracked(
 ) -> io::Result<Result<(), UnknownSet>> {
     let Some(Tracking { subject, within }) = fanout.take_tracking() else { return Ok(Ok(())) };
     if !uplink.is_new(deliver) {
+        note_dropped(deliver, uplink, fanout);
         return Ok(Ok(()));
     }
     let content = uplink.content(deliver).map_err(not_kept)?;

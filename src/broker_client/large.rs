@@ -47,6 +47,7 @@ impl LargeLinkMessage {
             return Ok(LargeOutcome::Other(self));
         }
         if !uplink.is_new(&deliver) {
+            fanout.note_dropped(target, payload.len());
             return Ok(LargeOutcome::Delivered(Ok(())));
         }
         let place = self.bytes.len() - payload.len();

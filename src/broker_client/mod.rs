@@ -15,6 +15,7 @@ pub(crate) mod large;
 pub(crate) mod link_bytes;
 mod link_io;
 pub(crate) mod queries;
+mod receive;
 pub mod report_requests;
 pub(crate) mod send_window;
 pub(crate) mod slot_allocator;
@@ -27,17 +28,18 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use self::deliver_tracked::{deliver_tracked, deliver_untracked};
 use self::fanout::Fanout;
 use self::large::LargeOutcome;
 pub use self::link_bytes::LinkBytes;
 use self::link_io::{BrokerLink, unknown_set};
+use self::receive::on_message;
 use self::report_requests::ReportRequester;
 use self::slot_allocator::SlotAllocator;
 use self::uplink::Uplink;
 use self::write_reports::WriteReports;
 use crate::link::command::{CloseOrder, CommandOutcome};
-use crate::link::message::{CountedPublication, FromBroker, Full, ToWorker};
+use crate::link::fairness::TenantThrottle;
+use crate::link::message::{CountedPublication, Full};
 use crate::link::query::{BrokerQuery, DescribeRequest, QueryResult};
 use crate::link::transport::Transport;
 use crate::replay::IdOutcome;
@@ -120,6 +122,8 @@ pub enum BrokerEvent {
     Close(Box<CloseOrder>),
     /// What has become of the command with this number.
     Outcome(Number, Box<CommandOutcome>),
+    /// The publishers of a tenant wait from now on, or no longer.
+    Throttle(TenantThrottle),
     /// The broker asks for a client of this worker, on behalf of another process.
     Describe(DescribeRequest),
     /// The link has failed or was closed, and everything that arrived on it was processed (rule L6). The
@@ -310,9 +314,11 @@ impl BrokerClient {
         }
     }
 
-    /// Queues the reports on tracked publications that are complete or due. `now` is the time since any
+    /// Queues the reports on work, and on tracked publications that are complete or due. `now` is the time since any
     /// fixed moment. Called once in each turn, after writing to sockets.
     pub fn report_writes(&mut self, now: Duration) {
+        let Self { fanout, uplink, .. } = self;
+        fanout.report_work(|report| uplink.report_work(report));
         if self.write_reports.is_empty() {
             return;
         }
@@ -358,41 +364,4 @@ impl BrokerClient {
         }
         self.fanout.release_retired(|slot| self.slots.release(slot));
     }
-}
-
-/// Applies a message and returns the event for a connection, if there is one.
-#[inline]
-fn on_message(
-    message: FromBroker<'_>,
-    uplink: &mut Uplink,
-    fanout: &mut Fanout,
-    slots: &mut SlotAllocator,
-    write_reports: &mut WriteReports,
-) -> io::Result<Option<BrokerEvent>> {
-    let queued = match message {
-        FromBroker::Deliver(deliver) if fanout.tracks_next() => {
-            deliver_tracked(&deliver, uplink, fanout, write_reports)?
-        }
-        FromBroker::Deliver(deliver) if !uplink.is_new(&deliver) => Ok(()),
-        FromBroker::Deliver(deliver) => deliver_untracked(&deliver, uplink, fanout)?,
-        FromBroker::Other(ToWorker::Track(tracking)) => {
-            fanout.track_next(tracking);
-            Ok(())
-        }
-        FromBroker::Other(message @ (ToWorker::Batch | ToWorker::Set { .. })) => {
-            fanout.take_sets(message)
-        }
-        FromBroker::Other(ToWorker::Tenant(tenant)) => {
-            fanout.switch_to(tenant);
-            Ok(())
-        }
-        FromBroker::Other(ToWorker::Left { slot }) => {
-            uplink.on_left(slot);
-            slots.vacate(slot);
-            Ok(())
-        }
-        FromBroker::Other(message) => return Ok(uplink.on_message(message)),
-    };
-    queued.map_err(unknown_set)?;
-    Ok(None)
 }

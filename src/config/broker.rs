@@ -17,6 +17,8 @@ pub struct BrokerConfig {
     pub expression_scan: u64,
     /// Maximum ids of publications that are kept.
     pub ids_max: usize,
+    /// Work at which a tenant is throttled; 0 for no throttles.
+    pub fair_share_work: u64,
 }
 
 impl BrokerConfig {
@@ -51,6 +53,7 @@ impl Config {
             connections: limited.collect(),
             expression_scan: self.limits.expression_scan,
             ids_max: self.api.ids_max,
+            fair_share_work: self.limits.fair_share_work,
         }
     }
 }

@@ -23,8 +23,8 @@ use crate::auth::{Application, Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
 use crate::telemetry::{LogFormat, LogLevel, unix_seconds};
 use crate::types::limits::{
-    EXPRESSION_SCAN_MAX, HEAD_BYTES_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX,
-    MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
+    EXPRESSION_SCAN_MAX, FAIR_SHARE_WORK, HEAD_BYTES_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT,
+    MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
 };
 use crate::types::{Encryption, IpRange, Secret};
 
@@ -44,6 +44,7 @@ const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
 const MEMORY: Bounds<Size> = Bounds::new(Size(4 * 1024 * 1024), Size(1 << 50));
 /// More values than this would keep the broker busy for about half a second.
 const SCANS: Bounds<usize> = Bounds::or_off(1, 10_000_000);
+const FAIR_SHARES: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
 const CLIENTS: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
 const LOG_FILE: Bounds<Size> = Bounds::or_off(Size(64 * 1024), Size(1024 * 1024 * 1024));
 const OLD_LOGS: Bounds<usize> = Bounds::new(0, 1000);
@@ -269,11 +270,14 @@ fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
     });
     let expression_scan = given.read("", "exprScanMax", |text| count(text, &SCANS));
     let expression_scan = expression_scan.and_then(|values| u64::try_from(values).ok());
+    let fair_share_work = given.read("", "fairShareWork", |text| count(text, &FAIR_SHARES));
+    let fair_share_work = fair_share_work.and_then(|work| u64::try_from(work).ok());
     let mut time = |name, bounds: &Bounds<Duration>, default| {
         given.read("", name, |text| duration(text, bounds)).unwrap_or(default)
     };
     LimitSettings {
         expression_scan: expression_scan.unwrap_or(EXPRESSION_SCAN_MAX),
+        fair_share_work: fair_share_work.unwrap_or(FAIR_SHARE_WORK),
         handshake_timeout: time("handshakeTimeout", &HANDSHAKE, Duration::from_secs(10)),
         message_timeout: time("messageTimeout", &MESSAGE_TIME, MESSAGE_TIMEOUT),
         drain_time: time("drainTime", &DRAIN, Duration::from_secs(5)),

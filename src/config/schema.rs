@@ -54,6 +54,7 @@ pub const KEYS: &[ConfigKey] = &[
     key("", "limitBytes", "none", "rate").reloadable(),
     key("", "limitRequests", "none", "rate").reloadable(),
     key("", "limitRequestsPerIP", "none", "rate").reloadable(),
+    key("", "fairShareWork", "20000", "count").reloadable(),
     key("", "tls", "on", "word"),
     key("", "certFile", "none", "path").reloadable(),
     key("", "pkFile", "none", "path").reloadable(),

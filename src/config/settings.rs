@@ -123,6 +123,8 @@ pub struct LimitSettings {
     pub max_memory: MaxMemory,
     /// Maximum values that the prefixes of one expression scan.
     pub expression_scan: u64,
+    /// Work at which a tenant is throttled while others publish; 0 for no throttles.
+    pub fair_share_work: u64,
 }
 
 /// The memory limit of all processes together.

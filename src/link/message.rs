@@ -8,6 +8,8 @@ use super::command::{
     AnnouncedVersion, BulkChange, CloseOrder, CommandOutcome, NumberedCommand, RetaggedClient,
     RetaggedClients,
 };
+use super::fairness::{TenantThrottle, WorkReport};
+pub use super::in_place::{FromBroker, FromWorker, PublishFrame};
 use super::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryResult};
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{
@@ -20,9 +22,7 @@ use crate::types::{
 pub const VERSION: u16 = 14;
 
 /// Work for one tag, in bytes of a usual message.
-const ROW_WORK: usize = 64;
-/// Work for one byte of an encoded address, whose shortest tags have about sixteen bytes.
-const ROUTE_WORK: usize = ROW_WORK / 16;
+pub(super) const ROW_WORK: usize = 64;
 
 /// A publication of a client, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +149,8 @@ pub enum ToBroker {
     /// The id of the publication that follows the next [`ToBroker::Count`]. If it was used before, the
     /// publication is not delivered, and its use is sent with [`ToWorker::Remember`] before `Reached`.
     Identify(PublicationId),
+    /// Work that this worker has done for a tenant, once [`ToWorker::CountWork`] has arrived.
+    Work(WorkReport),
     /// A publication. The worker keeps it until it is acknowledged (rule L4).
     Publish {
         /// Number of the publication, counted by the worker.
@@ -218,6 +220,13 @@ pub enum ToWorker {
     /// the deliveries of a server with one tenant need no additional byte. A link begins with the shared
     /// tenant.
     Tenant(Tenant),
+    /// The worker counts its work from here on and reports it once a turn, for each tenant from this much on.
+    CountWork {
+        /// The least work of a report.
+        reported_from: u64,
+    },
+    /// The publishers of a tenant wait from now on, or no longer. A link begins without throttles.
+    Throttle(TenantThrottle),
     /// A publication for some of this worker's clients.
     Deliver(Deliver),
     /// Requests a report on the `Deliver` that follows. This is a separate message, so that other
@@ -335,50 +344,6 @@ pub struct Deliver<P = Bytes> {
     /// The content. `None` if the receiving worker published it: a worker keeps its publications until
     /// they are acknowledged (rule L4), and the acknowledgement follows the delivery.
     pub content: Option<Content<P>>,
-}
-
-/// A publication as it lies in the bytes of a link. Its route is decoded only if it differs from the one
-/// before it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PublishFrame<'b> {
-    /// Its number within the worker.
-    pub number: Number,
-    /// Tenant and address, encoded.
-    pub route: &'b [u8],
-    /// The content.
-    pub content: Content<&'b [u8]>,
-}
-
-/// A message of a worker. Publications stay in the bytes of the link.
-#[derive(Debug, PartialEq)]
-pub enum FromWorker<'b> {
-    /// A [`ToBroker::Publish`].
-    Publish(PublishFrame<'b>),
-    /// Any other message.
-    Other(ToBroker),
-}
-
-impl FromWorker<'_> {
-    /// Returns the work that the broker does for a message: see [`ToBroker::work`].
-    #[must_use]
-    pub fn work(&self) -> usize {
-        match self {
-            Self::Publish(publish) if publish.is_costly() => CLOCK_WORK,
-            Self::Publish(PublishFrame { route, content, .. }) => {
-                content.payload.len() + route.len() * ROUTE_WORK
-            }
-            Self::Other(message) => message.work(),
-        }
-    }
-}
-
-/// A message of the broker. Publications stay in the bytes of the link.
-#[derive(Debug, PartialEq)]
-pub enum FromBroker<'b> {
-    /// A [`ToWorker::Deliver`].
-    Deliver(Deliver<&'b [u8]>),
-    /// Any other message.
-    Other(ToWorker),
 }
 
 /// The clients of one worker that get a publication.

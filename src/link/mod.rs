@@ -3,7 +3,9 @@
 pub mod codec;
 pub mod command;
 pub mod control;
+pub mod fairness;
 pub mod handover;
+mod in_place;
 pub mod message;
 pub mod query;
 pub mod tail;

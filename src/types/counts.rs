@@ -38,6 +38,12 @@ pub struct WorkerCounts {
     /// Milliseconds that publishers waited for such limits, all together.
     #[serde(default)]
     pub throttled_ms: u64,
+    /// Times that a publisher had to wait because its tenant used more than its share.
+    #[serde(default)]
+    pub fair_share_throttled: u64,
+    /// Milliseconds that publishers waited for that, all together.
+    #[serde(default)]
+    pub fair_share_throttled_ms: u64,
     /// Webhook events that were not delivered, and webhook responses that were ignored as invalid.
     #[serde(default)]
     pub events_failed: u64,
@@ -66,6 +72,12 @@ pub struct BrokerCounts {
     pub rows: u64,
     /// Resolved publications.
     pub publications: u64,
+    /// Tenants whose publishers wait because they used more than their share.
+    #[serde(default)]
+    pub throttled_tenants: u64,
+    /// How often a tenant was throttled.
+    #[serde(default)]
+    pub tenant_throttles: u64,
 }
 
 /// What the API answered with 429 because of a limit.
@@ -79,6 +91,9 @@ pub struct RateLimitedCounts {
     pub publications: u64,
     /// Publications of an application with too many bytes.
     pub bytes: u64,
+    /// Publications of a tenant that used more than its share.
+    #[serde(default)]
+    pub fair_share: u64,
 }
 
 impl RateLimitedCounts {
@@ -87,6 +102,7 @@ impl RateLimitedCounts {
         self.requests_per_ip += other.requests_per_ip;
         self.publications += other.publications;
         self.bytes += other.bytes;
+        self.fair_share += other.fair_share;
     }
 }
 
@@ -126,6 +142,8 @@ impl WorkerCounts {
         self.messages += other.messages;
         self.throttled += other.throttled;
         self.throttled_ms += other.throttled_ms;
+        self.fair_share_throttled += other.fair_share_throttled;
+        self.fair_share_throttled_ms += other.fair_share_throttled_ms;
         self.events_failed += other.events_failed;
         self.published += other.published;
         self.matched += other.matched;

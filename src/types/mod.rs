@@ -35,6 +35,7 @@ mod tag_change;
 mod tracking;
 mod wiped;
 mod word_choice;
+mod work;
 
 pub use address::{
     Address, MatchOptions, NamedClient, Recipients, RecipientsAmong, RecipientsWithout,
@@ -91,3 +92,4 @@ pub use tracking::{AskToken, TrackedOutcome, TrackedSubject, Tracking, WriteCoun
 pub use wiped::{WipedBytes, scrub_stack};
 pub use word_choice::WordChoice;
 pub(crate) use word_choice::word_choices;
+pub use work::send_work;

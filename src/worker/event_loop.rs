@@ -359,6 +359,7 @@ impl EventLoop {
             BrokerEvent::Tracked { .. }
             | BrokerEvent::Outcome { .. }
             | BrokerEvent::Remembered { .. } => {}
+            BrokerEvent::Throttle(it) => context.throttle.on_throttle(&it, context.clock.now()),
             BrokerEvent::Describe(request) => describe::answer(context, connections, request),
             BrokerEvent::Lost(lost) => self.report_link_lost(&lost),
         }
@@ -373,7 +374,9 @@ impl EventLoop {
             "link to the broker lost"
         );
         drop(self.context.poller.forget(lost.link.ready()));
-        self.context.unlinked_since = Some(self.context.clock.now());
+        let now = self.context.clock.now();
+        self.context.unlinked_since = Some(now);
+        self.context.throttle.release_tenants(now);
         let event = ChildEvent::LinkLost { peer: self.identity.source, broker: lost.broker };
         if let Err(error) = self.context.supervisor.try_report(event) {
             info!(event = "supervisor_send_failed", %error, "failed to send to supervisor");

@@ -79,7 +79,7 @@ impl PushSocketReader {
 
     /// Resumes reading once the send window has room.
     pub(super) fn resume(&mut self, context: &Context) {
-        if self.state == PushState::Paused && context.broker.uplink.has_room(DATAGRAM_BYTES_MAX) {
+        if self.state == PushState::Paused && has_room(context) {
             self.watch(&context.poller);
         }
     }
@@ -89,7 +89,7 @@ impl PushSocketReader {
         let mut scratch = std::mem::take(&mut context.buffers.scratch);
         let part = context.clock.part();
         for _ in 0..DATAGRAMS_PER_TURN {
-            if !context.broker.uplink.has_room(DATAGRAM_BYTES_MAX) {
+            if !has_room(context) {
                 self.set_state(PushState::Paused, &context.poller);
                 break;
             }
@@ -131,6 +131,14 @@ impl PushSocketReader {
             debug!(why, "a pushed datagram was dropped");
         }
     }
+}
+
+/// Returns whether a datagram may be published.
+fn has_room(context: &Context) -> bool {
+    let uplink = &context.broker.uplink;
+    let tenant = || context.settings.rules.access.anonymous_tenant();
+    uplink.has_room(DATAGRAM_BYTES_MAX)
+        && !(uplink.has_throttled() && uplink.is_throttled(&tenant()))
 }
 
 /// Passes a datagram to the application that it names.

@@ -8,6 +8,7 @@ use super::clock::Moment;
 use super::connection::Connection;
 use super::connection::table::ConnectionTable;
 use super::context::Context;
+use super::throttle::{AllWaits, WaitTotals};
 use crate::protocol::Protocol;
 use crate::types::limits::TOP_ROWS;
 use crate::types::{
@@ -255,11 +256,14 @@ pub(super) fn counts(
         sum(Connection::waiting),
         "what waits for connections was noted"
     );
-    let (throttled, waited) = context.throttle.waits();
+    let AllWaits { limits, tenants } = context.throttle.waits();
+    let millis = |it: WaitTotals| u64::try_from(it.waited.as_millis()).unwrap_or(u64::MAX);
     let published = context.broker.uplink.published();
     let counts = WorkerCounts {
-        throttled,
-        throttled_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+        throttled: limits.waits,
+        throttled_ms: millis(limits),
+        fair_share_throttled: tenants.waits,
+        fair_share_throttled_ms: millis(tenants),
         held: context.memory.held(),
         open: connections.count() as u64,
         published,

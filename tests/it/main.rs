@@ -78,6 +78,7 @@ mod echo_resource;
 mod examples;
 mod exit_codes;
 mod expressions;
+mod fair_share;
 mod forwarded;
 mod generated_files;
 mod gomoob_frames;

@@ -195,7 +195,8 @@ impl Api {
         let call = &mut calls[at];
         let text = call.no.to_string();
         let uplink = &mut self.client.uplink;
-        if call.state == CallState::Answered || !uplink.has_room(text.len()) {
+        let waits = uplink.is_throttled(&call.tenant) || !uplink.has_room(text.len());
+        if call.state == CallState::Answered || waits {
             return Ok(());
         }
         let id = id_of(call.no);

@@ -1,6 +1,7 @@
 //! The broker process, with the real `BrokerCore`.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use tagcast::broker::core::{BrokerCore, TurnBudgets};
 use tagcast::link::control::{BrokerCommand, ChildCommand, ChildEvent, CommonCommand};
@@ -8,6 +9,9 @@ use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
 use super::budget::Budget;
 use super::pipe::{BytesUntilDeath, End, Watch};
+
+/// Work at which brokers throttle tenants, by generation.
+const FAIR_SHARES: [u64; 3] = [25, 6, 0];
 
 #[derive(Debug)]
 pub struct Broker {
@@ -38,10 +42,12 @@ pub enum Order {
 
 impl Broker {
     pub fn new(generation: Generation, bytes_until_death: BytesUntilDeath) -> Self {
+        let mut board = BrokerCore::new(generation);
+        board.limit_tenants(FAIR_SHARES[generation.0 as usize % FAIR_SHARES.len()]);
         Self {
             generation,
             bytes_until_death,
-            board: BrokerCore::new(generation),
+            board,
             orders: VecDeque::new(),
             watches: BTreeMap::new(),
             is_ready: false,
@@ -51,7 +57,11 @@ impl Broker {
     }
 
     /// Runs one turn, in the order of `broker/mod.rs`.
-    pub fn turn(&mut self, [mut messages, mut removals]: [Budget; 2]) -> Vec<ChildEvent> {
+    pub fn turn(
+        &mut self,
+        now: Duration,
+        [mut messages, mut removals]: [Budget; 2],
+    ) -> Vec<ChildEvent> {
         let mut reports = Vec::new();
         let mut is_changed = !self.orders.is_empty() || self.board.has_unread();
         while let Some(order) = self.orders.pop_front() {
@@ -83,7 +93,7 @@ impl Broker {
             messages: &mut |_| messages.is_spent(),
             removals: &mut || removals.is_spent(),
         };
-        self.board.run_turn(&mut |report| reports.push(report), budgets);
+        self.board.run_turn(now, &mut |report| reports.push(report), budgets);
         if let Err(fault) = messages.is_kept(0).and_then(|()| removals.is_kept(0)) {
             self.fault.get_or_insert(fault);
         }

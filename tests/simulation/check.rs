@@ -52,6 +52,7 @@ impl World {
             return Err(format!("{} of a backend is never answered", call.no));
         }
         self.tags_are_right()?;
+        self.no_tenant_is_throttled()?;
         for worker in self.workers.values() {
             worker.reports.are_complete(worker.source)?;
         }
@@ -108,6 +109,20 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Checks that every throttle was lifted.
+    fn no_tenant_is_throttled(&self) -> Result<(), String> {
+        let broker = self.broker.as_ref().ok_or("there is no broker")?;
+        if broker.board.router().is_throttling() {
+            return Err("the broker throttles a tenant that has no work".to_owned());
+        }
+        let waits =
+            |(_, worker): &(&WorkerId, &Worker)| worker.broker_client.uplink.has_throttled();
+        match self.workers.iter().find(waits) {
+            None => Ok(()),
+            Some((worker, _)) => Err(format!("worker {worker} still throttles a tenant")),
+        }
     }
 
     /// Checks that the slots of disconnected clients are free again.

@@ -113,6 +113,16 @@ fn every_client_gets_exactly_its_deliveries_whatever_dies() {
 }
 
 #[test]
+fn tenants_are_throttled_in_some_runs() {
+    let is_throttled = |seed: &u64| {
+        let (trace, _) = run(*seed, AS_IT_IS, Some(Vec::new()));
+        trace.iter().any(|line| line.ends_with("a tenant is throttled"))
+    };
+    let found = (0..20).filter(is_throttled).count();
+    assert!(found > 2, "in {found} of 20");
+}
+
+#[test]
 fn a_kernel_that_loses_the_bytes_of_the_dead_is_detected() {
     let found = search(0, 200, (Kernel::Forgets, Shutdown::Kept, Ids::Announced));
     let (seed, fault) = found.unwrap_or_default();

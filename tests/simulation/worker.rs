@@ -238,6 +238,7 @@ impl Worker {
             | BrokerEvent::Refused { .. }
             | BrokerEvent::Remembered { .. }
             | BrokerEvent::Answer { .. }
+            | BrokerEvent::Throttle(_)
             | BrokerEvent::Describe(_) => {}
             BrokerEvent::Reached { counted, .. } => {
                 let outcome = self.reports.reached(counted.number, counted.clients);
@@ -360,7 +361,8 @@ impl Worker {
         };
         let text = format!("{:>width$}", model.published.len(), width = 1 + client % 9 * 20);
         let is_read = !matches!(self.stage, Stage::Quiescing { .. });
-        if !is_read || !self.broker_client.uplink.has_room(text.len()) {
+        let uplink = &self.broker_client.uplink;
+        if !is_read || !uplink.has_room(text.len()) || uplink.is_throttled(&tenant) {
             return None;
         }
         let publication = NewPublication {

@@ -130,10 +130,14 @@ impl World {
         }
         let Some(broker) = &mut self.broker else { return };
         let budget = Budget::any(&mut self.rng, self.pace.units_max);
-        let reports = broker.turn([budget.clone(), budget]);
+        let reports = broker.turn(self.time, [budget.clone(), budget]);
+        let is_throttling = broker.board.router().is_throttling();
         self.fault = self.fault.take().or_else(|| broker.fault.take());
         let child = ChildId::Broker(broker.generation);
         self.report(child, reports);
+        if is_throttling {
+            self.note(|| "a tenant is throttled".to_owned());
+        }
     }
 
     pub fn api_turn(&mut self) {

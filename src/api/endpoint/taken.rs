@@ -235,6 +235,12 @@ impl From<NotTaken> for ApiError {
                 let message = "the broker does not answer, and no more can be kept for it";
                 Self::new(ErrorCode::BrokerUnavailable, message)
             }
+            NotTaken::Throttled => {
+                let message =
+                    "the tenant uses more than its share while others publish (fairShareWork)";
+                let error = Self::new(ErrorCode::RateLimited, message);
+                error.with_text("name", "fair_share").retry_after(1)
+            }
             NotTaken::TooManyReports => {
                 let message = format!(
                     "at most {WRITE_REPORTS_MAX} publications with `ack: written` are under way at a time"

@@ -195,10 +195,17 @@ impl ServerMetrics {
         }
         let connections = living().map(|(one, counts)| ([worker_label(one)], float(counts.open)));
         family(encoder, Gauge("connections", "Open sockets"), connections.collect())?;
-        let reason = || [("reason", "rate_limit".to_owned())];
+        let reason = |name: &str| [("reason", name.to_owned())];
         let help = "Times that a publisher had to wait";
-        family(encoder, Counter("throttles", help), vec![(reason(), float(sum.throttled))])?;
-        let waited = vec![(reason(), float(sum.throttled_ms) / 1000.0)];
+        let waits = vec![
+            (reason("rate_limit"), float(sum.throttled)),
+            (reason("fair_share"), float(sum.fair_share_throttled)),
+        ];
+        family(encoder, Counter("throttles", help), waits)?;
+        let waited = vec![
+            (reason("rate_limit"), float(sum.throttled_ms) / 1000.0),
+            (reason("fair_share"), float(sum.fair_share_throttled_ms) / 1000.0),
+        ];
         let help = "Time that publishers had to wait, all together";
         family(encoder, Counter("throttled_seconds", help), waited)?;
         let outcome = |name: &str| [("outcome", name.to_owned())];
@@ -249,6 +256,7 @@ impl ServerMetrics {
             limit("requests_per_ip", limited.requests_per_ip),
             limit("publications", limited.publications),
             limit("bytes", limited.bytes),
+            limit("fair_share", limited.fair_share),
         ];
         let help = "Requests and publications that the API answered with 429 because of a limit";
         family(encoder, Counter("rate_limited", help), limited)?;

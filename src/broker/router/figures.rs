@@ -11,6 +11,8 @@ pub fn counts(router: &Router) -> BrokerCounts {
         clients: router.clients() as u64,
         rows: router.index.rows() as u64,
         publications: router.publications,
+        throttled_tenants: router.fair_share.throttled().len() as u64,
+        tenant_throttles: router.fair_share.throttles(),
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod figures;
 mod publications;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
@@ -13,8 +14,9 @@ use std::time::Duration;
 use super::bulk_change::RunningBulkChange;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 use super::descriptions::OpenDescriptions;
+use super::fair_share::FairShare;
 pub use super::protocol_error::ProtocolError;
-use super::replays::{ReplayKeeper, TurnProgress};
+use super::replays::ReplayKeeper;
 use super::resolve_cache::ResolveCache;
 use super::tail::Tail;
 use super::tracking::{TrackedPublications, TrackedReport};
@@ -53,6 +55,7 @@ pub struct Router {
     traffic: TrafficByTenant,
     /// Copies of publications for operators.
     pub(in crate::broker) tail: Tail,
+    fair_share: FairShare,
     /// Resolved publications that are not acknowledged yet, by turn (rule L5).
     turns: VecDeque<Turn>,
     /// Total number of turns with publications.
@@ -95,6 +98,7 @@ impl Router {
         let former = self.workers.insert(source.worker, WorkerState::new(source));
         debug_assert!(former.is_none(), "a worker's link is made once for each broker");
         self.replays.linked(source);
+        self.tell_throttles(source.worker);
     }
 
     /// Removes a worker whose link was closed. Acknowledgements no longer wait for its link, and its
@@ -107,6 +111,7 @@ impl Router {
         self.workers.remove(&source.worker);
         self.replays.unlinked(source);
         self.tail.unlinked(source);
+        self.fair_share.forget_worker(source.worker);
         for report in self.tracked.on_worker_lost(source) {
             self.report_tracked(report);
         }
@@ -296,6 +301,10 @@ impl Router {
                 self.report_tracked(TrackedReport { publisher, number, outcome });
                 Ok(())
             }
+            ToBroker::Work(report) => {
+                self.fair_share.on_report(source.worker, &report);
+                Ok(())
+            }
             ToBroker::Publish { number, publication } => {
                 self.publish_decoded(source, number, publication)
             }
@@ -350,22 +359,6 @@ impl Router {
         self.send(source.worker, &ToWorker::Left { slot });
     }
 
-    /// Returns whether records for a new API process are left that its link has room for.
-    #[must_use]
-    pub fn has_records(&self) -> bool {
-        let api = self.workers.get(&WorkerId::API);
-        api.is_some_and(|api| self.replays.has_records_for(api.source, &api.out))
-    }
-
-    /// Tells a new API process which requests an earlier one accepted.
-    fn tell_records(&mut self) {
-        let written = self.turns_ended - self.turns.len() as u64;
-        let progress = TurnProgress { ended: self.turns_ended, written };
-        if let Some(api) = self.workers.get_mut(&WorkerId::API) {
-            self.replays.tell(api.source, &mut api.out, progress);
-        }
-    }
-
     fn send(&mut self, worker: WorkerId, message: &ToWorker) {
         if let Some(member) = self.workers.get_mut(&worker) {
             member.out.send(message);
@@ -383,7 +376,6 @@ impl Router {
     }
 }
 
-mod held;
 #[cfg(test)]
 mod id_tests;
 #[cfg(test)]

@@ -1,7 +1,5 @@
-//! Publications: their recipients, the end of a turn, and the acknowledgements that it makes possible
-//! (rule L5).
+//! Publications and commands: their recipients and effects.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -10,11 +8,10 @@ use bytes::Bytes;
 use super::{LinkState, ProtocolError, Router};
 use crate::broker::bulk_change::{BulkResult, RunningBulkChange, with_sources};
 use crate::broker::close_orders::order_closes;
-use crate::broker::resolve_cache::{KnownRoute, RouteCounts};
+use crate::broker::resolve_cache::{KnownRoute, RouteCounts, WorkerTarget};
 use crate::broker::tag_changes::{TagChangeEffect, change_tags, outcome_of_repeated};
 use crate::broker::tail::TailIndex;
 use crate::broker::tracking::TrackedReport;
-use crate::broker::turn::Turn;
 use crate::link::command::{
     BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind, CommandOutcome,
     MatchedClients, NumberedCommand, RetaggedClient, RetaggedClients, address_of,
@@ -23,6 +20,7 @@ use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker};
 use crate::types::{
     ClientUuid, CloseReason, ConnectionRef, Content, Number, Publication, ReplayRecords, Sequence,
     SlotSet, TagChange, TagVersion, Tenant, Tracking, UsedId, WorkerId, WorkerIncarnation,
+    send_work,
 };
 
 /// The sender of a command, and its number.
@@ -114,11 +112,15 @@ impl Router {
         self.publications += 1;
         let index = TailIndex { index: &self.index, departed: &self.departed };
         self.tail.copy(source, route, content, index);
-        let Self { index, resolve_cache, workers, .. } = self;
+        let Self { index, resolve_cache, workers, fair_share, .. } = self;
         let (tenant, targets) = route.targets(resolve_cache, index, workers);
+        let mut load = fair_share.load(tenant);
         let sequence = Sequence(self.last_sequence);
-        for (worker, target) in &targets.by_worker {
+        for WorkerTarget { worker, target, clients } in &targets.by_worker {
             if let Some(member) = workers.get_mut(worker) {
+                if let Some(load) = &mut load {
+                    load.give(*worker, clients.saturating_mul(send_work(content.payload.len())));
+                }
                 member.switch_to(tenant);
                 if let Some(tracking) = tracking {
                     member.out.send(&ToWorker::Track(tracking));
@@ -339,62 +341,6 @@ impl Router {
             && member.source == report.publisher
         {
             member.report(report);
-        }
-    }
-
-    /// Ends a turn. Its publications are acknowledged when all links have taken their bytes (rule L5).
-    pub fn end_turn(&mut self) {
-        self.resolve_cache.forget();
-        let mut resolved = BTreeMap::new();
-        for member in self.workers.values_mut() {
-            member.set_names = 0;
-            if let Some(last) = member.last_publication
-                && member.turn_ended_at.is_none_or(|before| before < last)
-            {
-                member.turn_ended_at = Some(last);
-                resolved.insert(member.source, last);
-            }
-        }
-        if !resolved.is_empty() {
-            let marks = self.workers.values().map(|member| (member.source, member.out.appended()));
-            self.turns.push_back(Turn { resolved, marks: marks.collect() });
-            self.turns_ended += 1;
-        }
-        self.acknowledge();
-    }
-
-    /// Acknowledges publications that all links have taken. The link of the source itself is not waited for,
-    /// because the acknowledgement follows the deliveries in the same byte stream.
-    pub fn acknowledge(&mut self) {
-        self.acknowledge_turns();
-        if self.replays.is_telling() {
-            self.tell_records();
-        }
-    }
-
-    fn acknowledge_turns(&mut self) {
-        while let Some(turn) = self.turns.front_mut() {
-            let members = &self.workers;
-            turn.marks.retain(|(source, mark)| {
-                members
-                    .get(&source.worker)
-                    .is_some_and(|member| member.source == *source && member.out.written() < *mark)
-            });
-            let open = &turn.marks;
-            turn.resolved.retain(|source, up_to| {
-                let waits = open.iter().any(|(waited_for, _)| waited_for != source);
-                if let Some(member) = self.workers.get_mut(&source.worker)
-                    && member.source == *source
-                    && !waits
-                {
-                    member.acknowledge(*up_to);
-                }
-                waits
-            });
-            if !turn.resolved.is_empty() {
-                return;
-            }
-            self.turns.pop_front();
         }
     }
 }

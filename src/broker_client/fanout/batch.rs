@@ -1,19 +1,17 @@
 //! A batch: consecutive publications to the same clients, and the progress of writing them.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow::{self, Continue};
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-
+use super::frames::{Joined, ask, frame_of_large, join};
 use crate::broker_client::write_reports::WriteTally;
 use crate::protocol::{Cast, Protocol};
-use crate::types::limits::{SEND_BYTES, WORK_BYTES};
+use crate::types::limits::SEND_BYTES;
 use crate::types::{
     AskToken, Content, FramedPayload, Number, PayloadForm, Slot, SlotSet, WorkerIncarnation,
+    send_work,
 };
-use crate::websocket::write;
 
 /// Value of `next` when all recipients are done. Real slots are far below it.
 const DONE: u32 = u32::MAX;
@@ -44,6 +42,8 @@ pub struct Batch {
     number: u64,
     /// A publication whose first write is timed, until that write.
     pub timed: Option<Number>,
+    /// Its work, if it is counted for the broker.
+    work: u64,
 }
 
 /// Progress of a batch in one slice.
@@ -102,18 +102,18 @@ pub struct Question {
 /// The publications of a batch.
 #[derive(Debug, Default)]
 pub(super) struct BatchQueue {
-    publications: Vec<QueuedPublication>,
+    pub(super) publications: Vec<QueuedPublication>,
     /// All payloads, concatenated. An owner for each of them would cost more than a copy.
-    payloads: Vec<u8>,
+    pub(super) payloads: Vec<u8>,
 }
 
 /// One publication of a batch.
 #[derive(Clone, Copy, Debug)]
-struct QueuedPublication {
+pub(super) struct QueuedPublication {
     /// End offset of its payload.
-    end: usize,
-    form: PayloadForm,
-    cast: Cast,
+    pub(super) end: usize,
+    pub(super) form: PayloadForm,
+    pub(super) cast: Cast,
 }
 
 /// The recipients of a batch.
@@ -123,15 +123,6 @@ pub(crate) enum BatchRecipients {
     One(Slot),
     /// The clients of a set.
     Set(Rc<SlotSet>),
-}
-
-/// The publications of a batch, encoded as frames of one protocol.
-#[derive(Debug, Default)]
-pub struct Joined {
-    /// All frames, concatenated.
-    pub(crate) bytes: Bytes,
-    /// End offset of each frame.
-    ends: Vec<usize>,
 }
 
 impl BatchRecipients {
@@ -166,6 +157,7 @@ impl Batch {
             recipients,
             queue,
             number,
+            work: 0,
             next: 0,
             served: SlotSet::default(),
             is_sealed: false,
@@ -219,7 +211,17 @@ impl Batch {
 
     /// Returns the work of one send.
     pub(super) fn cost(&self) -> i64 {
-        1 + i64::try_from(self.bytes() / WORK_BYTES).unwrap_or(i64::MAX)
+        i64::try_from(send_work(self.bytes())).unwrap_or(i64::MAX)
+    }
+
+    /// Counts the work of a publication that was appended.
+    pub(super) fn add_work(&mut self, work: u64) {
+        self.work += work;
+    }
+
+    /// Returns the work that was counted, and counts from zero.
+    pub(super) fn take_work(&mut self) -> u64 {
+        std::mem::take(&mut self.work)
     }
 
     /// Returns its memory for the next batch, unless there is too much of it.
@@ -327,73 +329,5 @@ impl Batch {
         }
         self.gathered = joined.without(self.excepts.iter().filter(|(except, _)| *except == slot));
         &self.gathered
-    }
-}
-
-fn join(queue: &BatchQueue, protocol: Protocol) -> Joined {
-    let BatchQueue { publications, payloads } = queue;
-    let mut frames = Vec::with_capacity(payloads.len() + publications.len() * FRAME_BYTES_MORE);
-    let mut ends = Vec::with_capacity(publications.len());
-    let mut start = 0;
-    for QueuedPublication { end, form, cast } in publications {
-        let payload = payloads.get(start..*end).unwrap_or_default();
-        write::text(&mut frames, &protocol.render(Content { form: *form, payload }, *cast));
-        ends.push(frames.len());
-        start = *end;
-    }
-    Joined { bytes: frames.into(), ends }
-}
-
-/// Returns the frame of a large publication. It is not copied if the protocol sends its payload unchanged.
-fn frame_of_large(queue: &BatchQueue, large: &FramedPayload, protocol: Protocol) -> Joined {
-    let Some(QueuedPublication { form, cast, .. }) = queue.publications.first() else {
-        return Joined::default();
-    };
-    let payload = large.payload();
-    let frame = match protocol.render(Content { form: *form, payload }, *cast) {
-        Cow::Borrowed(rendered) if std::ptr::eq(rendered, payload) => large.frame().clone(),
-        rendered => write::text_frame(&rendered),
-    };
-    let ends = vec![frame.len()];
-    Joined { bytes: frame, ends }
-}
-
-/// Returns the frame of a question; the frame of a publication if the protocol has no questions.
-fn ask(queue: &BatchQueue, protocol: Protocol, token: AskToken) -> Joined {
-    let Some(questions) = &protocol.spec().questions else { return join(queue, protocol) };
-    let form = queue.publications.first().map_or(PayloadForm::Message, |it| it.form);
-    let mut frame = Vec::new();
-    write::text(&mut frame, &(questions.ask)(Content { form, payload: &queue.payloads }, token));
-    let ends = vec![frame.len()];
-    Joined { bytes: frame.into(), ends }
-}
-
-/// Usual number of bytes of a frame in addition to its payload, rounded up.
-const FRAME_BYTES_MORE: usize = 16;
-
-impl Joined {
-    /// Returns the number of frames.
-    pub(crate) fn count(&self) -> u32 {
-        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Returns each frame separately, for a client that reads one frame at a time.
-    pub fn each(&self) -> impl Iterator<Item = Bytes> + '_ {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| self.bytes.slice(start..*end))
-    }
-
-    fn without<'a>(&self, excepts: impl Iterator<Item = &'a (Slot, usize)>) -> Self {
-        let mut left_out = excepts.map(|(_, place)| *place).peekable();
-        let mut frames = BytesMut::new();
-        let mut ends = Vec::new();
-        for (place, frame) in self.each().enumerate() {
-            if left_out.next_if_eq(&place).is_some() {
-                continue;
-            }
-            frames.extend_from_slice(&frame);
-            ends.push(frames.len());
-        }
-        Self { bytes: frames.freeze(), ends }
     }
 }

@@ -13,6 +13,7 @@
 //! do not change the order of its publications.
 
 mod batch;
+mod frames;
 mod queue;
 mod turns;
 
@@ -20,10 +21,12 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-pub use self::batch::{Batch, DeliveryTracking, Joined, Question};
+pub use self::batch::{Batch, DeliveryTracking, Question};
 use self::batch::{BatchRecipients, NewContent};
+pub use self::frames::Joined;
 use self::queue::{NewDelivery, SharedQueueState};
 use self::turns::TenantTurns;
+use crate::link::fairness::WorkReport;
 use crate::link::message::{DeliverTo, SetName, ToWorker};
 use crate::protocol::Cast;
 use crate::types::limits::FANOUT_BYTES_MAX;
@@ -186,6 +189,31 @@ impl Fanout {
         self.queues.bytes() < FANOUT_BYTES_MAX
     }
 
+    /// Counts work from here on, and reports it from this much on.
+    pub(crate) fn count_work(&mut self, reported_from: u64) {
+        self.shared.reported_from = Some(reported_from);
+    }
+
+    /// Counts a publication as done that was received before.
+    pub(crate) fn note_dropped(&mut self, target: DeliverTo, bytes: usize) {
+        if self.shared.reported_from.is_none() {
+            return;
+        }
+        let recipients = match target {
+            DeliverTo::One(slot) => Some(BatchRecipients::One(slot)),
+            DeliverTo::Set { name, .. } => self.sets.get(name.0 as usize).cloned(),
+        };
+        let work = recipients.map_or(0, |it| self.shared.work_of(&it, bytes));
+        self.queues.note_dropped(work);
+    }
+
+    /// Passes the work that was done since the last report to `report`, by tenant.
+    pub(crate) fn report_work(&mut self, mut report: impl FnMut(WorkReport)) {
+        if let Some(from) = self.shared.reported_from {
+            self.queues.report(from, &mut report);
+        }
+    }
+
     /// Registers a slot that has no connection and that the broker no longer uses. Queued publications may
     /// still contain the slot, so it can be reused only after they are written (rule L3).
     pub(crate) fn retire(&mut self, slot: Slot) {
@@ -208,6 +236,9 @@ impl Fanout {
         self.sets.clear();
         self.next_tracking = None;
         self.queues.switch_to(Tenant::shared());
+        if self.shared.reported_from.take().is_some() {
+            self.queues.forget_work();
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use super::batch::{Batch, BatchQueue, BatchRecipients, DeliveryTracking, NewContent};
 use crate::protocol::Cast;
 use crate::types::limits::OVERTAKE_BATCHES_MAX;
-use crate::types::{Number, Slot, SlotSet, Tenant};
+use crate::types::{Number, Slot, SlotSet, Tenant, send_work};
 
 /// The publications of one tenant.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct TenantQueue {
     waits_since: u64,
     /// Work that is left of its turn, or a debt of its last turn if negative.
     pub(super) balance: i64,
+    /// Work that is done and was not reported to the broker.
+    pub(super) done: u64,
 }
 
 /// Recipients of a publication, and what it is for them.
@@ -45,9 +47,16 @@ pub(super) struct SharedQueueState {
     pub(super) slices: u64,
     /// Memory of the last batch that was written, for the next one.
     pub(super) spare: BatchQueue,
+    /// Work of a tenant from which on it is reported. `None`: nothing is counted.
+    pub(super) reported_from: Option<u64>,
 }
 
 impl SharedQueueState {
+    /// Returns the work of a publication for the broker, if that is counted.
+    pub(super) fn work_of(&self, recipients: &BatchRecipients, bytes: usize) -> u64 {
+        self.reported_from.map_or(0, |_| recipients.clients().saturating_mul(send_work(bytes)))
+    }
+
     fn take_number(&mut self) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
@@ -93,6 +102,7 @@ impl TenantQueue {
             bytes: 0,
             waits_since: 0,
             balance: 0,
+            done: 0,
         }
     }
 
@@ -131,6 +141,7 @@ impl TenantQueue {
             return self.push_urgent(new, shared);
         }
         let NewDelivery { recipients, content, cast, except, timed } = new;
+        let work = shared.work_of(&recipients, content.bytes());
         let joins = |last: &Batch| last.takes_more(&recipients) && !content.is_large();
         if !self.batches.back().is_some_and(joins) {
             let queue = std::mem::take(&mut shared.spare);
@@ -139,6 +150,7 @@ impl TenantQueue {
         if let Some(last) = self.batches.back_mut() {
             last.push(content, cast, except);
             last.timed = timed.or(last.timed);
+            last.add_work(work);
         }
     }
 
@@ -154,6 +166,7 @@ impl TenantQueue {
     /// nothing may be appended to the last batch.
     fn push_urgent(&mut self, new: NewDelivery<'_>, shared: &mut SharedQueueState) {
         let NewDelivery { recipients, content, cast, except, timed } = new;
+        let work = shared.work_of(&recipients, content.bytes());
         let last_number = self.batches.back_mut().map(|last| {
             last.seal();
             last.number()
@@ -170,6 +183,7 @@ impl TenantQueue {
         if let Some(last) = self.urgent.back_mut() {
             last.push(content, cast, except);
             last.timed = timed.or(last.timed);
+            last.add_work(work);
         }
     }
 
@@ -211,6 +225,7 @@ impl TenantQueue {
                 break;
             }
             self.bytes -= batch.bytes();
+            self.done += batch.take_work();
             *spare = self.batches.pop_front().map(Batch::into_queue).unwrap_or_default();
         }
     }
@@ -241,6 +256,7 @@ impl TenantQueue {
                 flow = Break(());
             }
             self.bytes -= batch.bytes();
+            self.done += batch.take_work();
             budget.is_over = flow.is_break();
         }
     }
@@ -258,6 +274,14 @@ impl TenantQueue {
                 batch.seal();
                 let _flow: ControlFlow<()> = write(slot, batch);
             }
+        }
+    }
+
+    /// Forgets the work that was counted for a broker that is dead.
+    pub(super) fn forget_work(&mut self) {
+        self.done = 0;
+        for batch in self.batches.iter_mut().chain(&mut self.urgent) {
+            batch.take_work();
         }
     }
 

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 
 use super::batch::Batch;
 use super::queue::{SharedQueueState, SliceBudget, TenantQueue};
+use crate::link::fairness::WorkReport;
 use crate::types::limits::{FANOUT_QUANTUM, FANOUT_QUEUES_IDLE};
 use crate::types::{Slot, Tenant};
 
@@ -25,6 +26,8 @@ pub(super) struct TenantTurns {
     waiting: VecDeque<usize>,
     /// Number of queues from which on empty ones are removed.
     prune_at: usize,
+    /// Reports of queues that were removed.
+    reports: Vec<WorkReport>,
 }
 
 impl Default for TenantTurns {
@@ -36,6 +39,7 @@ impl Default for TenantTurns {
             current: 0,
             waiting: VecDeque::new(),
             prune_at: FANOUT_QUEUES_IDLE,
+            reports: Vec::new(),
         }
     }
 }
@@ -63,6 +67,8 @@ impl TenantTurns {
             if place == 0 || !queue.is_empty() {
                 moved.insert(place, kept.len());
                 kept.push(queue);
+            } else if queue.done > 0 {
+                self.reports.push(WorkReport { tenant: queue.tenant, done: queue.done });
             }
         }
         self.waiting = self.waiting.iter().filter_map(|place| moved.get(place).copied()).collect();
@@ -140,6 +146,28 @@ impl TenantTurns {
             queue.write_for(slot, write);
             !queue.is_empty()
         });
+    }
+
+    /// Counts the work of a publication to the current tenant that was dropped.
+    pub(super) fn note_dropped(&mut self, work: u64) {
+        if let Some(queue) = self.queues.get_mut(self.current) {
+            queue.done += work;
+        }
+    }
+
+    /// Passes the work of each tenant to `report`, from this much on.
+    pub(super) fn report(&mut self, from: u64, report: &mut impl FnMut(WorkReport)) {
+        self.reports.drain(..).for_each(&mut *report);
+        for queue in self.queues.iter_mut().filter(|it| it.done >= from) {
+            let done = std::mem::take(&mut queue.done);
+            report(WorkReport { tenant: queue.tenant.clone(), done });
+        }
+    }
+
+    /// Forgets the work that was counted for a broker that is dead.
+    pub(super) fn forget_work(&mut self) {
+        self.reports.clear();
+        self.queues.iter_mut().for_each(TenantQueue::forget_work);
     }
 
     #[cfg(test)]

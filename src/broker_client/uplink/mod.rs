@@ -6,7 +6,7 @@
 mod commands;
 mod reports;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
 
@@ -29,7 +29,7 @@ use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
 use crate::replay::{IdClaims, ReplayMemory};
 use crate::types::{
     Claim, Client, Content, FramedPayload, Number, PublicationId, ReplayRecords, Sequence, Slot,
-    WorkerIncarnation,
+    Tenant, WorkerIncarnation,
 };
 
 /// The state of a worker's link that outlives a single broker.
@@ -53,6 +53,8 @@ pub struct Uplink {
     next_id: Option<PublicationId>,
     tags_in_flight: TagsInFlight,
     bulk_changes: BulkChanges,
+    /// Tenants whose publishers wait.
+    throttled: HashSet<Tenant>,
     /// Number of commands ever accepted. They are numbered with the publications.
     commands: u64,
     last_sequence: Sequence,
@@ -88,6 +90,7 @@ impl Uplink {
             next_id: None,
             tags_in_flight: TagsInFlight::default(),
             bulk_changes: BulkChanges::default(),
+            throttled: HashSet::new(),
             commands: 0,
             last_sequence: Sequence(0),
             out: Vec::new(),
@@ -266,6 +269,7 @@ impl Uplink {
     /// Records that the link is closed. The caller has processed every message that arrived on it.
     pub fn on_unlinked(&mut self) {
         self.is_linked = false;
+        self.throttled.clear();
         self.parts.clear();
     }
 
@@ -364,6 +368,7 @@ impl Uplink {
                 None
             }
             ToWorker::Close(order) => self.on_close(*order),
+            ToWorker::Throttle(throttle) => Some(self.on_throttle(throttle)),
             ToWorker::RetaggedMatching(retagged) => {
                 self.bulk_changes.begin(*retagged);
                 None
@@ -372,6 +377,7 @@ impl Uplink {
             | ToWorker::Deliver(_)
             | ToWorker::Batch
             | ToWorker::Tenant(_)
+            | ToWorker::CountWork { .. }
             | ToWorker::Track(_)
             | ToWorker::Set { .. } => None,
         }

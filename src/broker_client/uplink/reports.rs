@@ -1,10 +1,12 @@
-//! Publications that are tracked, reports on them, questions to the broker about clients, and its progress
+//! Shares of tenants, publications that are tracked, reports on them, questions to the broker about clients, and its progress
 //! with what it was sent.
 
 use super::Uplink;
+use crate::broker_client::BrokerEvent;
 use crate::broker_client::report_requests::ReportRequester;
 use crate::broker_client::sync::SyncMark;
 use crate::link::codec::{WireMessage, encode_publish};
+use crate::link::fairness::{TenantThrottle, WorkReport};
 use crate::link::message::{CountedPublication, NewPublication, ToBroker};
 use crate::link::query::{DescribeAnswer, QueryKind};
 use crate::replay::IdOutcome;
@@ -13,6 +15,33 @@ use crate::types::{
 };
 
 impl Uplink {
+    /// Reports work that was done for a tenant.
+    pub(crate) fn report_work(&mut self, report: WorkReport) {
+        if self.is_linked {
+            ToBroker::Work(report).encode(&mut self.out);
+        }
+    }
+
+    /// Returns whether a tenant is throttled.
+    #[must_use]
+    pub fn has_throttled(&self) -> bool {
+        !self.throttled.is_empty()
+    }
+
+    /// Returns whether the publishers of a tenant wait. A throttle ends with the link at the latest.
+    #[must_use]
+    pub fn is_throttled(&self, tenant: &Tenant) -> bool {
+        !self.throttled.is_empty() && self.throttled.contains(tenant)
+    }
+
+    pub(super) fn on_throttle(&mut self, throttle: TenantThrottle) -> BrokerEvent {
+        match throttle.is_throttled {
+            true => self.throttled.insert(throttle.tenant.clone()),
+            false => self.throttled.remove(&throttle.tenant),
+        };
+        BrokerEvent::Throttle(throttle)
+    }
+
     /// Accepts a publication like [`Uplink::publish`], and requests its recipient count; answered by
     /// [`BrokerEvent::Reached`], from this broker or a later one. With more recipients than `clients_max` it
     /// is not delivered.

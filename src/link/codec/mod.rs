@@ -9,6 +9,7 @@ mod decoder;
 mod description;
 mod encode;
 mod expression;
+mod fairness;
 mod listing;
 mod query;
 mod replay;

@@ -213,7 +213,6 @@ fn target() -> impl Strategy<Value = DeliverTo> {
 fn to_worker() -> impl Strategy<Value = ToWorker> {
     prop_oneof![
         Just(ToWorker::Batch),
-        tenant().prop_map(ToWorker::Tenant),
         tracking().prop_map(ToWorker::Track),
         (any::<u64>(), outcome())
             .prop_map(|(number, outcome)| ToWorker::Tracked { number: Number(number), outcome }),

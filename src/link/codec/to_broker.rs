@@ -11,6 +11,7 @@ use super::description::{DESCRIBED, put_describe_answer, read_describe_answer};
 use super::encode::{
     put_claim, put_client, put_count, put_ip, put_length, put_publication, put_source, with_length,
 };
+use super::fairness::{WORK, put_work, read_work};
 use super::query::{put_query, read_query};
 use super::replay::{IDENTIFY, REMEMBER, put_id, put_records, read_id, read_records};
 use super::tracking::put_outcome;
@@ -76,6 +77,7 @@ impl WireMessage for ToBroker {
                 out.put_u32_le(slot.0);
                 put_ip(out, *ip);
             }
+            Self::Work(report) => put_work(out, report),
             Self::Sync { number } => put_number(out, 12, *number),
             Self::Remember(records) => put_records(out, records),
             Self::Identify(id) => put_id(out, id),
@@ -115,6 +117,7 @@ impl WireMessage for ToBroker {
                 grant: GrantNumber(body.u64()?),
             },
             12 => Self::Sync { number: body.u64()? },
+            WORK => Self::Work(read_work(&mut body)?),
             DESCRIBED => Self::Described(read_describe_answer(&mut body)?),
             20 => Self::Reserve { slot: body.slot()?, ip: body.ip()? },
             13 => Self::Count {

@@ -8,7 +8,10 @@ use super::command::{
 };
 use super::decode::FieldReader;
 use super::description::{DESCRIBE, put_describe_request, read_describe_request};
-use super::encode::{put_counted, put_deliver, put_grant, put_set, put_text, with_length};
+use super::encode::{put_counted, put_deliver, put_grant, put_set, with_length};
+use super::fairness::{
+    COUNT_WORK, TENANT, THROTTLE, put_count_work, put_tenant, put_throttle, read_throttle,
+};
 use super::query::{put_result, read_result};
 use super::replay::{REMEMBER, put_records, read_records};
 use super::tracking::{put_outcome, put_tracking};
@@ -22,10 +25,9 @@ impl WireMessage for ToWorker {
             Self::Batch => out.put_u8(1),
             Self::Set { name, slots } => put_set(out, *name, slots),
             Self::Deliver(deliver) => put_deliver(out, deliver),
-            Self::Tenant(tenant) => {
-                out.put_u8(36);
-                put_text(out, &tenant.0);
-            }
+            Self::Tenant(tenant) => put_tenant(out, tenant),
+            Self::CountWork { reported_from } => put_count_work(out, *reported_from),
+            Self::Throttle(throttle) => put_throttle(out, throttle),
             Self::Joined { slot, number, own, smallest } => {
                 out.put_u8(4);
                 out.put_u32_le(slot.0);
@@ -94,7 +96,9 @@ impl WireMessage for ToWorker {
             1 => Self::Batch,
             2 => Self::Set { name: SetName(body.u32()?), slots: body.slots()? },
             DELIVER => Self::Deliver(owned(body.deliver()?)),
-            36 => Self::Tenant(body.tenant()?),
+            TENANT => Self::Tenant(body.tenant()?),
+            COUNT_WORK => Self::CountWork { reported_from: body.u64()? },
+            THROTTLE => Self::Throttle(read_throttle(&mut body)?),
             4 => Self::Joined {
                 slot: body.slot()?,
                 number: JoinNumber(body.u64()?),

@@ -129,6 +129,13 @@ pub const WORK_BYTES: usize = 4096;
 pub const FANOUT_QUANTUM: i64 = 256;
 /// Queues of tenants without publications that a worker keeps.
 pub const FANOUT_QUEUES_IDLE: usize = 256;
+/// Work that was given to workers and is not done at which a tenant is throttled while others publish. It
+/// takes a worker some 50 ms. `fairShareWork` changes it.
+pub const FAIR_SHARE_WORK: u64 = 20_000;
+/// Time after its last publication in which a tenant has a right to its share.
+pub const FAIR_SHARE_RECENT: Duration = Duration::from_secs(1);
+/// Time after which the broker checks its throttles while nothing happens.
+pub const FAIR_SHARE_CHECK: Duration = Duration::from_millis(250);
 /// Silence of a link after which its backlog may be caused by the server itself. Half of this time
 /// is common on a busy machine, and a window takes less time to fill at full speed.
 pub const LINK_SILENCE: Duration = Duration::from_millis(250);

@@ -8,7 +8,7 @@ use super::outbox::PartKind;
 use super::table::ConnectionTable;
 use super::{
     Connection, OwnedMessage, PendingInput, PendingMessage, Phase, close, message, read, readiness,
-    write,
+    throttled, write,
 };
 use crate::session::{Message, Session};
 use crate::types::TurnBudget;
@@ -28,6 +28,13 @@ pub(in crate::worker) fn resume_paused(context: &mut Context, connections: &mut 
         if connection.pending_input.as_ref().is_some_and(|it| !it.is_ready()) {
             // The reply of the thread resumes it.
             readiness::rearm(context, connections, connection);
+            continue;
+        }
+        if throttled::is_held(context, &connection) {
+            readiness::rearm(context, connections, connection);
+            if context.clock.is_over(part) {
+                return;
+            }
             continue;
         }
         let pending = connection.pending_input.take();
@@ -66,6 +73,9 @@ pub(in crate::worker) fn resume_read(context: &mut Context, connection: &mut Con
     let Phase::Open(session) = &connection.phase else { return };
     if context.webhooks.is_busy(session.uuid) {
         // The last answer of the backend resumes it.
+        return;
+    }
+    if throttled::is_held(context, connection) {
         return;
     }
     if !connection.pending_input.as_ref().is_some_and(|it| has_room_for(context, connection, it)) {

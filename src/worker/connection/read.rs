@@ -260,7 +260,6 @@ fn step(
 }
 
 /// What a message waits for.
-#[derive(Clone, Copy)]
 enum HeldFor {
     /// The backend of its client. Its last answer resumes the connection.
     Backend,

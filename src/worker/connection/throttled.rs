@@ -38,6 +38,9 @@ pub(in crate::worker) fn apply_token_limits(
 
 /// Returns why the next message of a client has to wait.
 pub(super) fn wait_of(context: &Context, slot: Slot, session: &Session) -> Option<PublisherWait> {
+    if let Some(wait) = wait_of_tenant(context, slot, session) {
+        return Some(wait);
+    }
     if !context.throttle.is_on() {
         return None;
     }
@@ -45,12 +48,40 @@ pub(super) fn wait_of(context: &Context, slot: Slot, session: &Session) -> Optio
     context.throttle.wait_of(slot, opened_by, context.clock.now())
 }
 
+/// Returns whether the next message of a client has to wait because its tenant is throttled.
+pub(super) fn wait_of_tenant(
+    context: &Context,
+    slot: Slot,
+    session: &Session,
+) -> Option<PublisherWait> {
+    let uplink = &context.broker.uplink;
+    if !uplink.has_throttled() {
+        return None;
+    }
+    let tenant = context.throttle.tenant_of(slot).unwrap_or(&session.tenant);
+    uplink.is_throttled(tenant).then(|| PublisherWait::Tenant(tenant.clone()))
+}
+
+/// Queues a connection whose tenant is throttled. Returns false if it need not wait.
+pub(super) fn is_held(context: &mut Context, connection: &Connection) -> bool {
+    let Phase::Open(session) = &connection.phase else { return false };
+    let wait = wait_of_tenant(context, connection.slot, session);
+    let is_held = wait.is_some();
+    if let Some(wait) = wait {
+        push(context, connection, wait);
+    }
+    is_held
+}
+
 /// Queues a connection until its message may be read.
 pub(super) fn push(context: &mut Context, connection: &Connection, wait: PublisherWait) {
     let Connection { slot, serial, .. } = *connection;
     let now = context.clock.now();
+    // The broker logs the throttles of tenants.
+    let is_for_limit = !matches!(wait, PublisherWait::Tenant(_));
     context.throttle.push(ThrottledConnection { slot, serial }, wait, now);
-    if context.throttle.logs(now)
+    if is_for_limit
+        && context.throttle.logs(now)
         && let Phase::Open(session) = &connection.phase
     {
         let application = context.settings.rules.access.application_of(session.basis);
@@ -74,10 +105,10 @@ pub(in crate::worker) fn resume_throttled(
     }
     let part = context.clock.part();
     loop {
-        let (_, before) = context.throttle.waits();
+        let before = context.throttle.waits().waited();
         let Some(ready) = context.throttle.next_ready(now) else { return };
         let ThrottledConnection { slot, serial } = ready.connection;
-        let waited = context.throttle.waits().1.saturating_sub(before);
+        let waited = context.throttle.waits().waited().saturating_sub(before);
         let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let application = context.sockets.application(slot);
         context.applications.note(application, |it| it.throttled_ms += waited);
@@ -101,7 +132,7 @@ fn resume(context: &mut Context, connection: &mut Connection, ready: ReadyPublis
         return;
     }
     let wait = match ready.is_admitted {
-        true => None,
+        true => wait_of_tenant(context, connection.slot, session),
         false => wait_of(context, connection.slot, session),
     };
     if let Some(wait) = wait {

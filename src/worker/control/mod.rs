@@ -143,9 +143,10 @@ impl EventLoop {
         while let Some(event) = self.context.broker.next_until_end(&mut scratch) {
             self.on_broker_event(event);
         }
-        let Context { buffers, broker: client, poller, .. } = &mut self.context;
+        let Context { buffers, broker: client, poller, throttle, clock, .. } = &mut self.context;
         buffers.scratch = scratch;
         client.connect(broker, transport);
+        throttle.release_tenants(clock.now());
         if let Some(ready) = client.link_ready() {
             poller.watch(ready, Token::Link.into(), Interest::Edge)?;
             self.is_room_watched = false;

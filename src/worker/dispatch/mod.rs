@@ -244,6 +244,7 @@ fn apply_effects(
                 let (tenant, address, bytes) = (&tenant, &address, payload.bytes(received));
                 let publication = NewPublication { tenant, address, form, payload: bytes };
                 publish(context, client, publication, payload.framed());
+                context.throttle.note_publication(slot, tenant, &session.tenant);
                 throttled::charge(context, slot, charged, bytes.len());
             }
             Effect::Retag(edit) => {

@@ -4,27 +4,34 @@
 //! and may be more than there was room for: the rest is owed. So no publication is refused, and the rate is
 //! exact over time. Publishers of one application wait in a line, and each turn in it is one message.
 
+mod tenants;
+mod waits;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::time::Duration;
 
+use self::tenants::TenantWaiters;
+use self::waits::Waiting;
+pub(super) use self::waits::{AllWaits, WaitTotals};
 use super::clock::Moment;
 use crate::auth::{ApplicationLimits, Applications, DefaultLimits, PublisherLimits, TokenLimits};
 use crate::rate_limit::PublicationBuckets;
 use crate::telemetry::LogThrottle;
-use crate::types::Slot;
 use crate::types::limits::THROTTLE_LOG_EVERY;
+use crate::types::{Slot, Tenant};
 
 /// Index of an application in the configuration. `None`: the server has no applications.
 type ApplicationIndex = Option<u32>;
 
 /// Why a publisher waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum PublisherWait {
     /// For its application.
     Application(ApplicationIndex),
     /// For its own limit, until then.
     Own(Moment),
+    /// Until its tenant is no longer throttled.
+    Tenant(Tenant),
 }
 
 /// A connection that waits.
@@ -35,7 +42,7 @@ pub(in crate::worker) struct ThrottledConnection {
     pub(in crate::worker) serial: u64,
 }
 
-/// The limits of all applications, and the publishers that wait for them.
+/// The limits of all applications, and the publishers that wait for them or for their tenant.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct Throttle {
     /// By index. Empty while no application has a limit.
@@ -50,11 +57,10 @@ pub(in crate::worker) struct Throttle {
     own: BinaryHeap<Reverse<(Moment, ThrottledConnection)>>,
     /// Connections that waited when the limits changed. They are looked at again.
     released: VecDeque<ThrottledConnection>,
+    tenants: TenantWaiters,
     /// When a waiting connection may be served next.
     due: Option<Moment>,
-    /// How often a connection had to wait, and for how long altogether.
-    waits: u64,
-    waited: Duration,
+    waits: AllWaits,
     log: WaitLog,
 }
 
@@ -89,6 +95,7 @@ struct ThrottledPublisher {
 struct WaitingSince {
     serial: u64,
     since: Moment,
+    waiting: Waiting,
 }
 
 /// A connection whose turn it is.
@@ -147,6 +154,7 @@ impl Throttle {
         for mut removed in former.into_values() {
             self.released.append(&mut removed.waiting);
         }
+        self.released.extend(self.tenants.release_all());
         self.released.extend(self.own.drain().map(|Reverse((_, waiter))| waiter));
         if all.iter().any(Option::is_some) {
             self.applications = all;
@@ -285,7 +293,7 @@ impl Throttle {
     ) {
         let application = match wait {
             PublisherWait::Application(index) => Some(index),
-            PublisherWait::Own(_) => None,
+            PublisherWait::Own(_) | PublisherWait::Tenant(_) => None,
         };
         let new = || ThrottledPublisher {
             application: application.unwrap_or_default(),
@@ -297,8 +305,12 @@ impl Throttle {
         if publisher.waiting.is_some_and(|it| it.serial == serial) {
             return;
         }
-        publisher.waiting = Some(WaitingSince { serial, since: now });
-        self.waits += 1;
+        let waiting = match wait {
+            PublisherWait::Tenant(_) => Waiting::ForTenant,
+            PublisherWait::Application(_) | PublisherWait::Own(_) => Waiting::ForLimit,
+        };
+        publisher.waiting = Some(WaitingSince { serial, since: now, waiting });
+        self.waits.of(waiting).waits += 1;
         let due = match wait {
             PublisherWait::Own(at) => {
                 self.own.push(Reverse((at, connection)));
@@ -309,6 +321,8 @@ impl Throttle {
                 application.waiting.push_back(connection);
                 now.after(application.all.wait(now.time()))
             }
+            // The end of the throttle resumes it.
+            PublisherWait::Tenant(tenant) => return self.tenants.push(tenant, connection),
         };
         self.due = Some(self.due.map_or(due, |at| at.min(due)));
     }
@@ -326,10 +340,10 @@ impl Throttle {
             return None;
         };
         if let Some(publisher) = self.publishers.get_mut(&connection.slot)
-            && publisher.waiting.is_some_and(|it| it.serial == connection.serial)
+            && let Some(WaitingSince { since, waiting, .. }) =
+                publisher.waiting.take_if(|it| it.serial == connection.serial)
         {
-            let waited = publisher.waiting.take().map(|it| now.until_then(it.since));
-            self.waited += waited.unwrap_or_default();
+            self.waits.of(waiting).waited += now.until_then(since);
         }
         found
     }
@@ -362,12 +376,13 @@ impl Throttle {
     }
 
     /// Returns how often a connection had to wait, and for how long altogether.
-    pub(in crate::worker) fn waits(&self) -> (u64, Duration) {
-        (self.waits, self.waited)
+    pub(in crate::worker) fn waits(&self) -> AllWaits {
+        self.waits
     }
 
     /// Forgets a connection that has ended.
     pub(in crate::worker) fn forget(&mut self, slot: Slot) {
+        self.tenants.forget(slot);
         if !self.publishers.is_empty() {
             self.publishers.remove(&slot);
         }

@@ -74,7 +74,8 @@ fn publishers_wait_in_a_line_and_each_turn_is_one_message() {
     assert_eq!(ready(&mut throttle, at(400)), Some(3));
     assert_eq!((ready(&mut throttle, at(500)), throttle.next_due()), (None, None));
     let waited: Duration = [100, 250, 200, 150].map(Duration::from_millis).iter().sum();
-    assert_eq!(throttle.waits(), (4, waited));
+    let AllWaits { limits, tenants } = throttle.waits();
+    assert_eq!((limits, tenants), (WaitTotals { waits: 4, waited }, WaitTotals::default()));
 }
 
 #[test]
@@ -109,6 +110,41 @@ fn a_reload_finds_applications_by_key_and_looks_at_all_that_wait() {
     assert_eq!(wait, Some(PublisherWait::Application(Some(1))));
     throttle.configure(Some(&applications(&[other])), &NO_DEFAULTS, at(0));
     assert!(!throttle.is_on() && throttle.next_ready(at(0)).is_none());
+}
+
+#[test]
+fn publishers_of_a_throttled_tenant_wait_for_its_end() {
+    let mut throttle = Throttle::default();
+    let [shop, own] = ["shop", "own"].map(|name| Tenant(name.into()));
+    for slot in 1..3 {
+        throttle.push(connection(slot), PublisherWait::Tenant(shop.clone()), at(0));
+    }
+    throttle.push(connection(3), PublisherWait::Tenant(own.clone()), at(50));
+    assert_eq!((throttle.next_due(), throttle.next_ready(at(90))), (None, None));
+    throttle.release_tenant(&own, at(100));
+    assert_eq!(throttle.next_due(), Some(at(100)));
+    assert_eq!(throttle.next_ready(at(100)).map(|it| it.connection), Some(connection(3)));
+    assert_eq!((throttle.next_ready(at(100)), throttle.next_due()), (None, None));
+    throttle.release_tenants(at(200));
+    let released: Vec<_> = std::iter::from_fn(|| throttle.next_ready(at(200))).collect();
+    let expected = |slot| ReadyPublisher { connection: connection(slot), is_admitted: false };
+    assert_eq!(released, [expected(1), expected(2)]);
+    let AllWaits { limits, tenants } = throttle.waits();
+    let waited = Duration::from_millis(200 + 200 + 50);
+    assert_eq!((limits, tenants), (WaitTotals::default(), WaitTotals { waits: 3, waited }));
+}
+
+#[test]
+fn a_publication_may_be_of_another_tenant_than_its_connection() {
+    let mut throttle = Throttle::default();
+    let [shop, own] = ["shop", "own"].map(|name| Tenant(name.into()));
+    throttle.note_publication(Slot(1), &shop, &own);
+    throttle.note_publication(Slot(2), &own, &own);
+    assert_eq!([1, 2].map(|slot| throttle.tenant_of(Slot(slot))), [Some(&shop), None]);
+    throttle.note_publication(Slot(1), &own, &own);
+    throttle.note_publication(Slot(2), &shop, &own);
+    throttle.forget(Slot(2));
+    assert_eq!([1, 2].map(|slot| throttle.tenant_of(Slot(slot))), [None, None]);
 }
 
 #[test]

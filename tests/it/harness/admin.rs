@@ -61,6 +61,8 @@ impl Server {
             messages: one.messages + other.messages,
             throttled: one.throttled + other.throttled,
             throttled_ms: one.throttled_ms + other.throttled_ms,
+            fair_share_throttled: one.fair_share_throttled + other.fair_share_throttled,
+            fair_share_throttled_ms: one.fair_share_throttled_ms + other.fair_share_throttled_ms,
             events_failed: one.events_failed + other.events_failed,
             published: one.published + other.published,
             unacknowledged: one.unacknowledged + other.unacknowledged,

@@ -1,11 +1,19 @@
-//! Messages that were held back while other workers were still awaited, or until the clients of a dead
-//! worker are removed, and questions, which wait for that too. They are applied in order, over several turns.
+//! What is left for later turns, and the end of a turn.
+//!
+//! Messages are held back while other workers are still awaited, or until the clients of a dead worker are
+//! removed. Questions wait for that too. They are applied in order, over several turns. At the end of a turn
+//! tenants are throttled, and publications become acknowledged (rule L5).
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::Duration;
 
 use super::{LinkState, Router};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::queries;
+use crate::broker::replays::TurnProgress;
+use crate::broker::turn::Turn;
+use crate::link::fairness::TenantThrottle;
 use crate::link::message::{ToBroker, ToWorker};
 use crate::link::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryKind, QueryResult};
 use crate::types::{
@@ -211,6 +219,124 @@ impl Router {
             && self.departed.contains(&place.worker)
         {
             self.index.leave(place);
+        }
+    }
+
+    /// Sets the work at which a tenant is throttled while others publish; 0 for no throttles.
+    pub fn limit_tenants(&mut self, work: u64) {
+        self.fair_share.limit(work);
+    }
+
+    /// Returns whether a tenant is throttled, so that its throttle must be checked again in time.
+    #[must_use]
+    pub fn is_throttling(&self) -> bool {
+        !self.fair_share.throttled().is_empty()
+    }
+
+    /// Begins and ends throttles of tenants. `now` is the time since any fixed moment.
+    pub fn balance_tenants(&mut self, now: Duration) {
+        self.resolve_cache.count_last(&mut self.traffic);
+        let Self { fair_share, traffic, .. } = self;
+        for tenant in traffic.take_recent().into_iter().flatten() {
+            fair_share.note_publisher(&tenant, now);
+        }
+        if self.fair_share.begins_to_count(now) {
+            let workers: Vec<WorkerId> = self.workers.keys().copied().collect();
+            workers.into_iter().for_each(|worker| self.tell_count(worker));
+        }
+        for throttle in self.fair_share.decide(now) {
+            for member in self.workers.values_mut() {
+                member.out.send(&ToWorker::Throttle(throttle.clone()));
+            }
+        }
+    }
+
+    fn tell_count(&mut self, worker: WorkerId) {
+        if let Some(reported_from) = self.fair_share.reported_from()
+            && !worker.is_api()
+        {
+            self.send(worker, &ToWorker::CountWork { reported_from });
+        }
+    }
+
+    /// Tells a new member of the link what it must know.
+    pub(super) fn tell_throttles(&mut self, worker: WorkerId) {
+        self.tell_count(worker);
+        for tenant in self.fair_share.throttled().to_vec() {
+            let throttle = TenantThrottle { tenant, is_throttled: true };
+            self.send(worker, &ToWorker::Throttle(throttle));
+        }
+    }
+
+    /// Returns whether records for a new API process are left that its link has room for.
+    #[must_use]
+    pub fn has_records(&self) -> bool {
+        let api = self.workers.get(&WorkerId::API);
+        api.is_some_and(|api| self.replays.has_records_for(api.source, &api.out))
+    }
+
+    /// Tells a new API process which requests an earlier one accepted.
+    fn tell_records(&mut self) {
+        let written = self.turns_ended - self.turns.len() as u64;
+        let progress = TurnProgress { ended: self.turns_ended, written };
+        if let Some(api) = self.workers.get_mut(&WorkerId::API) {
+            self.replays.tell(api.source, &mut api.out, progress);
+        }
+    }
+
+    /// Ends a turn. Its publications are acknowledged when all links have taken their bytes (rule L5).
+    pub fn end_turn(&mut self) {
+        self.resolve_cache.forget();
+        let mut resolved = BTreeMap::new();
+        for member in self.workers.values_mut() {
+            member.set_names = 0;
+            if let Some(last) = member.last_publication
+                && member.turn_ended_at.is_none_or(|before| before < last)
+            {
+                member.turn_ended_at = Some(last);
+                resolved.insert(member.source, last);
+            }
+        }
+        if !resolved.is_empty() {
+            let marks = self.workers.values().map(|member| (member.source, member.out.appended()));
+            self.turns.push_back(Turn { resolved, marks: marks.collect() });
+            self.turns_ended += 1;
+        }
+        self.acknowledge();
+    }
+
+    /// Acknowledges publications that all links have taken. The link of the source itself is not waited for,
+    /// because the acknowledgement follows the deliveries in the same byte stream.
+    pub fn acknowledge(&mut self) {
+        self.acknowledge_turns();
+        if self.replays.is_telling() {
+            self.tell_records();
+        }
+    }
+
+    fn acknowledge_turns(&mut self) {
+        while let Some(turn) = self.turns.front_mut() {
+            let members = &self.workers;
+            turn.marks.retain(|(source, mark)| {
+                members
+                    .get(&source.worker)
+                    .is_some_and(|member| member.source == *source && member.out.written() < *mark)
+            });
+            let open = &turn.marks;
+            turn.resolved.retain(|source, up_to| {
+                let waits = open.iter().any(|(waited_for, _)| waited_for != source);
+                if let Some(member) = self.workers.get_mut(&source.worker)
+                    && member.source == *source
+                    && !waits
+                {
+                    member.acknowledge(*up_to);
+                }
+                waits
+            });
+            if !turn.resolved.is_empty() {
+                return;
+            }
+            self.turns.pop_front();
         }
     }
 }

@@ -1,0 +1,91 @@
+//! The frames of a batch.
+
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
+
+use super::batch::{BatchQueue, QueuedPublication};
+use crate::protocol::Protocol;
+use crate::types::{AskToken, Content, FramedPayload, PayloadForm, Slot};
+use crate::websocket::write;
+
+/// The publications of a batch, encoded as frames of one protocol.
+#[derive(Debug, Default)]
+pub struct Joined {
+    /// All frames, concatenated.
+    pub(crate) bytes: Bytes,
+    /// End offset of each frame.
+    ends: Vec<usize>,
+}
+
+pub(super) fn join(queue: &BatchQueue, protocol: Protocol) -> Joined {
+    let BatchQueue { publications, payloads } = queue;
+    let mut frames = Vec::with_capacity(payloads.len() + publications.len() * FRAME_BYTES_MORE);
+    let mut ends = Vec::with_capacity(publications.len());
+    let mut start = 0;
+    for QueuedPublication { end, form, cast } in publications {
+        let payload = payloads.get(start..*end).unwrap_or_default();
+        write::text(&mut frames, &protocol.render(Content { form: *form, payload }, *cast));
+        ends.push(frames.len());
+        start = *end;
+    }
+    Joined { bytes: frames.into(), ends }
+}
+
+/// Returns the frame of a large publication. It is not copied if the protocol sends its payload unchanged.
+pub(super) fn frame_of_large(
+    queue: &BatchQueue,
+    large: &FramedPayload,
+    protocol: Protocol,
+) -> Joined {
+    let Some(QueuedPublication { form, cast, .. }) = queue.publications.first() else {
+        return Joined::default();
+    };
+    let payload = large.payload();
+    let frame = match protocol.render(Content { form: *form, payload }, *cast) {
+        Cow::Borrowed(rendered) if std::ptr::eq(rendered, payload) => large.frame().clone(),
+        rendered => write::text_frame(&rendered),
+    };
+    let ends = vec![frame.len()];
+    Joined { bytes: frame, ends }
+}
+
+/// Returns the frame of a question; the frame of a publication if the protocol has no questions.
+pub(super) fn ask(queue: &BatchQueue, protocol: Protocol, token: AskToken) -> Joined {
+    let Some(questions) = &protocol.spec().questions else { return join(queue, protocol) };
+    let form = queue.publications.first().map_or(PayloadForm::Message, |it| it.form);
+    let mut frame = Vec::new();
+    write::text(&mut frame, &(questions.ask)(Content { form, payload: &queue.payloads }, token));
+    let ends = vec![frame.len()];
+    Joined { bytes: frame.into(), ends }
+}
+
+/// Usual number of bytes of a frame in addition to its payload, rounded up.
+const FRAME_BYTES_MORE: usize = 16;
+
+impl Joined {
+    /// Returns the number of frames.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Returns each frame separately, for a client that reads one frame at a time.
+    pub fn each(&self) -> impl Iterator<Item = Bytes> + '_ {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| self.bytes.slice(start..*end))
+    }
+
+    pub(super) fn without<'a>(&self, excepts: impl Iterator<Item = &'a (Slot, usize)>) -> Self {
+        let mut left_out = excepts.map(|(_, place)| *place).peekable();
+        let mut frames = BytesMut::new();
+        let mut ends = Vec::new();
+        for (place, frame) in self.each().enumerate() {
+            if left_out.next_if_eq(&place).is_some() {
+                continue;
+            }
+            frames.extend_from_slice(&frame);
+            ends.push(frames.len());
+        }
+        Self { bytes: frames.freeze(), ends }
+    }
+}
