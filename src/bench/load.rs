@@ -39,6 +39,16 @@ pub(super) fn run(
     target: &BenchTarget,
     tree: Option<&Tree>,
 ) -> Result<LoadReport, BenchError> {
+    run_when_open(load, target, tree, || ())
+}
+
+/// Runs the plan, and calls `ready` when all connections are open, before the first publication.
+pub(super) fn run_when_open(
+    load: &Load,
+    target: &BenchTarget,
+    tree: Option<&Tree>,
+    ready: impl FnOnce(),
+) -> Result<LoadReport, BenchError> {
     let sources = Sources::towards(target.address).at("choosing source addresses")?;
     let mut opener = Opener::new(target, &sources)?;
     let before = tree.map_or(0, Tree::resident);
@@ -52,6 +62,7 @@ pub(super) fn run(
     let connected = tree.map_or(0, Tree::resident);
     let publishers = publishers(load, target, &mut opener, &clients)?;
     let mut run = Run::new(load, target, clients, publishers)?;
+    ready();
     let marks = run.run_plan(tree)?;
     let bytes = (tree.is_some() && load.clients > 0)
         .then(|| connected.saturating_sub(before) / load.clients as u64);

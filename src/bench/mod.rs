@@ -32,6 +32,7 @@ mod stamp;
 mod suite;
 mod target;
 mod template;
+mod tenants;
 mod tls_tickets;
 
 use std::fmt::{self, Display, Formatter};
@@ -55,6 +56,7 @@ pub use self::server::ServerKind;
 pub use self::suite::{Row, measure as measure_targets, table, write_table};
 pub use self::target::BenchProtocol;
 pub use self::template::ServerTemplate;
+pub use self::tenants::{TenantsPlan, TenantsReport, TenantsRow, TenantsVerdict, tenants};
 
 use self::process::Tree;
 use self::server::OwnServer;

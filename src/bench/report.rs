@@ -81,7 +81,8 @@ impl LoadReport {
             deliveries_per_second: deliveries as f64 / seconds,
             server_cpu_seconds: is_known.then_some(cpu),
             deliveries_per_cpu_second: is_known.then(|| deliveries as f64 / cpu),
-            generator_cpu_seconds: (end.generator - begin.generator).as_secs_f64(),
+            // The time of a thread that ended during this run is no longer in it.
+            generator_cpu_seconds: end.generator.saturating_sub(begin.generator).as_secs_f64(),
             latency_us: tracker.latencies.percentiles(),
             deliveries_in_all: tracker.counts.delivered,
             lost: tracker.lost(),

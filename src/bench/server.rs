@@ -60,10 +60,35 @@ impl OwnServer {
         wire: BenchProtocol,
         shares: &Shares,
     ) -> Result<Self, BenchError> {
+        Self::start_kind(kind, wire, shares, 0)
+    }
+
+    /// Starts a server with this number of tenants like [`OwnServer::start`].
+    pub(super) fn start_with_tenants(
+        kind: ServerKind,
+        shares: &Shares,
+        tenants: usize,
+    ) -> Result<Self, BenchError> {
+        Self::start_kind(kind, BenchProtocol::Phpws, shares, tenants)
+    }
+
+    /// Returns the target whose clients are in the tenant with this number.
+    pub(super) fn tenant(&self, number: usize) -> BenchTarget {
+        self.target.clone().of_application(ApplicationKey::new(tenant_key(number), None))
+    }
+
+    fn start_kind(
+        kind: ServerKind,
+        wire: BenchProtocol,
+        shares: &Shares,
+        tenants: usize,
+    ) -> Result<Self, BenchError> {
         shares.server.take()?;
         let clock = RunClock::start();
         let started = match kind {
-            ServerKind::Tagcast { workers, encryption } => start_tagcast(workers, encryption, wire),
+            ServerKind::Tagcast { workers, encryption } => {
+                start_tagcast(workers, encryption, wire, tenants)
+            }
             ServerKind::Floor(writes) => start_floor(writes),
         };
         shares.generator.take()?;
@@ -193,11 +218,16 @@ fn start_tagcast(
     workers: usize,
     encryption: Encryption,
     wire: BenchProtocol,
+    tenants: usize,
 ) -> Result<OwnServer, BenchError> {
     let address = free_address().at("finding a free port")?;
     let folder = folder().at("making a folder for the server")?;
     let secret = uuid::Uuid::new_v4().to_string();
-    configure(&folder, address, workers, encryption, &secret).at("writing its configuration")?;
+    let ini = settings(address, workers, encryption);
+    configure(&folder, &ini, &applications(&secret, tenants)).at("writing its configuration")?;
+    if encryption == Encryption::Tls {
+        certify(&folder).at("writing its certificate")?;
+    }
     let mut command = command_for(&folder, &["serve"])?;
     let child = command.stderr(Stdio::piped()).spawn().at("starting the server")?;
     let ca = (encryption == Encryption::Tls).then(|| folder.join("certificate.pem"));
@@ -247,32 +277,39 @@ pub(super) fn folder() -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
-fn configure(
-    folder: &Path,
-    address: SocketAddr,
-    workers: usize,
-    encryption: Encryption,
-    secret: &str,
-) -> std::io::Result<()> {
-    let mut ini = format!(
-        "[websocketserver]\nworkers = {workers}\nconsole = on\nlogLevel = warn\n\
-         authFile = auth.yml\nmaxClients = 1000000\nmaxPerIP = 20000\n"
-    );
-    if encryption == Encryption::Tls {
-        ini +=
-            &format!("address = wss://{address}\ncertFile = certificate.pem\npkFile = key.pem\n");
-        certify(folder)?;
-    } else {
-        ini += &format!("address = ws://{address}\n");
-    }
+fn configure(folder: &Path, ini: &str, auth: &str) -> std::io::Result<()> {
     fs::write(folder.join("websock.ini"), ini)?;
-    // Configuration for pages: clients without credentials are accepted and may publish as clients
-    // of the application.
-    let auth = format!(
-        "anonymous: {KEY}\napplications:\n  - key: {KEY}\n    secret: {secret}\n    \
-         authorizeOpen: true\n    clientPublish: true\n"
-    );
-    private(&folder.join("auth.yml"), &auth)
+    private(&folder.join("auth.yml"), auth)
+}
+
+fn settings(address: SocketAddr, workers: usize, encryption: Encryption) -> String {
+    let listens = match encryption {
+        Encryption::Tls => {
+            format!("address = wss://{address}\ncertFile = certificate.pem\npkFile = key.pem\n")
+        }
+        Encryption::Plain => format!("address = ws://{address}\n"),
+    };
+    format!(
+        "[websocketserver]\nworkers = {workers}\nconsole = on\nlogLevel = warn\n\
+         authFile = auth.yml\nmaxClients = 1000000\nmaxPerIP = 20000\n{listens}"
+    )
+}
+
+/// Returns applications for pages: clients without credentials are accepted and may publish as clients of the
+/// first application. Each tenant has one more.
+fn applications(secret: &str, tenants: usize) -> String {
+    let rights = "    authorizeOpen: true\n    clientPublish: true\n";
+    let mut all =
+        format!("anonymous: {KEY}\napplications:\n  - key: {KEY}\n    secret: {secret}\n{rights}");
+    for key in (0..tenants).map(tenant_key) {
+        all += &format!("  - key: {key}\n    tenant: {key}\n    secret: {secret}\n{rights}");
+    }
+    all
+}
+
+/// The key of the application of a tenant.
+fn tenant_key(number: usize) -> String {
+    format!("tenant{number}")
 }
 
 fn certify(folder: &Path) -> std::io::Result<()> {

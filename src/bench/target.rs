@@ -11,7 +11,7 @@ use super::connect::WantedClient;
 use super::error::{At, BenchError};
 use super::template::{PublishForm, RenderedStep, ServerDialect};
 use super::tls_tickets::ClientTickets;
-use crate::client::{ClientCredentials, ServerUrl, tls};
+use crate::client::{ApplicationKey, ClientCredentials, ServerUrl, tls};
 use crate::websocket::{Fin, Opcode, write};
 
 /// The protocol of the measured server.
@@ -70,6 +70,12 @@ impl BenchTarget {
             false => None,
         };
         Ok(Self { wire, address, url, access, tls, tickets: None, dialect: None })
+    }
+
+    /// Returns the target whose clients belong to this application.
+    pub(super) fn of_application(mut self, key: ApplicationKey) -> Self {
+        self.access.credentials = Some(key);
+        self
     }
 
     /// Returns the target that speaks this dialect.

@@ -75,6 +75,28 @@ fn requests_to_the_api_are_measured_and_feedback_next_to_them() {
     assert_eq!(code, Some(69));
 }
 
+#[test]
+fn a_quiet_tenant_is_measured_next_to_noisy_ones() {
+    let few = &["tenants", "--only", "1,5", "--clients", "24", "--workers", "2"];
+    let (code, report) = bench(&[&few[..], SHORT].concat());
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report["alone"]["p99"].as_f64().unwrap() > 0.0, "{report}");
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(
+        rows.iter().map(|row| row["tenants"].as_u64()).collect::<Vec<_>>(),
+        [Some(1), Some(8)]
+    );
+    for row in rows {
+        for figure in ["deliveries_per_second_alone", "deliveries_per_second", "kept"] {
+            assert!(row[figure].as_f64().unwrap() > 0.0, "{figure}: {report}");
+        }
+        assert!(row["latency_us"]["p50"].as_f64().unwrap() > 0.0, "{report}");
+        assert!(row["verdict"] != "unclean", "{report}");
+    }
+    let (code, error) = bench_refused(&["tenants", "--only", "6"]);
+    assert!(code == Some(69) && error.contains("there are rows 1 to 5"), "{error}");
+}
+
 #[track_caller]
 fn bench_refused(arguments: &[&str]) -> (Option<i32>, String) {
     let Finished { code, text } = run_to_end(&Folder::new(), &[&["bench"], arguments].concat());

@@ -5,6 +5,7 @@ mod compare;
 mod load_arguments;
 mod placement;
 mod reconnect;
+mod tenants;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use self::compare::CompareArguments;
 use self::load_arguments::{IdleArguments, LoadArguments};
 use self::placement::Output;
 use self::reconnect::{ReconnectArguments, ReconnectingArguments};
+use self::tenants::TenantsArguments;
 use super::{EXIT_CONFIG, EXIT_UNAVAILABLE, print_error, print_line};
 use crate::bench::{self, Audience, BenchError, NamedReport, Shares, Writes};
 
@@ -26,6 +28,7 @@ Examples:
   tagcast bench groups --clients 10000 --groups 100 --dialect gomoob
   tagcast bench feedback --rate 5000 --fanout-rate 10 --clients 9500
   tagcast bench api --connections 64 --batch 100
+  tagcast bench tenants --workers 2
   tagcast bench idle --clients 10000 --tags 1 --tls
   tagcast bench reconnect --clients 10000 --workers 2 --kill worker --jitter 2
   tagcast bench compare benches/compare/tagcast.ini benches/compare/nats.ini
@@ -74,6 +77,9 @@ pub(super) enum BenchCommand {
     /// Measure requests to the HTTP API.
     #[command(after_help = "Example: tagcast bench api --connections 64 --signed")]
     Api(ApiArguments),
+    /// Measure what a quiet tenant notices of others that flood the server.
+    #[command(after_help = "Example: tagcast bench tenants --workers 2 --only 1,4")]
+    Tenants(TenantsArguments),
     /// Measure the index alone, with a million clients.
     #[command(after_help = "Example: tagcast bench index")]
     Index(Output),
@@ -138,6 +144,7 @@ fn run_scenario(command: &BenchCommand) -> Result<ExitCode, BenchError> {
         BenchCommand::Reconnect(plan) => plan.run(),
         BenchCommand::Compare(plan) => plan.run(),
         BenchCommand::Api(plan) => plan.run(),
+        BenchCommand::Tenants(plan) => plan.run(),
         BenchCommand::Index(output) => {
             let report = bench::index()?;
             let server = "the index alone".to_owned();
