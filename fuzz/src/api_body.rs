@@ -24,17 +24,19 @@ pub fn run(data: &[u8]) {
 fn forwarded(body: &str, content: &Content) {
     let members: BTreeMap<String, Box<RawValue>> =
         serde_json::from_str(body).expect("what is published is an object");
+    let (headers, content) = content.borrowed().split_headers();
+    assert_eq!(headers.is_empty(), !members.contains_key("event"));
     match content.form {
         PayloadForm::Message => {
             let message = members.get("message").expect("a message");
-            assert_eq!(content.payload.as_ref(), message.get().as_bytes());
+            assert_eq!(content.payload, message.get().as_bytes());
         }
         PayloadForm::Text => {
             let text = members.get("text").expect("a text");
             let text: String = serde_json::from_str(text.get()).expect("a string");
-            assert_eq!(content.payload.as_ref(), text.as_bytes());
+            assert_eq!(content.payload, text.as_bytes());
         }
-        PayloadForm::Packet => panic!("no body is a packet"),
+        PayloadForm::Packet | PayloadForm::WithHeaders => panic!("no body has this form"),
     }
 }
 

@@ -27,3 +27,4 @@ pub mod schema;
 mod scratch;
 pub mod token;
 pub mod uuid;
+pub mod v1_frames;

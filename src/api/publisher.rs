@@ -391,6 +391,7 @@ impl PublisherState {
             | BrokerEvent::Reserved(_)
             | BrokerEvent::Refused { .. }
             | BrokerEvent::Close(_)
+            | BrokerEvent::TagsChanged { .. }
             | BrokerEvent::Describe(_) => None,
         }
     }

@@ -105,6 +105,8 @@ impl Tail {
         content: Content<&[u8]>,
         TailIndex { index, departed }: TailIndex<'_>,
     ) {
+        // Readers see the message alone.
+        let (_, content) = content.split_headers();
         for reader in &mut self.readers {
             if !reader.examines(&route.tenant) {
                 continue;

@@ -9,6 +9,7 @@ pub(crate) mod answers;
 pub(crate) mod bulk_changes;
 pub(crate) mod dedup;
 pub(crate) mod deliver_tracked;
+mod event;
 pub mod fanout;
 pub(crate) mod joins;
 pub(crate) mod large;
@@ -28,25 +29,18 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+pub use self::event::{BrokerEvent, LinkLoss};
 use self::fanout::Fanout;
 use self::large::LargeOutcome;
 pub use self::link_bytes::LinkBytes;
 use self::link_io::{BrokerLink, unknown_set};
 use self::receive::on_message;
-use self::report_requests::ReportRequester;
 use self::slot_allocator::SlotAllocator;
 use self::uplink::Uplink;
 use self::write_reports::WriteReports;
-use crate::link::command::{CloseOrder, CommandOutcome};
-use crate::link::fairness::TenantThrottle;
-use crate::link::message::{CountedPublication, Full};
-use crate::link::query::{BrokerQuery, DescribeRequest, QueryResult};
 use crate::link::transport::Transport;
-use crate::replay::IdOutcome;
 use crate::types::limits::LARGE_MESSAGE_BYTES;
-use crate::types::{
-    Client, Generation, Number, ReplayBasis, Slot, TrackedOutcome, WorkerIncarnation,
-};
+use crate::types::{Generation, Slot, TrackedOutcome, WorkerIncarnation};
 
 /// The broker-facing part of a worker, without its connections.
 #[derive(Debug)]
@@ -63,82 +57,6 @@ pub struct BrokerClient {
     large_bytes_min: usize,
     /// Bytes on links that were lost.
     lost_bytes: LinkBytes,
-}
-
-/// A message of the broker that concerns a connection, or the loss of the link.
-#[derive(Debug)]
-pub enum BrokerEvent {
-    /// The client in this slot is addressable, so its handshake can be answered (rule L8).
-    Joined {
-        /// The client's slot.
-        slot: Slot,
-        /// Connections of this worker.
-        own: u32,
-        /// Connections of the worker that has the fewest.
-        smallest: u32,
-    },
-    /// The client in this slot was counted towards the limit of its IP address.
-    Reserved(Slot),
-    /// The client in this slot was refused.
-    Refused {
-        /// The client's slot.
-        slot: Slot,
-        /// The limit that is reached.
-        full: Full,
-        /// The client.
-        client: Box<Client>,
-    },
-    /// Answer to a question of the client in this slot, or of the process.
-    Answer {
-        /// The client's slot, or [`Slot::NONE`].
-        slot: Slot,
-        /// The question.
-        query: BrokerQuery,
-        /// The result.
-        result: QueryResult,
-    },
-    /// Number of clients that a publication reached, for a publisher that requested the count.
-    Reached {
-        /// The publisher, and the form in which it named the recipients.
-        asker: ReportRequester,
-        /// The counts.
-        counted: CountedPublication,
-        /// What this says about its id.
-        id: IdOutcome,
-    },
-    /// A worker reports on a publication of this one.
-    Tracked {
-        /// Number of the publication.
-        number: Number,
-        /// The report.
-        outcome: TrackedOutcome,
-    },
-    /// The broker has told all records of requests that an earlier API process accepted (rule L11).
-    Remembered {
-        /// What is known about their completeness. `None` if the broker knows nothing.
-        basis: Option<ReplayBasis>,
-    },
-    /// Connections that must be closed.
-    Close(Box<CloseOrder>),
-    /// What has become of the command with this number.
-    Outcome(Number, Box<CommandOutcome>),
-    /// The publishers of a tenant wait from now on, or no longer.
-    Throttle(TenantThrottle),
-    /// The broker asks for a client of this worker, on behalf of another process.
-    Describe(DescribeRequest),
-    /// The link has failed or was closed, and everything that arrived on it was processed (rule L6). The
-    /// supervisor decides whether the broker is dead (rule L1).
-    Lost(LinkLoss),
-}
-
-/// A lost link.
-#[derive(Debug)]
-pub struct LinkLoss {
-    /// Generation of the broker at the other end.
-    pub broker: Generation,
-    /// Reason of the loss.
-    pub error: io::Error,
-    pub(crate) link: BrokerLink,
 }
 
 impl BrokerClient {
@@ -237,6 +155,9 @@ impl BrokerClient {
     /// before more is read.
     pub fn next(&mut self, is_spent: &mut dyn FnMut() -> bool) -> Option<BrokerEvent> {
         loop {
+            if let Some(slot) = self.uplink.next_tags_changed() {
+                return Some(BrokerEvent::TagsChanged { slot, own: None });
+            }
             if self.uplink.continue_bulk() {
                 if is_spent() {
                     return None;

@@ -61,6 +61,15 @@ impl ExpressionError {
         &self.place
     }
 
+    /// Returns the byte offset of an error of the text form.
+    #[must_use]
+    pub fn byte(&self) -> Option<usize> {
+        match self.place {
+            ExpressionPlace::Byte(at) => Some(at),
+            ExpressionPlace::Pointer(_) => None,
+        }
+    }
+
     /// Returns true if a member of a JSON object occurs twice. Otherwise the expression breaks the grammar or
     /// exceeds a limit.
     #[must_use]

@@ -14,7 +14,7 @@ pub use self::spec::{
     AckExtras, Acknowledge, ChunkMarks, ProtocolOptions, ProtocolSpec, QuestionAnswer,
     QuestionSpec, Render,
 };
-use crate::types::Content;
+use crate::types::{Content, PayloadForm};
 
 /// Defines the families. Each is a variant of [`Protocol`] and a file or folder with a table `SPEC`.
 macro_rules! protocols {
@@ -60,6 +60,8 @@ protocols! {
     Echo = echo,
     /// bloatless/php-websocket: an action and its data.
     Bloatless = bloatless,
+    /// `tagcast.v1`, the protocol of modern clients.
+    V1 = v1,
 }
 
 impl Protocol {
@@ -78,7 +80,12 @@ impl Protocol {
     /// Renders a publication for a client; the bare payload if the protocol has no publications.
     #[must_use]
     pub fn render(self, content: Content<&[u8]>, cast: Cast) -> Cow<'_, [u8]> {
-        match self.spec().render {
+        let spec = self.spec();
+        let content = match content.form {
+            PayloadForm::WithHeaders if !spec.has_requests => content.split_headers().1,
+            _ => content,
+        };
+        match spec.render {
             Some(render) => render(content, cast),
             None => Cow::Borrowed(content.payload),
         }

@@ -65,6 +65,9 @@ pub struct ProtocolSpec {
     pub has_reports: bool,
     /// How a client is asked, and how it answers; `None` if it cannot.
     pub questions: Option<QuestionSpec>,
+    /// Whether clients open with a first frame after the 101 response, and send requests with ids that the
+    /// server itself carries out (`tagcast.v1`).
+    pub has_requests: bool,
 }
 
 /// Questions to a client.
@@ -149,5 +152,6 @@ impl ProtocolSpec {
         limit_wording: |_, _| None,
         has_reports: false,
         questions: None,
+        has_requests: false,
     };
 }

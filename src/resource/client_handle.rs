@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::effect::{Charge, Effect, Effects, NotPublished, Payload, json_of};
+use super::effect::{Charge, Effect, Effects, NotPublished, Payload, RequestEffect, json_of};
 use super::token_refresh::CallRights;
 use crate::auth::{Denied, Permit};
+use crate::protocol::v1::{V1Error, V1ErrorCode};
 use crate::session::{Message, Session, SessionRules};
 use crate::types::{
     Address, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, CloseReason, Credentials,
@@ -32,9 +33,9 @@ pub struct ClientHandle<'c> {
     /// What the call has changed about the rights of the client. `None`: nothing.
     pub(super) refreshed: Option<CallRights>,
     /// What its next publications count towards.
-    charged: Charge,
+    pub(super) charged: Charge,
     /// Why its publication was denied.
-    denied: Option<&'static str>,
+    pub(super) denied: Option<&'static str>,
     pub(super) effects: Effects,
 }
 
@@ -288,8 +289,15 @@ impl<'c> ClientHandle<'c> {
     /// Informs the client that its request is denied, in the form of its protocol: an error frame,
     /// or a Close.
     pub fn deny(&mut self, why: impl Into<Cow<'static, str>>) {
-        let text = why.into();
+        self.refuse(V1ErrorCode::PermissionDenied, why.into());
+    }
+
+    fn refuse(&mut self, code: V1ErrorCode, text: Cow<'static, str>) {
         let spec = self.session.protocol.spec();
+        if spec.has_requests {
+            let error = V1Error::new(code, text);
+            return self.request(RequestEffect::Refuse { id: None, error });
+        }
         match (spec.error, self.session.class) {
             (Some(error), ClientClass::Web) => self.reply_text(error(&text)),
             _ => self.close((spec.refusal_close)(&self.rules.protocols).reason(text)),
@@ -320,7 +328,7 @@ impl<'c> ClientHandle<'c> {
         let misfit = check.and_then(|check| check.check(&message()).err());
         let Some(misfit) = misfit else { return Some(tenant) };
         self.denied = Some("schema");
-        self.deny(misfit);
+        self.refuse(V1ErrorCode::SchemaViolation, misfit.into());
         None
     }
 

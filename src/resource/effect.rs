@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::token_refresh::TokenRefresh;
 use crate::auth::TokenError;
+use crate::protocol::v1::{V1Error, V1RequestId};
 use crate::session::SessionRules;
 use crate::types::{
     Address, Claim, ClientFilter, CloseReason, FramedPayload, PayloadForm, TagEdit, Tenant,
@@ -76,8 +77,49 @@ pub enum Effect {
     },
     /// Event for the backend of the resource.
     Post(WebhookRequest),
+    /// Part of a request of `tagcast.v1`.
+    Request(RequestEffect),
     /// Close of the connection.
     Close(CloseReason),
+}
+
+/// What a request of `tagcast.v1` does in addition to a publication.
+#[derive(Debug, PartialEq)]
+pub enum RequestEffect {
+    /// The broker counts the recipients of the publication that follows.
+    CountNext,
+    /// Answers the request of the publication before it, when the broker has acknowledged that (rule L5).
+    Acknowledge {
+        /// Number of the request. `None`: only an error is answered.
+        id: Option<V1RequestId>,
+        /// Whether the answer has the number of recipients.
+        is_reported: bool,
+    },
+    /// Changes tags of the client itself. The answer follows when the broker has applied the change.
+    Tag {
+        /// Number of the request.
+        id: V1RequestId,
+        /// The change.
+        edit: TagEdit,
+    },
+    /// Passes data to the resource of the path.
+    Send {
+        /// Number of the request.
+        id: Option<V1RequestId>,
+        /// Where the data are in the received message.
+        data: Range<usize>,
+    },
+    /// Answers a ping of the client.
+    Pong(Option<V1RequestId>),
+    /// Counts a pong of the client.
+    Alive,
+    /// Answers with an error.
+    Refuse {
+        /// Number of the request.
+        id: Option<V1RequestId>,
+        /// The error.
+        error: Box<V1Error>,
+    },
 }
 
 impl Effect {

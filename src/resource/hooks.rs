@@ -37,6 +37,11 @@ pub trait ResourceHooks {
         None
     }
 
+    /// Returns whether clients of `tagcast.v1` may use it.
+    fn takes_requests(&self) -> bool {
+        true
+    }
+
     /// Returns the right that a client needs. A client without it is refused with 401, or closed
     /// when a reload removes the right.
     fn needs(&self) -> Right {

@@ -14,6 +14,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 mod token_refresh;
+mod v1_client;
 mod webhook;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use self::builtin::broadcast::{Broadcast, RESOURCE_TAG};
 pub use self::builtin::echo::{Echo, Nameless, Silent};
 pub use self::builtin::gomoob::Gomoob;
 pub use self::builtin::phpws::Phpws;
+pub use self::builtin::v1::V1Requests;
 pub use self::client_handle::ClientHandle;
 pub use self::connect_request::ConnectRequest;
 pub use self::context::ResourceContext;
@@ -38,7 +40,7 @@ pub use self::routes::{
 };
 pub use self::token_refresh::TokenRefresh;
 pub use self::webhook::{AuthorizeRequest, WebhookOptions, WebhookResource};
-pub use effect::{Charge, Effect, Effects, NotPublished, Payload};
+pub use effect::{Charge, Effect, Effects, NotPublished, Payload, RequestEffect};
 
 /// Serves the connections of a path.
 ///

@@ -13,6 +13,8 @@ pub struct SessionExtras {
     pub words: AckExtras,
     /// Token that the client was admitted with.
     pub token: Option<Arc<SessionToken>>,
+    /// The client may change its own tags (`tagcast.v1`).
+    pub may_choose_tags: bool,
 }
 
 /// Token of a connection.
@@ -32,7 +34,7 @@ impl SessionExtras {
 
     /// Returns the bytes on the heap.
     pub(super) fn held(&self) -> usize {
-        let Self { words, token } = self;
+        let Self { words, token, .. } = self;
         words.fyi.len()
             + words.uuid.as_ref().map_or(0, String::len)
             + token.as_ref().map_or(0, |token| token.verified.claims.held())

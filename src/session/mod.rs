@@ -11,7 +11,7 @@ mod rules;
 
 use std::borrow::Cow;
 
-use crate::auth::{AuthBasis, Grant, GrantRef, Right};
+use crate::auth::{AllowedNames, AuthBasis, Grant, GrantRef, Permissions, Right};
 use crate::protocol::{AckExtras, ChunkMarks, Protocol};
 use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
 
@@ -122,6 +122,25 @@ impl Session {
     #[must_use]
     pub fn token(&self) -> Option<&SessionToken> {
         self.extras.as_ref()?.token.as_deref()
+    }
+
+    /// Returns whether the client may change any of its own tags. Its token decides, if that says so.
+    #[must_use]
+    pub fn may_choose_tags(&self, access: &Permissions) -> bool {
+        match self.retag_names() {
+            Some(AllowedNames::All) => true,
+            Some(AllowedNames::Listed(names)) => !names.is_empty(),
+            None => {
+                self.extras.as_ref().is_some_and(|extras| extras.may_choose_tags)
+                    && !access.has_tags_by_token(&self.tenant, self.basis)
+            }
+        }
+    }
+
+    /// Returns the names of tags that the client's token allows it to change. `None`: it says nothing about them.
+    #[must_use]
+    pub fn retag_names(&self) -> Option<&AllowedNames> {
+        self.token()?.verified.claims.capabilities.retag.as_ref()
     }
 
     /// Returns the rights that the client was admitted with.

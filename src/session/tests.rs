@@ -34,7 +34,7 @@ fn code(then: &NextStep<'_>) -> Option<CloseCode> {
 }
 
 fn with_words(words: AckExtras) -> Option<Box<SessionExtras>> {
-    Some(Box::new(SessionExtras { words, token: None }))
+    Some(Box::new(SessionExtras { words, ..SessionExtras::default() }))
 }
 
 #[test]

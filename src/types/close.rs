@@ -25,6 +25,28 @@ impl CloseCode {
     pub const INTERNAL: Self = Self(1011);
     /// The peer should try again later.
     pub const LATER: Self = Self(1013);
+    /// `tagcast.v1`: what the client sent is not a frame.
+    pub const INVALID_FRAME: Self = Self(4000);
+    /// `tagcast.v1`: a reload has revoked the rights of the client.
+    pub const APPLICATION_CHANGED: Self = Self(4003);
+    /// `tagcast.v1`: the credentials of `hello` are wrong.
+    pub const UNAUTHORIZED: Self = Self(4009);
+    /// `tagcast.v1`: a limit of connections is reached, or memory is short.
+    pub const OVER_CAPACITY: Self = Self(4100);
+    /// `tagcast.v1`: `hello` did not arrive within the time.
+    pub const HELLO_TIMEOUT: Self = Self(4101);
+    /// `tagcast.v1`: the client does not read what is sent to it, or writes too slowly.
+    pub const SLOW_CLIENT: Self = Self(4102);
+    /// `tagcast.v1`: the client sends too many pings and pongs.
+    pub const CONTROL_FLOOD: Self = Self(4103);
+    /// `tagcast.v1`: what the server needs to add the client is not available.
+    pub const NOT_AVAILABLE: Self = Self(4104);
+    /// `tagcast.v1`: the token of the client has expired.
+    pub const TOKEN_EXPIRED: Self = Self(4110);
+    /// `tagcast.v1`: the server restarts or shuts down.
+    pub const RESTART: Self = Self(4200);
+    /// `tagcast.v1`: the client has not answered pings.
+    pub const PING_TIMEOUT: Self = Self(4201);
 
     /// Returns true if a peer may send this code: RFC 6455 §7.4 and the codes registered since
     /// then.
@@ -47,6 +69,9 @@ impl CloseReason {
     /// Maximum bytes of a text that another program chooses: a control frame has 125 bytes, and two of them are
     /// the code (RFC 6455 §5.5).
     pub const TEXT_BYTES_MAX: usize = 123;
+
+    /// `tagcast.v1`: the client has sent `bye`, so it gets none.
+    pub const BYE: Self = Self::new(CloseCode::NORMAL, "bye");
 
     /// Creates a reason with a fixed text.
     #[must_use]

@@ -1,6 +1,7 @@
 //! A message from a publisher to the clients of its address.
 
 use bytes::Bytes;
+use memchr::memchr;
 
 use super::{Address, Tenant};
 
@@ -30,6 +31,26 @@ impl<P: AsRef<[u8]>> Content<P> {
     #[must_use]
     pub fn borrowed(&self) -> Content<&[u8]> {
         Content { form: self.form, payload: self.payload.as_ref() }
+    }
+}
+
+impl<'a> Content<&'a [u8]> {
+    /// Splits headers from content. Returns the members of `msg` before `data`, and the content without them.
+    #[must_use]
+    pub fn split_headers(self) -> (&'a [u8], Self) {
+        if self.form != PayloadForm::WithHeaders {
+            return (b"", self);
+        }
+        let end = memchr(PayloadForm::HEADERS_END as u8, self.payload);
+        let (headers, rest) = self.payload.split_at(end.unwrap_or(self.payload.len()));
+        let payload = rest.get(1..).unwrap_or_default();
+        match headers.split_first() {
+            Some((mark, headers)) if *mark == PayloadForm::TEXT_MARK as u8 => {
+                (headers, Self { form: PayloadForm::Text, payload })
+            }
+            Some((_, headers)) => (headers, Self { form: PayloadForm::Message, payload }),
+            None => (b"", Self { form: PayloadForm::Message, payload }),
+        }
     }
 }
 
@@ -78,4 +99,16 @@ pub enum PayloadForm {
     Message,
     /// A text that need not be JSON. Clients of plain dialects receive it unchanged.
     Text,
+    /// A message or a text after a line of headers: a mark for which of the two it is, and members of `msg` of
+    /// `tagcast.v1`, each with a comma after it. Other dialects do not show headers.
+    WithHeaders,
+}
+
+impl PayloadForm {
+    /// Begins the headers of a message.
+    pub const MESSAGE_MARK: char = 'm';
+    /// Begins the headers of a text.
+    pub const TEXT_MARK: char = 't';
+    /// Ends the headers. JSON strings contain it in an escaped form only.
+    pub const HEADERS_END: char = '\n';
 }

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use super::accept::tls_handshakes::{TlsHandshakes, Watcher};
 use super::applications::ApplicationStats;
 use super::clock::{Moment, TurnClock};
+use super::connection::bye::RetryTimes;
 use super::connection::deferred_replies::DeferredReplies;
 use super::connection::read::ReadBuffers;
 use super::connection::scheduled_closes::ScheduledCloses;
@@ -17,6 +18,7 @@ use super::control::reload::ConfigReview;
 use super::control::revoke::RevocationCheck;
 use super::control::supervisor_link::SupervisorLink;
 use super::describe::OpenTimes;
+use super::dispatch::requests::OpenRequests;
 use super::dispatch::resource_registry::ResourceRegistry;
 use super::dispatch::without_client::ResourceQueries;
 use super::handshake::count::HandshakeCount;
@@ -63,6 +65,8 @@ pub(super) struct Context {
     /// Time since which there has been no link to a broker.
     pub(super) unlinked_since: Option<Moment>,
     pub(super) deferred_replies: DeferredReplies,
+    pub(super) requests: OpenRequests,
+    pub(super) retry_times: RetryTimes,
     pub(super) resources: ResourceRegistry,
     pub(super) resource_queries: ResourceQueries,
     pub(super) webhooks: WebhookQueue,

@@ -9,6 +9,7 @@ use super::accept::{Listeners, tls_handshakes};
 use super::applications::ApplicationStats;
 use super::clock::{Moment, TurnClock};
 use super::connection::backlog::{self, BacklogPacing};
+use super::connection::bye::RetryTimes;
 use super::connection::deferred_replies::{self, DeferredReplies};
 use super::connection::deliver::Delivery;
 use super::connection::read::ReadBuffers;
@@ -25,6 +26,7 @@ use super::control::supervisor_link::SupervisorLink;
 use super::describe::{self, OpenTimes};
 use super::dispatch;
 use super::dispatch::delivery_report;
+use super::dispatch::requests::{self, OpenRequests};
 use super::dispatch::resource_registry::ResourceRegistry;
 use super::dispatch::ticks::TickScheduler;
 use super::dispatch::without_client::ResourceQueries;
@@ -105,6 +107,8 @@ impl EventLoop {
             refusal_log: RefusalLog::default(),
             broker: BrokerClient::new(identity.source),
             deferred_replies: DeferredReplies::default(),
+            requests: OpenRequests::default(),
+            retry_times: RetryTimes::default(),
             resources,
             resource_queries: ResourceQueries::default(),
             webhooks: WebhookQueue::default(),
@@ -165,6 +169,7 @@ impl EventLoop {
         self.deliver();
         let Self { context, connections, .. } = self;
         deferred_replies::release_due(context, connections);
+        requests::answer_acknowledged(context, connections);
         serve::serve_light(context, connections, ready);
         api_pipe::on_ready(context, connections, ready);
         if has(ready, Token::Webhooks) {
@@ -349,16 +354,18 @@ impl EventLoop {
                 dispatch::on_presence(context, connections, slot, query, result);
             }
             BrokerEvent::Reached { asker, counted, .. } => {
-                delivery_report::report_reached(context, connections, asker, counted.clients);
+                delivery_report::report_reached(context, connections, asker, &counted);
             }
             BrokerEvent::Close(order) => {
                 let (serial, now) = (self.listeners.last_serial(), context.clock.now());
                 context.scheduled_closes.add(*order, serial, now);
             }
-            // Reports and outcomes are for the API process, which asks for them.
-            BrokerEvent::Tracked { .. }
-            | BrokerEvent::Outcome { .. }
-            | BrokerEvent::Remembered { .. } => {}
+            BrokerEvent::TagsChanged { slot, own } => {
+                requests::on_tags_changed(context, connections, slot, own);
+            }
+            BrokerEvent::Outcome(number, outcome) => context.requests.on_outcome(number, &outcome),
+            // For the API process.
+            BrokerEvent::Tracked { .. } | BrokerEvent::Remembered { .. } => {}
             BrokerEvent::Throttle(it) => context.throttle.on_throttle(&it, context.clock.now()),
             BrokerEvent::Describe(request) => describe::answer(context, connections, request),
             BrokerEvent::Lost(lost) => self.report_link_lost(&lost),

@@ -62,6 +62,26 @@ fn every_case_has_its_tests_in_the_named_file() {
     assert_eq!(listed, (1..=CASES).collect(), "the cases of the table");
 }
 
+/// Returns whether a file cites a case of `tagcast.v1`, in a comment such as `V4, V9.` or in a row of its own.
+fn cites(file: &str, case: &str) -> bool {
+    let is_word = |word: &str| word.trim_matches(|sign: char| !sign.is_alphanumeric()) == case;
+    let source = sources_of(file);
+    source.lines().any(|line| line.trim_start().starts_with("//") && line.split(' ').any(is_word))
+}
+
+#[test]
+fn every_case_of_v1_has_its_tests_in_the_named_file() {
+    let rows = rows("docs/cases.md");
+    let cases = rows.iter().filter(|(label, _)| label.starts_with('V'));
+    let mut count = 0;
+    for (case, files) in cases {
+        assert!(!files.is_empty(), "case {case} names no file");
+        assert!(files.iter().any(|file| cites(file, case)), "no test of case {case} in {files:?}");
+        count += 1;
+    }
+    assert!(count > 50, "{count} cases");
+}
+
 /// Returns the rows of all tables on a page: the first cell, and the words in backquotes of the last cell.
 fn rows(page: &str) -> Vec<(String, Vec<String>)> {
     let text = std::fs::read_to_string(page).unwrap();

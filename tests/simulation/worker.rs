@@ -239,6 +239,7 @@ impl Worker {
             | BrokerEvent::Remembered { .. }
             | BrokerEvent::Answer { .. }
             | BrokerEvent::Throttle(_)
+            | BrokerEvent::TagsChanged { .. }
             | BrokerEvent::Describe(_) => {}
             BrokerEvent::Reached { counted, .. } => {
                 let outcome = self.reports.reached(counted.number, counted.clients);

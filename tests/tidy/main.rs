@@ -127,6 +127,7 @@ const FUZZED: &[&str] = &[
     "answer",
     "expression",
     "token",
+    "v1_frames",
 ];
 
 const LINES_MAX: usize = 400;

@@ -7,11 +7,8 @@ use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::JsonObject;
 use crate::api::state::ApiState;
 use crate::json;
+use crate::protocol::v1::is_event_name;
 use crate::types::{PayloadForm, Pressure};
-
-const EVENT_BYTES_MAX: usize = 64;
-/// What names of events may not begin with.
-const RESERVED_EVENTS: [&str; 3] = ["tagcast:", "pusher:", "pusher_internal:"];
 
 /// What is published, read and checked.
 #[derive(Debug)]
@@ -62,7 +59,7 @@ impl<'a> ApiPayload<'a> {
                 json::push_text(&self.bytes, &mut text);
                 check.check(text.as_bytes())
             }
-            PayloadForm::Message | PayloadForm::Packet => check.check(self.bytes.as_bytes()),
+            _ => check.check(self.bytes.as_bytes()),
         };
         checked.map_err(|why| {
             let place = why.split_once(" at /").and_then(|(_, rest)| rest.split(": ").next());
@@ -101,10 +98,7 @@ pub(super) fn check_memory(state: &ApiState) -> Result<(), ApiError> {
 /// What is wrong with it.
 pub(super) fn read_event<'a>(body: &JsonObject<'a>) -> Result<Cow<'a, str>, ApiError> {
     let Some(event) = body.text("event")? else { return Ok(Cow::Borrowed("")) };
-    let is_right = (1..=EVENT_BYTES_MAX).contains(&event.len())
-        && event.bytes().all(|byte| byte.is_ascii_graphic())
-        && !RESERVED_EVENTS.iter().any(|reserved| event.starts_with(reserved));
-    if is_right {
+    if is_event_name(&event) {
         return Ok(event);
     }
     let right = "`event` must be 1 to 64 printable ASCII characters without a blank, and must not begin \

@@ -15,8 +15,9 @@ use crate::api::json_object::JsonObject;
 use crate::api::publisher::ApiPublication;
 use crate::api::state::unix_seconds;
 use crate::auth::ApiPermission;
+use crate::protocol::v1::V1Headers;
 use crate::types::limits::{TRACKING_TIMEOUT_MIN, WRITE_TIMEOUT, WRITE_TIMEOUT_MAX};
-use crate::types::{Address, IdUse, RecipientBounds};
+use crate::types::{Address, IdUse, PayloadForm, RecipientBounds};
 
 pub(super) const PUBLISH_MEMBERS: &[&str] = &[
     "to",
@@ -123,8 +124,18 @@ impl<'a> EndpointContext<'a> {
         let ApiPayload { form, bytes } = payload;
         let (tenant, payload) = (&self.application.tenant, bytes.as_bytes());
         let publication = ApiPublication { tenant, address, form: *form, payload, id: None };
+        let headers = V1Headers { event, from: "" };
+        let headed = (!headers.is_empty()).then(|| headers.payload(*form, bytes));
+        let sent = match &headed {
+            None => publication,
+            Some(all) => ApiPublication {
+                form: PayloadForm::WithHeaders,
+                payload: all.as_bytes(),
+                ..publication
+            },
+        };
         let Some(key) = key else {
-            let receipt = self.publish(publication, *ack, limits.clients_max(), None).await?;
+            let receipt = self.publish(sent, *ack, limits.clients_max(), None).await?;
             return Ok(TakenPublication::new(receipt, *limits));
         };
         let (at, application) = (unix_seconds(), &self.application.key);
@@ -134,7 +145,7 @@ impl<'a> EndpointContext<'a> {
         id.recipients = RecipientBounds { min: limits.min, max };
         let receipt = match self.state.publisher.claim_id(id, self.until).await? {
             IdClaim::New(claimed) => {
-                let publication = ApiPublication { id: Some(id), ..publication };
+                let publication = ApiPublication { id: Some(id), ..sent };
                 self.publish(publication, *ack, limits.clients_max(), Some(claimed)).await?
             }
             IdClaim::Used(used) => {

@@ -17,21 +17,56 @@ impl Uplink {
     /// Changes the tags of a client of this worker. Later publications use the new tags, even if the broker
     /// dies in between. The broker has the last word, since others may change the same tags.
     pub fn change_tags(&mut self, slot: Slot, edit: TagEdit) {
-        let Some(client) = self.joins.client(slot) else { return };
+        if let Some(command) = self.change_command(slot, &edit) {
+            self.send_change(slot, edit, command);
+        }
+    }
+
+    /// Changes the tags like [`Uplink::change_tags`]. Returns the number of the change; answered by
+    /// [`BrokerEvent::Outcome`](crate::broker_client::BrokerEvent::Outcome), from this broker or a later one.
+    /// `None`: the change is complete, since the broker has no tags of the client.
+    pub fn request_tag_change(&mut self, slot: Slot, edit: TagEdit) -> Option<Number> {
+        let command = self.change_command(slot, &edit)?;
+        let number = command.number;
+        self.send_change(slot, edit, NumberedCommand { is_answered: true, ..command });
+        Some(number)
+    }
+
+    /// Returns the command that changes the tags of a client. The tags of a client that the broker does not reach
+    /// by tags are changed here.
+    fn change_command(&mut self, slot: Slot, edit: &TagEdit) -> Option<NumberedCommand> {
+        let client = self.joins.client(slot)?;
         if !client.is_reached_by_tags() {
-            // The broker has no tags of such a client.
             if let Ok(tags) = edit.apply(&client.tags) {
                 self.joins.retag(slot, tags);
             }
-            return;
+            return None;
         }
-        let (present, tenant) = (client.tags.clone(), client.tenant.clone());
         let change = TagChange { edit: edit.clone(), if_version: None };
         let kind = CommandKind::ChangeTags { uuid: client.uuid, change };
-        let (number, command) = (self.window.next_number(), ClientCommand { tenant, kind });
-        self.push_command(NumberedCommand { number, is_answered: false, command });
+        let command = ClientCommand { tenant: client.tenant.clone(), kind };
+        Some(NumberedCommand { number: self.window.next_number(), is_answered: false, command })
+    }
+
+    fn send_change(&mut self, slot: Slot, edit: TagEdit, command: NumberedCommand) {
+        let Some(present) = self.joins.client(slot).map(|client| client.tags.clone()) else {
+            return;
+        };
+        let number = command.number;
+        self.push_command(command);
         let tags = self.tags_in_flight.sent(slot, number, edit, &present);
         self.joins.retag(slot, tags);
+    }
+
+    /// Reports each change of a client's tags from now on, with
+    /// [`BrokerEvent::TagsChanged`](crate::broker_client::BrokerEvent::TagsChanged).
+    pub fn watch_tags(&mut self, slot: Slot) {
+        self.watched_tags.0.insert(slot.0);
+    }
+
+    /// Returns a client whose tags a change of many has changed.
+    pub(crate) fn next_tags_changed(&mut self) -> Option<Slot> {
+        self.tags_changed.pop_front()
     }
 
     /// Accepts a command like a publication, and returns its number; answered by
@@ -59,8 +94,8 @@ impl Uplink {
         Some(VersionedTags { version: self.joins.version(slot)?, tags })
     }
 
-    /// Takes the tags of a client after a change.
-    pub(super) fn on_retagged(&mut self, retagged: RetaggedClient) {
+    /// Takes the tags of a client after a change. Returns an event if changes of them are reported.
+    pub(super) fn on_retagged(&mut self, retagged: RetaggedClient) -> Option<BrokerEvent> {
         let RetaggedClient { source, number, slot, tags } = retagged;
         self.deduplicator.saw_single(source, number);
         let own = (source == self.source).then_some(number);
@@ -69,19 +104,20 @@ impl Uplink {
             let tags = self.tags_in_flight.told(slot, tags.tags, own);
             self.joins.retag(slot, tags);
         }
+        self.watched_tags.contains(slot).then_some(BrokerEvent::TagsChanged { slot, own })
     }
 
     /// Returns whether a change of many clients is not applied to all of them yet. Messages of the broker must
     /// wait for it.
     pub(crate) fn is_changing_many(&self) -> bool {
-        self.bulk_changes.is_running()
+        self.bulk_changes.is_running() || !self.tags_changed.is_empty()
     }
 
     /// Applies a change of many clients to some more of them. Returns false if there is none.
     pub(crate) fn continue_bulk(&mut self) -> bool {
         let is_running = self.bulk_changes.is_running();
         for _ in 0..BULK_PIECE {
-            let Self { bulk_changes, joins, tags_in_flight, .. } = self;
+            let Self { bulk_changes, joins, tags_in_flight, watched_tags, tags_changed, .. } = self;
             let Some((slot, BulkChange { edit, version, .. })) = bulk_changes.next() else {
                 break;
             };
@@ -92,6 +128,9 @@ impl Uplink {
             joins.set_version(slot, *version);
             let tags = tags_in_flight.told(slot, tags, None);
             joins.retag(slot, tags);
+            if watched_tags.contains(slot) {
+                tags_changed.push_back(slot);
+            }
         }
         is_running
     }

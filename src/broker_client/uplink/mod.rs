@@ -29,7 +29,7 @@ use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
 use crate::replay::{IdClaims, ReplayMemory};
 use crate::types::{
     Claim, Client, Content, FramedPayload, Number, PublicationId, ReplayRecords, Sequence, Slot,
-    Tenant, WorkerIncarnation,
+    SlotSet, Tenant, WorkerIncarnation,
 };
 
 /// The state of a worker's link that outlives a single broker.
@@ -55,6 +55,10 @@ pub struct Uplink {
     bulk_changes: BulkChanges,
     /// Tenants whose publishers wait.
     throttled: HashSet<Tenant>,
+    /// Clients whose changes of tags are reported.
+    watched_tags: SlotSet,
+    /// Those of them that a change of many has changed.
+    tags_changed: VecDeque<Slot>,
     /// Number of commands ever accepted. They are numbered with the publications.
     commands: u64,
     last_sequence: Sequence,
@@ -91,6 +95,8 @@ impl Uplink {
             tags_in_flight: TagsInFlight::default(),
             bulk_changes: BulkChanges::default(),
             throttled: HashSet::new(),
+            watched_tags: SlotSet::default(),
+            tags_changed: VecDeque::new(),
             commands: 0,
             last_sequence: Sequence(0),
             out: Vec::new(),
@@ -132,6 +138,7 @@ impl Uplink {
         self.aliases.forget(slot);
         self.tags_in_flight.forget(slot);
         self.report_requests.forget(slot);
+        self.watched_tags.0.remove(slot.0);
         if self.is_linked {
             self.joins.leave(slot);
             ToBroker::Leave { slot }.encode(&mut self.out);
@@ -363,10 +370,7 @@ impl Uplink {
             ToWorker::Describe(request) => Some(BrokerEvent::Describe(request)),
             ToWorker::Tracked { number, outcome } => Some(BrokerEvent::Tracked { number, outcome }),
             ToWorker::Outcome { number, outcome } => Some(BrokerEvent::Outcome(number, outcome)),
-            ToWorker::Retagged(retagged) => {
-                self.on_retagged(*retagged);
-                None
-            }
+            ToWorker::Retagged(retagged) => self.on_retagged(*retagged),
             ToWorker::Close(order) => self.on_close(*order),
             ToWorker::Throttle(throttle) => Some(self.on_throttle(throttle)),
             ToWorker::RetaggedMatching(retagged) => {

@@ -263,6 +263,7 @@ impl<'b> FieldReader<'b> {
             1 => Ok(PayloadForm::Packet),
             2 => Ok(PayloadForm::Message),
             3 => Ok(PayloadForm::Text),
+            4 => Ok(PayloadForm::WithHeaders),
             form => Err(Malformed::Unknown("form", form)),
         }
     }

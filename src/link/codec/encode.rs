@@ -217,6 +217,7 @@ pub(super) fn form_byte(form: PayloadForm) -> u8 {
         PayloadForm::Packet => 1,
         PayloadForm::Message => 2,
         PayloadForm::Text => 3,
+        PayloadForm::WithHeaders => 4,
     }
 }
 

@@ -110,7 +110,7 @@ impl GomoobMessages {
 }
 
 /// Returns the byte range of `part`, which must be a slice of `text`.
-fn place(text: &str, part: &str) -> Range<usize> {
+pub(super) fn place(text: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
     start..start + part.len()
 }
@@ -118,10 +118,13 @@ fn place(text: &str, part: &str) -> Range<usize> {
 /// Renders a publication in this protocol, which is the JSON of its message.
 #[must_use]
 pub fn render(content: Content<&[u8]>, _: Cast) -> Cow<'_, [u8]> {
+    let (_, content) = content.split_headers();
     match content.form {
         PayloadForm::Message => Cow::Borrowed(content.payload),
         PayloadForm::Packet => Cow::Borrowed(message_of(content.payload)),
         PayloadForm::Text => Cow::Owned(plain::as_json(content.payload)),
+        // Headers are not nested.
+        PayloadForm::WithHeaders => Cow::Borrowed(NO_MESSAGE),
     }
 }
 

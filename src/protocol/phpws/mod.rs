@@ -232,9 +232,12 @@ pub fn without_credentials(packet: &str) -> String {
 /// Renders a publication in this protocol. A packet is unchanged; a bare message is wrapped in a packet.
 #[must_use]
 pub fn render(content: Content<&[u8]>, cast: Cast) -> Cow<'_, [u8]> {
+    let (_, content) = content.split_headers();
     match content.form {
         PayloadForm::Packet => Cow::Borrowed(content.payload),
-        PayloadForm::Message => Cow::Owned(packet_of(content.payload, cast)),
+        PayloadForm::Message | PayloadForm::WithHeaders => {
+            Cow::Owned(packet_of(content.payload, cast))
+        }
         PayloadForm::Text => Cow::Owned(packet_of_text(content.payload, cast)),
     }
 }

@@ -156,6 +156,10 @@ impl ResourceHooks for DetachedApp {
 }
 
 impl ResourceHooks for BloatlessResource {
+    fn takes_requests(&self) -> bool {
+        false
+    }
+
     fn protocol(&self) -> Protocol {
         self.app.protocol()
     }

@@ -4,3 +4,4 @@ pub(crate) mod broadcast;
 pub(crate) mod echo;
 pub(crate) mod gomoob;
 pub(crate) mod phpws;
+pub(crate) mod v1;

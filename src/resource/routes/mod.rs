@@ -23,6 +23,8 @@ pub enum BuiltinKind {
     Silent,
     /// Closes the connection at its first message, because its subprotocol is unknown.
     Nameless,
+    /// Requests of `tagcast.v1` only.
+    V1,
 }
 
 /// Position of a resource in the list of a worker. The built-in resources come first.
@@ -65,8 +67,8 @@ impl ResourceId {
 
 impl BuiltinKind {
     /// All built-in resources, in the order of their ids.
-    pub const ALL: [Self; 5] =
-        [Self::Phpws, Self::Gomoob, Self::Echo, Self::Silent, Self::Nameless];
+    pub const ALL: [Self; 6] =
+        [Self::Phpws, Self::Gomoob, Self::Echo, Self::Silent, Self::Nameless, Self::V1];
 
     /// Returns the id of the built-in resource.
     #[must_use]
@@ -77,6 +79,7 @@ impl BuiltinKind {
             Self::Echo => ResourceId(2),
             Self::Silent => ResourceId(3),
             Self::Nameless => ResourceId(4),
+            Self::V1 => ResourceId(5),
         }
     }
 
@@ -253,6 +256,17 @@ impl Routes {
             _ if is_phpws => Ok(BuiltinKind::Phpws.choice()),
             RequestedProtocol::GomoobQuery => Ok(BuiltinKind::Gomoob.choice()),
             _ => self.named(target).map_or_else(|| self.fall_back(target), Ok),
+        }
+    }
+
+    /// Returns the resource of a path for a client of `tagcast.v1`. `None`: the path is bound to a built-in
+    /// resource, which has a protocol of its own.
+    #[must_use]
+    pub fn choose_for_requests(&self, path: &str) -> Option<ResourceId> {
+        match self.bound.get(path).filter(|_| path.starts_with('/')) {
+            Some(Binding::Beyond(resource)) => Some(*resource),
+            Some(Binding::Kind(_)) => None,
+            None => Some(BuiltinKind::V1.id()),
         }
     }
 

@@ -5,6 +5,7 @@ mod operators;
 mod rates;
 mod replay;
 mod token;
+mod v1;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ pub use operators::*;
 pub use rates::*;
 pub use replay::*;
 pub use token::*;
+pub use v1::*;
 
 /// Tags per client and per query.
 pub const TAGS_MAX: usize = 128;

@@ -12,7 +12,7 @@ use crate::types::limits::CLOSE_WAIT;
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::write as frames;
 use crate::worker::connection::table::ConnectionTable;
-use crate::worker::connection::{readiness, write};
+use crate::worker::connection::{bye, readiness, write};
 use crate::worker::context::Context;
 use crate::worker::dispatch;
 use crate::worker::handshake::{authorize, refusals};
@@ -81,8 +81,13 @@ fn close_with(
         return;
     }
     let client = connection.uuid().map(tracing::field::debug);
+    let worded = match ended {
+        CloseOutcome::ByClient => Cow::Borrowed(reason),
+        _ => bye::worded(connection, reason),
+    };
+    let reason = &*worded;
     let (by, fault) = match ended {
-        CloseOutcome::ByServer(fault) => ("server", *fault),
+        CloseOutcome::ByServer(fault) => ("server", fault.map(|_| reason)),
         CloseOutcome::Abruptly => ("server", None),
         CloseOutcome::ByClient => ("client", None),
     };
@@ -103,6 +108,9 @@ fn close_with(
     }
     let mut frame = BytesMut::new();
     if !matches!(ended, CloseOutcome::Abruptly) && !ends_abruptly(context, connection) {
+        if matches!(ended, CloseOutcome::ByServer(_)) {
+            bye::push(context, connection, reason, &mut frame);
+        }
         frames::close(&mut frame, Some(reason.code), &reason.text);
     }
     dispatch::on_end(context, connection, reason, fault);

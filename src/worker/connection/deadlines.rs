@@ -12,7 +12,7 @@ use crate::worker::connection::{
 };
 use crate::worker::context::Context;
 use crate::worker::handshake;
-use crate::worker::handshake::{authorize, refusals};
+use crate::worker::handshake::{authorize, hello, refusals};
 
 /// Processes connections whose timer has expired, within the time budget of this part of the turn.
 pub(in crate::worker) fn wake_due(context: &mut Context, connections: &mut ConnectionTable) {
@@ -49,6 +49,9 @@ fn wake(context: &mut Context, connection: &mut Connection) {
     match &connection.phase {
         Phase::Head(partial) if partial.until <= context.clock.now() => {
             refusals::refuse(context, connection, &Refusal::TOO_SLOW);
+        }
+        Phase::Greeting(pending) if pending.until <= context.clock.now() => {
+            hello::time_out(context, connection);
         }
         Phase::Authorizing(pending) if pending.joining.until <= context.clock.now() => {
             authorize::give_up(context, connection);
@@ -95,6 +98,7 @@ fn token_end(connection: &Connection) -> Moment {
 pub(in crate::worker) fn next(connection: &Connection, message_timeout: Duration) -> Moment {
     let phase = match &connection.phase {
         Phase::Head(partial) => partial.until,
+        Phase::Greeting(pending) => pending.until,
         Phase::Authorizing(pending) => pending.joining.until,
         Phase::Joining(joining) => joining.until,
         Phase::Closing { until } | Phase::Answering { until } | Phase::Ending { until } => *until,

@@ -4,6 +4,7 @@ use bytes::BytesMut;
 
 use super::outbox::PartKind;
 use super::{Connection, KeepaliveMode, SILENT};
+use crate::protocol::v1;
 use crate::session::HeartbeatAction;
 use crate::types::limits::RAW_PAUSE;
 use crate::websocket::write as frames;
@@ -16,7 +17,7 @@ const PING_PAYLOAD: &[u8] = br#"{"opcode":"PING"}"#;
 
 pub(in crate::worker) fn first_heartbeat(context: &Context, sign: KeepaliveMode) -> Moment {
     match sign {
-        KeepaliveMode::Ping if !context.settings.ping_every.is_zero() => {
+        KeepaliveMode::Ping | KeepaliveMode::Frame if !context.settings.ping_every.is_zero() => {
             context.clock.now().after(context.settings.ping_every)
         }
         KeepaliveMode::KeepAlive if !context.settings.php_keepalive.is_zero() => {
@@ -24,7 +25,10 @@ pub(in crate::worker) fn first_heartbeat(context: &Context, sign: KeepaliveMode)
         }
         // The connection may have sent the beginning of a message.
         KeepaliveMode::Pause => context.clock.now().after(RAW_PAUSE),
-        KeepaliveMode::Ping | KeepaliveMode::KeepAlive | KeepaliveMode::Kernel => Moment::NEVER,
+        KeepaliveMode::Ping
+        | KeepaliveMode::Frame
+        | KeepaliveMode::KeepAlive
+        | KeepaliveMode::Kernel => Moment::NEVER,
     }
 }
 
@@ -32,10 +36,10 @@ pub(in crate::worker) fn tick(context: &mut Context, connection: &mut Connection
     match connection.keepalive {
         KeepaliveMode::KeepAlive => return keep_alive(context, connection),
         KeepaliveMode::Pause => return read::on_pause(context, connection),
-        KeepaliveMode::Ping | KeepaliveMode::Kernel => {}
+        KeepaliveMode::Ping | KeepaliveMode::Frame | KeepaliveMode::Kernel => {}
     }
     connection.next_heartbeat = context.clock.now().after(context.settings.ping_every);
-    if connection.pending_input.is_some() {
+    if connection.pending_input.is_some() || !connection.watched.reads() {
         // The client may have answered, but the worker did not read the socket.
         connection.heartbeat.reset();
     }
@@ -50,7 +54,10 @@ pub(in crate::worker) fn tick(context: &mut Context, connection: &mut Connection
 
 fn ping(context: &mut Context, connection: &mut Connection) {
     let mut frame = BytesMut::new();
-    frames::ping(&mut frame, PING_PAYLOAD);
+    match connection.keepalive {
+        KeepaliveMode::Frame => frames::text(&mut frame, v1::PING.as_bytes()),
+        _ => frames::ping(&mut frame, PING_PAYLOAD),
+    }
     write::write(context, connection, frame.freeze(), PartKind::Frames);
 }
 

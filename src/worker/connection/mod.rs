@@ -2,6 +2,7 @@
 
 pub(crate) mod api_pipe;
 pub(crate) mod backlog;
+pub(crate) mod bye;
 pub(crate) mod close;
 pub(crate) mod deadlines;
 pub(crate) mod deferred_replies;
@@ -38,6 +39,7 @@ use self::pacing::Pacer;
 use self::tls::TlsSession;
 use super::accept::tls_handshakes::Watcher;
 use super::clock::Moment;
+use super::handshake::hello::PendingHello;
 use super::handshake::refusals::Caller;
 use super::offload::LargeMessage;
 use crate::auth::{REVOKED_TOKEN, TOKEN_EXPIRED};
@@ -95,6 +97,8 @@ const _: () = assert!(size_of::<Connection>() <= 128, "a connection has grown");
 pub(super) enum Phase {
     /// The request head is incomplete.
     Head(Box<PartialHead>),
+    /// The 101 response is sent, and the first frame of the client has not arrived (`tagcast.v1`).
+    Greeting(Box<PendingHello>),
     /// The backend of its resource has not accepted the client yet.
     Authorizing(Box<PendingAuthorization>),
     /// The broker has not confirmed the join yet (rule L8).
@@ -170,6 +174,8 @@ pub(super) struct PendingJoin {
     /// Bytes that arrived after the request head.
     pub(super) early: Vec<u8>,
     pub(super) until: Moment,
+    /// The client wants to resume an earlier connection (`tagcast.v1`).
+    pub(super) wants_resume: bool,
 }
 
 /// Request data of a client, kept until the broker has confirmed the join.
@@ -194,6 +200,8 @@ pub(super) struct JoinRequest {
 pub(super) enum KeepaliveMode {
     /// The worker pings the client and closes it if it does not answer.
     Ping,
+    /// As [`KeepaliveMode::Ping`], with a text frame: pages cannot see pings of RFC 6455.
+    Frame,
     /// The kernel detects unacknowledged data. The client would take a ping for a reply.
     Kernel,
     /// As [`KeepaliveMode::Kernel`], and a pause in the client's input ends a message.
@@ -317,9 +325,9 @@ impl Connection {
         matches!(self.phase, Phase::Open(_))
     }
 
-    /// Returns true if the handshake is not answered yet, unless it waits for a backend.
+    /// Returns true if the client has not joined yet, unless it waits for a backend.
     pub(super) fn is_handshaking(&self) -> bool {
-        matches!(self.phase, Phase::Head(_) | Phase::Joining(_))
+        matches!(self.phase, Phase::Head(_) | Phase::Greeting(_) | Phase::Joining(_))
     }
 
     /// Returns true during the TLS handshake.
@@ -334,6 +342,7 @@ impl Connection {
         let phase = match &self.phase {
             Phase::Open(session) => session.held(),
             Phase::Head(partial) => partial.bytes.len(),
+            Phase::Greeting(pending) => pending.held(),
             Phase::Authorizing(pending) => pending.joining.held(),
             Phase::Joining(joining) => joining.held(),
             Phase::Piping(pipe) => pipe.held(),

@@ -21,7 +21,7 @@ use crate::worker::connection::{
 };
 use crate::worker::context::Context;
 use crate::worker::handshake;
-use crate::worker::handshake::refusals;
+use crate::worker::handshake::{hello, refusals};
 use crate::worker::offload::{self, LargeMessage, MessageKind, UnreadMessage};
 use crate::worker::throttle::PublisherWait;
 
@@ -111,6 +111,7 @@ pub(in crate::worker) fn on_input(
 ) {
     match &mut connection.phase {
         Phase::Head(_) => handshake::on_head(context, connection, input),
+        Phase::Greeting(_) => hello::on_bytes(context, connection, input),
         Phase::Open(_) => on_bytes(context, connection, input),
         Phase::Authorizing(pending) => pending.joining.early.extend_from_slice(input),
         Phase::Joining(joining) => joining.early.extend_from_slice(input),

@@ -49,7 +49,11 @@ pub(in crate::worker) fn rearm(
 /// Returns whether the socket of a connection may be read.
 pub(in crate::worker) fn wants_input(context: &Context, connection: &Connection) -> bool {
     match &connection.phase {
-        Phase::Open(_) => connection.pending_input.is_none() && !context.stage.is_quiescing(),
+        Phase::Open(_) => {
+            connection.pending_input.is_none()
+                && !context.stage.is_quiescing()
+                && !is_backed_up(context, connection)
+        }
         // The socket stays watched while the client waits for the 101 response. The client sends
         // nothing then. Changing the interest would cost two system calls per handshake, and a
         // disconnect would go unnoticed.
@@ -57,10 +61,21 @@ pub(in crate::worker) fn wants_input(context: &Context, connection: &Connection)
         Phase::Joining(joining) => joining.early.len() < EARLY_BYTES_MAX,
         Phase::Piping(pipe) => pipe.wants_input(),
         Phase::Gone | Phase::HandedOver => false,
-        Phase::Head(_) | Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } => {
-            true
-        }
+        Phase::Head(_)
+        | Phase::Greeting(_)
+        | Phase::Closing { .. }
+        | Phase::Answering { .. }
+        | Phase::Ending { .. } => true,
     }
+}
+
+/// Returns whether so many answers wait for a client with requests that it has to read some before more of its
+/// requests are read.
+fn is_backed_up(context: &Context, connection: &Connection) -> bool {
+    let (Some(outbox), Phase::Open(session)) = (&connection.outbox, &connection.phase) else {
+        return false;
+    };
+    session.protocol.spec().has_requests && outbox.bytes() > context.settings.outbox_bytes_max / 2
 }
 
 fn update_watch(context: &Context, connection: &mut Connection) {

@@ -12,10 +12,10 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use self::drain::{DrainSchedule, Stage};
-use super::connection::{AWAY, Connection, Phase, close, readiness};
+use super::connection::{AWAY, Connection, Phase, bye, close, readiness};
 use super::context::Context;
 use super::event_loop::EventLoop;
-use super::handshake::refusals;
+use super::handshake::{hello, refusals};
 use super::stats;
 use super::tokens::Token;
 use crate::http::{Refusal, RefusalStatus};
@@ -305,6 +305,9 @@ impl EventLoop {
 
 /// Closes a connection because the worker drains.
 fn send_away(context: &mut Context, connection: &mut Connection) {
+    if !connection.is_open() && bye::is_greeted(connection) {
+        return hello::refuse(context, connection, &AWAY);
+    }
     match &mut connection.phase {
         Phase::Head(_) | Phase::Authorizing(_) | Phase::Joining(_) => {
             refusals::refuse(context, connection, &DRAINING);
@@ -314,6 +317,7 @@ fn send_away(context: &mut Context, connection: &mut Connection) {
         Phase::Closing { .. }
         | Phase::Answering { .. }
         | Phase::Ending { .. }
+        | Phase::Greeting(_)
         | Phase::HandedOver
         | Phase::Gone => {}
     }

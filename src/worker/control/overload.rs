@@ -19,7 +19,7 @@ use crate::worker::connection::table::{ConnectionTable, TableWalk};
 use crate::worker::connection::{Connection, Phase, SCARCE, close, readiness, slow_client};
 use crate::worker::context::Context;
 use crate::worker::handshake;
-use crate::worker::handshake::refusals;
+use crate::worker::handshake::{hello, refusals};
 
 const SCARCE_REFUSAL: Refusal =
     Refusal::new(RefusalStatus::Unavailable, "the server is short of memory: try again later");
@@ -325,6 +325,7 @@ fn close_holder(context: &mut Context, connection: &mut Connection, bytes: u64) 
     match &connection.phase {
         Phase::Open(_) if outbox as u64 > bytes / 2 => slow_client::close(context, connection),
         Phase::Open(_) => close::close(context, connection, &SCARCE),
+        Phase::Greeting(_) => hello::refuse(context, connection, &SCARCE),
         Phase::Joining(_) => handshake::give_up_joining(context, connection),
         Phase::Head(_) | Phase::Authorizing(_) => {
             refusals::refuse(context, connection, &SCARCE_REFUSAL);

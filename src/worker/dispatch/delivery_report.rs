@@ -12,6 +12,7 @@ use super::ConnectionEffect;
 use crate::auth::{Grant, Permissions};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::http::{Upgrade, WireFormat};
+use crate::link::message::CountedPublication;
 use crate::protocol::{AckExtras, Protocol};
 use crate::resource::Effect;
 use crate::session::Session;
@@ -90,10 +91,13 @@ pub(in crate::worker) fn report_reached(
     context: &mut Context,
     connections: &mut ConnectionTable,
     asker: ReportRequester,
-    clients: u64,
+    counted: &CountedPublication,
 ) {
+    if context.requests.on_counted(counted) {
+        return;
+    }
     let Some(mut connection) = connections.take(asker.slot) else { return };
-    if let Some(report) = report_for(&connection, asker.naming, clients) {
+    if let Some(report) = report_for(&connection, asker.naming, counted.clients) {
         let frame = frames::text_frame(report.as_bytes());
         write::write(context, &mut connection, frame, PartKind::Frames);
     }

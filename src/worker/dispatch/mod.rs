@@ -2,7 +2,9 @@
 
 mod busy;
 mod call_output;
+mod connection_effects;
 pub(crate) mod delivery_report;
+pub(crate) mod requests;
 pub(crate) mod resource_registry;
 pub(crate) mod ticks;
 pub(in crate::worker) mod token_refresh;
@@ -10,50 +12,34 @@ pub(crate) mod without_client;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bytes::{Bytes, BytesMut};
-use smallvec::SmallVec;
-use tracing::{error, info};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::BytesMut;
+use tracing::error;
 
 use self::busy::busy_answer;
 use self::call_output::CallOutput;
-use super::connection::outbox::PartKind;
+pub(in crate::worker) use self::connection_effects::{
+    ConnectionEffect, ConnectionEffects, apply_rest, apply_to_connection,
+};
+use self::requests::RequestProgress;
 use super::connection::{Connection, FAULT, Phase};
 use super::webhook::queue::PostOutcome;
 use crate::broker_client::uplink::NewPublication;
 use crate::link::query::{BrokerQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult};
 use crate::protocol::Cast;
 use crate::resource::{
-    ClientHandle, Effect, Effects, Payload, Presence, ResourceHooks, ResourceId, TokenRefresh,
+    ClientHandle, Effect, Effects, Payload, Presence, ResourceHooks, ResourceId, V1Requests,
 };
 use crate::session::{Message, Session};
 use crate::types::{CloseReason, Content, FramedPayload, PayloadForm, Pressure, Slot};
 use crate::webhook::WebhookRequest;
 use crate::websocket::write as frames;
 use crate::worker::connection::table::ConnectionTable;
-use crate::worker::connection::{close, deferred_replies, message, readiness, throttled, write};
+use crate::worker::connection::{readiness, throttled};
 use crate::worker::context::Context;
 use crate::worker::handshake::authorize;
 use crate::worker::{questions, webhook};
-
-/// Effects on the connection itself. They are applied after those that concern the broker.
-pub(super) type ConnectionEffects = SmallVec<[ConnectionEffect; 1]>;
-
-/// Effect on the connection itself.
-pub(super) enum ConnectionEffect {
-    /// Later writes wait until the broker has processed everything sent so far.
-    AwaitBroker,
-    Frame(BytesMut),
-    /// Large frame that is shared.
-    LargeFrame(Bytes),
-    Fyi(String),
-    /// Name that the client registered.
-    Registered(String),
-    /// New token of the connection.
-    Refreshed(Box<TokenRefresh>),
-    /// Tags of the client's packets were ignored.
-    IgnoredTags,
-    Close(CloseReason),
-}
 
 /// Client for which a resource is called.
 #[derive(Clone, Copy)]
@@ -70,7 +56,10 @@ pub(in crate::worker) fn on_message(
     message: Message<'_>,
 ) -> ConnectionEffects {
     let effects = call(context, client, |resource, handle| {
-        resource.on_message(handle, message);
+        match client.session.protocol.spec().has_requests {
+            true => V1Requests.on_message(handle, message),
+            false => resource.on_message(handle, message),
+        }
     });
     apply_message_effects(context, client, effects, message.bytes())
 }
@@ -82,6 +71,9 @@ pub(in crate::worker) fn on_read(
     requested: Effects,
     received: &[u8],
 ) -> ConnectionEffects {
+    if client.session.protocol.spec().has_requests {
+        return apply_message_effects(context, client, requested, received);
+    }
     let mut is_admitted = false;
     let mut effects = call(context, client, |resource, handle| {
         is_admitted = resource.on_detached(handle);
@@ -179,20 +171,6 @@ pub(in crate::worker) fn call_for_rest(
     apply_effects(context, client, effects, b"")
 }
 
-/// Applies effects on the connection itself.
-pub(in crate::worker) fn apply_rest(
-    context: &mut Context,
-    connection: &mut Connection,
-    rest: ConnectionEffects,
-) {
-    let mut replies = BytesMut::new();
-    let end = apply_to_connection(context, connection, rest, &mut replies);
-    write::write(context, connection, replies.freeze(), PartKind::Frames);
-    if let Some(reason) = end {
-        close::close(context, connection, &reason);
-    }
-}
-
 /// Calls a resource. A panic closes only this connection, because the call does not touch the
 /// worker's tables.
 pub(in crate::worker) fn call(
@@ -229,8 +207,18 @@ pub(in crate::worker) fn call(
 fn apply_effects(
     context: &mut Context,
     client: ClientRef<'_>,
+    effects: Effects,
+    received: &[u8],
+) -> ConnectionEffects {
+    apply_with(context, client, effects, received, &mut RequestProgress::default())
+}
+
+fn apply_with(
+    context: &mut Context,
+    client: ClientRef<'_>,
     mut effects: Effects,
     received: &[u8],
+    progress: &mut RequestProgress,
 ) -> ConnectionEffects {
     let ClientRef { slot, session, resource: id } = client;
     let (mut rest, mut output) = (ConnectionEffects::new(), CallOutput::Nothing);
@@ -238,14 +226,18 @@ fn apply_effects(
         output = output.and(&effect);
         match effect {
             Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {
-                rest.push(busy_answer(context, session));
+                let answer = busy_answer(context, session);
+                rest.extend(progress.reports_busy(session).then_some(answer));
             }
             Effect::Publish { tenant, address, form, payload, charged } => {
                 let (tenant, address, bytes) = (&tenant, &address, payload.bytes(received));
                 let publication = NewPublication { tenant, address, form, payload: bytes };
-                publish(context, client, publication, payload.framed());
+                publish(context, client, publication, payload.framed(), progress);
                 context.throttle.note_publication(slot, tenant, &session.tenant);
                 throttled::charge(context, slot, charged, bytes.len());
+            }
+            Effect::Request(request) => {
+                rest.extend(requests::apply(context, client, request, received, progress));
             }
             Effect::Retag(edit) => {
                 context.change_tags(slot, edit);
@@ -264,10 +256,20 @@ fn apply_effects(
                 }
                 rest.push(ConnectionEffect::Registered(said));
             }
+            Effect::Refresh(refresh) => rest.push(ConnectionEffect::Refreshed(refresh)),
+            Effect::RefusedToken(error) => token_refresh::log_refused(session.uuid, &error),
+            Effect::Fyi(fyi) => rest.push(ConnectionEffect::Fyi(fyi)),
+            Effect::IgnoredTags => rest.push(ConnectionEffect::IgnoredTags),
+            Effect::Close(reason) => rest.push(ConnectionEffect::Close(reason)),
             Effect::Post(post) => {
-                rest.extend(post_or_report(context, client, post));
+                let reply = post_or_report(context, client, post);
+                rest.extend(reply.filter(|_| progress.reports_busy(session)));
             }
-            own => rest.extend(on_connection(session, own, received)),
+            Effect::ReplyText(payload) => rest.push(text_reply(session, &payload, received)),
+            Effect::ReplyBinary(payload) => rest.push(binary_reply(session, &payload, received)),
+            Effect::Reply(json) => {
+                rest.push(text_frame(&rendered(session, PayloadForm::Message, json.as_bytes())));
+            }
         }
     }
     context.resources.keep_effects(effects);
@@ -277,16 +279,53 @@ fn apply_effects(
     rest
 }
 
+/// Returns a text of a resource as a frame. A protocol with requests has it as data.
+fn text_reply(session: &Session, payload: &Payload, received: &[u8]) -> ConnectionEffect {
+    let text = payload.bytes(received);
+    match payload {
+        _ if session.protocol.spec().has_requests => {
+            text_frame(&rendered(session, PayloadForm::Text, text))
+        }
+        Payload::Framed(framed) => ConnectionEffect::LargeFrame(framed.frame().clone()),
+        Payload::Received(_) | Payload::Made(_) => text_frame(text),
+    }
+}
+
+/// Returns bytes of a resource as a frame. A protocol with requests has them as data, in Base64.
+fn binary_reply(session: &Session, payload: &Payload, received: &[u8]) -> ConnectionEffect {
+    let bytes = payload.bytes(received);
+    match payload {
+        _ if session.protocol.spec().has_requests => {
+            let text = BASE64.encode(bytes);
+            text_frame(&rendered(session, PayloadForm::Text, text.as_bytes()))
+        }
+        Payload::Framed(framed) => ConnectionEffect::LargeFrame(framed.frame().clone()),
+        Payload::Received(_) | Payload::Made(_) => {
+            let mut frame = BytesMut::new();
+            frames::binary(&mut frame, bytes);
+            ConnectionEffect::Frame(frame)
+        }
+    }
+}
+
+fn text_frame(text: &[u8]) -> ConnectionEffect {
+    let mut frame = BytesMut::new();
+    frames::text(&mut frame, text);
+    ConnectionEffect::Frame(frame)
+}
+
 /// Publishes for a client. The payload of a large publication is not copied.
 fn publish(
     context: &mut Context,
     ClientRef { slot, session, .. }: ClientRef<'_>,
     publication: NewPublication<'_>,
     framed: Option<&FramedPayload>,
+    progress: &mut RequestProgress,
 ) {
     let Context { broker, labelled, clock, .. } = context;
     let uplink = &mut broker.uplink;
-    match (delivery_report::requester(slot, session, publication.address), framed) {
+    let requester = delivery_report::requester(slot, session, publication.address);
+    match (requester.or_else(|| progress.take_requester(slot)), framed) {
         (None, None) => uplink.publish(publication),
         (None, Some(framed)) => uplink.publish_large(publication, framed.clone()),
         (Some(asker), _) => uplink.publish_counted(asker, None, publication),
@@ -306,95 +345,10 @@ fn post_or_report(
         return None;
     }
     let json = context.resources.get_mut(id)?.as_webhook()?.when_down().to_owned();
-    let mut frame = BytesMut::new();
-    frames::text(&mut frame, &rendered(session, &json));
-    Some(ConnectionEffect::Frame(frame))
-}
-
-/// Applies effects on the connection itself. Returns the reason if one of them closes the
-/// connection.
-pub(in crate::worker) fn apply_to_connection(
-    context: &mut Context,
-    connection: &mut Connection,
-    rest: ConnectionEffects,
-    replies: &mut BytesMut,
-) -> Option<CloseReason> {
-    for own in rest {
-        match own {
-            ConnectionEffect::AwaitBroker => {
-                deferred_replies::defer_until_done(context, connection, replies);
-            }
-            ConnectionEffect::Frame(frame) => {
-                message::reply(context, connection, replies, frame, PartKind::Frames);
-            }
-            ConnectionEffect::LargeFrame(frame) => {
-                message::reply_large(context, connection, replies, frame);
-            }
-            ConnectionEffect::Fyi(fyi) => {
-                if let Phase::Open(session) = &mut connection.phase {
-                    session.extras.get_or_insert_default().words.fyi = fyi;
-                }
-            }
-            ConnectionEffect::Registered(uuid) => {
-                if let Phase::Open(session) = &mut connection.phase {
-                    session.extras.get_or_insert_default().words.uuid = Some(uuid);
-                }
-            }
-            ConnectionEffect::Refreshed(refresh) => {
-                if let Some(reason) = token_refresh::apply(context, connection, *refresh) {
-                    return Some(reason);
-                }
-            }
-            ConnectionEffect::IgnoredTags => note_ignored_tags(connection),
-            ConnectionEffect::Close(reason) => return Some(reason),
-        }
-    }
-    None
-}
-
-/// Logs once that tags are ignored. A new user may expect `tags` to select recipients, while
-/// existing pages may use the member for their own purposes.
-fn note_ignored_tags(connection: &mut Connection) {
-    let Phase::Open(session) = &mut connection.phase else { return };
-    session.has_noted_tags = true;
-    info!(
-        event = "broadcast_tags_ignored",
-        connection = connection.serial,
-        "tags of a broadcast are ignored; `[phpws] broadcastTags = select` enables them"
-    );
-}
-
-/// Returns the effect on the connection itself. `None` if there is none.
-fn on_connection(session: &Session, effect: Effect, received: &[u8]) -> Option<ConnectionEffect> {
-    let mut frame = BytesMut::new();
-    match effect {
-        Effect::ReplyText(Payload::Framed(it)) | Effect::ReplyBinary(Payload::Framed(it)) => {
-            return Some(ConnectionEffect::LargeFrame(it.frame().clone()));
-        }
-        Effect::ReplyText(payload) => frames::text(&mut frame, payload.bytes(received)),
-        Effect::ReplyBinary(payload) => frames::binary(&mut frame, payload.bytes(received)),
-        Effect::Reply(json) => frames::text(&mut frame, &rendered(session, &json)),
-        Effect::Refresh(refresh) => return Some(ConnectionEffect::Refreshed(refresh)),
-        Effect::RefusedToken(error) => {
-            token_refresh::log_refused(session.uuid, &error);
-            return None;
-        }
-        Effect::Fyi(fyi) => return Some(ConnectionEffect::Fyi(fyi)),
-        Effect::IgnoredTags => return Some(ConnectionEffect::IgnoredTags),
-        Effect::Close(reason) => return Some(ConnectionEffect::Close(reason)),
-        // They concern the broker or a backend.
-        Effect::Publish { .. }
-        | Effect::Retag(_)
-        | Effect::Register { .. }
-        | Effect::QueryPresence { .. }
-        | Effect::QueryResourcePresence { .. }
-        | Effect::Post(_) => return None,
-    }
-    Some(ConnectionEffect::Frame(frame))
+    Some(text_frame(&rendered(session, PayloadForm::Message, json.as_bytes())))
 }
 
 /// Formats a message to one client in its protocol.
-fn rendered(session: &Session, json: &str) -> Vec<u8> {
-    let content = Content { form: PayloadForm::Message, payload: json.as_bytes() };
-    session.protocol.render(content, Cast::One).into_owned()
+fn rendered(session: &Session, form: PayloadForm, payload: &[u8]) -> Vec<u8> {
+    session.protocol.render(Content { form, payload }, Cast::One).into_owned()
 }

@@ -11,7 +11,8 @@ use crate::http::HostAllowlist;
 use crate::resource::bloatless::{BloatlessApplication, BloatlessApplications, BloatlessOptions};
 use crate::resource::{
     Binding, Broadcast, BuiltinKind, Echo, Effects, Gomoob, Nameless, Phpws, ResourceFactories,
-    ResourceHooks, ResourceId, ResourceKind, Routes, Silent, WebhookOptions, WebhookResource,
+    ResourceHooks, ResourceId, ResourceKind, Routes, Silent, V1Requests, WebhookOptions,
+    WebhookResource,
 };
 use crate::types::Tenant;
 use crate::webhook::Signing;
@@ -52,12 +53,13 @@ pub(in crate::worker) struct BackendRoute {
 
 impl ResourceRegistry {
     pub(in crate::worker) fn new(own: &ResourceFactories) -> Self {
-        let built_in: [Box<dyn ResourceHooks>; 5] = [
+        let built_in: [Box<dyn ResourceHooks>; 6] = [
             Box::new(Phpws),
             Box::new(Gomoob),
             Box::new(Echo),
             Box::new(Silent),
             Box::new(Nameless),
+            Box::new(V1Requests),
         ];
         let all = built_in.into_iter().chain(own.make()).collect();
         let bloatless = BloatlessApplications::default();

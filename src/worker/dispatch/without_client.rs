@@ -111,6 +111,7 @@ pub(in crate::worker) fn apply_without_client(
             | Effect::Register { .. }
             | Effect::IgnoredTags
             | Effect::QueryPresence { .. }
+            | Effect::Request(_)
             | Effect::Close(_) => {}
         }
     }

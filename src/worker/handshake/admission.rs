@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::opening_tags;
 use super::session_cookie::RequiredCheck;
 use super::shown_token::{self, AdmittedCredentials, OfferedProtocols};
-use crate::auth::{Denied, Grant};
+use crate::auth::{Denied, Grant, TokenClaims};
 use crate::config::Refuse;
 use crate::http::{
     ClientType, Refusal, RefusalStatus, SupportedVersions, TokenRefusal, Upgrade, WireFormat,
@@ -18,7 +18,9 @@ use crate::resource::{
     ConnectRequest, Exactness, RequestedProtocol, ResourceHooks, ResourceId, Route, RouteRequest,
     UnknownPath,
 };
-use crate::types::{AddressLimit, ClientClass, CloseCode, CloseReason, Credentials, Slot, Tags};
+use crate::types::{
+    AddressLimit, ClientClass, CloseCode, CloseReason, Credentials, Ident, Slot, Tags,
+};
 use crate::worker::connection::{KeepaliveMode, UNKNOWN_PATH};
 use crate::worker::context::Context;
 use crate::worker::settings::WorkerSettings;
@@ -40,6 +42,17 @@ pub(in crate::worker) struct AdmittedClient<'a> {
     pub(in crate::worker) tags: Tags,
     pub(in crate::worker) ip: IpAddr,
     pub(in crate::worker) keepalive: KeepaliveMode,
+    pub(in crate::worker) ident: Option<Ident>,
+    /// Present if its protocol has requests.
+    pub(in crate::worker) requests: Option<AdmittedRequests>,
+}
+
+/// What a client with requests may do, and has asked for.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "two independent facts")]
+pub(in crate::worker) struct AdmittedRequests {
+    pub(in crate::worker) may_choose_tags: bool,
+    pub(in crate::worker) wants_resume: bool,
 }
 
 /// Client that may not join.
@@ -107,7 +120,8 @@ pub(in crate::worker) fn admit_upgrade<'a>(
         return Err(unknown_path(class, UnknownPath::Closed));
     }
     let resource = context.resources.get(choice.resource);
-    let tags = opening_tags::of_client(settings, upgrade, &choice, resource, &credentials)
+    let tags = opening_tags::in_query(query)
+        .and_then(|own| opening_tags::of_client(context, upgrade, &choice, &credentials, own))
         .map_err(|why| closed(class, form.reason(why)))?;
     let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies)
         .map_err(Rejection::Refused)?;
@@ -125,6 +139,8 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     let reach = reach(settings, upgrade, class);
     Ok(AdmittedClient {
         counted: counted(grant, reach, resource),
+        ident: ident(upgrade, credentials.claims()),
+        requests: None,
         credentials,
         resource,
         protocol_family: family,
@@ -173,8 +189,14 @@ fn choose_resource<'a>(
     Ok((choice.protocol.or(own).unwrap_or(Protocol::Echo), choice))
 }
 
+/// Returns the name of a client. That of its token replaces the one of its header.
+pub(super) fn ident(upgrade: &Upgrade<'_>, claims: Option<&TokenClaims>) -> Option<Ident> {
+    let of_token = claims.and_then(|claims| claims.ident.as_deref()).map(Cow::Borrowed);
+    of_token.or_else(|| upgrade.ident()).and_then(|text| Ident::new(&text).ok())
+}
+
 /// Checks whether the resource admits a client with this grant.
-fn admitted_by(
+pub(super) fn admitted_by(
     resource: Option<&dyn ResourceHooks>,
     opening: &ConnectRequest<'_>,
     grant: &Grant,
@@ -316,7 +338,7 @@ fn keepalive(
 
 /// Returns whether a client counts towards `maxPerIP`. A client that has shown a secret does not
 /// count, nor does a script, whose address must be in `allowedIP`.
-fn counted(grant: &Grant, reach: ClientClass, resource: ResourceId) -> AddressLimit {
+pub(super) fn counted(grant: &Grant, reach: ClientClass, resource: ResourceId) -> AddressLimit {
     let is_script = reach == ClientClass::Php && resource.is_for_scripts();
     if grant.basis.is_proven() || is_script { AddressLimit::InAll } else { AddressLimit::ByAddress }
 }

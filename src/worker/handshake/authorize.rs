@@ -9,6 +9,7 @@ use crate::resource::{ClientHandle, ConnectRequest};
 use crate::types::{AddressLimit, Client, CloseCode, CloseReason, Slot, Tags};
 use crate::webhook::client::WebhookOutcome;
 use crate::webhook::{WebhookCommand, WebhookRequest};
+use crate::worker::connection::bye;
 use crate::worker::connection::readiness;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{Connection, PendingAuthorization, PendingJoin, Phase};
@@ -153,6 +154,9 @@ fn accept_client(
 /// Refuses a client because the backend did.
 fn refuse_client(context: &mut Context, connection: &mut Connection, why: String) {
     let refusal = Refusal::composed(RefusalStatus::Forbidden, why);
+    if bye::is_greeted(connection) {
+        return refusals::refuse(context, connection, &refusal);
+    }
     match (context.settings.refuse, &connection.phase) {
         (Refuse::AfterUpgrade, Phase::Authorizing(pending)) => {
             let answer = pending.joining.answer.clone();

@@ -1,22 +1,21 @@
 //! Joining: an admitted client gets its session and its response, and the broker is asked to add it.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tracing::debug;
 
-use super::admission::{AdmittedClient, Rejection};
+use super::admission::{AdmittedClient, AdmittedRequests, Rejection};
 use super::refusals::Caller;
 use super::shown_token::AdmittedCredentials;
-use super::{admission, authorize, refusals, reject, shown_token};
+use super::{admission, authorize, hello, refusals, reject, shown_token};
 use crate::auth::{TokenClaims, VerifiedToken};
 use crate::config::EchoHandshake;
 use crate::http::{Refusal, Upgrade, WireFormat};
 use crate::protocol::Protocol;
 use crate::session::{Session, SessionExtras};
-use crate::types::{Client, ClientClass, Ident};
+use crate::types::{Client, ClientClass};
 use crate::worker::clock::Moment;
 use crate::worker::connection::pacing::Pacer;
 use crate::worker::connection::{Connection, JoinRequest, PendingJoin, close};
@@ -39,6 +38,9 @@ pub(super) fn begin(
     upgrade: &Upgrade<'_>,
     received: ReceivedHead<'_>,
 ) -> Result<(), Refusal> {
+    if hello::is_offered(upgrade) {
+        return hello::begin(context, connection, upgrade, received);
+    }
     let ReceivedHead { head, peer, .. } = received;
     match admission::admit_upgrade(context, upgrade, peer, connection.slot) {
         Ok(admitted) => join(context, connection, upgrade, admitted, received),
@@ -66,7 +68,7 @@ pub(super) fn begin(
 }
 
 /// Asks the broker, or first the backend of the resource, to admit the client.
-fn join(
+pub(super) fn join(
     context: &mut Context,
     connection: &mut Connection,
     upgrade: &Upgrade<'_>,
@@ -84,6 +86,8 @@ fn join(
         tags,
         ip,
         keepalive,
+        ident,
+        requests,
     } = admitted;
     let uuid = context.rng.uuid();
     debug!(connection = connection.serial, client = ?uuid,
@@ -92,7 +96,7 @@ fn join(
     let client = Client {
         tenant: grant.tenant.clone(),
         uuid,
-        ident: ident(upgrade, claims),
+        ident,
         tags,
         class: reach,
         takes_publications: family.takes_publications() && claims.is_none_or(TokenClaims::receives),
@@ -115,15 +119,13 @@ fn join(
     let answer = answer(context, upgrade, family, protocol, report);
     let mut session = Box::new(Session::new(uuid, grant, class, family));
     session.extras = extras(report, token, context.clock.now());
+    if let Some(AdmittedRequests { may_choose_tags, .. }) = requests {
+        session.extras.get_or_insert_default().may_choose_tags = may_choose_tags;
+    }
+    let wants_resume = requests.is_some_and(|requests| requests.wants_resume);
     let caller = Box::new(Caller::of(peer, upgrade.head, &context.settings.trusted_proxies));
-    let joining = PendingJoin { session, caller, answer, request, early, until };
+    let joining = PendingJoin { session, caller, answer, request, early, until, wants_resume };
     authorize::authorize_or_join(context, connection, Box::new(joining), client);
-}
-
-/// Returns the name of a client. That of its token replaces the one of its header.
-fn ident(upgrade: &Upgrade<'_>, claims: Option<&TokenClaims>) -> Option<Ident> {
-    let of_token = claims.and_then(|claims| claims.ident.as_deref()).map(Cow::Borrowed);
-    of_token.or_else(|| upgrade.ident()).and_then(|text| Ident::new(&text).ok())
 }
 
 /// Returns the 101 response.
@@ -138,6 +140,8 @@ fn answer(
         && family.spec().has_echo_handshake
         && upgrade.wire == WireFormat::Rfc6455;
     match report {
+        // It is sent already.
+        _ if family.spec().has_requests => Bytes::new(),
         _ if is_of_2011 => upgrade.switching_protocols_of_2011(protocol).into(),
         None => upgrade.answer(protocol).into(),
         Some(report) => delivery_report::in_answer(upgrade.answer(protocol), report).into(),
@@ -155,7 +159,7 @@ fn extras(
     }
     let words = report.map(delivery_report::ack_extras).unwrap_or_default();
     let token = token.map(|token| Arc::new(shown_token::session_token(*token, now)));
-    Some(Box::new(SessionExtras { words, token }))
+    Some(Box::new(SessionExtras { words, token, may_choose_tags: false }))
 }
 
 fn set_pacing(context: &Context, connection: &mut Connection, class: ClientClass) {

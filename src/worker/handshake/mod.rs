@@ -5,6 +5,7 @@ pub(crate) mod authorize;
 pub(crate) mod count;
 pub(crate) mod handover;
 pub(crate) mod health;
+pub(crate) mod hello;
 pub(crate) mod joining;
 pub(crate) mod legacy;
 pub(crate) mod opening_tags;
@@ -122,9 +123,13 @@ fn open(context: &mut Context, connection: &mut Connection) {
     let Phase::Joining(joining) = context.handshakes.advance(connection, Phase::Gone) else {
         return;
     };
-    let PendingJoin { session, answer, request, mut early, .. } = *joining;
+    let PendingJoin { session, answer, request, mut early, wants_resume, .. } = *joining;
     let greeting = session.protocol.spec().greeting;
     let greeting = greeting.map(|text| text(&context.settings.rules.signer.text(session.uuid)));
+    let has_requests = session.protocol.spec().has_requests;
+    if has_requests {
+        context.broker.uplink.watch_tags(connection.slot);
+    }
     // One line per opened connection. With two lines, logging took 40 % of the time of a handshake.
     let peer = context.broker.uplink.client(connection.slot).map(|client| client.ip);
     info!(
@@ -157,7 +162,10 @@ fn open(context: &mut Context, connection: &mut Connection) {
         // (rule L8).
         deferred_replies::defer_until_done(context, connection, &mut BytesMut::new());
     }
-    send_greeting(context, connection, answer, greeting.as_deref());
+    // There is nothing to resume. The tags are those that the resource has set.
+    let not_resumed = wants_resume.then_some("disabled");
+    let welcome = has_requests.then(|| hello::welcome(context, connection, not_resumed));
+    send_greeting(context, connection, answer, welcome.or(greeting).as_deref());
     dispatch::apply_rest(context, connection, rest);
     if !early.is_empty() && connection.is_open() {
         read::on_bytes(context, connection, &mut early);
@@ -300,6 +308,9 @@ fn reject_join(
         Phase::Authorizing(pending) => &pending.joining,
         _ => return,
     };
+    if joining.session.protocol.spec().has_requests {
+        return hello::refuse(context, connection, reason);
+    }
     if let Some(frame) = joining.session.protocol.spec().refusal {
         let word = frame(text);
         let answer = joining.answer.clone();

@@ -8,20 +8,31 @@ use crate::http::{Parameter, Upgrade, form_parameter};
 use crate::protocol::tags;
 use crate::resource::{ResourceHooks, Route};
 use crate::types::Tags;
+use crate::worker::context::Context;
 use crate::worker::settings::WorkerSettings;
 
 const TAGS_CLOSED: &str = "tags in the query are not taken here (openTags)";
 
-/// Returns all tags of a new client.
+/// Returns the tags in a query.
+pub(in crate::worker) fn in_query(query: &str) -> Result<Tags, Cow<'static, str>> {
+    match form_parameter(query, "tags") {
+        None => Ok(Tags::default()),
+        Some(Parameter::Text(json)) => tags::of_opening(&json.unwrap_or_default()),
+        Some(Parameter::Members(members)) => tags::of_opening(&tags::json_of(&members)),
+        Some(Parameter::Broken) => tags::of_opening(""),
+    }
+}
+
+/// Returns all tags of a new client, given those that it chose.
 pub(in crate::worker) fn of_client(
-    settings: &WorkerSettings,
+    context: &Context,
     upgrade: &Upgrade<'_>,
     route: &Route<'_>,
-    resource: Option<&dyn ResourceHooks>,
     shown: &AdmittedCredentials,
+    own: Tags,
 ) -> Result<Tags, Cow<'static, str>> {
-    let query = upgrade.query.unwrap_or_default();
-    let RequestedTags { own, all } = requested(query, resource, shown.claims())?;
+    let (settings, resource) = (&context.settings, context.resources.get(route.resource));
+    let RequestedTags { own, all } = requested(own, resource, shown.claims())?;
     let is_of_token =
         settings.rules.access.has_tags_by_token(&shown.grant.tenant, shown.grant.basis);
     if let Some(claimed) = own.iter().find(|tag| is_of_token && !shown.has_tag(tag)) {
@@ -44,16 +55,10 @@ struct RequestedTags {
 }
 
 fn requested(
-    query: &str,
+    own: Tags,
     resource: Option<&dyn ResourceHooks>,
     token: Option<&TokenClaims>,
 ) -> Result<RequestedTags, Cow<'static, str>> {
-    let own = match form_parameter(query, "tags") {
-        None => Tags::default(),
-        Some(Parameter::Text(json)) => tags::of_opening(&json.unwrap_or_default())?,
-        Some(Parameter::Members(members)) => tags::of_opening(&tags::json_of(&members))?,
-        Some(Parameter::Broken) => tags::of_opening("")?,
-    };
     let common = resource.and_then(ResourceHooks::common_tag);
     if common.is_none() && token.is_none() {
         return Ok(RequestedTags { all: own.clone(), own });
@@ -66,7 +71,7 @@ fn requested(
 }
 
 /// Returns whether a client may choose its tags.
-fn may_choose_tags(
+pub(in crate::worker) fn may_choose_tags(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
     route: &Route<'_>,

@@ -14,11 +14,12 @@ use crate::http::{
 use crate::telemetry::LogThrottle;
 use crate::types::limits::REJECTION_LINES_PER_SECOND;
 use crate::types::{CloseReason, IpRange};
+use crate::worker::connection::bye;
 use crate::worker::connection::close;
 use crate::worker::connection::tls_failure;
 use crate::worker::connection::{Connection, Phase};
 use crate::worker::context::Context;
-use crate::worker::handshake::legacy;
+use crate::worker::handshake::{hello, legacy};
 
 /// Most characters of a path or an origin in a log line. Clients choose them.
 const TEXT_CHARACTERS_MAX: usize = 128;
@@ -111,6 +112,9 @@ pub(in crate::worker) fn refuse_head(
     refusal: &Refusal,
     head: &[u8],
 ) {
+    if bye::is_greeted(connection) {
+        return hello::refuse_with(context, connection, refusal);
+    }
     if connection.is_in_tls_handshake() {
         log_tls_failure(context, connection, "it timed out");
     } else {
@@ -168,6 +172,7 @@ pub(in crate::worker) fn log_refused(
         _ => None,
     };
     let kept = match &connection.phase {
+        Phase::Greeting(pending) => Some(&*pending.caller),
         Phase::Joining(joining) => Some(&*joining.caller),
         Phase::Authorizing(pending) => Some(&*pending.joining.caller),
         _ => None,

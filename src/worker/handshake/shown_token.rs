@@ -17,8 +17,8 @@ use crate::http::{
 };
 use crate::resource::{RequestedProtocol, RouteRequest};
 use crate::session::SessionToken;
-use crate::types::Tag;
 use crate::types::limits::TOKEN_LEEWAY;
+use crate::types::{Credentials, Tag};
 use crate::worker::clock::{Moment, unix_time};
 
 /// Parameter of the query.
@@ -107,15 +107,44 @@ pub(in crate::worker) fn open<'a>(
     upgrade: &Upgrade<'a>,
     offered: &OfferedProtocols<'a>,
 ) -> Result<AdmittedCredentials, Refusal> {
+    let named = credentials(upgrade.query.unwrap_or_default());
+    let shown = in_handshake(access, upgrade, offered)?;
+    open_with(access, named.as_ref(), shown)
+}
+
+/// Returns the token that the request of a client shows.
+///
+/// # Errors
+///
+/// 401 if there are two that differ.
+pub(in crate::worker) fn in_handshake<'a>(
+    access: &Permissions,
+    upgrade: &Upgrade<'a>,
+    offered: &OfferedProtocols<'a>,
+) -> Result<Option<Cow<'a, str>>, Refusal> {
+    if !access.takes_tokens() {
+        return Ok(None);
+    }
     let query = upgrade.query.unwrap_or_default();
-    let named = credentials(query);
-    let shown = if access.takes_tokens() { shown(upgrade, query, offered) } else { Ok(None) };
-    let Some(token) = shown.map_err(|error| refusal(&error))? else {
-        let granted = access.open(named.as_ref());
+    shown(upgrade, query, offered).map_err(|error| refusal(&error))
+}
+
+/// Decides whether a client may open, by its token if it shows one.
+///
+/// # Errors
+///
+/// The same as [`open`].
+pub(in crate::worker) fn open_with(
+    access: &Permissions,
+    named: Option<&Credentials<'_>>,
+    shown: Option<Cow<'_, str>>,
+) -> Result<AdmittedCredentials, Refusal> {
+    let Some(token) = shown else {
         let refused = |denied: Denied| Refusal::new(RefusalStatus::Unauthorized, denied.text());
+        let granted = access.open(named);
         return granted.map(|grant| AdmittedCredentials { grant, token: None }).map_err(refused);
     };
-    let key = named.as_ref().map(|named| &*named.key);
+    let key = named.map(|named| &*named.key);
     let shown = ShownToken { token: &token, key, now: unix_time().as_secs() };
     let (grant, token) = access.open_with_token(shown).map_err(|error| refusal(&error))?;
     Ok(AdmittedCredentials { grant, token: Some(Box::new(token)) })

@@ -27,7 +27,7 @@ use super::context::Context;
 use super::tokens::Token;
 use crate::reactor::inbox::Inbox;
 use crate::reactor::poller::{Interest, Poller};
-use crate::resource::{ResourceHooks, ResourceId};
+use crate::resource::{ResourceHooks, ResourceId, V1Requests};
 use crate::session::{Message, Session};
 use crate::types::limits::OFFLOADED_MAX;
 use crate::worker::connection::{close, paused, readiness};
@@ -160,6 +160,17 @@ pub(super) fn detached(
     if session.is_chunk(message) && !session.ends_chunks(message) {
         return None;
     }
+    detached_resource(context, resource, session)
+}
+
+fn detached_resource(
+    context: &Context,
+    resource: ResourceId,
+    session: &Session,
+) -> Option<Box<dyn ResourceHooks + Send>> {
+    if session.protocol.spec().has_requests {
+        return V1Requests.detached(session.uuid);
+    }
     context.resources.get(resource)?.detached(session.uuid)
 }
 
@@ -270,8 +281,7 @@ fn on_reply(context: &mut Context, connections: &mut ConnectionTable, reply: Rea
 /// Queues a message again, because the configuration has changed since.
 fn read_again(context: &mut Context, connection: &mut Connection, message: UnreadMessage) {
     let Phase::Open(session) = &connection.phase else { return };
-    let resource = context.resources.get(connection.resource);
-    let Some(resource) = resource.and_then(|it| it.detached(session.uuid)) else {
+    let Some(resource) = detached_resource(context, connection.resource, session) else {
         return close::fail(context, connection, &FAULT);
     };
     if let Some(large) = large_of(connection) {

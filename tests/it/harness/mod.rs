@@ -38,6 +38,7 @@ mod sockets;
 pub mod tls;
 pub mod tokens;
 mod tools;
+mod v1;
 pub mod wait;
 pub mod watch;
 

@@ -1,0 +1,146 @@
+//! Frames of the server other than `msg` and `error`. Members have the order of the documentation, and there are
+//! no blanks.
+
+use super::frame::V1RequestId;
+use crate::json::push_text;
+use crate::types::limits::{TAGS_MAX, V1_EVENT_BYTES_MAX};
+use crate::types::{CloseReason, Tags};
+
+/// The server's ping. Any frame answers it.
+pub const PING: &str = r#"{"op":"ping"}"#;
+
+/// How many clients a publication has matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct V1Counts {
+    /// Clients.
+    pub matched: u64,
+    /// Workers that hold them.
+    pub workers: u32,
+}
+
+/// Returns the acknowledgement of a request, with the counts if it asked for them.
+#[must_use]
+pub fn ack(id: V1RequestId, counts: Option<V1Counts>) -> String {
+    match counts {
+        None => format!(r#"{{"op":"ack","id":{}}}"#, id.0),
+        Some(V1Counts { matched, workers }) => {
+            format!(r#"{{"op":"ack","id":{},"matched":{matched},"workers":{workers}}}"#, id.0)
+        }
+    }
+}
+
+/// Returns the answer to a client's ping. `time` is the Unix time in milliseconds.
+#[must_use]
+pub fn pong(id: Option<V1RequestId>, time: u128) -> String {
+    match id {
+        None => format!(r#"{{"op":"pong","time":{time}}}"#),
+        Some(id) => format!(r#"{{"op":"pong","id":{},"time":{time}}}"#, id.0),
+    }
+}
+
+/// Returns the frame for a client whose tags something else has changed.
+#[must_use]
+pub fn tags_changed(tags: &Tags) -> String {
+    let mut frame = r#"{"op":"tags","tags":"#.to_owned();
+    push_tags(tags, &mut frame);
+    frame.push_str(r#","topics":[]}"#);
+    frame
+}
+
+/// Appends tags as JSON. Those of the server's own are left out.
+fn push_tags(tags: &Tags, out: &mut String) {
+    out.push('{');
+    for (place, tag) in tags.iter().filter(|tag| !tag.is_servers_own()).enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        push_text(tag.name(), out);
+        out.push(':');
+        push_text(tag.value(), out);
+    }
+    out.push('}');
+}
+
+/// Contents of `bye`, the frame before a Close of the server.
+#[derive(Clone, Copy, Debug)]
+pub struct V1Bye<'a> {
+    /// Code and text of the Close.
+    pub reason: &'a CloseReason,
+    /// Time that the client is asked to wait, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+impl V1Bye<'_> {
+    /// Returns the frame.
+    #[must_use]
+    pub fn frame(&self) -> String {
+        let mut frame = format!(r#"{{"op":"bye","code":{},"reason":"#, self.reason.code.0);
+        push_text(&self.reason.text, &mut frame);
+        if let Some(milliseconds) = self.retry_after_ms {
+            frame.push_str(&format!(",\"retry_after_ms\":{milliseconds}"));
+        }
+        frame.push('}');
+        frame
+    }
+}
+
+/// Contents of `welcome`.
+#[derive(Clone, Copy, Debug)]
+pub struct V1Welcome<'a> {
+    /// The client's UUID.
+    pub uuid: &'a str,
+    /// Why the client that it wanted to be was not resumed.
+    pub not_resumed: Option<&'static str>,
+    /// Its tags.
+    pub tags: &'a Tags,
+    /// Seconds between pings; 0 if there are none.
+    pub ping: u64,
+    /// What it may do.
+    pub permissions: &'a [&'static str],
+    /// What this server offers it.
+    pub features: &'a [&'static str],
+    /// Maximum bytes of its messages.
+    pub message_bytes_max: usize,
+    /// Seconds until its token expires.
+    pub expires: Option<u64>,
+    /// Unix time in milliseconds.
+    pub time: u128,
+}
+
+impl V1Welcome<'_> {
+    /// Returns the frame.
+    #[must_use]
+    pub fn frame(&self) -> String {
+        let mut frame = format!(r#"{{"op":"welcome","uuid":"{}","resumed":false"#, self.uuid);
+        if let Some(reason) = self.not_resumed {
+            frame.push_str(&format!(r#","reason":"{reason}""#));
+        }
+        frame.push_str(r#","tags":"#);
+        push_tags(self.tags, &mut frame);
+        frame.push_str(&format!(r#","topics":[],"ping":{},"permissions":"#, self.ping));
+        push_words(self.permissions, &mut frame);
+        frame.push_str(r#","features":"#);
+        push_words(self.features, &mut frame);
+        frame.push_str(&format!(
+            r#","limits":{{"message":{},"tags":{TAGS_MAX},"event":{V1_EVENT_BYTES_MAX}}}"#,
+            self.message_bytes_max
+        ));
+        if let Some(seconds) = self.expires {
+            frame.push_str(&format!(",\"expires\":{seconds}"));
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        frame.push_str(&format!(r#","time":{},"server":"tagcast/{version}"}}"#, self.time));
+        frame
+    }
+}
+
+fn push_words(words: &[&str], out: &mut String) {
+    out.push('[');
+    for (place, word) in words.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        push_text(word, out);
+    }
+    out.push(']');
+}

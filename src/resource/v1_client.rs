@@ -1,0 +1,43 @@
+//! What requests of `tagcast.v1` use of a client.
+
+use super::ClientHandle;
+use super::effect::{Charge, Effect, RequestEffect};
+use crate::auth::AllowedNames;
+use crate::types::Tags;
+
+impl<'c> ClientHandle<'c> {
+    /// Adds a part of a request of `tagcast.v1`.
+    pub(super) fn request(&mut self, effect: RequestEffect) {
+        self.effects.push(Effect::Request(effect));
+    }
+
+    /// Returns whether the client may learn how many clients its publications reach.
+    pub(super) fn may_see_counts(&self) -> bool {
+        self.rules.access.may_see_counts(self.session.basis)
+    }
+
+    /// Returns whether the client may change its own tags.
+    pub(super) fn may_choose_tags(&self) -> bool {
+        self.session.may_choose_tags(&self.rules.access)
+    }
+
+    /// Returns the names of tags that the client's token allows it to change. `None`: it says nothing about them.
+    pub(super) fn retag_names(&self) -> Option<&'c AllowedNames> {
+        self.session.retag_names()
+    }
+
+    /// Returns the tags that the client's token fixes.
+    pub(super) fn fixed_tags(&self) -> Option<&'c Tags> {
+        self.session.token().map(|token| &token.verified.claims.tags)
+    }
+
+    /// Records why a publication of this call was denied: `permission` or `schema`.
+    pub(super) fn note_denied(&mut self, reason: &'static str) {
+        self.denied = Some(reason);
+    }
+
+    /// Counts the next publications towards the limits of an application.
+    pub(super) fn charge_to(&mut self, application: Option<u32>) {
+        self.charged = Charge::Application(application);
+    }
+}

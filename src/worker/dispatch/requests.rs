@@ -1,0 +1,296 @@
+//! Requests of `tagcast.v1`: what they do in the worker, and their answers.
+//!
+//! A publication or a change of tags is answered when the broker has acknowledged it (rule L5). Until then the
+//! request is kept with the number that it has in the send window, which bounds how many there are.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::BytesMut;
+
+use super::{ClientRef, ConnectionEffect, ConnectionEffects, apply_with, call, text_frame};
+use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
+use crate::link::command::CommandOutcome;
+use crate::link::message::CountedPublication;
+use crate::protocol::v1::{
+    V1Counts, V1Error, V1ErrorCode, V1RequestId, ack, sent_text, tags_changed,
+};
+use crate::resource::{BuiltinKind, Effect, RequestEffect};
+use crate::session::{Message, Session};
+use crate::types::limits::TAGS_MAX;
+use crate::types::{ClientUuid, Number, Slot};
+use crate::websocket::write as frames;
+use crate::worker::connection::outbox::PartKind;
+use crate::worker::connection::table::ConnectionTable;
+use crate::worker::connection::{readiness, write};
+use crate::worker::context::Context;
+
+/// Time after which a client may repeat a request that memory was too short for.
+const BUSY_RETRY_MS: u64 = 1000;
+
+/// Requests that the broker has not acknowledged, in the order of their numbers.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct OpenRequests(VecDeque<V1OpenRequest>);
+
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "two independent facts")]
+struct V1OpenRequest {
+    number: Number,
+    slot: Slot,
+    /// Identifies the client, because its slot may be reused.
+    client: ClientUuid,
+    /// `None`: only an error is answered.
+    id: Option<V1RequestId>,
+    is_tag_change: bool,
+    counts: Option<V1Counts>,
+    /// Whether the answer has the counts.
+    is_reported: bool,
+    error: Option<Box<V1Error>>,
+}
+
+impl V1OpenRequest {
+    /// Returns the answer, if there is one.
+    fn answer(&self) -> Option<String> {
+        match &self.error {
+            Some(error) => Some(error.frame(self.id)),
+            None => Some(ack(self.id?, self.counts.filter(|_| self.is_reported))),
+        }
+    }
+}
+
+impl OpenRequests {
+    fn find(&mut self, number: Number) -> Option<&mut V1OpenRequest> {
+        let place = self.0.partition_point(|request| request.number < number);
+        self.0.get_mut(place).filter(|request| request.number == number)
+    }
+
+    fn is_own_change(&mut self, number: Number) -> bool {
+        self.find(number).is_some_and(|request| request.is_tag_change)
+    }
+
+    fn next_acknowledged(&mut self, up_to: u64) -> Option<V1OpenRequest> {
+        self.0.pop_front_if(|request| request.number.0 <= up_to)
+    }
+
+    /// Takes the counts of a publication. Returns false if no request has asked for them.
+    pub(in crate::worker) fn on_counted(&mut self, counted: &CountedPublication) -> bool {
+        let CountedPublication { number, clients, workers, scan_values } = *counted;
+        let Some(request) = self.find(number) else { return false };
+        request.counts = Some(V1Counts { matched: clients, workers });
+        if scan_values > 0 {
+            let why =
+                format!("the expression would scan {scan_values} values: use longer prefixes");
+            request.error = Some(V1Error::new(V1ErrorCode::LimitExceeded, why));
+        }
+        true
+    }
+
+    /// Takes what has become of a change of tags.
+    pub(in crate::worker) fn on_outcome(&mut self, number: Number, outcome: &CommandOutcome) {
+        let Some(request) = self.find(number) else { return };
+        if *outcome == CommandOutcome::TooManyTags {
+            let error = V1Error::new(V1ErrorCode::LimitExceeded, "more than 128 tags");
+            request.error = Some(error.over(TAGS_MAX));
+        }
+    }
+}
+
+/// State between the parts of one request.
+#[derive(Debug, Default)]
+pub(super) struct RequestProgress {
+    /// The recipients of the next publication are counted.
+    is_counted: bool,
+    /// The server or a backend was too busy for it.
+    error: Option<Box<V1Error>>,
+}
+
+impl RequestProgress {
+    /// Notes that something was not accepted. Returns whether the client gets the answer of its protocol to that. A
+    /// client with requests gets an error instead.
+    pub(super) fn reports_busy(&mut self, session: &Session) -> bool {
+        let busy = V1Error::new(V1ErrorCode::Busy, "the server is busy: try again later");
+        self.error = Some(busy.retry_after_ms(BUSY_RETRY_MS));
+        !session.protocol.spec().has_requests
+    }
+
+    /// Returns the client that gets the count of the publication.
+    pub(super) fn take_requester(&mut self, slot: Slot) -> Option<ReportRequester> {
+        let naming = RecipientForm::Usual;
+        std::mem::take(&mut self.is_counted).then_some(ReportRequester { slot, naming })
+    }
+}
+
+/// Applies a part of a request. Returns the effects on the connection.
+pub(super) fn apply(
+    context: &mut Context,
+    client: ClientRef<'_>,
+    effect: RequestEffect,
+    received: &[u8],
+    progress: &mut RequestProgress,
+) -> ConnectionEffects {
+    let one = match effect {
+        RequestEffect::CountNext => {
+            progress.is_counted = true;
+            None
+        }
+        RequestEffect::Pong(id) => Some(ConnectionEffect::Pong(id)),
+        RequestEffect::Alive => Some(ConnectionEffect::Alive),
+        RequestEffect::Refuse { id, error } => Some(error_frame(id, &error)),
+        RequestEffect::Acknowledge { id, is_reported } => match progress.error.take() {
+            Some(error) => Some(error_frame(id, &error)),
+            None => {
+                let number = context.broker.uplink.last_number();
+                answer_later(context, client, OpenAnswer { number, id, is_reported })
+            }
+        },
+        RequestEffect::Tag { id, edit } => {
+            context.memory.grow(edit.held());
+            context.labelled.note_tag_change("client");
+            let number = context.broker.uplink.request_tag_change(client.slot, edit);
+            let is_tag_change = number.is_some();
+            let number = number.unwrap_or_else(|| context.broker.uplink.last_number());
+            let open = OpenAnswer { number, id: Some(id), is_reported: false };
+            let answer = answer_later(context, client, open);
+            if let Some(last) = context.requests.0.back_mut().filter(|it| it.number == number) {
+                last.is_tag_change = is_tag_change;
+            }
+            answer
+        }
+        RequestEffect::Send { id, data } => return send(context, client, id, received, data),
+    };
+    one.into_iter().collect()
+}
+
+fn error_frame(id: Option<V1RequestId>, error: &V1Error) -> ConnectionEffect {
+    text_frame(error.frame(id).as_bytes())
+}
+
+/// A request that is answered when the broker has acknowledged this number.
+struct OpenAnswer {
+    number: Number,
+    id: Option<V1RequestId>,
+    is_reported: bool,
+}
+
+/// Keeps a request until the broker has acknowledged its number. Returns the answer if it has already.
+fn answer_later(
+    context: &mut Context,
+    ClientRef { slot, session, .. }: ClientRef<'_>,
+    OpenAnswer { number, id, is_reported }: OpenAnswer,
+) -> Option<ConnectionEffect> {
+    let (client, is_tag_change, counts, error) = (session.uuid, false, None, None);
+    let request =
+        V1OpenRequest { number, slot, client, id, is_tag_change, counts, is_reported, error };
+    if number.0 <= context.broker.uplink.reached().acknowledged {
+        return request.answer().map(|answer| text_frame(answer.as_bytes()));
+    }
+    context.requests.0.push_back(request);
+    None
+}
+
+/// Passes data to the resource of the path: the text of a string, and the JSON of anything else.
+fn send(
+    context: &mut Context,
+    client: ClientRef<'_>,
+    id: Option<V1RequestId>,
+    received: &[u8],
+    data: Range<usize>,
+) -> ConnectionEffects {
+    let refused = |error: &V1Error| [error_frame(id, error)].into_iter().collect();
+    if client.resource == BuiltinKind::V1.id() {
+        let why = "there is no resource on this path";
+        return refused(&V1Error::new(V1ErrorCode::Unsupported, why));
+    }
+    let data = received.get(data).and_then(|data| str::from_utf8(data).ok()).unwrap_or("null");
+    let text = sent_text(data);
+    let mut effects = call(context, client, |resource, handle| {
+        resource.on_message(handle, Message::Text(&text));
+    });
+    let mut denied = None;
+    effects.retain_mut(|effect| match effect {
+        Effect::Request(RequestEffect::Refuse { error, .. }) => {
+            denied.get_or_insert_with(|| error_frame(id, error));
+            false
+        }
+        _ => true,
+    });
+    let mut progress = RequestProgress::default();
+    let mut rest = apply_with(context, client, effects, text.as_bytes(), &mut progress);
+    let busy = progress.error.take().map(|error| error_frame(id, &error));
+    let accepted = || id.map(|id| text_frame(ack(id, None).as_bytes()));
+    if let Some(answer) = denied.or(busy).or_else(accepted) {
+        rest.insert(0, answer);
+    }
+    rest
+}
+
+/// Answers the requests that the broker's progress completes, within the time budget of this part of the turn.
+/// Consecutive answers to one client are written together.
+pub(in crate::worker) fn answer_acknowledged(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+) {
+    if context.requests.0.is_empty() {
+        return;
+    }
+    let up_to = context.broker.uplink.reached().acknowledged;
+    let part = context.clock.part();
+    let mut next = context.requests.next_acknowledged(up_to);
+    while let Some(first) = next.take() {
+        let (slot, client) = (first.slot, first.client);
+        let mut answers = BytesMut::new();
+        let mut request = first;
+        loop {
+            if let Some(answer) = request.answer() {
+                frames::text(&mut answers, answer.as_bytes());
+            }
+            match context.requests.next_acknowledged(up_to) {
+                Some(other) if (other.slot, other.client) == (slot, client) => request = other,
+                other => {
+                    next = other;
+                    break;
+                }
+            }
+        }
+        write_to(context, connections, slot, client, answers);
+        if context.clock.is_over(part) {
+            if let Some(next) = next {
+                context.requests.0.push_front(next);
+            }
+            return;
+        }
+    }
+}
+
+fn write_to(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    slot: Slot,
+    client: ClientUuid,
+    bytes: BytesMut,
+) {
+    let is_it = connections.get(slot).is_some_and(|it| it.is_open() && it.uuid() == Some(client));
+    if !is_it {
+        return;
+    }
+    let Some(mut connection) = connections.take(slot) else { return };
+    write::write(context, &mut connection, bytes.freeze(), PartKind::Frames);
+    readiness::rearm(context, connections, connection);
+}
+
+/// Tells a client its tags, because something else than its own request has changed them.
+pub(in crate::worker) fn on_tags_changed(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    slot: Slot,
+    own: Option<Number>,
+) {
+    if own.is_some_and(|number| context.requests.is_own_change(number)) {
+        return;
+    }
+    let Some(client) = context.broker.uplink.client(slot) else { return };
+    let (uuid, text) = (client.uuid, tags_changed(&client.tags));
+    let mut frame = BytesMut::new();
+    frames::text(&mut frame, text.as_bytes());
+    write_to(context, connections, slot, uuid, frame);
+}
