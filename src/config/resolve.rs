@@ -52,6 +52,7 @@ const OLD_LOGS: Bounds<usize> = Bounds::new(0, 1000);
 /// that the remaining values are checked too.
 pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
     let applications = env_application::add_to(applications(given, folder), given, folder);
+    warn_of_other_sites(given, applications.as_ref().ok().and_then(Option::as_ref));
     let exposure = Exposure::of(&applications);
     let mut listen = listen(given, &exposure);
     let known = applications.as_ref().map(Option::as_ref).map_err(|_| ());
@@ -92,6 +93,20 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
         bloatless: bloatless::read(given, folder),
         gomoob: gomoob::read(given),
         resources,
+    }
+}
+
+/// Warns about pages of other sites where a cookie may carry a token: a browser sends it with each opening.
+fn warn_of_other_sites(given: &mut ConfigLayers<'_>, applications: Option<&Applications>) {
+    let has_cookie = |it: &&Application| it.tokens.as_ref().is_some_and(|it| it.cookie.is_some());
+    let found = applications.and_then(|all| all.list.iter().find(has_cookie));
+    if let Some(application) = found.filter(|_| given.place("", "allowedOrigins").is_none()) {
+        let key = visible(&application.key);
+        let what = format!(
+            "is not set, and pages of every other site may connect with the token in the visitor's \
+             cookie (`tokenCookie` of the application `{key}`)"
+        );
+        given.warn("allowedOrigins", Problem::new(what, "name the site's own pages"));
     }
 }
 

@@ -22,6 +22,7 @@ use super::dispatch::requests::OpenRequests;
 use super::dispatch::resource_registry::ResourceRegistry;
 use super::dispatch::without_client::ResourceQueries;
 use super::handshake::count::HandshakeCount;
+use super::handshake::joining::QueryTokenLog;
 use super::handshake::refusals::RefusalLog;
 use super::offload::Offload;
 use super::questions::OpenQuestions;
@@ -61,6 +62,7 @@ pub(super) struct Context {
     pub(super) throttle: Throttle,
     pub(super) handshakes: HandshakeCount,
     pub(super) refusal_log: RefusalLog,
+    pub(super) query_tokens: QueryTokenLog,
     pub(super) broker: BrokerClient,
     /// Time since which there has been no link to a broker.
     pub(super) unlinked_since: Option<Moment>,

@@ -33,6 +33,7 @@ use super::dispatch::without_client::ResourceQueries;
 use super::handshake;
 use super::handshake::authorize;
 use super::handshake::count::HandshakeCount;
+use super::handshake::joining::QueryTokenLog;
 use super::handshake::refusals::RefusalLog;
 use super::offload::{self, Offload};
 use super::push_socket::PushSocketReader;
@@ -105,6 +106,7 @@ impl EventLoop {
             throttle: Throttle::default(),
             handshakes: HandshakeCount::default(),
             refusal_log: RefusalLog::default(),
+            query_tokens: QueryTokenLog::default(),
             broker: BrokerClient::new(identity.source),
             deferred_replies: DeferredReplies::default(),
             requests: OpenRequests::default(),

@@ -293,3 +293,34 @@ fn without_keys_a_token_is_not_looked_for() {
     let client = server.open(&open);
     assert_eq!(show(&server, &client)["token"], Value::Null);
 }
+
+/// A205, A206: the cookie that the application names, and no other.
+#[test]
+fn a_cookie_may_carry_a_token() {
+    let auth = auth("").replace("    tokenTenants", "    tokenCookie: pass\n    tokenTenants");
+    let server = setup().auth(&auth).start();
+    let (one, two) = (token(&json!({"sub": "1"})), token(&json!({"sub": "2"})));
+    let with = |cookies: &str| Open::web().header("Cookie", cookies);
+    for cookies in [format!("pass={one}"), format!("a=b; pass={one};c")] {
+        let client = server.open(&with(&cookies));
+        assert_eq!(show(&server, &client)["token"]["sub"], "1", "{cookies}");
+    }
+    let both = with(&format!("pass={one}")).header("Authorization", &format!("Bearer {one}"));
+    server.open(&both);
+    let differ = with(&format!("pass={one}")).header("Authorization", &format!("Bearer {two}"));
+    expect_refused(&server, &differ, "token_invalid", "multiple_tokens");
+    with(&format!("other={one}")).ask(server.port).expect_refusal(401);
+    let Finished { code, text } = run_to_end(&server.folder, &["check"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("with the token in the visitor's cookie"), "{text}");
+}
+
+#[test]
+fn a_token_in_the_query_is_warned_of_once() {
+    let server = setup().auth(&auth("")).workers(1).start();
+    for _ in 0..3 {
+        server.open(&in_query(&token(&json!({}))));
+    }
+    let output = server.wait_for_output("event=token_in_query");
+    assert_eq!(output.matches("event=token_in_query").count(), 1, "{output}");
+}

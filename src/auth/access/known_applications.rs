@@ -29,6 +29,8 @@ pub(super) struct KnownKey {
     pub(super) limits_messages: bool,
     /// True if any application accepts tokens.
     pub(super) takes_tokens: bool,
+    /// Names of cookies that may carry a token, each once. Usually there are none.
+    pub(super) token_cookies: Vec<Box<str>>,
     /// Spaces whose clients have only the tags of their tokens. Usually there are none.
     pub(super) tags_by_token: Vec<Tenant>,
 }
@@ -66,6 +68,7 @@ impl KnownKey {
         Self {
             by_key: places.collect(),
             limits_messages: entries.iter().any(|entry| entry.message_bytes_max.is_some()),
+            token_cookies: token_cookies(&entries),
             entries,
             anonymous: applications.anonymous.and_then(|place| u32::try_from(place).ok()),
             secret_bytes_max,
@@ -148,6 +151,14 @@ impl ProvenApplication<'_> {
 fn tenant_of(application: &Application) -> Tenant {
     let tenant = application.tenant.as_deref().map(|name| Tenant(Arc::from(name)));
     tenant.unwrap_or_else(Tenant::shared)
+}
+
+fn token_cookies(entries: &[ApplicationRules]) -> Vec<Box<str>> {
+    let tokens = entries.iter().filter_map(|entry| entry.tokens.as_deref());
+    let mut names: Vec<Box<str>> = tokens.filter_map(|it| it.cookie().map(Into::into)).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn tags_by_token(applications: &Applications) -> Vec<Tenant> {

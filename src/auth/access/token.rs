@@ -53,6 +53,24 @@ impl Permissions {
         matches!(&self.rules, AccessRules::Applications(known) if known.takes_tokens)
     }
 
+    /// Returns the names of cookies that may carry a token.
+    #[must_use]
+    pub fn token_cookies(&self) -> &[Box<str>] {
+        match &self.rules {
+            AccessRules::Applications(known) => &known.token_cookies,
+            AccessRules::Everything => &[],
+        }
+    }
+
+    /// Returns true if a cookie may carry a token of this application.
+    #[must_use]
+    pub fn takes_cookie(&self, application: &str, cookie: &str) -> bool {
+        let AccessRules::Applications(known) = &self.rules else { return false };
+        let entry = known.place_of(application).and_then(|at| known.entries.get(at as usize));
+        let tokens = entry.and_then(|entry| entry.tokens.as_deref());
+        tokens.and_then(TokenVerifier::cookie) == Some(cookie)
+    }
+
     /// Returns true if a client has only the tags of its token. The rule follows the space and not the
     /// application, so that no other application lets clients with claimed tags into it. A client that has
     /// shown a secret may claim tags, because it may publish to all of them anyway.

@@ -54,6 +54,9 @@ pub struct TokenSettings {
     pub issuer: Option<String>,
     /// Other tenants that its tokens may name: exact, or the beginning of the name and `*`.
     pub tenants: Vec<String>,
+    /// Name of a cookie that may carry a token.
+    #[serde(default)]
+    pub cookie: Option<String>,
 }
 
 impl TokenSettings {
@@ -69,7 +72,13 @@ impl TokenSettings {
 
 impl Default for TokenSettings {
     fn default() -> Self {
-        Self { keys: Vec::new(), max_age: TOKEN_AGE_MAX, issuer: None, tenants: Vec::new() }
+        Self {
+            keys: Vec::new(),
+            max_age: TOKEN_AGE_MAX,
+            issuer: None,
+            tenants: Vec::new(),
+            cookie: None,
+        }
     }
 }
 

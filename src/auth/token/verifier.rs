@@ -140,6 +140,11 @@ impl TokenVerifier {
         Ok(claims)
     }
 
+    /// Returns the name of the cookie that may carry a token.
+    pub(crate) fn cookie(&self) -> Option<&str> {
+        self.settings.cookie.as_deref()
+    }
+
     /// Returns true if tokens of the application may name this tenant, besides its own.
     pub(crate) fn may_name(&self, tenant: &str) -> bool {
         self.settings.may_name(tenant)

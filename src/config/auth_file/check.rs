@@ -17,7 +17,7 @@ use crate::config::schema::nearest_of;
 /// Maximum bytes of a key and of a tenant's name. Both are keys of tables.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 /// Allowed members of an application.
-const MEMBERS: [&str; 16] = [
+const MEMBERS: [&str; 17] = [
     "key",
     "secret",
     "secrets",
@@ -33,6 +33,7 @@ const MEMBERS: [&str; 16] = [
     "tokenMaxAge",
     "issuer",
     "tokenTenants",
+    "tokenCookie",
     tag_source::TAGS,
 ];
 /// Required members of an application.

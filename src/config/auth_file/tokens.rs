@@ -1,4 +1,4 @@
-//! Members of an application about tokens: `tokens`, `tokenMaxAge`, `issuer`, `tokenTenants`.
+//! Members of an application about tokens: `tokens`, `tokenMaxAge`, `issuer`, `tokenTenants`, `tokenCookie`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const MEMBERS: [&str; 7] = ["id", "alg", "secret", "value", "file", "env", "publ
 const SOURCES: [&str; 5] = ["secret", "value", "file", "env", "publicKeyFile"];
 const PUBLIC: &str = "publicKeyFile";
 /// Members that have no effect without `tokens`.
-const OTHERS: [&str; 3] = ["tokenMaxAge", "issuer", "tokenTenants"];
+const OTHERS: [&str; 4] = ["tokenMaxAge", "issuer", "tokenTenants", "tokenCookie"];
 /// Maximum other tenants that tokens of an application may name.
 const TENANTS_MAX: usize = 128;
 
@@ -61,7 +61,8 @@ pub(super) fn read(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Opti
     let keys = keys(check, entry, list);
     let max_age = max_age(check, entry);
     let issuer = entry.node.get("issuer").and_then(|_| check.text(entry, "issuer"));
-    Some(TokenSettings { keys, max_age, issuer, tenants: tenants(check, entry) })
+    let (tenants, cookie) = (tenants(check, entry), cookie(check, entry));
+    Some(TokenSettings { keys, max_age, issuer, tenants, cookie })
 }
 
 fn keys(check: &mut CheckedFile, entry: ApplicationEntry<'_>, list: &YamlNode) -> Vec<TokenKey> {
@@ -192,4 +193,19 @@ fn tenants(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Vec<String> 
         check.error(FindingSubject::at(node.line, &member), "is not a list of tenants", right);
     }
     names.unwrap_or_default()
+}
+
+/// Reads the name of a cookie, a token of RFC 6265 §4.1.1.
+fn cookie(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> Option<String> {
+    let node = entry.node.get("tokenCookie")?;
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_name =
+        |name: &&str| (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_letter);
+    let name = scalar(node).filter(is_name);
+    if name.is_none() {
+        let member = entry.member("tokenCookie");
+        let right = "write the name of a cookie, such as `tagcast`, or none";
+        check.error(FindingSubject::at(node.line, &member), "is not the name of a cookie", right);
+    }
+    name.filter(|name| *name != "none").map(str::to_owned)
 }

@@ -30,3 +30,5 @@ pub const TOKEN_NAMES_MAX: usize = 128;
 pub const REVOCATIONS_MAX: usize = 100_000;
 /// Maximum revocations in one command to a worker.
 pub const REVOCATIONS_SENT_MAX: usize = 1000;
+/// Time between two warnings about tokens in queries.
+pub const QUERY_TOKEN_LOG_EVERY: Duration = Duration::from_secs(24 * 3600);

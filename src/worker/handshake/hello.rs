@@ -11,7 +11,7 @@ use super::admission::{AdmittedClient, AdmittedRequests};
 use super::joining::ReceivedHead;
 use super::refusals::Caller;
 use super::session_cookie::RequiredCheck;
-use super::shown_token::{self, AdmittedCredentials, OfferedProtocols};
+use super::shown_token::{self, AdmittedCredentials, FoundToken, OfferedProtocols};
 use super::{admission, joining, opening_tags, refusals};
 use crate::http::{
     self, Refusal, RefusalStatus, RequestKind, SupportedVersions, Upgrade, WireFormat,
@@ -253,7 +253,7 @@ fn credentials(
         named = Some(Credentials { key, secret: Some(Cow::Borrowed(secret)) });
     }
     let token = match &hello.token {
-        Some(token) => Ok(Some(Cow::Borrowed(&**token))),
+        Some(token) => Ok(Some(FoundToken::new(Cow::Borrowed(&**token)))),
         None => shown_token::in_handshake(access, upgrade, &OfferedProtocols::of(upgrade, access)),
     };
     let opened = token.and_then(|token| shown_token::open_with(access, named.as_ref(), token));

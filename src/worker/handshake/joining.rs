@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::admission::{AdmittedClient, AdmittedRequests, Rejection};
 use super::refusals::Caller;
@@ -15,6 +15,8 @@ use crate::config::EchoHandshake;
 use crate::http::{Refusal, Upgrade, WireFormat};
 use crate::protocol::Protocol;
 use crate::session::{Session, SessionExtras};
+use crate::telemetry::LogThrottle;
+use crate::types::limits::QUERY_TOKEN_LOG_EVERY;
 use crate::types::{Client, ClientClass};
 use crate::worker::clock::Moment;
 use crate::worker::connection::pacing::Pacer;
@@ -76,7 +78,7 @@ pub(super) fn join(
     received: ReceivedHead<'_>,
 ) {
     let AdmittedClient {
-        credentials: AdmittedCredentials { grant, token },
+        credentials: AdmittedCredentials { grant, token, is_in_query },
         resource,
         protocol_family: family,
         protocol,
@@ -89,6 +91,9 @@ pub(super) fn join(
         ident,
         requests,
     } = admitted;
+    if is_in_query {
+        context.query_tokens.note(context.clock.now());
+    }
     let uuid = context.rng.uuid();
     debug!(connection = connection.serial, client = ?uuid,
         path = %shown(upgrade.path), ?class, "joining");
@@ -172,4 +177,25 @@ fn set_pacing(context: &Context, connection: &mut Connection, class: ClientClass
 /// Shortens a path for the log and removes control characters, because a client sent it.
 fn shown(path: &str) -> String {
     path.chars().take(64).filter(|c| !c.is_control()).collect()
+}
+
+/// Warns about tokens in queries, once a day.
+#[derive(Debug)]
+pub(in crate::worker) struct QueryTokenLog(LogThrottle);
+
+impl Default for QueryTokenLog {
+    fn default() -> Self {
+        Self(LogThrottle::new(1, QUERY_TOKEN_LOG_EVERY))
+    }
+}
+
+impl QueryTokenLog {
+    fn note(&mut self, now: Moment) {
+        if self.0.admits(now.time()) {
+            warn!(
+                event = "token_in_query",
+                "a client has shown its token in the query, which proxies and browsers may log"
+            );
+        }
+    }
 }

@@ -94,7 +94,7 @@ impl SessionCheck {
 }
 
 /// Splits a cookie into name and value. Other cookies may contain any bytes.
-fn pair(cookie: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn pair(cookie: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = cookie.split_at_checked(cookie.iter().position(|byte| *byte == b'=')?)?;
     Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::admission::credentials;
+use super::session_cookie::pair;
 use crate::auth::{
     Denied, Grant, Permissions, ShownToken, TokenClaims, TokenError, TokenFault, VerifiedToken,
 };
@@ -35,6 +36,8 @@ const BEARER: &[u8] = b"bearer ";
 pub(in crate::worker) struct AdmittedCredentials {
     pub(in crate::worker) grant: Grant,
     pub(in crate::worker) token: Option<Box<VerifiedToken>>,
+    /// The token was in the query, which other programs may log.
+    pub(in crate::worker) is_in_query: bool,
 }
 
 impl AdmittedCredentials {
@@ -117,16 +120,18 @@ pub(in crate::worker) fn open<'a>(
 /// # Errors
 ///
 /// 401 if there are two that differ.
-pub(in crate::worker) fn in_handshake<'a>(
-    access: &Permissions,
+pub(in crate::worker) fn in_handshake<'a, 'p>(
+    access: &'p Permissions,
     upgrade: &Upgrade<'a>,
     offered: &OfferedProtocols<'a>,
-) -> Result<Option<Cow<'a, str>>, Refusal> {
+) -> Result<Option<FoundToken<'a, 'p>>, Refusal> {
     if !access.takes_tokens() {
         return Ok(None);
     }
     let query = upgrade.query.unwrap_or_default();
-    shown(upgrade, query, offered).map_err(|error| refusal(&error))
+    let found = shown(access, upgrade, query, offered).map_err(|error| refusal(&error))?;
+    let is_in_query = has_parameter(query, PARAMETER);
+    Ok(found.map(|token| FoundToken { is_in_query, ..token }))
 }
 
 /// Decides whether a client may open, by its token if it shows one.
@@ -137,25 +142,49 @@ pub(in crate::worker) fn in_handshake<'a>(
 pub(in crate::worker) fn open_with(
     access: &Permissions,
     named: Option<&Credentials<'_>>,
-    shown: Option<Cow<'_, str>>,
+    shown: Option<FoundToken<'_, '_>>,
 ) -> Result<AdmittedCredentials, Refusal> {
-    let Some(token) = shown else {
+    let Some(FoundToken { token, cookie, is_in_query }) = shown else {
         let refused = |denied: Denied| Refusal::new(RefusalStatus::Unauthorized, denied.text());
         let granted = access.open(named);
-        return granted.map(|grant| AdmittedCredentials { grant, token: None }).map_err(refused);
+        return granted
+            .map(|grant| AdmittedCredentials { grant, token: None, is_in_query: false })
+            .map_err(refused);
     };
     let key = named.map(|named| &*named.key);
     let shown = ShownToken { token: &token, key, now: unix_time().as_secs() };
     let (grant, token) = access.open_with_token(shown).map_err(|error| refusal(&error))?;
-    Ok(AdmittedCredentials { grant, token: Some(Box::new(token)) })
+    // A browser sends a cookie with every page of its site, so only the applications that want it take it.
+    if cookie.is_some_and(|cookie| !access.takes_cookie(&token.application, cookie)) {
+        let why = "the application takes no token from this cookie (`tokenCookie` in auth.yml)";
+        return Err(refusal(&TokenError::new(TokenFault::Disabled, why)));
+    }
+    Ok(AdmittedCredentials { grant, token: Some(Box::new(token)), is_in_query })
+}
+
+/// A token that a client shows.
+pub(in crate::worker) struct FoundToken<'a, 'p> {
+    token: Cow<'a, str>,
+    /// The cookie that carries it, if nothing else does.
+    cookie: Option<&'p str>,
+    /// The query of the request has a token.
+    is_in_query: bool,
+}
+
+impl<'a> FoundToken<'a, '_> {
+    /// A token that is nowhere in the request.
+    pub(in crate::worker) fn new(token: Cow<'a, str>) -> Self {
+        Self { token, cookie: None, is_in_query: false }
+    }
 }
 
 /// Returns the token that a client shows. It may be in several places, if it is the same.
-fn shown<'a>(
+fn shown<'a, 'p>(
+    access: &'p Permissions,
     upgrade: &Upgrade<'a>,
     query: &'a str,
     offered: &OfferedProtocols<'a>,
-) -> Result<Option<Cow<'a, str>>, TokenError> {
+) -> Result<Option<FoundToken<'a, 'p>>, TokenError> {
     let in_query = || match parameter(query, PARAMETER) {
         None if has_parameter(query, PARAMETER) || has_members(query, PARAMETER) => Some("".into()),
         found => found,
@@ -166,16 +195,29 @@ fn shown<'a>(
         is_bearer.then(|| str::from_utf8(token).unwrap_or_default().trim().into())
     };
     let headers = upgrade.head.headers("Authorization").filter_map(bearer);
-    let all = offered.token.map(Cow::Borrowed).into_iter().chain(headers).chain(in_query());
-    let mut found: Option<Cow<'a, str>> = None;
-    for token in all {
-        if offered.has_two_tokens || found.as_ref().is_some_and(|known| *known != token) {
+    let explicit = offered.token.map(Cow::Borrowed).into_iter().chain(headers).chain(in_query());
+    let explicit = explicit.map(FoundToken::new);
+    let in_cookies = access.token_cookies().iter().filter_map(|name| in_cookie(upgrade, name));
+    let mut found: Option<FoundToken<'a, 'p>> = None;
+    for next in explicit.chain(in_cookies) {
+        if offered.has_two_tokens || found.as_ref().is_some_and(|known| known.token != next.token) {
             let why = "the handshake has two tokens that differ";
             return Err(TokenError::new(TokenFault::Multiple, why));
         }
-        found = Some(token);
+        found.get_or_insert(next);
     }
     Ok(found)
+}
+
+/// Returns the token in the first cookie of this name.
+fn in_cookie<'a, 'p>(upgrade: &Upgrade<'a>, name: &'p str) -> Option<FoundToken<'a, 'p>> {
+    let of_header = |header: &'a [u8]| {
+        let mut cookies = header.split(|byte| *byte == b';').filter_map(pair);
+        cookies.find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value)
+    };
+    let value = upgrade.head.headers("Cookie").find_map(of_header)?;
+    let token = str::from_utf8(value).unwrap_or_default().into();
+    Some(FoundToken { cookie: Some(name), ..FoundToken::new(token) })
 }
 
 fn refusal(error: &TokenError) -> Refusal {
