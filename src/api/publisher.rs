@@ -300,7 +300,8 @@ impl ApiPublisher {
     pub(super) fn read(&self) -> Option<BrokerLinkLost> {
         let mut lost = None;
         let mut state = self.state.borrow_mut();
-        state.client.mark_unread();
+        // A tokio readiness event does not say that the broker has closed the link.
+        state.client.mark_ended();
         let mut scratch = std::mem::take(&mut state.scratch);
         while state.client.is_unread() {
             state.client.read(&mut scratch);

@@ -170,6 +170,11 @@ impl BrokerCore {
         self.links.mark_unread(worker);
     }
 
+    /// A worker has closed its link. What it wrote before may be left.
+    pub fn mark_ended(&mut self, worker: WorkerId) {
+        self.links.mark_ended(worker);
+    }
+
     /// Returns whether work is left for which no further event will arrive.
     #[must_use]
     pub fn has_unread(&self) -> bool {

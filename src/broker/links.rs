@@ -23,12 +23,15 @@ pub(super) struct Links {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "two independent facts")]
 struct WorkerLink {
     source: WorkerIncarnation,
     transport: Box<dyn Transport>,
     inbox: MessageDecoder,
     /// The kernel may have more bytes. Edge-triggered events are not repeated, so this must be remembered.
     is_unread: bool,
+    /// The peer has closed it. No event follows, so it is read until that end, whatever comes before it.
+    has_ended: bool,
     /// The events that the link should be watched for. Writing is included while the link is full.
     wanted: Interest,
     /// The events that the link is watched for at present.
@@ -53,7 +56,7 @@ impl WorkerLink {
             Err(error) => return Err(error.to_string()),
         };
         // A short read has drained the socket, so more data causes a new event.
-        self.is_unread = read == scratch.len();
+        self.is_unread = self.has_ended || read == scratch.len();
         self.inbox.extend(scratch.get(..read).unwrap_or_default());
         Ok(true)
     }
@@ -72,6 +75,7 @@ impl Links {
             transport,
             inbox: MessageDecoder::default(),
             is_unread: true,
+            has_ended: false,
             wanted: Interest::Edge,
             watched: Interest::Edge,
         };
@@ -91,6 +95,12 @@ impl Links {
     pub(super) fn mark_unread(&mut self, worker: WorkerId) {
         if let Some(end) = self.ends.get_mut(&worker) {
             end.is_unread = true;
+        }
+    }
+
+    pub(super) fn mark_ended(&mut self, worker: WorkerId) {
+        if let Some(end) = self.ends.get_mut(&worker) {
+            (end.is_unread, end.has_ended) = (true, true);
         }
     }
 

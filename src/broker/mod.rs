@@ -97,7 +97,10 @@ impl Broker {
             }
             for event in ready.iter().filter(|event| event.token != CONTROL && event.readable) {
                 if let Ok(worker) = u16::try_from(event.token) {
-                    self.core.mark_unread(WorkerId(worker));
+                    match event.ended {
+                        true => self.core.mark_ended(WorkerId(worker)),
+                        false => self.core.mark_unread(WorkerId(worker)),
+                    }
                 }
             }
             let Self { core, control, .. } = self;

@@ -22,6 +22,7 @@ const READS_MAX: usize = 16;
 
 /// A link to a broker.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "two independent facts")]
 pub(crate) struct BrokerLink {
     pub(crate) broker: Generation,
     transport: Box<dyn Transport>,
@@ -29,6 +30,8 @@ pub(crate) struct BrokerLink {
     out: VecDeque<Bytes>,
     /// The kernel may have more bytes. Edge-triggered events are not repeated, so this must be remembered.
     pub(crate) is_unread: bool,
+    /// No event says that more has arrived, or that the broker has closed it: it is read until nothing is left.
+    pub(crate) is_read_to_end: bool,
     pub(crate) bytes: LinkBytes,
 }
 
@@ -40,6 +43,7 @@ impl BrokerLink {
             inbox: MessageDecoder::default(),
             out: VecDeque::new(),
             is_unread: true,
+            is_read_to_end: false,
             bytes: LinkBytes::default(),
         }
     }
@@ -76,7 +80,7 @@ impl BrokerLink {
                 Ok(read) => {
                     self.bytes.read += read as u64;
                     // A short read has drained the socket, so more data causes a new event.
-                    self.is_unread = read == scratch.len();
+                    self.is_unread = self.is_read_to_end || read == scratch.len();
                     self.inbox.extend(scratch.get(..read).unwrap_or_default());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_unread = false,

@@ -121,6 +121,14 @@ impl BrokerClient {
         }
     }
 
+    /// The link is read until nothing is left, even after a short read: the broker has closed it, and no event
+    /// follows, or the caller is not told so.
+    pub fn mark_ended(&mut self) {
+        if let Some(link) = &mut self.link {
+            (link.is_unread, link.is_read_to_end) = (true, true);
+        }
+    }
+
     /// Returns whether the link may have more data, or whether messages that were read have not been
     /// processed.
     #[must_use]

@@ -45,6 +45,8 @@ pub struct Ready {
     pub readable: bool,
     /// The descriptor can be written.
     pub writable: bool,
+    /// The peer has closed its direction. Data before the end may be left.
+    pub ended: bool,
     /// The descriptor failed, or both directions are closed. Reported for every [`Interest`].
     pub broken: bool,
 }
@@ -117,6 +119,7 @@ impl Poller {
                 token: event.data.u64(),
                 readable: ended || flags.contains(EventFlags::IN),
                 writable: flags.contains(EventFlags::OUT),
+                ended,
                 broken,
             });
         }

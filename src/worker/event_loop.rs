@@ -3,8 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use tracing::info;
-
 use super::accept::{Listeners, tls_handshakes};
 use super::applications::ApplicationStats;
 use super::clock::{Moment, TurnClock};
@@ -35,6 +33,7 @@ use super::handshake::authorize;
 use super::handshake::count::HandshakeCount;
 use super::handshake::joining::QueryTokenLog;
 use super::handshake::refusals::RefusalLog;
+use super::link_loss;
 use super::offload::{self, Offload};
 use super::push_socket::PushSocketReader;
 use super::questions::{self, OpenQuestions};
@@ -45,9 +44,9 @@ use super::throttle::Throttle;
 use super::tokens::Token;
 use super::webhook;
 use super::webhook::queue::WebhookQueue;
-use crate::broker_client::{BrokerClient, BrokerEvent, LinkLoss};
+use crate::broker_client::{BrokerClient, BrokerEvent};
 use crate::config::Config;
-use crate::link::control::{ChildEvent, ExitReason, WorkerIdentity};
+use crate::link::control::{ExitReason, WorkerIdentity};
 use crate::reactor::poller::{Interest, Poller, Ready};
 use crate::telemetry::flush;
 use crate::types::limits::FANOUT_SLICE;
@@ -165,8 +164,10 @@ impl EventLoop {
         if is_due || has(ready, Token::Control) {
             self.read_commands()?;
         }
-        if has(ready, Token::Link) {
-            self.context.broker.mark_unread();
+        match event_of(ready, Token::Link) {
+            Some(event) if event.ended => self.context.broker.mark_ended(),
+            Some(_) => self.context.broker.mark_unread(),
+            None => {}
         }
         self.deliver();
         let Self { context, connections, .. } = self;
@@ -370,25 +371,7 @@ impl EventLoop {
             BrokerEvent::Tracked { .. } | BrokerEvent::Remembered { .. } => {}
             BrokerEvent::Throttle(it) => context.throttle.on_throttle(&it, context.clock.now()),
             BrokerEvent::Describe(request) => describe::answer(context, connections, request),
-            BrokerEvent::Lost(lost) => self.report_link_lost(&lost),
-        }
-    }
-
-    /// Reports a lost link. The supervisor decides whether the broker is dead (rule L1).
-    fn report_link_lost(&mut self, lost: &LinkLoss) {
-        info!(
-            event = "broker_link_lost",
-            broker = lost.broker.0,
-            error = %lost.error,
-            "link to the broker lost"
-        );
-        drop(self.context.poller.forget(lost.link.ready()));
-        let now = self.context.clock.now();
-        self.context.unlinked_since = Some(now);
-        self.context.throttle.release_tenants(now);
-        let event = ChildEvent::LinkLost { peer: self.identity.source, broker: lost.broker };
-        if let Err(error) = self.context.supervisor.try_report(event) {
-            info!(event = "supervisor_send_failed", %error, "failed to send to supervisor");
+            BrokerEvent::Lost(lost) => link_loss::report(context, self.identity.source, &lost),
         }
     }
 }
@@ -400,6 +383,10 @@ fn is_push_reader(ticks: &TickScheduler, context: &Context) -> bool {
 
 /// Returns true if the descriptor with this token is ready.
 fn has(ready: &[Ready], token: Token) -> bool {
+    event_of(ready, token).is_some()
+}
+
+fn event_of(ready: &[Ready], token: Token) -> Option<&Ready> {
     let token = u64::from(token);
-    ready.iter().any(|event| event.token == token)
+    ready.iter().find(|event| event.token == token)
 }

@@ -143,6 +143,9 @@ impl Api {
         if self.watch.as_ref().is_some_and(Watch::take_rung) {
             self.client.mark_unread();
         }
+        if self.watch.as_ref().is_some_and(Watch::has_ended) {
+            self.client.mark_ended();
+        }
         self.client.read(&mut scratch);
         while let Some(event) = self.client.next(&mut || false) {
             self.take(event, calls, model, &mut reports)?;

@@ -88,6 +88,10 @@ impl Broker {
                 is_changed = true;
                 self.board.mark_unread(*worker);
             }
+            // The event of a link that the broker watches later comes when it begins to watch it.
+            if watch.has_ended() {
+                self.board.mark_ended(*worker);
+            }
         }
         let budgets = TurnBudgets {
             messages: &mut |_| messages.is_spent(),

@@ -98,6 +98,11 @@ impl Watch {
         std::mem::take(&mut self.ends().is_rung[self.side])
     }
 
+    /// Returns true if the other side has closed the link.
+    pub fn has_ended(&self) -> bool {
+        !self.ends().is_open[1 - self.side]
+    }
+
     /// Cuts the link after this many more written bytes, or never.
     pub fn cut_after(&self, bytes: Option<usize>) {
         let mut ends = self.ends();

@@ -118,6 +118,9 @@ impl Worker {
         if self.watch.as_ref().is_some_and(Watch::take_rung) {
             self.broker_client.mark_unread();
         }
+        if self.watch.as_ref().is_some_and(Watch::has_ended) {
+            self.broker_client.mark_ended();
+        }
         if self.broker_client.takes_more() {
             self.broker_client.read(&mut scratch);
             let mut budget = Budget::any(rng, pace.units_max);

@@ -1,5 +1,5 @@
-//! Shares of tenants, publications that are tracked, reports on them, questions to the broker about clients, and its progress
-//! with what it was sent.
+//! Work of tenants and their throttles, reports on publications, questions to the broker, and its progress with what
+//! it was sent.
 
 use super::Uplink;
 use crate::broker_client::BrokerEvent;

@@ -71,7 +71,8 @@ impl ServeQueue {
         if !std::mem::replace(&mut connection.is_waiting, true) {
             let (slot, serial) = (connection.slot, connection.serial);
             let token = Token::Slot(slot).into();
-            let event = Ready { token, readable: true, writable: false, broken: false };
+            let event =
+                Ready { token, readable: true, writable: false, ended: false, broken: false };
             let (waiter, start) = (Waiter { slot, event, serial }, self.start_of_rest());
             self.waiting.push(waiter, start, Weight::Heavy, self.work_clock);
         }
