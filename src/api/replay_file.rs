@@ -1,13 +1,14 @@
 //! The file that takes spent nonces and used ids from a server that ended in an orderly way to the next one.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use tracing::{error, info, warn};
 
+use crate::config::replace_state_file;
 use crate::link::codec::{MessageDecoder, WireMessage};
 use crate::link::message::ToBroker;
 use crate::types::{ReplayBasis, ReplayRecords};
@@ -113,20 +114,10 @@ fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// Writes a draft first, so that a crash never leaves a part of the file. A draft that was left behind is
-/// removed, not written to.
 fn write(path: &Path, records: &[ReplayRecords]) -> io::Result<()> {
-    let draft = path.with_extension("new");
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     let mut bytes = TITLE.to_vec();
     records.iter().for_each(|part| ToBroker::Remember(part.clone()).encode(&mut bytes));
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
-    file.write_all(&bytes)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)
+    replace_state_file(path, &bytes)
 }
 
 #[cfg(test)]

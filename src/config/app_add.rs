@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::auth_file::{check_text, first_application, has_list};
 use super::diagnostic::Diagnostics;
+use super::state_file::draft_of;
 use super::{UnreadFile, read};
 use crate::auth::Applications;
 use crate::types::Secret;
@@ -247,9 +248,7 @@ fn entry(new: &NewApplication, indent: usize) -> String {
 /// Replaces the text of a file atomically and keeps its mode and owner.
 pub(super) fn replace(file: &Path, text: &str) -> io::Result<()> {
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let mut draft = target.as_os_str().to_owned();
-    draft.push(".new");
-    let draft = PathBuf::from(draft);
+    let draft = draft_of(&target);
     // An existing draft belongs to another process and must not be removed.
     let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     let written = fill(&mut to, &target, text).and_then(|()| fs::rename(&draft, &target));

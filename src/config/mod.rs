@@ -24,6 +24,7 @@ mod resolve;
 mod schema;
 mod sections;
 mod settings;
+mod state_file;
 mod unix_address;
 
 use std::io::Read;
@@ -64,6 +65,7 @@ pub use sections::resource::ResourceBinding;
 pub use settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, TlsSettings, UuidKey,
 };
+pub(crate) use state_file::replace_state_file;
 pub use unix_address::UnixAddresses;
 
 use self::env::DotEnv;

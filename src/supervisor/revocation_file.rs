@@ -1,13 +1,14 @@
 //! The file of revoked tokens in the state folder: a title, and one line of JSON for each revocation.
 
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use crate::config::replace_state_file;
 use crate::types::{RevocationList, TokenRevocation};
 
 /// The first line. A file of another version is not read.
@@ -104,16 +105,7 @@ impl RevocationWrite {
             file.write_all(self.text.as_bytes())?;
             return file.sync_data();
         }
-        // A draft first, so that a crash never leaves a part of the file.
-        let draft = self.path.with_extension("new");
-        match fs::remove_file(&draft) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
-        file.write_all(self.text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&draft, &self.path)
+        replace_state_file(&self.path, self.text.as_bytes())
     }
 }
 
@@ -151,6 +143,7 @@ fn invalid(path: &Path, what: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::StartError;
 use super::probe::takes_files;
+use crate::config::replace_state_file;
 
 /// Bytes of the key: the output length of HMAC-SHA256 (RFC 2104 §3).
 const KEY_BYTES: usize = 32;
@@ -181,24 +182,8 @@ pub(super) fn random_key() -> io::Result<String> {
 
 fn make_key(path: &Path) -> io::Result<String> {
     let text = random_key()?;
-    // The key is written to a draft file first, so that a crash never leaves an incomplete key. A
-    // draft that a crash or another user has left behind is removed, not written to.
-    let draft = draft_of(path);
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
+    replace_state_file(path, format!("{text}\n").as_bytes())?;
     Ok(text)
-}
-
-fn draft_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    name.into()
 }
 
 #[cfg(test)]
@@ -299,7 +284,7 @@ mod tests {
             assert_eq!(opened, probed);
             fs::remove_file(&link).unwrap();
         }
-        let draft = draft_of(&state.join("uuid.key"));
+        let draft = state.join("uuid.key.new");
         std::os::unix::fs::symlink(&outside, &draft).unwrap();
         let key = uuid_key(&state.join("uuid.key"), state).unwrap();
         assert_eq!(uuid_key(&state.join("uuid.key"), state).unwrap(), key);
