@@ -2,6 +2,7 @@
 
 pub(in crate::api) mod applications;
 pub(in crate::api) mod overview;
+mod publication_json;
 pub(in crate::api) mod tail;
 
 use serde::Serialize;

@@ -1,6 +1,5 @@
 //! `GET /v1/server/tail`: publications while they are made, for an operator.
 
-use std::fmt::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,8 +7,8 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::no_such_application;
+use super::publication_json::{publication_json, push_payload};
 use crate::api::config::ApiConfig;
-use crate::api::endpoint::connections::push_tags;
 use crate::api::endpoint::recipients::expression_error;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::event_stream::{ClientGone, EventSender, event_stream, push_event};
@@ -18,14 +17,12 @@ use crate::api::operators::tail_places::TailPlace;
 use crate::api::parameters::{self, Parameters};
 use crate::api::response::ApiAnswer;
 use crate::api::state::ApiState;
-use crate::auth::uuid::Signer;
 use crate::auth::{Operator, TokenDigest};
-use crate::json;
 use crate::link::query::{PresenceQuery, QueryKind, QueryResult};
-use crate::link::tail::{TailPage, TailQuery, TailedPublication};
+use crate::link::tail::{TailPage, TailQuery};
 use crate::telemetry::unix_millis;
 use crate::types::limits::{TAIL_KEEPALIVE, TAIL_PAYLOAD_MAX, TAIL_RATE, TAIL_RATE_MAX};
-use crate::types::{Address, ClientUuid, Expression, Ident, NamedClient, Recipients, Tenant};
+use crate::types::{Expression, Tenant};
 
 /// How often a fast reader asks the broker, a second.
 const QUESTIONS_PER_SECOND: usize = 4;
@@ -273,109 +270,4 @@ impl TailStream {
             push_event(out, "dropped", &format!("{{\"dropped\":{}}}", page.dropped));
         }
     }
-}
-
-/// Returns the JSON of one publication, which was received at this time, without its payload and its end.
-fn publication_json(publication: &TailedPublication, signer: &Signer, time: u64) -> String {
-    let TailedPublication { source, tenant, address, clients, workers, bytes, .. } = publication;
-    let mut out = format!("{{\"time\":{time},\"tenant\":");
-    json::push_text(&tenant.0, &mut out);
-    let process = source.worker.role();
-    let _written = write!(out, ",\"process\":\"{process}\",\"to\":");
-    push_address(&mut out, address, signer);
-    let _written = write!(out, ",\"matched\":{clients},\"workers\":{workers},\"bytes\":{bytes}");
-    out
-}
-
-fn push_payload(out: &mut String, TailedPublication { bytes, payload, .. }: &TailedPublication) {
-    out.push_str(",\"payload\":");
-    json::push_text(whole_characters(payload), out);
-    if *bytes > payload.len() as u64 {
-        out.push_str(",\"truncated\":true");
-    }
-}
-
-/// Returns the text without a character of which the end is missing: payloads are cut at any byte.
-fn whole_characters(bytes: &[u8]) -> &str {
-    match str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            bytes.get(..error.valid_up_to()).and_then(|it| str::from_utf8(it).ok()).unwrap_or("")
-        }
-    }
-}
-
-/// Appends an address in the form that requests have, as far as it has one.
-fn push_address(out: &mut String, address: &Address, signer: &Signer) {
-    out.push('{');
-    let (recipients, among) = match &address.recipients {
-        Recipients::Among(it) => (&it.recipients, Some(&it.expression)),
-        recipients => (recipients, None),
-    };
-    let (recipients, mut except) = match recipients {
-        Recipients::Without(it) => (&it.recipients, it.uuids.to_vec()),
-        recipients => (recipients, Vec::new()),
-    };
-    except.extend(address.except);
-    push_recipients(out, recipients, signer);
-    if let Some(expression) = among {
-        push_member(out, "among", |out| json::push_text(expression.canonical(), out));
-    }
-    if !except.is_empty() {
-        let uuids: Vec<String> = except.iter().map(|uuid| signer.text(*uuid)).collect();
-        push_member(out, "except", |out| push_list(out, uuids.iter().map(String::as_str)));
-    }
-    out.push('}');
-}
-
-fn push_recipients(out: &mut String, recipients: &Recipients, signer: &Signer) {
-    match recipients {
-        Recipients::First { uuid, ident } => push_names(out, *uuid, ident.as_ref(), signer),
-        Recipients::Named(named) => {
-            let NamedClient { uuid, alias, ident, .. } = &**named;
-            push_names(out, *uuid, ident.as_ref(), signer);
-            if let Some(alias) = alias {
-                push_member(out, "alias", |out| json::push_text(alias.as_str(), out));
-            }
-        }
-        Recipients::Matching(query) if query.is_empty() => {
-            push_member(out, "all", |out| out.push_str("true"));
-        }
-        Recipients::Matching(query) => push_member(out, "tags", |out| push_tags(out, query)),
-        Recipients::TagSequence(tags) => {
-            let tags: Vec<String> =
-                tags.iter().map(|tag| format!("{}={}", tag.name(), tag.value())).collect();
-            push_member(out, "tag_sequence", |out| push_list(out, tags.iter().map(String::as_str)));
-        }
-        Recipients::Expression(expression) => {
-            push_member(out, "expr", |out| json::push_text(expression.canonical(), out));
-        }
-        // Requests cannot nest it.
-        Recipients::Without(_) | Recipients::Among(_) => {}
-    }
-}
-
-fn push_names(out: &mut String, uuid: Option<ClientUuid>, ident: Option<&Ident>, signer: &Signer) {
-    if let Some(uuid) = uuid {
-        push_member(out, "uuid", |out| json::push_text(&signer.text(uuid), out));
-    }
-    if let Some(ident) = ident {
-        push_member(out, "ident", |out| json::push_text(ident.as_str(), out));
-    }
-}
-
-fn push_member(out: &mut String, name: &str, push_value: impl FnOnce(&mut String)) {
-    out.push_str(if out.ends_with('{') { "\"" } else { ",\"" });
-    out.push_str(name);
-    out.push_str("\":");
-    push_value(out);
-}
-
-fn push_list<'a>(out: &mut String, texts: impl Iterator<Item = &'a str>) {
-    out.push('[');
-    for (at, text) in texts.enumerate() {
-        out.push_str(if at == 0 { "" } else { "," });
-        json::push_text(text, out);
-    }
-    out.push(']');
 }
