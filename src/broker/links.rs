@@ -173,3 +173,37 @@ impl Links {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::codec::WireMessage;
+    use crate::link::message::{ToBroker, VERSION};
+    use crate::link::transport::memory_pair;
+    use crate::types::Generation;
+
+    /// The end may arrive with the last bytes, in one event. No other event follows.
+    #[test]
+    fn a_link_that_was_closed_is_read_to_its_end() {
+        let source = WorkerIncarnation { worker: WorkerId(0), generation: Generation(1) };
+        let (mut worker, broker) = memory_pair().unwrap();
+        let mut bytes = Vec::new();
+        ToBroker::Hello { version: VERSION, source }.encode(&mut bytes);
+        assert_eq!(worker.write(&[IoSlice::new(&bytes)]).unwrap(), bytes.len());
+        drop(worker);
+        let mut links = Links::default();
+        links.add(source, Box::new(broker));
+        links.mark_ended(source.worker);
+        let mut taken = 0;
+        let mut read = || {
+            links.read(source, &mut |_| {
+                taken += 1;
+                Ok(Continue(()))
+            })
+        };
+        assert!(read().is_ok());
+        assert!(read().is_err(), "the end");
+        assert_eq!(taken, 1);
+        assert!(links.is_unread(source.worker));
+    }
+}
