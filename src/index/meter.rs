@@ -36,7 +36,7 @@ impl ExpressionMeter {
         self.clock = clock;
     }
 
-    /// Counts an evaluation that scans so many values.
+    /// Counts an evaluation, its time, and the number of values that it scans.
     pub(super) fn measure<T>(&self, values: u64, evaluate: impl FnOnce() -> T) -> T {
         let started = (self.clock)();
         let result = evaluate();

@@ -69,8 +69,7 @@ pub(in crate::worker) fn wants_input(context: &Context, connection: &Connection)
     }
 }
 
-/// Returns whether so many answers wait for a client with requests that it has to read some before more of its
-/// requests are read.
+/// Returns whether the requests of a client wait: too many of its answers are unread.
 fn is_backed_up(context: &Context, connection: &Connection) -> bool {
     let (Some(outbox), Phase::Open(session)) = (&connection.outbox, &connection.phase) else {
         return false;
