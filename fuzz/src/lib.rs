@@ -23,6 +23,7 @@ pub mod phpws;
 pub mod proxy;
 pub mod query;
 pub mod raw;
+pub mod resume_token;
 pub mod schema;
 mod scratch;
 pub mod token;

@@ -25,6 +25,7 @@ mod publication;
 mod rate_limit;
 mod readiness;
 mod replay;
+mod resume;
 mod revocation;
 mod secret;
 mod series;
@@ -81,6 +82,7 @@ pub use replay::{
     IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,
     UsedId,
 };
+pub use resume::{InstanceDigest, ResumeGeneration};
 pub use revocation::{RevocationList, RevokedTokens, TokenIdentity, TokenRevocation};
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use series::{HistogramFamily, LabelValues, LabelledSeries, SeriesFamily, SeriesKind};

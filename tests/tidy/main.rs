@@ -127,6 +127,7 @@ const FUZZED: &[&str] = &[
     "answer",
     "expression",
     "token",
+    "resume_token",
     "v1_frames",
 ];
 

@@ -1,5 +1,7 @@
 //! Limits of `tagcast.v1`.
 
+use std::time::Duration;
+
 /// Maximum bytes of `hello`.
 pub const V1_HELLO_BYTES_MAX: usize = 16 * 1024;
 /// Maximum bytes of the name of an event.
@@ -8,3 +10,8 @@ pub const V1_EVENT_BYTES_MAX: usize = 64;
 pub const V1_DATA_NESTING_MAX: usize = 127;
 /// Maximum items of `except`.
 pub const V1_EXCEPT_MAX: usize = 16;
+/// How long a resume token is valid. A client that is away for so long has ended in any case; the token then gives it
+/// its UUID back.
+pub const RESUME_TOKEN_AGE: Duration = Duration::from_secs(86_400);
+/// Maximum characters of a resume token. A longer one is not read.
+pub const RESUME_TOKEN_BYTES_MAX: usize = 200;
