@@ -52,6 +52,8 @@ mod groups_example;
 mod harness;
 #[path = "it/hostile_waits.rs"]
 mod hostile_waits;
+#[path = "it/js_client.rs"]
+mod js_client;
 #[path = "it/jsauth.rs"]
 mod jsauth;
 #[path = "it/machine.rs"]
@@ -90,6 +92,7 @@ const IP: Need = Program("ip", "iproute2");
 const NATS: Need = Program("nats-server", "nats-server");
 const NCHAN: Need = File("/usr/lib/nginx/modules/ngx_nchan_module.so", "libnginx-mod-nchan");
 const NGINX: Need = Program("nginx", "nginx-light");
+const NODE_MODULES: Need = Need::Installed(js_client::INSTALLED, ".ci/install-js-client");
 const NODE: Need = Program("node", "nodejs");
 const PHP: Need = Program("php", "php-cli");
 const PHPUNIT: Need = Program("phpunit", "phpunit");
@@ -168,6 +171,7 @@ fn trials() -> Vec<Trial> {
         from_a_backend::the_shell_reports_to_the_page needs CURL;
         groups_example::a_page_gets_only_publications_in_its_language needs CHROMIUM;
         hostile_waits::fault_18_system_calls_that_fail_now_and_then_lose_nothing needs STRACE, Tracing;
+        js_client::its_tests_pass_and_it_is_small needs NODE, NODE_MODULES;
         jsauth::sessions_that_php_has_written_are_read needs PHP;
         machine::without_descriptors_connections_wait_until_there_are_some needs PRLIMIT;
         machine::accepting_resumes_after_failures needs STRACE, Tracing;

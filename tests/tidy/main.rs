@@ -134,8 +134,15 @@ const FUZZED: &[&str] = &[
 const LINES_MAX: usize = 400;
 
 /// The pages outside of `docs/`.
-const ROOT_PAGES: &[&str] =
-    &["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "clients/php/README.md"];
+const ROOT_PAGES: &[&str] = &[
+    "README.md",
+    "SECURITY.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "clients/conformance/README.md",
+    "clients/js/README.md",
+    "clients/php/README.md",
+];
 
 struct Source {
     path: PathBuf,

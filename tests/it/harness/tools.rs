@@ -27,7 +27,7 @@ pub enum Need {
     Program(&'static str, &'static str),
     /// A file and the Debian package that contains it.
     File(&'static str, &'static str),
-    /// A file, and the script of `.ci` that installs it if PyPI can be reached.
+    /// A file, and the script of `.ci` that installs it if PyPI or an npm registry can be reached.
     Installed(&'static str, &'static str),
     /// The Autobahn testsuite. `.ci/install-autobahn` installs it if Python 2.7 is available.
     Autobahn,

@@ -1,0 +1,45 @@
+// V200: compiled against the packed file. A line after `@ts-expect-error` must be an error.
+import { connect, TagcastError, type Recovery, type Status, type Tagcast } from 'tagcast-client';
+import { testClock } from 'tagcast-client/testing';
+
+type Shop = { price: { p: number }; note: string };
+
+const client: Tagcast<Shop> = connect<Shop>('ws://x', { lazy: true, clock: testClock() });
+
+client.on('price', (data, message) => {
+  const price: number = data.p;
+  const from: string | undefined = message.from;
+  // @ts-expect-error: it has no member `q`
+  data.q;
+  return [price, from];
+});
+client.on('*', (data: unknown) => data);
+// @ts-expect-error: no event of the shop
+client.on('prize', () => {});
+
+client.topic('news').publish('price', { p: 1 });
+// @ts-expect-error: data of another type
+client.topic('news').publish('price', { p: 'one' });
+// @ts-expect-error: no target
+client.publish({}, 1);
+// @ts-expect-error: no target has such a member
+client.publish({ all: true, nothing: 1 }, 1);
+
+export function shown(status: Status): number {
+  // @ts-expect-error: only a client that waits has a time
+  status.retryAt;
+  return status.state === 'waiting' ? status.retryAt : 0;
+}
+
+export async function asked(): Promise<boolean> {
+  try {
+    return await client.ask<boolean>({ uuid: 'x' }, 'sure?', { signal: new AbortController().signal });
+  } catch (error) {
+    return error instanceof TagcastError && error.retry;
+  }
+}
+
+client.onRecovery((recovery: Recovery) => recovery.recovered);
+client.onTags((tags, topics) => [tags.room, topics[0]]);
+// @ts-expect-error: a token is a text or a function
+connect('ws://x', { token: 5 });

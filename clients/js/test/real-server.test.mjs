@@ -1,0 +1,147 @@
+// The client against the real server.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import WebSocket from 'ws';
+import { connect } from '../dist/index.js';
+import { eventually, missing, startServer, token } from './server.mjs';
+
+describe('with the server', { skip: missing, timeout: 60_000 }, () => {
+  let server;
+  const clients = [];
+
+  before(async () => {
+    server = await startServer();
+  });
+
+  after(async () => {
+    for (const client of clients) client.close();
+    await server?.stop();
+  });
+
+  /** A client, its messages and recoveries. */
+  function client(options) {
+    const made = connect(server.url, { WebSocket, backoff: { min: 10, max: 200 }, ...options });
+    clients.push(made);
+    const messages = [];
+    const recoveries = [];
+    made.on('*', (data, message) => messages.push(message));
+    made.onRecovery(recovery => recoveries.push(recovery));
+    return { client: made, messages, recoveries };
+  }
+
+  test('it publishes to tags, with event and sender', async () => {
+    const a = client({ tags: { room: '1', level: 12 } });
+    const b = client({ tags: { room: '2' } });
+    await Promise.all([a.client.ready(), b.client.ready()]);
+    assert.deepEqual(a.client.tags, { room: '1', level: '12' });
+    assert.match(a.client.uuid, /^[0-9a-f-]{36}\./);
+    const seen = [];
+    a.client.on('price', (data, { from }) => seen.push({ data, from }));
+    const ack = await b.client.publish({ tags: { room: '1' } }, { p: 3 }, { event: 'price', from: true });
+    assert.deepEqual(ack, {});
+    await eventually('the message', () => seen.length);
+    assert.deepEqual(seen, [{ data: { p: 3 }, from: b.client.uuid }]);
+    await b.client.publish({ uuid: a.client.uuid }, 'you');
+    await b.client.publish({ expr: 'room=1 & level=12' }, 'expression');
+    await b.client.publish({ all: true }, 'others', { except: 'self' });
+    await eventually('three more', () => a.messages.length === 4);
+    assert.deepEqual(a.messages.slice(1).map(({ data, direct }) => [data, direct]),
+      [['you', true], ['expression', false], ['others', false]]);
+    assert.deepEqual(b.messages, []);
+  });
+
+  test('it receives what a backend publishes', async () => {
+    const { client: page, messages } = client({ tags: { order: '7' } });
+    await page.ready();
+    assert.equal((await server.publish({ tags: { order: '7' } }, { state: 'paid' }, { event: 'order' })).matched, 1);
+    await eventually('the message', () => messages.length);
+    assert.deepEqual(messages[0], { event: 'order', data: { state: 'paid' }, direct: false, replayed: false });
+  });
+
+  test('it changes its tags, and requests that are refused say why', async () => {
+    const { client: page, messages } = client({ tags: { room: '1' } });
+    await page.ready();
+    await page.tag({ set: { room: '3', constructor: 'x' }, remove: ['none'] });
+    assert.deepEqual(page.tags, { room: '3', constructor: 'x' });
+    await page.publish({ tags: { room: '3' } }, 'moved');
+    await eventually('the message', () => messages.length);
+    await assert.rejects(page.tag({ set: { '@user': '1' } }), { code: 'permission_denied', retry: false });
+    await assert.rejects(page.publish({ expr: 'a=' }, 1), { code: 'invalid_expression' });
+    await assert.rejects(page.publish({}, 1), { code: 'invalid_target' });
+    await assert.rejects(page.publish({ all: true }, 'x'.repeat(6_000_000)), { code: 'payload_too_large' });
+    await page.publish({ all: true }, 'still here');
+  });
+
+  test('what the server does not have yet is unsupported', async () => {
+    const { client: page } = client();
+    await page.ready();
+    await assert.rejects(page.ask({ uuid: page.uuid }, 1), { code: 'unsupported' });
+    await assert.rejects(page.publish({ topic: 'news' }, 1), { code: 'unsupported' });
+    await assert.rejects(page.request('nope', {}), { code: 'unknown_op' });
+  });
+
+  test('a token is shown, renewed, and asked for again when it is refused', async () => {
+    const reasons = [];
+    const { client: page } = client({
+      key: 'shop',
+      token({ reason }) {
+        reasons.push(reason);
+        return reason === 'connect' ? 'x.y.z' : token({ sub: '42', tags: { role: 'admin' } });
+      },
+    });
+    await page.ready();
+    assert.deepEqual(reasons, ['connect', 'refused']);
+    assert.equal(page.tags.role, 'admin');
+    await page.request('token', { token: token({ sub: '42', tags: { role: 'guest' } }) });
+    await eventually('the tags of the new token', () => page.tags.role === 'guest');
+    const refused = client({ token: 'x.y.z' }).client;
+    await assert.rejects(refused.ready(), { code: 'closed' });
+    assert.equal(refused.status.code, 4009);
+  });
+
+  test('all workers are killed: it reconnects with its tags, and nothing is sent twice', async () => {
+    const { client: page, messages, recoveries } = client({ tags: { room: 'w' } });
+    await page.ready();
+    await page.tag({ set: { room: 'x' } });
+    const states = [];
+    page.onStatus(({ state }) => states.push(state));
+    assert.equal(server.killWorkers(), 2);
+    await eventually('it notices', () => states.includes('waiting'));
+    const published = page.publish({ tags: { room: 'x' } }, 'after');
+    await published;
+    await eventually('the message', () => messages.length);
+    assert.deepEqual(messages.map(({ data }) => data), ['after']);
+    assert.equal(states.at(-1), 'online');
+    assert.equal(recoveries.length, 2);
+    assert.deepEqual(recoveries[0], { resumed: false, recovered: true, replayed: 0 });
+    assert.equal(recoveries[1].recovered, false);
+  });
+
+  test('a server that is stopped and started again is found again', async () => {
+    const other = await startServer();
+    const page = connect(other.url, { WebSocket, backoff: { min: 10, max: 200 } });
+    clients.push(page);
+    await page.ready();
+    await other.stop();
+    await eventually('it notices', () => page.status.state === 'waiting');
+    const again = await startServer({ port: other.port });
+    try {
+      await page.ready();
+      await page.publish({ all: true }, 'again');
+    } finally {
+      page.close();
+      await again.stop();
+    }
+  });
+
+  test('pings are answered', async () => {
+    const other = await startServer({ ini: 'pingInterval = 300ms' });
+    const page = connect(other.url, { WebSocket });
+    let pings = 0;
+    page.onFrame('ping', () => pings++);
+    await eventually('five pings', () => pings >= 5);
+    assert.deepEqual(page.status, { state: 'online', attempt: 0 });
+    page.close();
+    await other.stop();
+  });
+});
