@@ -38,6 +38,7 @@ mod route;
 mod signature;
 mod state;
 mod tracked;
+mod window_waits;
 
 use std::io;
 

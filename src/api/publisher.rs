@@ -12,6 +12,7 @@ use tracing::info;
 pub(super) use super::publication::{ApiPublication, NotTaken, PublicationReceipt, Reached};
 use super::queries::AwaitedOutcome;
 use super::tracked::{AskPlace, AskReceipt, ReportedReceipt, TooManyOpen, TrackedRequests};
+use super::window_waits::{self, WindowRequest, WindowWaits};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::{BrokerClient, BrokerEvent, LinkBytes};
 use crate::link::message::CountedPublication;
@@ -31,8 +32,8 @@ pub(super) struct ApiPublisher {
     pub(super) state: RefCell<PublisherState>,
     /// Signals that the link has output to write.
     pub(super) wake: Notify,
-    /// Signals that the window may have room again, or that a throttle may have ended.
-    pub(super) room: Notify,
+    /// Signals that a throttle may have ended, or that an id may be free.
+    pub(super) changed: Notify,
     /// Signals that the records of earlier API processes are known.
     pub(super) told: Notify,
     /// The broker at the other end of the last link.
@@ -55,6 +56,7 @@ pub(super) struct PublisherState {
     pub(super) has_unsent_nonces: bool,
     /// What the broker said after its records, until the process has applied it.
     pub(super) told_basis: Option<Option<ReplayBasis>>,
+    pub(super) window_waits: WindowWaits,
     /// Requests that wait for the outcome of a command. The window limits them.
     pub(super) commanded: HashMap<Number, AwaitedOutcome>,
     scratch: Box<[u8]>,
@@ -86,12 +88,13 @@ impl ApiPublisher {
             asking: HashMap::new(),
             has_unsent_nonces: false,
             told_basis: None,
+            window_waits: WindowWaits::default(),
             commanded: HashMap::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
         };
         let (state, broker) = (RefCell::new(state), Cell::new(None));
-        let [wake, room, told] = [Notify::new(), Notify::new(), Notify::new()];
-        Self { source, state, wake, room, told, broker, throttled: Cell::new(0) }
+        let [wake, changed, told] = [Notify::new(), Notify::new(), Notify::new()];
+        Self { source, state, wake, changed, told, broker, throttled: Cell::new(0) }
     }
 
     /// The broker that answers at present, or the last one.
@@ -204,12 +207,8 @@ impl ApiPublisher {
             self.throttled.set(self.throttled.get() + 1);
             return Err(NotTaken::Throttled);
         }
-        self.wait_for_room(publication.payload.len(), until).await
-    }
-
-    pub(super) async fn wait_for_room(&self, bytes: usize, until: Instant) -> Result<(), NotTaken> {
-        let has_room = self.wait_until(|| self.has_room(bytes), until).await;
-        has_room.then_some(()).ok_or(NotTaken::NoRoom)
+        let (tenant, bytes) = (publication.tenant, publication.payload.len());
+        WindowRequest { publisher: self, tenant, bytes }.wait(until).await
     }
 
     /// Waits for something that a message of the broker changes. Returns false at the deadline.
@@ -219,7 +218,7 @@ impl ApiPublisher {
         }
         let change = async {
             loop {
-                let change = self.room.notified();
+                let change = self.changed.notified();
                 if is_so() {
                     return;
                 }
@@ -232,10 +231,6 @@ impl ApiPublisher {
     /// Returns how many publications were refused because their tenant stayed throttled.
     pub(super) fn throttled(&self) -> u64 {
         self.throttled.get()
-    }
-
-    fn has_room(&self, bytes: usize) -> bool {
-        self.state.borrow().client.uplink.has_room(bytes)
     }
 
     /// Publications that were taken over, ever.
@@ -286,7 +281,8 @@ impl ApiPublisher {
         state.client.connect(broker, transport);
         state.client.write();
         // The last acknowledgements of the old link may have made room.
-        self.room.notify_waiters();
+        window_waits::offer(&mut state);
+        self.changed.notify_waiters();
         info!(event = "broker_linked", broker = broker.0, "linked to the broker");
         Ok(waiter)
     }
@@ -313,7 +309,8 @@ impl ApiPublisher {
         }
         state.scratch = scratch;
         state.client.write();
-        self.room.notify_waiters();
+        window_waits::offer(&mut state);
+        self.changed.notify_waiters();
         lost
     }
 

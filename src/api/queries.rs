@@ -5,6 +5,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::publisher::{ApiPublisher, NotTaken, PublisherState};
+use super::window_waits::WindowRequest;
 use crate::link::command::{ClientCommand, CommandKind, CommandOutcome};
 use crate::link::query::{QueryKind, QueryResult};
 use crate::types::Tenant;
@@ -103,7 +104,7 @@ impl ApiPublisher {
         kind: CommandKind,
         until: Instant,
     ) -> Result<CommandReceipt, NotTaken> {
-        self.wait_for_room(COMMAND_BYTES, until).await?;
+        WindowRequest { publisher: self, tenant, bytes: COMMAND_BYTES }.wait(until).await?;
         let (sender, receipt) = oneshot::channel();
         {
             let mut state = self.state.borrow_mut();

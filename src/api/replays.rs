@@ -124,7 +124,7 @@ impl ApiPublisher {
     ) -> Result<IdClaim<'_>, ApiError> {
         let claim = async {
             loop {
-                let changed = self.room.notified();
+                let changed = self.changed.notified();
                 match self.try_claim(id) {
                     Claimed::New => return Ok(IdClaim::New(ClaimedId { publisher: self, id })),
                     Claimed::Used(used) => return Ok(IdClaim::Used(used)),
@@ -147,7 +147,7 @@ impl ApiPublisher {
 
     pub(super) fn release_id(&self, id: ReplayDigest) {
         self.state.borrow_mut().client.uplink.claims.release(id);
-        self.room.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     /// Sets how many ids are kept.

@@ -23,6 +23,7 @@ pub(crate) mod slot_allocator;
 pub mod sync;
 pub(crate) mod tags_in_flight;
 pub mod uplink;
+pub mod window_turns;
 pub mod write_reports;
 
 use std::io;

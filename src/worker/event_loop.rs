@@ -225,7 +225,7 @@ impl EventLoop {
         if push {
             match is_push_reader(&self.ticks, context) {
                 true => self.push_socket.read(context),
-                false => self.push_socket.leave(&context.poller),
+                false => self.push_socket.leave(context),
             }
         }
         context.broker.write();
@@ -283,8 +283,8 @@ impl EventLoop {
     /// Watches the push socket while this worker is the leader.
     pub(super) fn watch_push_socket(&mut self) {
         match is_push_reader(&self.ticks, &self.context) {
-            true => self.push_socket.watch(&self.context.poller),
-            false => self.push_socket.leave(&self.context.poller),
+            true => self.push_socket.watch(&mut self.context),
+            false => self.push_socket.leave(&mut self.context),
         }
     }
 

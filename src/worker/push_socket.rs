@@ -7,11 +7,12 @@ use rustix::net::{RecvFlags, recv};
 use tracing::{debug, warn};
 
 use super::clock::Moment;
+use super::connection::paused;
 use super::context::Context;
 use super::dispatch::without_client;
 use super::tokens::Token;
 use crate::protocol::bloatless::push::{NotPushed, Pushed, parse};
-use crate::reactor::poller::{Interest, Poller};
+use crate::reactor::poller::Interest;
 use crate::session::RateLimiter;
 use crate::types::limits::READ_BYTES;
 
@@ -50,17 +51,22 @@ impl PushSocketReader {
     }
 
     /// Starts watching the socket, because this worker must read it.
-    pub(super) fn watch(&mut self, poller: &Poller) {
-        self.set_state(PushState::Watched, poller);
+    pub(super) fn watch(&mut self, context: &mut Context) {
+        self.set_state(PushState::Watched, context);
     }
 
     /// Stops watching the socket, because another worker reads it.
-    pub(super) fn leave(&mut self, poller: &Poller) {
-        self.set_state(PushState::Idle, poller);
+    pub(super) fn leave(&mut self, context: &mut Context) {
+        self.set_state(PushState::Idle, context);
     }
 
-    fn set_state(&mut self, wanted: PushState, poller: &Poller) {
+    fn set_state(&mut self, wanted: PushState, context: &mut Context) {
         let Some(socket) = &self.socket else { return };
+        let tenant = context.settings.rules.access.anonymous_tenant();
+        let waits = wanted == PushState::Paused && !context.broker.uplink.is_throttled(&tenant);
+        let waits = waits.then_some(tenant);
+        context.serving.paused.set_push_socket(waits);
+        let poller = &context.poller;
         let was_watched = self.state == PushState::Watched;
         let changed = match (was_watched, wanted == PushState::Watched) {
             (false, true) => poller.watch(socket, Token::PushSocket.into(), Interest::Read),
@@ -78,9 +84,9 @@ impl PushSocketReader {
     }
 
     /// Resumes reading once the send window has room.
-    pub(super) fn resume(&mut self, context: &Context) {
+    pub(super) fn resume(&mut self, context: &mut Context) {
         if self.state == PushState::Paused && has_room(context) {
-            self.watch(&context.poller);
+            self.watch(context);
         }
     }
 
@@ -90,7 +96,7 @@ impl PushSocketReader {
         let part = context.clock.part();
         for _ in 0..DATAGRAMS_PER_TURN {
             if !has_room(context) {
-                self.set_state(PushState::Paused, &context.poller);
+                self.set_state(PushState::Paused, context);
                 break;
             }
             let Some(socket) = &self.socket else { break };
@@ -107,7 +113,7 @@ impl PushSocketReader {
                         %error,
                         "failed to read from the push socket"
                     );
-                    self.set_state(PushState::Idle, &context.poller);
+                    self.set_state(PushState::Idle, context);
                     break;
                 }
             };
@@ -135,10 +141,9 @@ impl PushSocketReader {
 
 /// Returns whether a datagram may be published.
 fn has_room(context: &Context) -> bool {
-    let uplink = &context.broker.uplink;
-    let tenant = || context.settings.rules.access.anonymous_tenant();
-    uplink.has_room(DATAGRAM_BYTES_MAX)
-        && !(uplink.has_throttled() && uplink.is_throttled(&tenant()))
+    let tenant = context.settings.rules.access.anonymous_tenant();
+    paused::lack_of_room(context, &tenant, DATAGRAM_BYTES_MAX).is_none()
+        && !context.broker.uplink.is_throttled(&tenant)
 }
 
 /// Passes a datagram to the application that it names.

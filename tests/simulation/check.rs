@@ -54,6 +54,9 @@ impl World {
         self.tags_are_right()?;
         self.no_tenant_is_throttled()?;
         for worker in self.workers.values() {
+            if worker.waiting_tenants() > 0 {
+                return Err("a publication still waits for the window".to_owned());
+            }
             worker.reports.are_complete(worker.source)?;
         }
         self.model.is_complete()

@@ -113,13 +113,13 @@ fn every_client_gets_exactly_its_deliveries_whatever_dies() {
 }
 
 #[test]
-fn tenants_are_throttled_in_some_runs() {
-    let is_throttled = |seed: &u64| {
-        let (trace, _) = run(*seed, AS_IT_IS, Some(Vec::new()));
-        trace.iter().any(|line| line.ends_with("a tenant is throttled"))
-    };
-    let found = (0..20).filter(is_throttled).count();
-    assert!(found > 2, "in {found} of 20");
+fn tenants_are_throttled_and_wait_for_the_window_in_some_runs() {
+    let traces: Vec<_> = (0..40).map(|seed| run(seed, AS_IT_IS, Some(Vec::new())).0).collect();
+    for said in ["a tenant is throttled", "publishers of two tenants wait for the window"] {
+        let has = |trace: &&Vec<String>| trace.iter().any(|line| line.ends_with(said));
+        let found = traces.iter().filter(has).count();
+        assert!(found > 2, "{said} in {found} of 40");
+    }
 }
 
 #[test]

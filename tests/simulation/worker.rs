@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tagcast::broker_client::fanout::Batch;
 use tagcast::broker_client::uplink::NewPublication;
+use tagcast::broker_client::window_turns::{TurnOutcome, TurnRound, WindowTurns};
 use tagcast::broker_client::{BrokerClient, BrokerEvent};
 use tagcast::link::command::ClientCommand;
 use tagcast::link::control::ChildEvent;
@@ -13,7 +14,7 @@ use tagcast::protocol::Protocol;
 use tagcast::types::limits::OVERTAKE_BATCHES_MAX;
 use tagcast::types::{
     Address, Alias, Claim, Client, Exclusivity, Generation, NamedClient, Number, PayloadForm, Slot,
-    Tags, WorkerIncarnation,
+    Tags, Tenant, WorkerIncarnation,
 };
 use tagcast::websocket::write;
 
@@ -31,6 +32,9 @@ use super::shutdown::{Shutdown, Stage};
 /// Length in bytes from which payloads and messages of the broker are large.
 pub const LARGE_BYTES: usize = 100;
 
+/// More than the bytes that a publication has in the window in addition to its payload.
+const HEAD_BYTES: usize = 500;
+
 /// The amount of work per turn.
 #[derive(Debug)]
 pub struct Pace {
@@ -45,7 +49,26 @@ pub struct Pace {
     pub slice_max: usize,
     /// Maximum units of one kind of work per turn.
     pub units_max: usize,
+    pub window: Window,
 }
+
+/// The most that the window of a worker holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    pub publications: u64,
+    pub bytes: usize,
+}
+
+/// A publication that waits for room in the window.
+#[derive(Debug)]
+struct Pending {
+    slot: Slot,
+    client: ClientNo,
+    to: To,
+}
+
+/// The tenants of all clients.
+const TENANTS: [&str; 2] = ["", "other"];
 
 #[derive(Debug)]
 pub struct Worker {
@@ -58,6 +81,9 @@ pub struct Worker {
     /// Publications that the broker has not acknowledged, with their numbers. During a drain the
     /// client gets `next` only after the acknowledgement.
     owed: VecDeque<(u64, PublicationNo)>,
+    window: Window,
+    /// Publications that wait for room in the window.
+    waiting: WindowTurns<VecDeque<Pending>>,
     /// Unanswered liveness probes of the supervisor.
     pub questions: u32,
     watch: Option<Watch>,
@@ -78,11 +104,19 @@ pub enum Order {
 }
 
 impl Worker {
-    pub fn new(source: WorkerIncarnation, bytes_until_death: BytesUntilDeath) -> Self {
+    pub fn new(
+        source: WorkerIncarnation,
+        bytes_until_death: BytesUntilDeath,
+        window: Window,
+    ) -> Self {
+        let mut broker_client = BrokerClient::new(source).with_large_messages_from(LARGE_BYTES);
+        broker_client.uplink.limit_window(window.publications, window.bytes);
         Self {
             source,
             bytes_until_death,
-            broker_client: BrokerClient::new(source).with_large_messages_from(LARGE_BYTES),
+            broker_client,
+            window,
+            waiting: WindowTurns::default(),
             orders: VecDeque::new(),
             stage: Stage::Serving,
             owed: VecDeque::new(),
@@ -138,6 +172,8 @@ impl Worker {
         }
         self.fan_out((rng.between(1, pace.slice_max), Budget::any(rng, pace.units_max)), model);
         self.acknowledge(model);
+        self.resume_waiting(model, pace.shutdown);
+        self.counts_all_tenants();
         if self.drains() && rng.once_in(12) {
             self.send_one_away(rng, model, (&mut scratch, &mut reports));
         }
@@ -363,10 +399,14 @@ impl Worker {
                 Address::named(NamedClient { alias: Some(alias.clone()), ..NamedClient::default() })
             }
         };
-        let text = format!("{:>width$}", model.published.len(), width = 1 + client % 9 * 20);
+        let text = next_text(model, client);
         let is_read = !matches!(self.stage, Stage::Quiescing { .. });
-        let uplink = &self.broker_client.uplink;
-        if !is_read || !uplink.has_room(text.len()) || uplink.is_throttled(&tenant) {
+        if !is_read || self.broker_client.uplink.is_throttled(&tenant) {
+            return None;
+        }
+        if self.lack_of_room(&tenant, text.len()).is_some() {
+            let pending = Pending { slot, client, to: to.clone() };
+            self.waiting.push_with(&tenant, |queue| queue.push_back(pending));
             return None;
         }
         let publication = NewPublication {
@@ -388,10 +428,72 @@ impl Worker {
             }
         }
         self.owed.push_back((self.broker_client.uplink.last_number().0, no));
+        self.keeps_to_half(&tenant);
         if !self.drains() || shutdown == Shutdown::WithoutBroker {
             model.promises(no);
         }
         Some(no)
+    }
+
+    /// Returns why a publication must wait for the window, as `worker/connection/paused.rs` does.
+    fn lack_of_room(&self, tenant: &Tenant, bytes: usize) -> Option<TurnOutcome> {
+        let uplink = &self.broker_client.uplink;
+        if !uplink.has_room(bytes) {
+            return Some(TurnOutcome::NoRoom);
+        }
+        let is_over = self.waiting.others_wait(tenant) && !uplink.is_within_half(tenant, bytes);
+        is_over.then_some(TurnOutcome::OverShare)
+    }
+
+    /// Publishes what has waited for the window, in turns of the tenants.
+    fn resume_waiting(&mut self, model: &mut Model, shutdown: Shutdown) {
+        let mut round = TurnRound::default();
+        while let Some((tenant, queue)) = self.waiting.select(&mut round) {
+            let Some(pending) = queue.pop_front() else { return };
+            let tenant = tenant.clone();
+            let connection = self.connections.get(&pending.slot);
+            let publishes =
+                |it: &Connection| it.client == pending.client && it.phase == Phase::Open;
+            let outcome = if !connection.is_some_and(publishes) {
+                TurnOutcome::Served(0)
+            } else if let Some(lack) =
+                self.lack_of_room(&tenant, next_text(model, pending.client).len())
+            {
+                self.waiting.push_with(&tenant, |queue| queue.push_front(pending));
+                lack
+            } else {
+                let _published = self.publish(pending.slot, &pending.to, (model, shutdown));
+                TurnOutcome::Served(1)
+            };
+            self.waiting.settle(&mut round, outcome);
+        }
+    }
+
+    /// Returns the number of tenants with publications that wait for the window.
+    pub fn waiting_tenants(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Checks that a tenant that has just published has at most half of the window while others wait.
+    fn keeps_to_half(&mut self, tenant: &Tenant) {
+        let (count, bytes) = self.broker_client.uplink.unacknowledged_in(tenant);
+        let Window { publications, bytes: most } = self.window;
+        let is_more = count > publications / 2 || bytes > most / 2 + HEAD_BYTES;
+        if count > 1 && is_more && self.waiting.others_wait(tenant) {
+            let fault = || format!("{tenant:?} has {count} and {bytes} bytes while others wait");
+            self.fault.get_or_insert_with(fault);
+        }
+    }
+
+    /// Checks that each publication in the window is counted for its tenant.
+    fn counts_all_tenants(&mut self) {
+        let uplink = &self.broker_client.uplink;
+        let used = TENANTS.map(|it| uplink.unacknowledged_in(&Tenant(it.into())).0);
+        let all = uplink.unacknowledged();
+        if used.iter().sum::<u64>() != all {
+            let fault = || format!("{all} publications in the window, {used:?} of the tenants");
+            self.fault.get_or_insert_with(fault);
+        }
     }
 
     /// Sends a command of a backend, if the window has room.
@@ -446,4 +548,9 @@ impl Worker {
         model.dies(self.source);
         self.connections.values().for_each(|connection| model.ends(connection.client));
     }
+}
+
+/// Returns the text of the next publication, if this client publishes it.
+fn next_text(model: &Model, client: ClientNo) -> String {
+    format!("{:>width$}", model.published.len(), width = 1 + client % 9 * 20)
 }

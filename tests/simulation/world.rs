@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tagcast::link::control::{ApiCommand, ChildCommand, ChildEvent, CommonCommand, WorkerCommand};
 use tagcast::supervisor::lifecycle::{Action, ChildId, ProcessTable};
+use tagcast::types::limits::{WINDOW_BYTES, WINDOW_PUBLICATIONS};
 use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
 use super::api::{self, Api, Call, Ids};
@@ -16,8 +17,14 @@ use super::model::{Model, Moment};
 use super::pipe::{Kernel, pipe, unlimited};
 use super::rng::Rng;
 use super::shutdown::Shutdown;
-use super::worker::{self, Pace, Worker};
+use super::worker::{self, Pace, Window, Worker};
 
+/// Windows of workers: small ones, and the real one.
+const WINDOWS: [Window; 3] = [
+    Window { publications: 3, bytes: 10_000 },
+    Window { publications: 100, bytes: 1500 },
+    Window { publications: WINDOW_PUBLICATIONS, bytes: WINDOW_BYTES },
+];
 /// Maximum time of one step in microseconds.
 const STEP_MICROS_MAX: u64 = 10_000;
 
@@ -74,6 +81,7 @@ impl World {
             read_max: rng.pick(&[50, 500, 5000]).unwrap(),
             slice_max: rng.pick(&[1, 3, 10, 300]).unwrap(),
             units_max: rng.pick(&[1, 5, 40, 1000]).unwrap(),
+            window: rng.pick(&WINDOWS).unwrap(),
         };
         let mut world = Self {
             rng,
@@ -120,8 +128,11 @@ impl World {
         let Some(worker) = self.workers.get_mut(&worker) else { return };
         let reports = worker.turn(&mut self.model, &mut self.rng, &self.pace);
         self.fault = self.fault.take().or_else(|| worker.fault.take());
-        let child = ChildId::Worker(worker.source);
+        let (child, waiting) = (ChildId::Worker(worker.source), worker.waiting_tenants());
         self.report(child, reports);
+        if waiting > 1 {
+            self.note(|| "publishers of two tenants wait for the window".to_owned());
+        }
     }
 
     pub fn broker_turn(&mut self) {
@@ -192,7 +203,8 @@ impl World {
                     self.broker = Some(Broker::new(generation, unlimited()));
                 }
                 Action::Start(ChildId::Worker(source)) => {
-                    self.workers.insert(source.worker, Worker::new(source, unlimited()));
+                    let worker = Worker::new(source, unlimited(), self.pace.window);
+                    self.workers.insert(source.worker, worker);
                 }
                 Action::Start(ChildId::Api(generation)) => {
                     let source = WorkerIncarnation { worker: WorkerId::API, generation };

@@ -79,9 +79,9 @@ impl Uplink {
     }
 
     fn push_command(&mut self, command: NumberedCommand) {
-        let start = self.out.len();
+        let (start, tenant) = (self.out.len(), command.command.tenant.clone());
         ToBroker::Command(Box::new(command)).encode(&mut self.out);
-        self.window.push(start..self.out.len());
+        self.window.push(&tenant, start..self.out.len());
         self.commands += 1;
     }
 

@@ -19,8 +19,7 @@ use super::joins::JoinTracker;
 use super::large::DeliveredContent;
 use super::queries::OpenQueries;
 use super::report_requests::ReportRequests;
-use super::send_window::KeptPublication;
-use super::send_window::SendWindow;
+use super::send_window::{KeptPublication, SendWindow};
 use super::sync::Syncs;
 use super::tags_in_flight::TagsInFlight;
 use crate::link::codec::{WireMessage, encode_publish, encode_publish_head};
@@ -198,7 +197,7 @@ impl Uplink {
         let start = self.out.len();
         let number = self.window.next_number();
         encode_publish(&mut self.out, number, publication);
-        self.window.push(start..self.out.len());
+        self.window.push(publication.tenant, start..self.out.len());
     }
 
     /// Accepts a publication with a large payload like [`Uplink::publish`], without a copy of the payload.
@@ -206,7 +205,7 @@ impl Uplink {
     pub fn publish_large(&mut self, publication: NewPublication<'_>, payload: FramedPayload) {
         let start = self.out.len();
         encode_publish_head(&mut self.out, self.window.next_number(), publication);
-        self.window.push(start..self.out.len());
+        self.window.push(publication.tenant, start..self.out.len());
         let said = Bytes::from(std::mem::take(&mut self.out));
         if self.is_linked {
             self.parts.extend([said.clone(), payload.shared_payload()]);

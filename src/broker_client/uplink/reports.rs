@@ -4,6 +4,7 @@
 use super::Uplink;
 use crate::broker_client::BrokerEvent;
 use crate::broker_client::report_requests::ReportRequester;
+use crate::broker_client::send_window::WindowUse;
 use crate::broker_client::sync::SyncMark;
 use crate::link::codec::{WireMessage, encode_publish};
 use crate::link::fairness::{TenantThrottle, WorkReport};
@@ -32,6 +33,18 @@ impl Uplink {
     #[must_use]
     pub fn is_throttled(&self, tenant: &Tenant) -> bool {
         !self.throttled.is_empty() && self.throttled.contains(tenant)
+    }
+
+    /// Returns whether a tenant has at most half of the window with one more publication of this many bytes. More
+    /// than one publication must not exceed that while publishers of another tenant wait for the window.
+    #[must_use]
+    pub fn is_within_half(&self, tenant: &Tenant, bytes: usize) -> bool {
+        self.window.is_within_half(tenant, bytes)
+    }
+
+    /// Sets the most that the window holds, so that a simulation can do with a small one.
+    pub fn limit_window(&mut self, publications: u64, bytes: usize) {
+        self.window.limit(WindowUse { count: publications, bytes });
     }
 
     pub(super) fn on_throttle(&mut self, throttle: TenantThrottle) -> BrokerEvent {
@@ -73,7 +86,7 @@ impl Uplink {
         ToBroker::Count { clients_max, tracking }.encode(&mut self.out);
         encode_publish(&mut self.out, number, publication);
         // All messages are kept as one entry, so that the request is repeated together with the publication.
-        self.window.push(start..self.out.len());
+        self.window.push(publication.tenant, start..self.out.len());
         self.report_requests.ask(number, asker);
     }
 
@@ -197,6 +210,13 @@ impl Uplink {
     #[must_use]
     pub fn unacknowledged(&self) -> u64 {
         self.window.len()
+    }
+
+    /// Returns the number of those that are in a tenant, with their bytes.
+    #[must_use]
+    pub fn unacknowledged_in(&self, tenant: &Tenant) -> (u64, usize) {
+        let used = self.window.used_by(tenant);
+        (used.count, used.bytes)
     }
 
     /// Returns the total number of publications accepted.

@@ -235,6 +235,9 @@ pub const REPORT_TOKEN_BYTES_MAX: usize = 64;
 pub const WINDOW_PUBLICATIONS: u64 = 4096;
 /// Bytes of the unacknowledged publications. One publication is always allowed.
 pub const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// Work, in bytes, that a tenant gets in each of its turns while publishers of other tenants wait for the window
+/// too. Each message counts [`UNIT_WORK`] in addition to its bytes.
+pub const WINDOW_QUANTUM: i64 = 128 * 1024;
 /// Values in an answer about connected clients. A page that needs longer lists must use another
 /// way.
 pub const ANSWER_VALUES_MAX: usize = 1000;

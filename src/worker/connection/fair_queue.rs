@@ -10,7 +10,9 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::fmt::Debug;
 
+use crate::broker_client::window_turns::WaiterQueue;
 use crate::types::limits::{LIGHT_BURST, WORK_AHEAD_MAX, WORK_FORGOTTEN};
 use crate::worker::clock::Moment;
 
@@ -153,6 +155,12 @@ pub(in crate::worker) struct FairQueue<T> {
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self { light: BinaryHeap::new(), heavy: BinaryHeap::new(), last_number: 0 }
+    }
+}
+
+impl<T: Debug> WaiterQueue for FairQueue<T> {
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 

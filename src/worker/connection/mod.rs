@@ -14,6 +14,7 @@ pub(crate) mod message;
 pub mod outbox;
 pub(crate) mod pacing;
 pub(crate) mod paused;
+pub(crate) mod paused_queue;
 pub(crate) mod read;
 pub(crate) mod readiness;
 pub(crate) mod scheduled_closes;

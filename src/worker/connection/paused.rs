@@ -5,66 +5,116 @@ use bytes::BytesMut;
 
 use super::message::MessageOutcome;
 use super::outbox::PartKind;
+use super::paused_queue::PausedTurn;
 use super::table::ConnectionTable;
 use super::{
     Connection, OwnedMessage, PendingInput, PendingMessage, Phase, close, message, read, readiness,
     throttled, write,
 };
+use crate::broker_client::window_turns::{TurnOutcome, TurnRound};
 use crate::session::{Message, Session};
-use crate::types::TurnBudget;
 use crate::types::limits::{HEAVY_SHARE, LARGE_MESSAGE_BYTES};
+use crate::types::{Slot, Tenant, TurnBudget};
 use crate::worker::context::Context;
 use crate::worker::offload::{self, LargeMessage, MessageKind, UnreadMessage};
 
-/// Resumes publishers that wait for the send window, each for one share, until the window is full
-/// again or the budget of this part of the turn is used up.
+/// Resumes publishers that wait for the send window, in turns of their tenants, each for one share, until the
+/// window is full again or the budget of this part of the turn is used up.
 pub(in crate::worker) fn resume_paused(context: &mut Context, connections: &mut ConnectionTable) {
-    if !context.serving.has_paused() {
+    if context.serving.paused.tenants() == 0 {
         return;
     }
-    let part = context.clock.part();
-    while let Some((slot, key)) = context.serving.next_paused() {
-        let Some(mut connection) = connections.take(slot) else { continue };
-        if connection.pending_input.as_ref().is_some_and(|it| !it.is_ready()) {
-            // The reply of the thread resumes it.
-            readiness::rearm(context, connections, connection);
-            continue;
-        }
-        if throttled::is_held(context, &connection) {
-            readiness::rearm(context, connections, connection);
-            if context.clock.is_over(part) {
-                return;
+    let (part, mut round) = (context.clock.part(), TurnRound::default());
+    while let Some(turn) = context.serving.paused.next(&mut round) {
+        let outcome = match connections.take(turn.slot) {
+            Some(mut connection) => {
+                let outcome = resume_turn(context, &mut connection, turn);
+                readiness::rearm(context, connections, connection);
+                outcome
             }
-            continue;
-        }
-        let pending = connection.pending_input.take();
-        let has_room = pending.as_ref().is_none_or(|it| has_room_for(context, &connection, it));
-        if has_room {
-            let share = TurnBudget::new(context.clock.time(), HEAVY_SHARE);
-            context.serving.begin_share(key.start, share);
-            resume(context, &mut connection, pending);
-            context.serving.advance();
-            context.serving.note_served(&mut connection);
-        } else {
-            connection.pending_input = pending;
-            context.serving.pause_again(slot, key);
-        }
-        readiness::rearm(context, connections, connection);
-        if !has_room || context.clock.is_over(part) {
+            None => TurnOutcome::Served(0),
+        };
+        context.serving.paused.settle(&mut round, outcome);
+        let is_full = outcome == TurnOutcome::NoRoom && !context.broker.uplink.has_room(0);
+        if is_full || context.clock.is_over(part) {
             return;
         }
     }
 }
 
-pub(super) fn has_room_for(
+fn resume_turn(
+    context: &mut Context,
+    connection: &mut Connection,
+    turn: PausedTurn,
+) -> TurnOutcome {
+    if connection.pending_input.as_ref().is_some_and(|it| !it.is_ready()) {
+        // The reply of the thread resumes it.
+        return TurnOutcome::Served(0);
+    }
+    if throttled::is_held(context, connection) {
+        return TurnOutcome::Served(0);
+    }
+    let pending = connection.pending_input.as_deref();
+    if let Some(lack) = pending.and_then(|it| lack_of_room_for(context, connection, it)) {
+        context.serving.paused.put_back(turn);
+        return lack;
+    }
+    let pending = connection.pending_input.take();
+    let share = TurnBudget::new(context.clock.time(), HEAVY_SHARE);
+    context.serving.begin_share(turn.key.start, share);
+    resume(context, connection, pending);
+    context.serving.advance();
+    context.serving.note_served(connection);
+    TurnOutcome::Served(context.serving.work())
+}
+
+/// Returns why a publication in a tenant has to wait for the send window; `None` if it need not. While publishers
+/// of another tenant wait, a tenant has at most half of the window.
+pub(in crate::worker) fn lack_of_room(
+    context: &Context,
+    tenant: &Tenant,
+    bytes: usize,
+) -> Option<TurnOutcome> {
+    let uplink = &context.broker.uplink;
+    if !uplink.has_room(bytes) {
+        return Some(TurnOutcome::NoRoom);
+    }
+    let is_over =
+        context.serving.paused.others_wait(tenant) && !uplink.is_within_half(tenant, bytes);
+    is_over.then_some(TurnOutcome::OverShare)
+}
+
+/// Returns whether a message of a client that publishes up to this many bytes has to wait for the send window.
+pub(super) fn must_wait(context: &Context, slot: Slot, session: &Session, bytes: usize) -> bool {
+    if !context.serving.paused.is_contended() {
+        return !context.broker.uplink.has_room(bytes);
+    }
+    lack_of_room(context, throttled::tenant_in(&context.throttle, slot, session), bytes).is_some()
+}
+
+/// Returns why the pending message of a connection has to wait for the send window; `None` if it need not.
+pub(super) fn lack_of_room_for(
     context: &Context,
     connection: &Connection,
     pending: &PendingInput,
-) -> bool {
+) -> Option<TurnOutcome> {
     let (Phase::Open(session), Some(message)) = (&connection.phase, &pending.message) else {
-        return true;
+        return None;
     };
-    context.broker.uplink.has_room(message.weight(session))
+    let tenant = throttled::tenant_in(&context.throttle, connection.slot, session);
+    lack_of_room(context, tenant, message.weight(session))
+}
+
+/// Queues a connection until its message fits in the send window.
+pub(in crate::worker) fn pause(context: &mut Context, connection: &Connection) {
+    let tenant = throttled::tenant_of(&context.throttle, connection);
+    context.serving.pause(connection, &tenant);
+}
+
+/// Queues the connection that is being served until its message fits in the send window.
+pub(super) fn pause_served(context: &mut Context, connection: &Connection) {
+    let tenant = throttled::tenant_of(&context.throttle, connection);
+    context.serving.pause_served(connection, &tenant);
 }
 
 /// Resumes a connection whose large message was read, unless it must wait for its backend or for the
@@ -78,8 +128,9 @@ pub(in crate::worker) fn resume_read(context: &mut Context, connection: &mut Con
     if throttled::is_held(context, connection) {
         return;
     }
-    if !connection.pending_input.as_ref().is_some_and(|it| has_room_for(context, connection, it)) {
-        return context.serving.pause(connection);
+    let Some(pending) = connection.pending_input.as_deref() else { return };
+    if lack_of_room_for(context, connection, pending).is_some() {
+        return pause(context, connection);
     }
     let pending = connection.pending_input.take();
     let share = TurnBudget::new(context.clock.time(), HEAVY_SHARE);

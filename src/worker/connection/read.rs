@@ -17,7 +17,7 @@ use crate::websocket::{FrameEvent, Violation, write as frames};
 use crate::worker::clock::Moment;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{
-    api_pipe, close, incomplete_input, message, readiness, throttled, tls_io, write,
+    api_pipe, close, incomplete_input, message, paused, readiness, throttled, tls_io, write,
 };
 use crate::worker::context::Context;
 use crate::worker::handshake;
@@ -247,7 +247,7 @@ fn step(
         offload::queue(context, connection, large, input.to_vec());
         return InputStep::Stop;
     }
-    if is_busy || wait.is_some() || !context.broker.uplink.has_room(weight) {
+    if is_busy || wait.is_some() || paused::must_wait(context, connection.slot, session, weight) {
         let message = PendingMessage::Unread(complete.into());
         let pending = PendingInput { message: Some(message), rest: input.to_vec() };
         hold(context, connection, pending, if is_busy { HeldFor::Backend } else { wait.into() });
@@ -286,7 +286,7 @@ fn hold(
     connection.pending_input = Some(Box::new(pending));
     match held_for {
         HeldFor::Backend => {}
-        HeldFor::Window => context.serving.pause_served(connection),
+        HeldFor::Window => paused::pause_served(context, connection),
         HeldFor::Limit(wait) => throttled::push(context, connection, wait),
     }
 }

@@ -1,7 +1,8 @@
 //! Fair service of sockets. Each is served for its share, then waits behind the others with the
 //! rest.
 
-use super::fair_queue::{FairQueue, QueueKey, Weight, WorkClock};
+use super::fair_queue::{FairQueue, Weight, WorkClock};
+use super::paused_queue::PausedQueue;
 use super::table::ConnectionTable;
 use super::{Connection, PendingInput, read, write};
 use crate::reactor::poller::Ready;
@@ -9,7 +10,7 @@ use crate::types::limits::{
     HEAVY_SHARE, LIGHT_SHARE, MANY_WAITING, READ_BYTES, READ_BYTES_MANY_WAITING, TURN_PART,
     UNIT_WORK,
 };
-use crate::types::{Slot, TurnBudget};
+use crate::types::{Slot, Tenant, TurnBudget};
 use crate::worker::clock::{Moment, TurnClock};
 use crate::worker::context::Context;
 use crate::worker::control::overload;
@@ -22,7 +23,7 @@ pub(in crate::worker) struct ServeQueue {
     work_clock: WorkClock,
     waiting: FairQueue<Waiter>,
     /// Connections that wait for room in the send window (rule L4).
-    paused: FairQueue<Slot>,
+    pub(in crate::worker) paused: PausedQueue,
     /// Connections whose large message waits to be read on another thread, with their serial numbers.
     large: FairQueue<(Slot, u64)>,
     /// Budget of the connection that is being served.
@@ -50,7 +51,7 @@ impl ServeQueue {
 
     /// Starts a turn.
     pub(in crate::worker) fn begin_turn(&mut self, now: Moment) {
-        let waiting = self.waiting.len() + self.paused.len() + self.large.len();
+        let waiting = self.waiting.len() + self.paused.tenants() + self.large.len();
         self.work_clock.turn(now, waiting);
     }
 
@@ -78,16 +79,18 @@ impl ServeQueue {
         }
     }
 
-    /// Queues a connection until its message fits in the send window.
-    pub(in crate::worker) fn pause(&mut self, connection: &Connection) {
+    /// Queues a connection that publishes in a tenant until its message fits in the send window.
+    pub(in crate::worker) fn pause(&mut self, connection: &Connection, tenant: &Tenant) {
         let (start, weight) = self.place(connection);
-        self.paused.push(connection.slot, start, weight, self.work_clock);
+        let (slot, clock) = (connection.slot, self.work_clock);
+        self.paused.push_with(tenant, start, |queue| queue.push(slot, start, weight, clock));
     }
 
     /// Queues the connection that is being served until its message fits in the send window.
-    pub(in crate::worker) fn pause_served(&mut self, connection: &Connection) {
+    pub(in crate::worker) fn pause_served(&mut self, connection: &Connection, tenant: &Tenant) {
         let (start, weight) = (self.start_of_rest(), connection.weight(self.work_clock));
-        self.paused.push(connection.slot, start, weight, self.work_clock);
+        let (slot, clock) = (connection.slot, self.work_clock);
+        self.paused.push_with(tenant, start, |queue| queue.push(slot, start, weight, clock));
     }
 
     /// Queues a connection until its large message can be read.
@@ -113,22 +116,13 @@ impl ServeQueue {
 
     /// Returns the start of the remaining work of the connection that is being served.
     fn start_of_rest(&self) -> u64 {
-        let work = u64::try_from(self.work).unwrap_or(u64::MAX);
-        self.start.saturating_add(work).min(self.work_clock.most())
+        self.start.saturating_add(self.work()).min(self.work_clock.most())
     }
 
-    pub(in crate::worker) fn has_paused(&self) -> bool {
-        !self.paused.is_empty()
-    }
-
-    /// Removes the next paused connection and returns it with its position.
-    pub(in crate::worker) fn next_paused(&mut self) -> Option<(Slot, QueueKey)> {
-        self.paused.pop_first()
-    }
-
-    /// Puts a paused connection back at its position, because its message still does not fit.
-    pub(in crate::worker) fn pause_again(&mut self, slot: Slot, key: QueueKey) {
-        self.paused.put_back(slot, key);
+    /// Returns the work done for the connection that is being served, in bytes, plus [`UNIT_WORK`] for each
+    /// message.
+    pub(in crate::worker) fn work(&self) -> u64 {
+        u64::try_from(self.work).unwrap_or(u64::MAX)
     }
 
     /// Starts the share of a connection. `start` is the start of its work in virtual time.

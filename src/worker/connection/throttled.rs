@@ -9,9 +9,9 @@ use crate::auth::TokenClaims;
 use crate::resource::Charge;
 use crate::session::Session;
 use crate::types::limits::HEAVY_SHARE;
-use crate::types::{Slot, TurnBudget};
+use crate::types::{Slot, Tenant, TurnBudget};
 use crate::worker::context::Context;
-use crate::worker::throttle::{PublisherWait, ReadyPublisher, ThrottledConnection};
+use crate::worker::throttle::{PublisherWait, ReadyPublisher, Throttle, ThrottledConnection};
 
 /// Counts a publication for a client, towards the limits of its application if it is one of the client.
 pub(in crate::worker) fn charge(context: &mut Context, slot: Slot, charged: Charge, bytes: usize) {
@@ -58,8 +58,25 @@ pub(super) fn wait_of_tenant(
     if !uplink.has_throttled() {
         return None;
     }
-    let tenant = context.throttle.tenant_of(slot).unwrap_or(&session.tenant);
+    let tenant = tenant_in(&context.throttle, slot, session);
     uplink.is_throttled(tenant).then(|| PublisherWait::Tenant(tenant.clone()))
+}
+
+/// Returns the tenant in which a client publishes: that of its last publication, or its own.
+pub(super) fn tenant_in<'a>(
+    throttle: &'a Throttle,
+    slot: Slot,
+    session: &'a Session,
+) -> &'a Tenant {
+    throttle.tenant_of(slot).unwrap_or(&session.tenant)
+}
+
+/// Returns the tenant in which a connection publishes.
+pub(super) fn tenant_of(throttle: &Throttle, connection: &Connection) -> Tenant {
+    match &connection.phase {
+        Phase::Open(session) => tenant_in(throttle, connection.slot, session).clone(),
+        _ => Tenant::shared(),
+    }
 }
 
 /// Queues a connection whose tenant is throttled. Returns false if it need not wait.
@@ -138,8 +155,8 @@ fn resume(context: &mut Context, connection: &mut Connection, ready: ReadyPublis
     if let Some(wait) = wait {
         return push(context, connection, wait);
     }
-    if !paused::has_room_for(context, connection, pending) {
-        return context.serving.pause(connection);
+    if paused::lack_of_room_for(context, connection, pending).is_some() {
+        return paused::pause(context, connection);
     }
     let pending = connection.pending_input.take();
     let share = TurnBudget::new(context.clock.time(), HEAVY_SHARE);

@@ -15,8 +15,8 @@ use crate::resource::{ResourceContext, ResourceId};
 use crate::types::{Client, ClientUuid, Slot};
 use crate::webhook::client::{InvalidTarget, WebhookOutcome, WebhookTarget};
 use crate::webhook::{InvalidAnswer, WebhookCommand, WebhookRequest};
-use crate::worker::connection::readiness;
 use crate::worker::connection::table::ConnectionTable;
+use crate::worker::connection::{paused, readiness};
 use crate::worker::context::Context;
 use crate::worker::dispatch;
 use crate::worker::dispatch::without_client;
@@ -135,7 +135,7 @@ pub(in crate::worker) fn apply_answers(context: &mut Context, connections: &mut 
             && pending.message.as_ref().is_some_and(PendingMessage::is_ready)
             && !is_busy
         {
-            context.serving.pause(connection);
+            paused::pause(context, connection);
         }
         if context.clock.is_over(part) {
             return;

@@ -1,16 +1,22 @@
 //! The publications that the broker has not acknowledged yet (rule L4).
 
+mod shares;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
 
+use self::shares::WindowShares;
+pub(crate) use self::shares::WindowUse;
 use crate::types::limits::{WINDOW_BYTES, WINDOW_PUBLICATIONS};
-use crate::types::{Content, FramedPayload, Number};
+use crate::types::{Content, FramedPayload, Number, Tenant};
 
 /// Unacknowledged publications, as the bytes that were sent on the link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SendWindow {
+    /// The most that it holds.
+    limit: WindowUse,
     /// The publications of earlier turns. All publications of a turn share one owner of their bytes, because an
     /// owner for each publication would cost more than writing it.
     kept: VecDeque<KeptTurn>,
@@ -19,8 +25,23 @@ pub(crate) struct SendWindow {
     /// Number of publications in `kept`.
     count: u64,
     bytes: usize,
+    shares: WindowShares,
     /// Every number up to this one is acknowledged.
     acknowledged: u64,
+}
+
+impl Default for SendWindow {
+    fn default() -> Self {
+        Self {
+            limit: WindowUse { count: WINDOW_PUBLICATIONS, bytes: WINDOW_BYTES },
+            kept: VecDeque::new(),
+            fresh: Vec::new(),
+            count: 0,
+            bytes: 0,
+            shares: WindowShares::default(),
+            acknowledged: 0,
+        }
+    }
 }
 
 /// The publications of one turn.
@@ -52,8 +73,8 @@ impl KeptTurn {
         self.places.get(self.acknowledged..).unwrap_or_default()
     }
 
-    /// Acknowledges up to `most` more publications. Returns their number and bytes.
-    fn acknowledge(&mut self, most: u64) -> (u64, usize) {
+    /// Acknowledges up to `most` more publications. Returns what they used.
+    fn acknowledge(&mut self, most: u64) -> WindowUse {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let open = self.open();
         let done = open.get(..most).unwrap_or(open);
@@ -62,7 +83,7 @@ impl KeptTurn {
         if self.open().is_empty() {
             bytes += self.large_bytes();
         }
-        (count as u64, bytes)
+        WindowUse { count: count as u64, bytes }
     }
 
     fn large_bytes(&self) -> usize {
@@ -71,9 +92,27 @@ impl KeptTurn {
 }
 
 impl SendWindow {
+    /// Sets the most that the window holds.
+    pub(crate) fn limit(&mut self, limit: WindowUse) {
+        self.limit = limit;
+    }
+
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let count = self.len();
-        count == 0 || (count < WINDOW_PUBLICATIONS && self.bytes + bytes <= WINDOW_BYTES)
+        count == 0 || (count < self.limit.count && self.bytes + bytes <= self.limit.bytes)
+    }
+
+    /// Returns whether a tenant has at most half of the window with one more publication. It may always have
+    /// one.
+    pub(crate) fn is_within_half(&self, tenant: &Tenant, bytes: usize) -> bool {
+        let used = self.shares.of(tenant);
+        used.count == 0
+            || (used.count < self.limit.count / 2 && used.bytes + bytes <= self.limit.bytes / 2)
+    }
+
+    /// Returns what a tenant has in the window.
+    pub(crate) fn used_by(&self, tenant: &Tenant) -> WindowUse {
+        self.shares.of(tenant)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -90,9 +129,10 @@ impl SendWindow {
         Number(self.acknowledged + self.len() + 1)
     }
 
-    /// Adds a publication, given its byte range within the output of this turn.
-    pub(crate) fn push(&mut self, place: Range<usize>) {
+    /// Adds a publication in a tenant, given its byte range within the output of this turn.
+    pub(crate) fn push(&mut self, tenant: &Tenant, place: Range<usize>) {
         self.bytes += place.len();
+        self.shares.push(tenant, place.len());
         self.fresh.push(place);
     }
 
@@ -100,7 +140,9 @@ impl SendWindow {
     pub(crate) fn keep_large(&mut self, said: &Bytes, content: Content<FramedPayload>) {
         self.keep(said);
         if let Some(turn) = self.kept.back_mut() {
-            self.bytes += content.payload.payload().len();
+            let bytes = content.payload.payload().len();
+            self.bytes += bytes;
+            self.shares.add_to_last(bytes);
             turn.large = Some(content);
         }
     }
@@ -132,13 +174,15 @@ impl SendWindow {
         while self.acknowledged < up_to.0
             && let Some(turn) = self.kept.front_mut()
         {
-            let (count, bytes) = turn.acknowledge(up_to.0 - self.acknowledged);
+            let most = (up_to.0 - self.acknowledged).min(self.shares.first_run());
+            let done = turn.acknowledge(most);
             if turn.open().is_empty() {
                 self.kept.pop_front();
             }
-            self.acknowledged += count;
-            self.count -= count;
-            self.bytes -= bytes;
+            self.shares.acknowledge(done);
+            self.acknowledged += done.count;
+            self.count -= done.count;
+            self.bytes -= done.bytes;
         }
     }
 
@@ -156,87 +200,4 @@ impl SendWindow {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::PayloadForm;
-
-    #[test]
-    fn it_is_bounded_by_count_and_by_bytes_but_takes_one_of_any_size() {
-        let mut window = SendWindow::default();
-        assert!(window.has_room(usize::MAX / 2));
-        window.push(0..WINDOW_BYTES);
-        assert!(!window.has_room(1));
-        let mut window = SendWindow::default();
-        for number in 1..=WINDOW_PUBLICATIONS {
-            assert!(window.has_room(1));
-            assert_eq!(window.next_number(), Number(number));
-            window.push(0..1);
-        }
-        assert!(!window.has_room(1));
-    }
-
-    #[test]
-    fn an_acknowledgement_makes_room_and_leaves_the_numbers_in_line() {
-        let mut window = SendWindow::default();
-        let said = Bytes::from_static(b"onetwothree");
-        for place in [0..3, 3..6, 6..11] {
-            window.push(place);
-        }
-        window.keep(&said);
-        window.acknowledge(Number(2));
-        let mut again = Vec::new();
-        window.repeat(&mut again);
-        assert_eq!(again, b"three");
-        assert_eq!(window.next_number(), Number(4));
-        assert_eq!((window.bytes, window.len()), (5, 1));
-    }
-
-    #[test]
-    fn an_acknowledgement_may_end_in_the_middle_of_a_later_turn() {
-        let mut window = SendWindow::default();
-        let turns: [&'static [u8]; 3] = [b"ab", b"cd", b"e"];
-        for said in turns {
-            (0..said.len()).for_each(|at| window.push(at..at + 1));
-            window.keep(&Bytes::from_static(said));
-        }
-        let small = |number| match window.get(Number(number)) {
-            Some(KeptPublication::Small(said)) => Some(said),
-            _ => None,
-        };
-        assert_eq!(
-            [0, 1, 3, 5, 6].map(small),
-            [None, Some(&b"a"[..]), Some(&b"c"[..]), Some(&b"e"[..]), None,]
-        );
-        for (up_to, left) in [(1, "bcde"), (3, "de"), (3, "de"), (9, "")] {
-            window.acknowledge(Number(up_to));
-            let mut again = Vec::new();
-            window.repeat(&mut again);
-            assert_eq!(again, left.as_bytes());
-            assert_eq!((window.len(), window.bytes), (left.len() as u64, left.len()));
-        }
-        assert!(window.is_empty());
-        assert_eq!(window.next_number(), Number(6));
-    }
-
-    #[test]
-    fn a_large_publication_counts_with_its_payload_and_is_repeated_with_it() {
-        let mut window = SendWindow::default();
-        window.push(0..1);
-        window.push(1..3);
-        let payload = FramedPayload::new(Bytes::from_static(b"headpayload"), 4);
-        let content = Content { form: PayloadForm::Text, payload };
-        window.keep_large(&Bytes::from_static(b"abc"), content);
-        window.push(0..1);
-        window.keep(&Bytes::from_static(b"d"));
-        assert_eq!((window.len(), window.bytes), (3, 11));
-        assert!(matches!(window.get(Number(1)), Some(KeptPublication::Small(b"a"))));
-        assert!(matches!(window.get(Number(2)), Some(KeptPublication::Large(it))
-            if it.payload.payload() == b"payload"));
-        for (up_to, again, bytes) in [(1, "bcpayloadd", 10), (2, "d", 1), (3, "", 0)] {
-            window.acknowledge(Number(up_to));
-            let mut out = Vec::new();
-            window.repeat(&mut out);
-            assert_eq!((out.as_slice(), window.bytes), (again.as_bytes(), bytes));
-        }
-    }
-}
+mod tests;
