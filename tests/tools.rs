@@ -171,7 +171,7 @@ fn trials() -> Vec<Trial> {
         from_a_backend::the_shell_reports_to_the_page needs CURL;
         groups_example::a_page_gets_only_publications_in_its_language needs CHROMIUM;
         hostile_waits::fault_18_system_calls_that_fail_now_and_then_lose_nothing needs STRACE, Tracing;
-        js_client::its_tests_pass_and_it_is_small needs NODE, NODE_MODULES;
+        js_client::its_tests_pass_and_it_is_small needs NODE, NODE_MODULES, CHROMIUM;
         jsauth::sessions_that_php_has_written_are_read needs PHP;
         machine::without_descriptors_connections_wait_until_there_are_some needs PRLIMIT;
         machine::accepting_resumes_after_failures needs STRACE, Tracing;

@@ -22,8 +22,11 @@ const PATIENCE = 5000;
 
 /** One connection of the client, as the server sees it. */
 class Peer {
-  constructor(socket) {
+  constructor(socket, index) {
     this.socket = socket;
+    /** Its number among all connections, from 0. */
+    this.index = index;
+    this.sent = 0;
     this.frames = [];
     this.isPaused = false;
     this.isOpen = true;
@@ -38,8 +41,13 @@ class Peer {
   }
 
   /** Returns when the client has read everything that was sent to it, and the server what the client has sent. */
-  async settle() {
-    if (this.isPaused || this.socket.readyState !== 1) return;
+  async settle(driver) {
+    if (this.isPaused) return;
+    // A browser answers a ping before the page has seen what came before it.
+    if (driver.received && this.isOpen) {
+      await eventually(() => 'the client has got everything', async () => await driver.received(this.index) >= this.sent);
+    }
+    if (this.socket.readyState !== 1) return;
     await new Promise(done => {
       this.settled = done;
       this.socket.ping();
@@ -50,11 +58,12 @@ class Peer {
 /** Waits until `look` returns something. */
 async function eventually(what, look) {
   const until = Date.now() + PATIENCE;
-  for (;;) {
+  for (let looks = 1; ; looks++) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
     if (Date.now() > until) throw new Error(`did not happen in ${PATIENCE} ms: ${what()}`);
-    await new Promise(done => setTimeout(done, 2));
+    // Most facts are true as soon as what has arrived is read.
+    await new Promise(done => looks < 20 ? setImmediate(done) : setTimeout(done, 2));
   }
 }
 
@@ -112,7 +121,8 @@ const STEPS = {
   async send(frame, step, game) {
     const peer = game.peer(step);
     peer.socket.send(typeof frame === 'string' ? frame : text(filled(frame, game.bound)));
-    await peer.settle();
+    peer.sent++;
+    await peer.settle(game.driver);
   },
 
   /** A `welcome` with these members in place of the usual ones; null leaves one out. */
@@ -138,7 +148,7 @@ const STEPS = {
 
   async silence(_, step, game) {
     const peer = game.peer(step);
-    await peer?.settle();
+    await peer?.settle(game.driver);
     if (peer?.frames.length) throw new Error(`sent ${text(peer.frames)}`);
     if (game.arrived.length) throw new Error('a connection was made');
   },
@@ -150,7 +160,7 @@ const STEPS = {
   },
 
   async advance(ms, step, game) {
-    await game.peers.last?.settle();
+    await game.peers.last?.settle(game.driver);
     await game.driver.advance(ms, step.late ?? false);
   },
 
@@ -175,7 +185,8 @@ const STEPS = {
  * Plays a script against a driver. Rejects with the step that failed.
  *
  * A driver has `start({url, options, random})`, `call(step)`, `advance(ms, isLate)`, `emitted()` (everything since the
- * start) and `stop()`. Each may return a promise.
+ * start) and `stop()`. It may have `received(n)`, which says how many messages the n-th connection has got. Each may
+ * return a promise.
  */
 export async function play(script, driver) {
   const server = new WebSocketServer({
@@ -183,7 +194,8 @@ export async function play(script, driver) {
   });
   await once(server, 'listening');
   const arrived = [];
-  server.on('connection', socket => arrived.push(new Peer(socket)));
+  let connections = 0;
+  server.on('connection', socket => arrived.push(new Peer(socket, connections++)));
   const game = {
     driver, arrived, bound: {}, peers: {}, consumed: 0,
     peer: step => game.peers[step.on ?? 'last'],
@@ -209,7 +221,7 @@ export async function play(script, driver) {
         throw new Error(`step ${at} ${text(step)}: ${error.message}`);
       });
     }
-    await game.peers.last?.settle();
+    await game.peers.last?.settle(driver);
     const rest = (await game.emitted()).slice(game.consumed);
     if (rest.length) throw new Error(`emitted as well: ${text(rest)}`);
   } finally {

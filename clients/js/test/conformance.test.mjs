@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import WebSocket from 'ws';
 import { play } from '../../conformance/server.mjs';
 import { driver } from './driver.mjs';
 
@@ -11,7 +12,7 @@ const folder = new URL('../../conformance/scripts/', import.meta.url);
 
 for (const file of readdirSync(folder).sort()) {
   const script = JSON.parse(readFileSync(new URL(file, folder), 'utf8'));
-  test(`${script.case}: ${script.name} (${file})`, () => play(script, driver()));
+  test(`${script.case}: ${script.name} (${file})`, () => play(script, driver(WebSocket)));
 }
 
 test('a driver in another process plays a script', async () => {
@@ -43,7 +44,7 @@ test('V186: each of fifty messages is handled once, wherever the connection is c
       { expect: { op: 'pong' } },
       { emitted: numbers.map(n => ({ message: n })) },
     ];
-    await play({ watch: ['message'], steps }, driver()).catch(error => {
+    await play({ watch: ['message'], steps }, driver(WebSocket)).catch(error => {
       t.diagnostic(`cut after ${cut}`);
       throw error;
     });

@@ -1,8 +1,9 @@
 // The driver as a program, as libraries in other languages have one.
 import { createInterface } from 'node:readline';
+import WebSocket from 'ws';
 import { driver } from './driver.mjs';
 
-const { start, call, advance, emitted, stop } = driver();
+const { start, call, advance, emitted, stop } = driver(WebSocket);
 const commands = {
   start,
   call: ({ step }) => call(step),

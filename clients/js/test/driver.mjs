@@ -1,17 +1,20 @@
-// Plays the client's side of the scripts in clients/conformance. See the README there.
-import { createRequire } from 'node:module';
+// Plays the client's side of the scripts in clients/conformance, in Node, pages and workers. See the README there.
 import { connect } from '../dist/index.js';
 import { testClock } from '../dist/testing.js';
 
 const enqueue = globalThis.queueMicrotask;
-const WebSocket = globalThis.WebSocket ?? createRequire(import.meta.url)('ws');
+/** Whether there is a page with events of its own. */
+const inPage = 'document' in globalThis;
 
 /** A driver for `play` of the scripted server. */
-export function driver() {
+export function driver(WebSocket) {
   const emitted = [];
   const emit = event => emitted.push(event);
-  const page = new EventTarget();
+  /** What the client takes for a page. */
+  const page = inPage ? globalThis : new EventTarget();
   const restore = {};
+  /** How many messages each socket has got. */
+  const received = [];
   const offs = new Map();
   const aborts = new Map();
   let clock, client;
@@ -61,8 +64,9 @@ export function driver() {
     tags: step => emit({ [step.as]: client.tags, topics: client.topics }),
     /** An event of the page. */
     page({ event, visible, persisted = false }) {
-      if (visible !== undefined) page.hidden = !visible;
-      page.dispatchEvent(Object.assign(new Event(event), { persisted }));
+      if (!inPage) page.hidden = visible === false;
+      const target = visible !== undefined && inPage ? document : page;
+      target.dispatchEvent(Object.assign(new Event(event), { persisted }));
     },
   };
 
@@ -76,9 +80,15 @@ export function driver() {
 
   return {
     start({ url, options: { tokens, storage, ...options }, random }) {
+      class Counted extends WebSocket {
+        constructor(...parameters) {
+          super(...parameters);
+          const n = received.push(0) - 1;
+          this.addEventListener('message', () => received[n]++);
+        }
+      }
       for (const [name, value] of Object.entries({
-        document: page,
-        addEventListener: page.addEventListener.bind(page),
+        ...(!inPage && { document: page, addEventListener: page.addEventListener.bind(page) }),
         // What nothing catches there is for the environment, which here is the test runner.
         queueMicrotask: run => enqueue(() => {
           try {
@@ -94,7 +104,7 @@ export function driver() {
       clock = testClock({ random });
       const entries = new Map(Object.entries(storage ?? {}));
       client = connect(url, {
-        ...options, clock, WebSocket, lazy: true,
+        ...options, clock, WebSocket: Counted, lazy: true,
         token: tokens ? ({ reason }) => {
           emit({ token: reason });
           return tokens.shift() ?? Promise.reject(new Error('no token'));
@@ -119,6 +129,7 @@ export function driver() {
       return clock.advance(isLate ? 0 : ms);
     },
     emitted: () => emitted,
+    received: n => received[n],
     stop() {
       client?.close();
       for (const [name, before] of Object.entries(restore)) {

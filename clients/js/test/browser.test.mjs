@@ -1,0 +1,117 @@
+// The client in Chromium: in pages and workers, under a strict Content-Security-Policy.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { play } from '../../conformance/server.mjs';
+import { missing as noChromium, servePages, startChromium } from './chromium.mjs';
+import { missing as noServer, startServer } from './server.mjs';
+
+/** A driver in a page or in a worker; the same file for all. */
+const DRIVER = `
+import { driver } from '/test/driver.mjs';
+let current;
+globalThis.drive = async ([name, ...parameters]) => {
+  if (name === 'start') current = driver(WebSocket);
+  return await current[name](...parameters) ?? null;
+};
+const serve = port => {
+  port.onmessage = ({ data: { id, command } }) => drive(command).then(
+    result => port.postMessage({ id, result }), error => port.postMessage({ id, error: error.message }));
+};
+if ('document' in globalThis) globalThis.isReady = true;
+else if ('SharedWorkerGlobalScope' in globalThis) globalThis.onconnect = ({ ports: [port] }) => serve(port);
+else serve(globalThis);
+`;
+
+/** In a page: passes commands on to a worker. */
+const TO_WORKER = `
+const isShared = location.search === '?shared';
+const options = { type: 'module' };
+const port = isShared ? new SharedWorker('/driver.mjs', options).port : new Worker('/driver.mjs', options);
+const waiting = new Map();
+port.onmessage = ({ data: { id, result, error } }) => error ? waiting.get(id).reject(error) : waiting.get(id).resolve(result);
+globalThis.drive = command => new Promise((resolve, reject) => {
+  const id = waiting.size;
+  waiting.set(id, { resolve, reject });
+  port.postMessage({ id, command });
+});
+globalThis.isReady = true;
+`;
+
+const page = script => `<!doctype html><meta charset="utf-8"><title>test</title>${script}`;
+
+const PAGES = {
+  '/page.html': page('<script type="module" src="/driver.mjs"></script>'),
+  '/driver.mjs': DRIVER,
+  '/worker.html': page('<script type="module" src="/to-worker.mjs"></script>'),
+  '/to-worker.mjs': TO_WORKER,
+  '/classic.html': page('<script src="/dist/tagcast.js"></script><script src="/classic.js"></script>'),
+  '/classic.js': `
+    const server = new URLSearchParams(location.search).get('server');
+    const client = tagcast.connect(server, { tags: { room: '1' }, backoff: { min: 10, max: 200 } });
+    const messages = [], states = [], recoveries = [];
+    client.on('*', data => messages.push(data));
+    client.onStatus(({ state }) => states.push(state));
+    client.onRecovery(recovery => recoveries.push(recovery));`,
+};
+
+const folder = new URL('../../conformance/scripts/', import.meta.url);
+const scripts = readdirSync(folder).sort().map(file => [file, JSON.parse(readFileSync(new URL(file, folder), 'utf8'))]);
+
+describe('in Chromium', { skip: noChromium, timeout: 80_000 }, () => {
+  let chromium, pages;
+
+  before(async () => {
+    pages = await servePages(PAGES);
+    chromium = await startChromium();
+  });
+
+  after(async () => {
+    pages?.stop();
+    await chromium?.stop();
+  });
+
+  for (const [place, path] of Object.entries({
+    'a page': '/page.html', 'a dedicated worker': '/worker.html', 'a shared worker': '/worker.html?shared',
+  })) {
+    test(`V201, V207: the scripts pass in ${place}`, async t => {
+      const opened = await chromium.open(pages.url + path);
+      await opened.waitFor('globalThis.isReady');
+      const driver = Object.fromEntries(['start', 'call', 'advance', 'emitted', 'received', 'stop']
+        .map(name => [name, (...parameters) => opened.evaluate(`drive(${JSON.stringify([name, ...parameters])})`)]));
+      for (const [file, script] of scripts) {
+        if (script.needs && place !== 'a page') continue;
+        await play(script, driver).catch(error => {
+          throw new Error(`${file}: ${error.message}`);
+        });
+      }
+      opened.close();
+      t.diagnostic(`${scripts.length} scripts`);
+    });
+  }
+
+  test('V207: a page with the classic script publishes, and continues after its worker was killed',
+    { skip: noServer }, async () => {
+      const server = await startServer();
+      try {
+        const open = () => chromium.open(`${pages.url}/classic.html?server=${encodeURIComponent(server.url)}`);
+        const [a, b] = [await open(), await open()];
+        for (const each of [a, b]) await each.waitFor("client.status.state === 'online'");
+        const publish = text => a.evaluate(`client.publish({ tags: { room: '1' } }, ${JSON.stringify(text)}, { except: 'self' })`);
+        await publish('one');
+        await b.waitFor("messages.join() === 'one'");
+        await b.evaluate("client.tag({ set: { room: '2' } })");
+        await publish('missed');
+        await server.publish({ tags: { room: '2' } }, 'two');
+        await b.waitFor("messages.join() === 'one,two'");
+        server.killWorkers();
+        await b.waitFor("states.includes('waiting')");
+        for (const each of [a, b]) await each.waitFor("client.status.state === 'online' && recoveries.length === 2");
+        await a.evaluate("client.publish({ tags: { room: '2' } }, 'three')");
+        await b.waitFor("messages.join() === 'one,two,three'");
+        assert.equal(await b.evaluate('recoveries[1].recovered'), false);
+      } finally {
+        await server.stop();
+      }
+    });
+});
