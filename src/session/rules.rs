@@ -30,9 +30,10 @@ impl SessionRules {
     /// Returns the longest message in bytes of a connection. Its application and its token may lower the limit.
     #[must_use]
     pub fn message_bytes_max_of(&self, basis: AuthBasis, extras: Option<&SessionExtras>) -> usize {
-        let own = self.access.message_bytes_max(basis);
-        let of_token = extras.and_then(SessionExtras::message_bytes_max);
-        let lowest = [own, of_token].into_iter().flatten().min();
-        lowest.map_or(self.message_bytes_max, |own| own.min(self.message_bytes_max))
+        // Not a minimum over an array of both: the compiler turns that into 14 KB of shuffles, which took 8 %
+        // of the time of a feedback.
+        let own = self.access.message_bytes_max(basis).unwrap_or(usize::MAX);
+        let of_token = extras.and_then(SessionExtras::message_bytes_max).unwrap_or(usize::MAX);
+        self.message_bytes_max.min(own).min(of_token)
     }
 }
