@@ -26,7 +26,7 @@ use crate::types::limits::{
     EXPRESSION_SCAN_MAX, FAIR_SHARE_WORK, HEAD_BYTES_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT,
     MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
 };
-use crate::types::{Encryption, IpRange, Secret};
+use crate::types::{Encryption, HostId, IpRange, Secret};
 
 const WORKERS: Bounds<usize> = Bounds::new(1, 256);
 pub(super) const HANDSHAKE: Bounds<Duration> =
@@ -78,6 +78,7 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
         rates,
         tls,
         uuid_key: uuid_key(given, folder),
+        host: HostId::default(),
         state_folder: state_dir(given, folder),
         default_dialect: given
             .read("", "defaultDialect", choice)

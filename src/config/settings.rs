@@ -26,7 +26,8 @@ use crate::auth::{Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
 use crate::telemetry::{LogFormat, LogLevel};
 use crate::types::{
-    Encryption, IpRange, Secret, WipedBytes, from_hexadecimal, push_hexadecimal, word_choices,
+    Encryption, HostId, IpRange, Secret, WipedBytes, from_hexadecimal, push_hexadecimal,
+    word_choices,
 };
 
 /// The effective configuration from file, variables and flags.
@@ -56,6 +57,9 @@ pub struct Config {
     pub tls: Option<TlsSettings>,
     /// Key that signs the UUIDs of clients, or its file.
     pub uuid_key: UuidKey,
+    /// Identifier of this host, which is in the UUIDs of its clients. The supervisor reads or makes it at the start.
+    #[serde(default)]
+    pub host: HostId,
     /// Folder for persistent state; by default `state` next to the ini file.
     pub state_folder: PathBuf,
     /// Resource of `/`. None means that `/` is an unbound path.

@@ -12,7 +12,7 @@ use rustix::process::{
 use super::api_sockets::ApiSockets;
 use super::lifecycle::{ChildId, ProcessTable};
 use super::push_socket::PushSocket;
-use super::state_dir::{random_key, uuid_key};
+use super::state_dir::{host_id, random_key, uuid_key};
 use super::{ListeningSockets, PassedSockets, StartError, StateDir};
 use crate::config::{Config, LogSettings, UuidKey};
 use crate::link::control::{Attachment, ChildCommand, ConfigText, ControlMessage, WorkerCommand};
@@ -78,6 +78,7 @@ impl Bootstrap {
             let key = uuid_key(path, &config.state_folder)?;
             config.uuid_key = UuidKey::Value(Secret::new(key));
         }
+        config.host = host_id(&config.state_folder)?;
         if let Some(tls) = &mut config.tls {
             let what = "failed to create the secret for session tickets";
             let secret = random_key().map_err(|error| StartError::System { what, error })?;
@@ -181,6 +182,7 @@ impl Bootstrap {
     /// Sets a new configuration and keeps the existing keys. Returns its number.
     pub fn reconfigure(&mut self, mut config: Config) -> ConfigNumber {
         config.uuid_key = self.config.uuid_key.clone();
+        config.host = self.config.host;
         if let (Some(tls), Some(before)) = (&mut config.tls, &self.config.tls) {
             tls.ticket_secret.clone_from(&before.ticket_secret);
         }

@@ -65,6 +65,11 @@ pub enum StartError {
         /// Path of the file.
         path: PathBuf,
     },
+    /// The file of the host id does not contain one.
+    HostIdWrong {
+        /// Path of the file.
+        path: PathBuf,
+    },
     /// The log cannot be opened.
     Log(io::Error),
     /// A system call that every server needs failed.
@@ -83,6 +88,7 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::UuidKeyWrong { .. }
+            | Self::HostIdWrong { .. }
             | Self::AddressCount { .. }
             | Self::PassedDescriptor { .. }
             | Self::PassedUnused { .. }
@@ -150,6 +156,11 @@ impl fmt::Display for StartError {
                 f,
                 "the key file {} must hold 64 hexadecimal digits (32 bytes); remove it to get a \
                  new key, which makes all existing UUIDs invalid",
+                path.display()
+            ),
+            Self::HostIdWrong { path } => write!(
+                f,
+                "the file {} must hold 8 hexadecimal digits, the id of this host; remove it to get a new id",
                 path.display()
             ),
             Self::Log(error) => write!(f, "the log cannot be written: {error}"),

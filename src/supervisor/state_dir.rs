@@ -1,4 +1,4 @@
-//! The state folder next to the ini file: the lock of the server and the key of its UUIDs.
+//! The state folder next to the ini file: the lock of the server, the key of its UUIDs, and the id of its host.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::StartError;
 use super::probe::takes_files;
 use crate::config::replace_state_file;
+use crate::types::HostId;
 
 /// Bytes of the key: the output length of HMAC-SHA256 (RFC 2104 §3).
 const KEY_BYTES: usize = 32;
@@ -24,6 +25,10 @@ const KEY_FILE_BYTES_MAX: u64 = 1024;
 const NOTE_BYTES_MAX: u64 = 4096;
 /// File that is locked while a server runs.
 const LOCK_NAME: &str = "lock";
+/// File with the id of the host.
+const HOST_NAME: &str = "host.id";
+/// Maximum bytes read from it: more than an id with whitespace around it.
+const HOST_FILE_BYTES_MAX: u64 = 64;
 
 /// The state folder, locked against a second server until this value is dropped.
 #[derive(Debug)]
@@ -77,12 +82,15 @@ pub fn started_with(folder: &Path) -> Option<PathBuf> {
     (!name.is_empty()).then(|| PathBuf::from(OsString::from_vec(name)))
 }
 
-/// Checks that [`StateDir::open`] would succeed, except for the lock.
+/// Checks that [`StateDir::open`] would succeed, except for the lock, and [`host_id`].
 pub(super) fn probe_folder(path: &Path) -> Result<(), StartError> {
     let wrong = |error| StartError::StateFolder { path: path.to_owned(), error };
     match fs::metadata(path) {
         Ok(found) if !found.is_dir() => Err(wrong(Errno::EXIST.into())),
-        Ok(_) => takes_files(path).and_then(|()| probe_lock(path)).map_err(wrong),
+        Ok(_) => {
+            takes_files(path).and_then(|()| probe_lock(path)).map_err(wrong)?;
+            read_host_id(path).map(|_| ())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let made_in = path.ancestors().skip(1).find(|folder| folder.exists());
             takes_files(made_in.unwrap_or_else(|| Path::new(""))).map_err(wrong)
@@ -170,14 +178,56 @@ fn open_key(path: &Path, state: &Path) -> io::Result<File> {
     regular(path, OpenOptions::new().read(true).custom_flags(flags).open(path)?)
 }
 
+/// Reads the id of the host from the state folder, or makes one.
+///
+/// # Errors
+///
+/// If the file cannot be read or created, or does not contain a valid id.
+pub(super) fn host_id(state: &Path) -> Result<HostId, StartError> {
+    let wrong = |error| StartError::StateFolder { path: state.to_owned(), error };
+    match read_host_id(state)? {
+        Some(host) => Ok(host),
+        None => make_host_id(&state.join(HOST_NAME)).map_err(wrong),
+    }
+}
+
+/// Reads the id of the host. Returns None if there is none yet.
+fn read_host_id(state: &Path) -> Result<Option<HostId>, StartError> {
+    let path = state.join(HOST_NAME);
+    let wrong = |error| StartError::StateFolder { path: state.to_owned(), error };
+    let file = match open_own(&path, OpenOptions::new().read(true)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(wrong(error)),
+    };
+    let mut text = Vec::new();
+    file.take(HOST_FILE_BYTES_MAX).read_to_end(&mut text).map_err(wrong)?;
+    let host = str::from_utf8(text.trim_ascii()).ok().and_then(HostId::parse);
+    host.map(Some).ok_or(StartError::HostIdWrong { path })
+}
+
+fn make_host_id(path: &Path) -> io::Result<HostId> {
+    let mut bytes = [0; 4];
+    fill(&mut bytes)?;
+    let host = HostId(u32::from_ne_bytes(bytes));
+    replace_state_file(path, format!("{host}\n").as_bytes())?;
+    Ok(host)
+}
+
 /// Creates a random key as 64 hexadecimal digits.
 pub(super) fn random_key() -> io::Result<String> {
     let mut key = Zeroizing::new([0_u8; KEY_BYTES]);
-    let filled = getrandom(key.as_mut_slice(), GetRandomFlags::empty())?;
-    if filled != KEY_BYTES {
+    fill(key.as_mut_slice())?;
+    Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Fills a few bytes from the kernel.
+fn fill(bytes: &mut [u8]) -> io::Result<()> {
+    let filled = getrandom(&mut *bytes, GetRandomFlags::empty())?;
+    if filled != bytes.len() {
         return Err(io::Error::other("the system returned too few random bytes"));
     }
-    Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(())
 }
 
 fn make_key(path: &Path) -> io::Result<String> {

@@ -14,6 +14,7 @@ mod encryption;
 mod expression;
 mod histogram;
 mod hixie_form;
+mod host;
 mod ids;
 mod ip_range;
 pub mod limits;
@@ -60,6 +61,7 @@ pub use expression::{
 };
 pub use histogram::{DURATION_BOUNDS, Histogram, RECIPIENT_BOUNDS};
 pub use hixie_form::HixieForm;
+pub use host::HostId;
 pub use ids::{
     ClientUuid, ConfigNumber, ConnectionRef, Generation, JoinNumber, Number, Sequence, Slot,
     Tenant, WorkerId, WorkerIncarnation,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::types::ClientUuid;
+use crate::types::{ClientUuid, HostId};
 
 /// UUIDs per refill. A system call for each UUID would take 2 % of the time of a handshake.
 const UUIDS: usize = 64;
@@ -13,10 +13,18 @@ const UUID_BYTES: usize = 16;
 pub(super) struct Rng(Vec<[u8; UUID_BYTES]>);
 
 impl Rng {
-    /// Returns a random version 4 UUID.
+    /// Returns a random version 4 UUID, the id of an event.
     pub(super) fn uuid(&mut self) -> ClientUuid {
-        let bytes = self.0.pop().unwrap_or_else(|| self.refill());
-        ClientUuid(uuid::Builder::from_random_bytes(bytes).into_uuid().into_bytes())
+        ClientUuid(uuid::Builder::from_random_bytes(self.bytes()).into_uuid().into_bytes())
+    }
+
+    /// Returns the UUID of a new client of this host.
+    pub(super) fn client_uuid(&mut self, host: HostId) -> ClientUuid {
+        ClientUuid::at_home(self.bytes(), host)
+    }
+
+    fn bytes(&mut self) -> [u8; UUID_BYTES] {
+        self.0.pop().unwrap_or_else(|| self.refill())
     }
 
     fn refill(&mut self) -> [u8; UUID_BYTES] {
@@ -54,6 +62,9 @@ mod tests {
     #[test]
     fn every_uuid_is_another_one_of_version_4() {
         let mut rng = Rng::default();
+        let of_clients = (0..3 * UUIDS).map(|_| rng.client_uuid(HostId(7))).collect::<HashSet<_>>();
+        assert_eq!(of_clients.len(), 3 * UUIDS);
+        assert!(of_clients.iter().all(|uuid| uuid.home() == HostId(7)));
         let thrown: HashSet<ClientUuid> = (0..3 * UUIDS).map(|_| rng.uuid()).collect();
         assert_eq!(thrown.len(), 3 * UUIDS);
         let versions = thrown.iter().map(|uuid| uuid::Uuid::from_bytes(uuid.0).get_version_num());

@@ -17,7 +17,7 @@ use crate::protocol::ProtocolOptions;
 use crate::protocol::phpws::{CompatFlag, CompatFlags};
 use crate::resource::Routes;
 use crate::session::{Session, SessionRules};
-use crate::types::{ClientClass, IpRange};
+use crate::types::{ClientClass, HostId, IpRange};
 use crate::websocket::{Leniency, LoneContinuation, MessageLimits};
 
 /// Settings of a worker.
@@ -25,6 +25,8 @@ use crate::websocket::{Leniency, LoneContinuation, MessageLimits};
 #[expect(clippy::struct_excessive_bools, reason = "independent switches of the configuration")]
 pub(super) struct WorkerSettings {
     pub(super) rules: SessionRules,
+    /// Host of the clients, which is in their UUIDs.
+    pub(super) host: HostId,
     leniency: Leniency,
     pub(super) paths: Routes,
     /// True if a plain GET of `/` returns the demo page.
@@ -111,6 +113,7 @@ impl WorkerSettings {
                     bloatless: config.bloatless.close,
                 },
             },
+            host: config.host,
             leniency: leniency(config.phpws.options.switches),
             paths: paths(config),
             has_open_tags: config.gomoob.has_open_tags,

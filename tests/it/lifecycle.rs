@@ -226,6 +226,38 @@ fn the_key_of_the_uuids_outlives_a_restart() {
     client.expect_text(&echo("served"));
 }
 
+/// The UUID of a client names its host, and the host keeps its id over a restart.
+#[test]
+fn the_uuid_of_a_client_names_its_host() {
+    let folder = Folder::new();
+    folder.write("websock.ini", "adress = ws://127.0.0.1:0\nworkers = 1\n");
+    let arguments = ["serve", "-i", "websock.ini"];
+    let file = folder.path("state/host.id");
+    let server = Server::run(folder, &arguments, &[]);
+    let host = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(home(&server), host.trim());
+    send_signal(server.workers(1)[0], Signal::KILL);
+    assert_eq!(home(&server), host.trim());
+    server.term();
+    assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
+
+    let folder = Folder::new();
+    folder.write("websock.ini", "adress = ws://127.0.0.1:0\nworkers = 1\n");
+    std::fs::create_dir(folder.path("state")).unwrap();
+    folder.write("state/host.id", "0000002A\n");
+    let again = Server::run(folder, &arguments, &[]);
+    assert_eq!(home(&again), "0000002a");
+}
+
+/// Returns the host in the UUID of a new client.
+fn home(server: &Server) -> String {
+    let client = server.open(&Open::web());
+    let plain = client.uuid.split('.').next().unwrap();
+    let uuid = uuid::Uuid::try_parse(plain).unwrap();
+    tagcast::types::ClientUuid(uuid.into_bytes()).home().to_string()
+}
+
 /// Starts a second server in a copy of the first one's folder.
 fn run_again(first: &Server, arguments: &[&str]) -> Server {
     let folder = Folder::new();

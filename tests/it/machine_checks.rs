@@ -78,6 +78,13 @@ fn a_key_file_that_cannot_be_used_is_found() {
         expect_refusal(&folder, "must hold 64 hexadecimal digits");
         assert_eq!(std::fs::read_to_string(folder.path("state/uuid.key")).unwrap(), rubbish);
     }
+    for rubbish in ["", "2a", "0000002a0", "rubbish!"] {
+        let folder = folder("");
+        std::fs::create_dir(folder.path("state")).unwrap();
+        folder.write("state/host.id", rubbish);
+        expect_refusal(&folder, "state/host.id must hold 8 hexadecimal digits");
+        assert_eq!(std::fs::read_to_string(folder.path("state/host.id")).unwrap(), rubbish);
+    }
     expect_refusal(&folder("uuidKeyFile = no/uuid.key"), "no/uuid.key cannot be used");
     expect_refusal(&folder("uuidKeyFile = ."), "regular file");
     expect_refusal(&folder("uuidKeyFile = /dev/zero"), "regular file");

@@ -84,6 +84,7 @@ fn merged(former: &Config, fresh: Config) -> Config {
         workers: former.workers,
         log: LogSettings { level: fresh.log.level, ..former.log.clone() },
         uuid_key: former.uuid_key.clone(),
+        host: former.host,
         state_folder: former.state_folder.clone(),
         tls: match (&former.tls, fresh.tls) {
             (Some(before), Some(tls)) => {

@@ -94,7 +94,7 @@ pub(super) fn join(
     if is_in_query {
         context.query_tokens.note(context.clock.now());
     }
-    let uuid = context.rng.uuid();
+    let uuid = context.rng.client_uuid(context.settings.host);
     debug!(connection = connection.serial, client = ?uuid,
         path = %shown(upgrade.path), ?class, "joining");
     let claims = token.as_ref().map(|token| &token.claims);
