@@ -101,13 +101,19 @@ export async function startChromium() {
       return { ...await attach(targetId), targetId };
     },
     async stop() {
-      browser.close();
       process.removeAllListeners('exit');
       const ended = once(process, 'exit');
-      process.kill();
+      await browser.call('Browser.close');
       await ended;
       // Its children may still write for a moment.
-      rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+      await eventually('the profile is removed', () => {
+        try {
+          rmSync(profile, { recursive: true, force: true });
+          return true;
+        } catch {
+          return false;
+        }
+      });
     },
   };
 }
