@@ -1,7 +1,9 @@
 // The client in Chromium: in pages and workers, under a strict Content-Security-Policy.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
+import { build } from 'esbuild';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { play } from '../../conformance/server.mjs';
 import { missing as noChromium, servePages, startChromium } from './chromium.mjs';
 import { missing as noServer, startServer } from './server.mjs';
@@ -45,6 +47,7 @@ const PAGES = {
   '/driver.mjs': DRIVER,
   '/worker.html': page('<script type="module" src="/to-worker.mjs"></script>'),
   '/to-worker.mjs': TO_WORKER,
+  '/react.html': page('<script src="/react.js" defer></script>'),
   '/classic.html': page('<script src="/dist/tagcast.js"></script><script src="/classic.js"></script>'),
   '/classic.js': `
     const server = new URLSearchParams(location.search).get('server');
@@ -62,7 +65,11 @@ describe('in Chromium', { skip: noChromium, timeout: 80_000 }, () => {
   let chromium, pages;
 
   before(async () => {
-    pages = await servePages(PAGES);
+    const { outputFiles: [react] } = await build({
+      entryPoints: [fileURLToPath(new URL('react-page.mjs', import.meta.url))], bundle: true, write: false,
+      define: { 'process.env.NODE_ENV': '"development"' },
+    });
+    pages = await servePages({ ...PAGES, '/react.js': react.text });
     chromium = await startChromium();
   });
 
@@ -89,6 +96,23 @@ describe('in Chromium', { skip: noChromium, timeout: 80_000 }, () => {
       t.diagnostic(`${scripts.length} scripts`);
     });
   }
+
+  test('V206: components of React keep one connection, and join a topic once', async () => {
+    const opened = await chromium.open(`${pages.url}/react.html`);
+    await opened.waitFor('globalThis.result');
+    const { uuid, ...result } = await opened.evaluate('result');
+    assert.deepEqual(result, {
+      // StrictMode mounts each component twice.
+      joined: [[['news'], []]],
+      tags: [[['news'], []], [[], ['news']], [['news'], []]],
+      seen: [[1, 'news', 'none'], [2, null, 1], [3, 'news', 1]],
+      recoveries: [true],
+      clients: 1,
+      error: 'no TagcastProvider around this component',
+    });
+    assert.equal(uuid, 'client-1');
+    opened.close();
+  });
 
   test('V207: a page with the classic script publishes, and continues after its worker was killed',
     { skip: noServer }, async () => {

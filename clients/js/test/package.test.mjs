@@ -1,7 +1,7 @@
 // What `npm pack` makes: installed into an empty folder, and imported in every way.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -24,6 +24,9 @@ const packed = JSON.parse(run('npm', ['pack', '--ignore-scripts', '--json', '--p
 const [{ filename, files }] = Array.isArray(packed) ? packed : Object.values(packed);
 writeFileSync(join(folder, 'package.json'), '{"private":true,"type":"module"}');
 run('npm', ['install', '--offline', '--no-audit', '--no-fund', join(folder, filename)]);
+// React is what the user of the hooks has.
+mkdirSync(join(folder, 'node_modules/@types'));
+for (const name of ['react', '@types/react']) symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name));
 
 test('it contains what is needed and nothing else', () => {
   const names = files.map(({ path }) => path);
@@ -35,19 +38,22 @@ test('it contains what is needed and nothing else', () => {
   assert.ok(names.includes('dist/tagcast.js'));
 });
 
-const SHOWN = 'console.log(typeof connect, typeof TagcastError, typeof testClock)';
+const SHOWN = 'console.log(typeof connect, typeof TagcastError, typeof TestServer, typeof useTagcast)';
 
 test('it is imported by a module', () => {
   writeFileSync(join(folder, 'use.mjs'),
-    `import { connect, TagcastError } from 'tagcast-client';\nimport { testClock } from 'tagcast-client/testing';\n${SHOWN}`);
-  assert.equal(run(process.execPath, ['use.mjs']), 'function function function\n');
+    `import { connect, TagcastError } from 'tagcast-client';
+     import { useTagcast } from 'tagcast-client/react';
+     import { TestServer } from 'tagcast-client/testing';
+     ${SHOWN}`);
+  assert.equal(run(process.execPath, ['use.mjs']), 'function function function function\n');
 });
 
 test('it is imported by CommonJS', () => {
   writeFileSync(join(folder, 'use.cjs'),
-    `Promise.all([import('tagcast-client'), import('tagcast-client/testing')])
-      .then(([{ connect, TagcastError }, { testClock }]) => ${SHOWN})`);
-  assert.equal(run(process.execPath, ['use.cjs']), 'function function function\n');
+    `Promise.all([import('tagcast-client'), import('tagcast-client/react'), import('tagcast-client/testing')])
+      .then(([{ connect, TagcastError }, { useTagcast }, { TestServer }]) => ${SHOWN})`);
+  assert.equal(run(process.execPath, ['use.cjs']), 'function function function function\n');
 });
 
 test('V200: it is imported by TypeScript, which finds wrong events, data and members', () => {

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import WebSocket from 'ws';
 import { connect } from '../dist/index.js';
+import { TestServer } from '../dist/testing.js';
 import { missing, startServer } from './server.mjs';
 
 let server;
@@ -35,3 +36,13 @@ for (const page of ['../README.md', '../../../docs/clients.md']) {
     assert.deepEqual(shown, [...expected, page.includes('README') ? ['closed'] : 'closed']);
   });
 }
+
+test('the lines about tests run', async () => {
+  const text = readFileSync(new URL('../../../docs/clients.md', import.meta.url), 'utf8');
+  const [, lines] = /```js\n(import \{ connect \}[^`]*testing[^`]*)```/.exec(text);
+  const body = lines.replace(/^import .*$/mg, '');
+  const run = new (async () => {}).constructor('connect', 'TestServer', `${body}; return client;`);
+  const client = await run(connect, TestServer);
+  await assert.rejects(client.publish({ all: true }, 1, { offline: 'fail' }), { code: 'offline' });
+  client.close();
+});

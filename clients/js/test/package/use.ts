@@ -1,6 +1,7 @@
 // V200: compiled against the packed file. A line after `@ts-expect-error` must be an error.
 import { connect, TagcastError, type Recovery, type Status, type Tagcast } from 'tagcast-client';
-import { testClock } from 'tagcast-client/testing';
+import { useEvent, useStatus, useTopic } from 'tagcast-client/react';
+import { TestServer, testClock } from 'tagcast-client/testing';
 
 type Shop = { price: { p: number }; note: string };
 
@@ -38,6 +39,14 @@ export async function asked(): Promise<boolean> {
     return error instanceof TagcastError && error.retry;
   }
 }
+
+export function Component(): string {
+  useEvent<number>('price', (data, { direct }) => [data.toFixed(), direct]);
+  useTopic('news', 'price', data => data);
+  return useStatus().state;
+}
+
+export const tested = connect('ws://x', new TestServer(testClock()).options);
 
 client.onRecovery((recovery: Recovery) => recovery.recovered);
 client.onTags((tags, topics) => [tags.room, topics[0]]);
