@@ -1,4 +1,5 @@
-// Builds `dist`: the module and its types, and `tagcast.js`, a classic script with the global `tagcast`.
+// Builds `dist`: modules and their types, and two classic scripts: `tagcast.js` with the global `tagcast`, and
+// `socketWebClient.js` with the function of this name.
 import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { build } from 'esbuild';
@@ -8,6 +9,11 @@ rmSync('dist', { recursive: true, force: true });
 execFileSync('node_modules/.bin/tsc', { stdio: 'inherit' });
 const common = { bundle: true, target: 'es2022', legalComments: 'none' };
 await build({ ...common, entryPoints: ['src/index.ts', 'src/react.ts', 'src/testing.ts'], external: ['react'], format: 'esm', outdir: 'dist' });
+// It imports the core instead of having one of its own.
+await build({ ...common, entryPoints: ['src/legacy.ts'], external: ['./index.js'], format: 'esm', outdir: 'dist' });
+const script = { ...common, format: 'iife', minify: true };
+await build({ ...script, entryPoints: ['src/index.ts'], globalName: 'tagcast', outfile: 'dist/tagcast.js' });
 await build({
-  ...common, entryPoints: ['src/index.ts'], format: 'iife', globalName: 'tagcast', minify: true, outfile: 'dist/tagcast.js',
+  ...script, entryPoints: ['src/legacy.ts'], globalName: 'tagcastLegacy', outfile: 'dist/socketWebClient.js',
+  footer: { js: 'var { socketWebClient } = tagcastLegacy;' },
 });

@@ -5,12 +5,12 @@ import { build } from 'esbuild';
 process.chdir(new URL('..', import.meta.url).pathname);
 
 /** Bytes at most. */
-const LIMITS = { index: 4200, react: 900 };
+const LIMITS = { index: 4200, legacy: 1200, react: 900 };
 
 let isTooLarge = false;
 for (const [entry, limit] of Object.entries(LIMITS)) {
   const { outputFiles: [bundle] } = await build({
-    entryPoints: [`src/${entry}.ts`], bundle: true, external: ['react'], minify: true, format: 'esm', target: 'es2022', write: false,
+    entryPoints: [`src/${entry}.ts`], bundle: true, external: entry === 'index' ? [] : ['./index.js', 'react'], minify: true, format: 'esm', target: 'es2022', write: false,
   });
   const size = gzipSync(bundle.contents, { level: 9 }).length;
   console.log(`${entry}: ${size} of ${limit} bytes`);

@@ -35,25 +35,26 @@ test('it contains what is needed and nothing else', () => {
   for (const entry of Object.values(exports).flatMap(entry => typeof entry === 'string' ? entry : Object.values(entry))) {
     assert.ok(names.includes(entry.slice(2)), entry);
   }
-  assert.ok(names.includes('dist/tagcast.js'));
+  for (const script of ['tagcast', 'socketWebClient']) assert.ok(names.includes(`dist/${script}.js`));
 });
 
-const SHOWN = 'console.log(typeof connect, typeof TagcastError, typeof TestServer, typeof useTagcast)';
+const SHOWN = 'console.log(typeof connect, typeof TagcastError, typeof socketWebClient, typeof TestServer, typeof useTagcast)';
 
 test('it is imported by a module', () => {
   writeFileSync(join(folder, 'use.mjs'),
     `import { connect, TagcastError } from 'tagcast-client';
+     import { socketWebClient } from 'tagcast-client/legacy';
      import { useTagcast } from 'tagcast-client/react';
      import { TestServer } from 'tagcast-client/testing';
      ${SHOWN}`);
-  assert.equal(run(process.execPath, ['use.mjs']), 'function function function function\n');
+  assert.equal(run(process.execPath, ['use.mjs']), `${Array(5).fill('function').join(' ')}\n`);
 });
 
 test('it is imported by CommonJS', () => {
   writeFileSync(join(folder, 'use.cjs'),
-    `Promise.all([import('tagcast-client'), import('tagcast-client/react'), import('tagcast-client/testing')])
-      .then(([{ connect, TagcastError }, { useTagcast }, { TestServer }]) => ${SHOWN})`);
-  assert.equal(run(process.execPath, ['use.cjs']), 'function function function function\n');
+    `Promise.all(['', '/legacy', '/react', '/testing'].map(entry => import('tagcast-client' + entry)))
+      .then(([{ connect, TagcastError }, { socketWebClient }, { useTagcast }, { TestServer }]) => ${SHOWN})`);
+  assert.equal(run(process.execPath, ['use.cjs']), `${Array(5).fill('function').join(' ')}\n`);
 });
 
 test('V200: it is imported by TypeScript, which finds wrong events, data and members', () => {
@@ -72,8 +73,9 @@ test('the lock file names no registry, and all versions are exact', () => {
   for (const version of Object.values(devDependencies)) assert.match(version, /^\d+\.\d+\.\d+$/);
 });
 
-test('the classic script has the global `tagcast`', () => {
-  const script = readFileSync(join(root, 'dist/tagcast.js'), 'utf8');
-  const global = new Function(`${script}; return tagcast;`)();
-  assert.equal(typeof global.connect, 'function');
+test('the classic scripts have the globals `tagcast` and `socketWebClient`', () => {
+  const global = (file, name) =>
+    new Function(`${readFileSync(join(root, 'dist', file), 'utf8')}; return ${name};`)();
+  assert.equal(typeof global('tagcast.js', 'tagcast').connect, 'function');
+  assert.equal(typeof global('socketWebClient.js', 'socketWebClient')('ws://x', '/web').init, 'function');
 });

@@ -1,5 +1,6 @@
 // V200: compiled against the packed file. A line after `@ts-expect-error` must be an error.
 import { connect, TagcastError, type Recovery, type Status, type Tagcast } from 'tagcast-client';
+import { socketWebClient } from 'tagcast-client/legacy';
 import { useEvent, useStatus, useTopic } from 'tagcast-client/react';
 import { TestServer, testClock } from 'tagcast-client/testing';
 
@@ -45,6 +46,8 @@ export function Component(): string {
   useTopic('news', 'price', data => data);
   return useStatus().state;
 }
+
+export const old = [socketWebClient('ws://x', '/web').uuid(), socketWebClient('x', 8096, '/web').isOpen()];
 
 export const tested = connect('ws://x', new TestServer(testClock()).options);
 
