@@ -114,6 +114,33 @@ describe('in Chromium', { skip: noChromium, timeout: 80_000 }, () => {
     opened.close();
   });
 
+  test('examples/chat.html: rooms, and messages to others in the room', { skip: noServer }, async () => {
+    const server = await startServer();
+    try {
+      const file = new URL('../../../examples/chat.html', import.meta.url);
+      const open = () => chromium.open(`${file}?server=${encodeURIComponent(server.url)}`);
+      const [a, b] = [await open(), await open()];
+      const shows = text => `document.getElementById('messages').textContent.includes(${JSON.stringify(text)})`;
+      const say = (page, text) => page.evaluate(
+        `at('text').value = ${JSON.stringify(text)}; at('form').requestSubmit()`);
+      for (const page of [a, b]) await page.waitFor("document.getElementById('state').textContent === 'online'");
+      await b.evaluate("at('name').value = 'Bob'; at('room').value = 'garden'; at('room').onchange()");
+      await b.waitFor(shows('you are in the garden'));
+      await say(a, 'in the kitchen');
+      await a.evaluate("at('room').value = 'garden'; at('room').onchange()");
+      await b.waitFor(shows('Ada came in'));
+      await say(b, 'hello Ada');
+      await a.waitFor(shows('Bob: hello Ada'));
+      assert.equal(await b.evaluate(shows('in the kitchen')), false);
+      server.killWorkers();
+      for (const page of [a, b]) await page.waitFor(shows('messages may be missing'));
+      await say(a, 'still here');
+      await b.waitFor(shows('Ada: still here'));
+    } finally {
+      await server.stop();
+    }
+  });
+
   test('V207: a page with the classic script publishes, and continues after its worker was killed',
     { skip: noServer }, async () => {
       const server = await startServer();
