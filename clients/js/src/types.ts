@@ -106,7 +106,7 @@ export interface Recovery {
   /** How many publications were replayed. */
   replayed: number;
   missed?: number;
-  reason?: 'off' | 'lost' | 'evicted' | 'expired' | 'retagged' | 'overrun' | 'mailbox' | 'gap' | 'new';
+  reason?: 'off' | 'lost' | 'evicted' | 'expired' | 'retagged' | 'overrun' | 'mailbox' | 'gap' | 'new' | 'disabled';
 }
 
 export interface PublishOptions {
