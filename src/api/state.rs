@@ -194,6 +194,9 @@ impl ApiState {
         series.one(SeriesFamily::LinkBytes, "in", link.read);
         series.one(SeriesFamily::LinkBytes, "out", link.written);
         series.plain(SeriesFamily::LogLinesLost, lines_lost());
+        if let Some(expires) = self.config().operators.report.certificate_expires {
+            series.plain(SeriesFamily::CertificateExpiry, expires);
+        }
         let mut report = CountReport::of_process(ProcessCounts::Api(self.counts()), series);
         report.applications = match detail.has_applications() {
             false => ApplicationTable::default(),

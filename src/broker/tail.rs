@@ -19,6 +19,8 @@ const COMPARED_PER_COPY: u32 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     readers: Vec<TailReader>,
+    /// Publications that former pages of readers have without a copy.
+    dropped: u64,
 }
 
 /// The clients that publications may reach.
@@ -151,6 +153,7 @@ impl Tail {
             query;
         let at = self.readers.iter().position(|it| it.source == source && it.place == *place);
         let former = at.map(|at| self.readers.swap_remove(at));
+        self.dropped += former.as_ref().map_or(0, |it| it.page.dropped);
         let former = former.filter(|it| it.number == *number);
         let is_continued = former.is_some();
         let page = former.map(|it| it.page).unwrap_or_default();
@@ -172,16 +175,32 @@ impl Tail {
         QueryResult::Tail(TailPage { is_continued, ..page })
     }
 
+    /// Returns how many publications readers want and have not got, over all time.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped + self.readers.iter().map(|it| it.page.dropped).sum::<u64>()
+    }
+
     /// The process of these readers is gone.
     pub(super) fn unlinked(&mut self, source: WorkerIncarnation) {
-        self.readers.retain(|it| it.source != source);
+        self.retain(|it| it.source != source);
     }
 
     /// Removes readers that ask no more.
     pub(super) fn forget_silent(&mut self, now: u64) {
-        self.readers.retain_mut(|reader| {
+        self.retain(|reader| {
             let since = *reader.silent_since.get_or_insert(now);
             now.saturating_sub(since) < TAIL_READER_SILENCE.as_secs()
+        });
+    }
+
+    fn retain(&mut self, mut stays: impl FnMut(&mut TailReader) -> bool) {
+        let Self { readers, dropped } = self;
+        readers.retain_mut(|reader| {
+            let stays = stays(reader);
+            if !stays {
+                *dropped += reader.page.dropped;
+            }
+            stays
         });
     }
 }

@@ -37,6 +37,11 @@ pub struct ConfigReportRow {
 }
 
 impl ConfigReport {
+    /// Creates a report with the certificate alone.
+    pub(super) fn of_certificate(tls: Option<&TlsSettings>) -> Self {
+        Self { certificate_expires: tls.and_then(TlsSettings::expires), ..Self::default() }
+    }
+
     /// Creates the report of these values.
     pub(super) fn new(
         file: Option<&std::path::Path>,
@@ -57,8 +62,8 @@ impl ConfigReport {
         Self {
             file: file.map(|file| file.display().to_string()),
             keys: KEYS.iter().map(row).collect(),
-            certificate_expires: tls.and_then(TlsSettings::expires),
             warnings: warnings.iter().map(ToString::to_string).collect(),
+            ..Self::of_certificate(tls)
         }
     }
 }

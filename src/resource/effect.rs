@@ -40,8 +40,10 @@ pub enum Effect {
         /// What limits it: the index of an application, if it was made for one.
         charged: Charge,
     },
-    /// Change of the client's tags.
+    /// Change of the client's tags by its resource.
     Retag(TagEdit),
+    /// Change of the client's tags by its new token.
+    RetagByToken(TagEdit),
     /// New token of the connection.
     Refresh(Box<TokenRefresh>),
     /// Log line for the operator: the connection may not have a token that the client has shown.

@@ -81,7 +81,7 @@ impl ClientHandle<'_> {
         self.effects.push(Effect::Refresh(Box::new(TokenRefresh { grant, verified })));
         // The broker may have changed these tags meanwhile, so they are sent even if the client has them.
         if !edit.is_empty() {
-            self.effects.push(Effect::Retag(edit));
+            self.effects.push(Effect::RetagByToken(edit));
         }
         Ok(expires)
     }

@@ -101,6 +101,10 @@ families! {
     ResourceEvents = "resource_events", Counter, ["resource", "outcome"], 48, "Events of HTTP resources";
     ResourceCircuitOpen = "resource_circuit_open", Greatest, ["resource"], 12,
         "1 while the circuit breaker of an HTTP resource is open";
+    CertificateExpiry = "certificate_expiry_timestamp_seconds", Greatest, [], 1,
+        "End of the validity of the certificate, Unix seconds";
+    TailEventsDropped = "tail_events_dropped", Counter, [], 1,
+        "Publications that operators who watch them were not shown";
     LogLinesLost = "log_lines_lost", Counter, [], 1, "Log lines that could not be written";
 }
 

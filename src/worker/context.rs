@@ -105,10 +105,10 @@ impl Context {
         }
     }
 
-    /// Changes the tags of a client.
-    pub(super) fn change_tags(&mut self, slot: Slot, edit: TagEdit) {
+    /// Changes the tags of a client, for its resource or its token.
+    pub(super) fn change_tags(&mut self, slot: Slot, edit: TagEdit, source: &'static str) {
         self.memory.grow(edit.held());
-        self.labelled.note_tag_change("client");
+        self.labelled.note_tag_change(source);
         self.broker.uplink.change_tags(slot, edit);
     }
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::api::{ApiAnswer, head, post};
+use crate::harness::api::{ApiAnswer, SHOP, head, post, setup};
 use crate::harness::frames;
 use crate::harness::processes::send_signal;
-use crate::harness::{Open, Raw, Server, Setup, broadcast, eventually};
+use crate::harness::tls::certificate_between;
+use crate::harness::tokens::{auth, now, token, with_token};
+use crate::harness::{Folder, Open, Raw, Server, Setup, broadcast, eventually};
 use regex_lite::Regex;
 use rustix::process::Signal;
+use serde_json::json;
 
 /// A server with an address of its own for the API.
 pub fn started() -> Server {
@@ -44,7 +47,7 @@ fn sum_of(samples: &BTreeMap<String, f64>, family: &str) -> f64 {
 }
 
 /// Scrapes until the samples have what is expected. A scrape may be a second old.
-fn wait_for(server: &Server, expected: &[(&str, f64)]) -> BTreeMap<String, f64> {
+pub fn wait_for(server: &Server, expected: &[(&str, f64)]) -> BTreeMap<String, f64> {
     eventually("the samples", || {
         let samples = scrape(server);
         let has = |(name, value): &(&str, f64)| samples.get(*name) == Some(value);
@@ -115,9 +118,10 @@ fn the_page_lists_every_name_with_its_type() {
     for (name, kind) in &shown {
         assert_eq!(listed.get(name), Some(kind), "{name} is on the page");
     }
-    // Without a limit of memory, without resources, refusals and unplanned ends these do not occur.
+    // Without a limit of memory, without a certificate, without resources, refusals and unplanned ends these do not occur.
     let optional = [
         "memory_",
+        "certificate_",
         "process_exits_total",
         "resource_",
         "handshakes_refused_total",
@@ -349,4 +353,46 @@ fn one_of_64_publications_is_timed() {
     let bytes = samples["tagcast_message_bytes_total{direction=\"in\"}"];
     let sent: usize = (0..130).map(|number: i32| broadcast(&number.to_string()).len()).sum();
     assert!((bytes - sent as f64).abs() < 0.5, "{bytes} of {sent}");
+}
+
+#[test]
+fn the_end_of_the_certificate_is_shown_and_follows_a_reload() {
+    const EXPIRY: &str = "tagcast_certificate_expiry_timestamp_seconds";
+    let folder = Folder::new();
+    certificate_between(&folder, 2020, 2040);
+    folder.write(
+        "websock.ini",
+        "[websocketserver]\naddress = wss://127.0.0.1:0\nworkers = 1\ncertFile = cert.pem\n\
+         pkFile = key.pem\napiAddress = http://127.0.0.1:0\n",
+    );
+    let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
+    // The first seconds of 2040 and 2041.
+    assert_eq!(scrape(&server).get(EXPIRY), Some(&2_208_988_800.0));
+    certificate_between(&server.folder, 2020, 2041);
+    assert_eq!(server.command(&["reload"]).code, Some(0));
+    wait_for(&server, &[(EXPIRY, 2_240_611_200.0)]);
+}
+
+#[test]
+fn changes_of_tags_are_counted_by_their_source() {
+    let changes = |source: &str| format!("tagcast_tag_changes_total{{source=\"{source}\"}}");
+    let api = "apiAddress = http://127.0.0.1:0";
+    let server = setup().ini(api).auth(&auth("    clientPublish: true")).start();
+    let mut client = server.open(&with_token(&json!({"sub": "1", "tags": {"a": "1"}})));
+    let claims = json!({"sub": "1", "tags": {"a": "2"}, "exp": now() + 600});
+    client.text(json!({"opcode": "token", "token": token(&claims)}).to_string());
+    client.expect_next();
+    let body = r#"{"set":{"b":"1"}}"#;
+    let target = format!("/v1/apps/shop/connections/{}/tags", client.uuid);
+    let headers = [SHOP, ("Content-Type", "application/json"), ("Content-Length", "17")];
+    let mut request = head("PATCH", &target, &headers);
+    request.extend_from_slice(body.as_bytes());
+    let answer = Raw::connect(server.api_port("http")).request(request);
+    assert_eq!(answer.status(), 200, "{}", answer.body);
+    wait_for(&server, &[(&changes("token"), 1.0), (&changes("api"), 1.0)]);
+    // This resource gives each client a tag.
+    let server = Setup::new().ini(&format!("{api}\n[bloatless]\napplications = chat")).start();
+    let _chats = [Open::at("/chat"), Open::at("/chat")].map(|it| it.upgrade(server.port));
+    let samples = wait_for(&server, &[(&changes("resource"), 2.0), (&changes("api"), 0.0)]);
+    assert!(!samples.contains_key(&changes("client")), "{samples:#?}");
 }

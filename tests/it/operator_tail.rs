@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::harness::api::{ApiAnswer, Clients, OTHER, PUBLISH, SHOP, head, post};
 use crate::harness::processes::send_signal;
 use crate::harness::{Raw, Server, eventually};
+use crate::metrics::wait_for;
 use crate::operators::{CI, EVE, bearer, operated};
 
 const TAIL: &str = "/v1/server/tail";
@@ -175,6 +176,7 @@ fn publications_above_the_rate_are_counted() {
     // Copies for the first question are allowed at once.
     let allowed = 20.0 * (began.elapsed() + Duration::from_secs(1)).as_secs_f64();
     assert!(shown >= 5 && shown as f64 <= allowed, "{shown} of {allowed}");
+    wait_for(&server, &[("tagcast_tail_events_dropped_total", dropped as f64)]);
 }
 
 /// Case A249.

@@ -24,6 +24,7 @@ pub fn series(router: &Router) -> LabelledSeries {
     series.plain(SeriesFamily::IndexTagNames, router.index.tag_names() as u64);
     series.plain(SeriesFamily::ExpressionsEvaluated, costs.evaluated);
     series.plain(SeriesFamily::ExpressionValuesScanned, costs.values_scanned);
+    series.plain(SeriesFamily::TailEventsDropped, router.tail.dropped());
     series.one(SeriesFamily::TagChanges, "api", router.tag_changes_by_api);
     series.record(HistogramFamily::ExpressionEvaluation, "", &costs.times);
     series.record(HistogramFamily::PublicationRecipients, "", &router.resolve_cache.recipients);

@@ -23,7 +23,7 @@ pub struct OperatorSettings {
     pub metrics_auth: bool,
     /// Whether the console is served.
     pub console_page: bool,
-    /// The configuration without secrets. Empty without operators.
+    /// The configuration without secrets. Without operators it has the end of the certificate alone.
     pub report: ConfigReport,
 }
 
@@ -36,9 +36,10 @@ impl OperatorSettings {
         warnings: &[Diagnostic],
         tls: Option<&TlsSettings>,
     ) {
-        if self.operators.is_some() {
-            self.report = ConfigReport::new(file, values, warnings, tls);
-        }
+        self.report = match self.operators {
+            Some(_) => ConfigReport::new(file, values, warnings, tls),
+            None => ConfigReport::of_certificate(tls),
+        };
     }
 
     /// Returns the settings for a process that only needs to know whether there are operators.

@@ -18,7 +18,12 @@ impl CallOutput {
     pub(super) fn and(self, effect: &Effect) -> Self {
         match (self, effect) {
             (Self::Nothing, Effect::Publish { .. }) => Self::Publication,
-            (_, Effect::Retag(_) | Effect::Register { claim: Some(_), .. })
+            (
+                _,
+                Effect::Retag(_)
+                | Effect::RetagByToken(_)
+                | Effect::Register { claim: Some(_), .. },
+            )
             | (
                 Self::Publication,
                 Effect::ReplyText(_) | Effect::ReplyBinary(_) | Effect::Reply(_) | Effect::Close(_),

@@ -239,9 +239,8 @@ fn apply_with(
             Effect::Request(request) => {
                 rest.extend(requests::apply(context, client, request, received, progress));
             }
-            Effect::Retag(edit) => {
-                context.change_tags(slot, edit);
-            }
+            Effect::Retag(edit) => context.change_tags(slot, edit, "resource"),
+            Effect::RetagByToken(edit) => context.change_tags(slot, edit, "token"),
             Effect::QueryPresence { query, tag } => {
                 let kind = QueryKind::Presence(PresenceQuery { filter: query, tag });
                 context.broker.uplink.query(slot, session.tenant.clone(), kind);

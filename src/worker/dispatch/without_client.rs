@@ -105,6 +105,7 @@ pub(in crate::worker) fn apply_without_client(
             | Effect::ReplyBinary(_)
             | Effect::Reply(_)
             | Effect::Retag(_)
+            | Effect::RetagByToken(_)
             | Effect::Refresh(_)
             | Effect::RefusedToken(_)
             | Effect::Fyi(_)
