@@ -57,8 +57,9 @@ impl WindowWaits {
             let (tenant, waiter) = (tenant.clone(), queue.front().cloned()?);
             if !uplink.has_room(waiter.bytes) {
                 self.turns.settle(round, TurnOutcome::NoRoom);
-            } else if self.turns.others_wait(&tenant)
-                && !uplink.is_within_half(&tenant, waiter.bytes)
+            } else if !uplink.is_within_slow_start(&tenant, waiter.bytes)
+                || (self.turns.others_wait(&tenant)
+                    && !uplink.is_within_half(&tenant, waiter.bytes))
             {
                 self.turns.settle(round, TurnOutcome::OverShare);
             } else {
@@ -94,7 +95,11 @@ impl<'a> WindowRequest<'a> {
     pub(super) async fn wait(self, until: Instant) -> Result<(), NotTaken> {
         {
             let state = self.publisher.state.borrow();
-            if state.window_waits.turns.is_empty() && state.client.uplink.has_room(self.bytes) {
+            let uplink = &state.client.uplink;
+            if state.window_waits.turns.is_empty()
+                && uplink.has_room(self.bytes)
+                && uplink.is_within_slow_start(self.tenant, self.bytes)
+            {
                 return Ok(());
             }
         }

@@ -22,6 +22,7 @@ pub(crate) mod send_window;
 pub(crate) mod slot_allocator;
 pub mod sync;
 pub(crate) mod tags_in_flight;
+pub(crate) mod tenant_throttles;
 pub mod uplink;
 pub mod window_turns;
 pub mod write_reports;

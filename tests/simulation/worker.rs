@@ -442,6 +442,7 @@ impl Worker {
             return Some(TurnOutcome::NoRoom);
         }
         let is_over = self.waiting.others_wait(tenant) && !uplink.is_within_half(tenant, bytes);
+        let is_over = is_over || !uplink.is_within_slow_start(tenant, bytes);
         is_over.then_some(TurnOutcome::OverShare)
     }
 

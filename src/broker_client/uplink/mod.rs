@@ -6,7 +6,7 @@
 mod commands;
 mod reports;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
@@ -22,13 +22,14 @@ use super::report_requests::ReportRequests;
 use super::send_window::{KeptPublication, SendWindow};
 use super::sync::Syncs;
 use super::tags_in_flight::TagsInFlight;
+use super::tenant_throttles::TenantThrottles;
 use crate::link::codec::{WireMessage, encode_publish, encode_publish_head};
 pub use crate::link::message::NewPublication;
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
 use crate::replay::{IdClaims, ReplayMemory};
 use crate::types::{
     Claim, Client, Content, FramedPayload, Number, PublicationId, ReplayRecords, Sequence, Slot,
-    SlotSet, Tenant, WorkerIncarnation,
+    SlotSet, WorkerIncarnation,
 };
 
 /// The state of a worker's link that outlives a single broker.
@@ -52,8 +53,7 @@ pub struct Uplink {
     next_id: Option<PublicationId>,
     tags_in_flight: TagsInFlight,
     bulk_changes: BulkChanges,
-    /// Tenants whose publishers wait.
-    throttled: HashSet<Tenant>,
+    throttles: TenantThrottles,
     /// Clients whose changes of tags are reported.
     watched_tags: SlotSet,
     /// Those of them that a change of many has changed.
@@ -93,7 +93,7 @@ impl Uplink {
             next_id: None,
             tags_in_flight: TagsInFlight::default(),
             bulk_changes: BulkChanges::default(),
-            throttled: HashSet::new(),
+            throttles: TenantThrottles::default(),
             watched_tags: SlotSet::default(),
             tags_changed: VecDeque::new(),
             commands: 0,
@@ -275,7 +275,7 @@ impl Uplink {
     /// Records that the link is closed. The caller has processed every message that arrived on it.
     pub fn on_unlinked(&mut self) {
         self.is_linked = false;
-        self.throttled.clear();
+        self.throttles = TenantThrottles::default();
         self.parts.clear();
     }
 
@@ -350,7 +350,7 @@ impl Uplink {
                 Some(BrokerEvent::Reached { asker, counted, id })
             }
             ToWorker::Acknowledged { up_to } => {
-                self.window.acknowledge(up_to);
+                self.throttles.acknowledge(&mut self.window, up_to);
                 self.on_commands_acknowledged(up_to);
                 None
             }

@@ -26,13 +26,26 @@ impl Uplink {
     /// Returns whether a tenant is throttled.
     #[must_use]
     pub fn has_throttled(&self) -> bool {
-        !self.throttled.is_empty()
+        self.throttles.has_throttled()
     }
 
     /// Returns whether the publishers of a tenant wait. A throttle ends with the link at the latest.
     #[must_use]
     pub fn is_throttled(&self, tenant: &Tenant) -> bool {
-        !self.throttled.is_empty() && self.throttled.contains(tenant)
+        self.throttles.is_throttled(tenant)
+    }
+
+    /// Returns whether a tenant is throttled, or starts slowly because it was.
+    #[must_use]
+    pub fn has_throttles(&self) -> bool {
+        !self.throttles.is_empty()
+    }
+
+    /// Returns whether a tenant may publish this many bytes, apart from throttles and from the room in the window:
+    /// after a throttle it may have few bytes in the window at first.
+    #[must_use]
+    pub fn is_within_slow_start(&self, tenant: &Tenant, bytes: usize) -> bool {
+        self.throttles.have_room(&self.window, tenant, bytes)
     }
 
     /// Returns whether a tenant has at most half of the window with one more publication of this many bytes. More
@@ -49,9 +62,9 @@ impl Uplink {
 
     pub(super) fn on_throttle(&mut self, throttle: TenantThrottle) -> BrokerEvent {
         match throttle.is_throttled {
-            true => self.throttled.insert(throttle.tenant.clone()),
-            false => self.throttled.remove(&throttle.tenant),
-        };
+            true => self.throttles.begin(throttle.tenant.clone()),
+            false => self.throttles.end(&throttle.tenant),
+        }
         BrokerEvent::Throttle(throttle)
     }
 

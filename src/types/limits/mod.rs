@@ -134,6 +134,9 @@ pub const FANOUT_QUEUES_IDLE: usize = 256;
 /// Work that was given to workers and is not done at which a tenant is throttled while others publish. It
 /// takes a worker some 50 ms. `fairShareWork` changes it.
 pub const FAIR_SHARE_WORK: u64 = 20_000;
+/// Bytes that a tenant may have in a window after a throttle, at first. They are taken from the link at once, so
+/// that publications of other tenants are not kept on it.
+pub const SLOW_START_BYTES: usize = 256 * 1024;
 /// Time after its last publication in which a tenant has a right to its share.
 pub const FAIR_SHARE_RECENT: Duration = Duration::from_secs(1);
 /// Time after which the broker checks its throttles while nothing happens.
@@ -369,6 +372,7 @@ const _: () =
     assert!(LIVENESS_GAP.as_millis() >= 2 * LIVENESS_INTERVAL.as_millis(), "a late tick is no gap");
 const _: () =
     assert!(HEADS_BYTES_MAX / HANDSHAKES_MAX >= HEAD_BYTES_MAX, "heads of the default all fit");
+const _: () = assert!(SLOW_START_BYTES <= FANOUT_BYTES_MAX / 4, "several workers may start slowly");
 const _: () = assert!(LINK_MESSAGE_BYTES_MAX > 2 * WINDOW_BYTES, "a window fits a message");
 const _: () =
     assert!(LARGE_MESSAGE_BYTES > READ_BYTES, "a large message was gathered from several reads");

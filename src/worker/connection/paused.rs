@@ -69,7 +69,7 @@ fn resume_turn(
 }
 
 /// Returns why a publication in a tenant has to wait for the send window; `None` if it need not. While publishers
-/// of another tenant wait, a tenant has at most half of the window.
+/// of another tenant wait, a tenant has at most half of the window. After a throttle it starts slowly.
 pub(in crate::worker) fn lack_of_room(
     context: &Context,
     tenant: &Tenant,
@@ -81,13 +81,15 @@ pub(in crate::worker) fn lack_of_room(
     }
     let is_over =
         context.serving.paused.others_wait(tenant) && !uplink.is_within_half(tenant, bytes);
+    let is_over = is_over || !uplink.is_within_slow_start(tenant, bytes);
     is_over.then_some(TurnOutcome::OverShare)
 }
 
 /// Returns whether a message of a client that publishes up to this many bytes has to wait for the send window.
 pub(super) fn must_wait(context: &Context, slot: Slot, session: &Session, bytes: usize) -> bool {
-    if !context.serving.paused.is_contended() {
-        return !context.broker.uplink.has_room(bytes);
+    let uplink = &context.broker.uplink;
+    if !context.serving.paused.is_contended() && !uplink.has_throttles() {
+        return !uplink.has_room(bytes);
     }
     lack_of_room(context, throttled::tenant_in(&context.throttle, slot, session), bytes).is_some()
 }
