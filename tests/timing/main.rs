@@ -32,6 +32,7 @@ mod silent_clients;
 mod slow_clients;
 mod slow_uploads;
 mod soak;
+mod tenants;
 mod tls_pacing;
 mod tls_storm;
 mod turns;
