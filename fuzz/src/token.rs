@@ -4,8 +4,8 @@
 use serde_json::Value;
 use tagcast::auth::{
     ApiRights, Application, ApplicationLimits, ApplicationSecret, Applications, AuthorizeOpen,
-    Permissions, ShownToken, TagSource, TokenAlgorithm, TokenKey, TokenKeyMaterial, TokenSettings,
-    sign_token,
+    Permissions, ResumeSettings, ShownToken, TagSource, TokenAlgorithm, TokenKey, TokenKeyMaterial,
+    TokenSettings, sign_token,
 };
 use tagcast::types::Secret;
 
@@ -56,6 +56,7 @@ fn rules() -> Permissions {
         api: ApiRights::default(),
         limits: ApplicationLimits::default(),
         tags: TagSource::default(),
+        resume: ResumeSettings::default(),
         tokens: Some(TokenSettings { keys: vec![key], ..TokenSettings::default() }),
     };
     let applications = Applications { list: vec![shop], anonymous: None };

@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use crate::broker_client::uplink::NewPublication;
+use crate::link::message::CountedPublication;
 use crate::replay::IdOutcome;
 use crate::types::{Address, PayloadForm, PublicationId, Tenant};
 
@@ -16,6 +17,8 @@ pub(super) struct Reached {
     pub(super) workers: u32,
     /// Nonzero if an expression was not evaluated because it would scan too many values.
     pub(super) scan_values: u64,
+    /// Whether it is kept for a client that is away.
+    pub(super) is_away: bool,
     /// What is known about the id of the publication.
     pub(super) id: IdOutcome,
 }
@@ -40,6 +43,14 @@ pub(super) struct ApiPublication<'a> {
     pub(super) payload: &'a [u8],
     /// Its id, which the request has claimed.
     pub(super) id: Option<PublicationId>,
+}
+
+impl Reached {
+    /// Reads what the broker says.
+    pub(super) fn new(counted: CountedPublication, id: IdOutcome) -> Self {
+        let CountedPublication { clients, workers, scan_values, away, .. } = counted;
+        Self { clients, workers, scan_values, is_away: away == Some(true), id }
+    }
 }
 
 impl<'a> From<ApiPublication<'a>> for NewPublication<'a> {

@@ -15,7 +15,6 @@ use super::tracked::{AskPlace, AskReceipt, ReportedReceipt, TooManyOpen, Tracked
 use super::window_waits::{self, WindowRequest, WindowWaits};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::{BrokerClient, BrokerEvent, LinkBytes};
-use crate::link::message::CountedPublication;
 use crate::link::query::QueryResult;
 use crate::link::transport::Transport;
 use crate::reactor::async_waiter::AsyncWaiter;
@@ -345,13 +344,13 @@ impl PublisherState {
     fn on_event(&mut self, event: BrokerEvent) -> Option<BrokerLinkLost> {
         match event {
             BrokerEvent::Reached { counted, id, .. } => {
-                let CountedPublication { number, clients, workers, scan_values } = counted;
-                self.tracked.on_reached(number, clients);
+                let number = counted.number;
+                self.tracked.on_reached(number, counted.clients);
                 let is_past = |(asked, _): &mut (Number, _)| *asked <= number;
                 while let Some((asked, waiting)) = self.waiting.pop_front_if(is_past) {
                     if asked == number {
                         // The request may no longer wait.
-                        let _gone = waiting.send(Reached { clients, workers, scan_values, id });
+                        let _gone = waiting.send(Reached::new(counted, id));
                     }
                 }
                 None
@@ -390,6 +389,7 @@ impl PublisherState {
             | BrokerEvent::Refused { .. }
             | BrokerEvent::Close(_)
             | BrokerEvent::TagsChanged { .. }
+            | BrokerEvent::Resumable(_)
             | BrokerEvent::Describe(_) => None,
         }
     }

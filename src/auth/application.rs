@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    ApiRights, ApplicationLimits, ApplicationSecret, DefaultLimits, MessageSchema, TagSource,
-    TokenSettings,
+    ApiRights, ApplicationLimits, ApplicationSecret, DefaultLimits, MessageSchema, ResumeSettings,
+    TagSource, TokenSettings,
 };
 use crate::types::Secret;
 
@@ -47,6 +47,9 @@ pub struct Application {
     /// Where the tags of its clients come from.
     #[serde(default)]
     pub tags: TagSource,
+    /// How its clients resume.
+    #[serde(default)]
+    pub resume: ResumeSettings,
 }
 
 impl Application {
@@ -76,6 +79,7 @@ impl Application {
             limits: ApplicationLimits::default(),
             tokens: None,
             tags: TagSource::default(),
+            resume: ResumeSettings::default(),
         }
     }
 }

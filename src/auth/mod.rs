@@ -8,6 +8,7 @@ mod application_secret;
 mod auth_basis;
 mod operator;
 pub mod php_session;
+mod resume_settings;
 mod resume_token;
 mod schema;
 mod token;
@@ -24,6 +25,7 @@ pub use application_limits::{ApplicationLimits, DefaultLimits, PublisherLimits};
 pub use application_secret::{ApplicationSecret, OWN_SECRET};
 pub use auth_basis::AuthBasis;
 pub use operator::{OPERATOR_TOKEN_PREFIX, Operator, OperatorRole, Operators, TokenDigest};
+pub use resume_settings::ResumeSettings;
 pub use resume_token::{ResumeClaims, ResumeFault, ResumeKey, ResumeScope};
 pub use schema::{MessageCheck, MessageSchema};
 pub use token::{

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use crate::types::limits::{RESUME_TOKEN_AGE, RESUME_TOKEN_BYTES_MAX};
 use crate::types::{ClientUuid, InstanceDigest, ResumeGeneration, Tenant};
@@ -85,7 +86,8 @@ impl ResumeKey {
     #[must_use]
     pub fn new(uuid_key: &[u8; 32]) -> Self {
         let derived = keyed(uuid_key).chain_update(b"tagcast resume token").finalize();
-        Self(keyed(&derived.into_bytes()))
+        let derived: Zeroizing<[u8; 32]> = Zeroizing::new(derived.into_bytes().into());
+        Self(keyed(derived.as_slice()))
     }
 
     /// Returns the scope of a client that this application has admitted to this tenant. `None`: it needed none.

@@ -12,12 +12,14 @@ use tracing::{debug, info};
 
 use super::connection_limits::MaxConnections;
 use super::links::Links;
-use super::router::Router;
+use super::router::{Router, timers};
 use crate::link::control::ChildEvent;
 use crate::link::message::FromWorker;
 use crate::link::transport::Transport;
 use crate::reactor::poller::Interest;
-use crate::types::limits::{EXPRESSION_SCAN_MAX, FAIR_SHARE_WORK, IDEMPOTENCY_MAX};
+use crate::types::limits::{
+    AWAY_MEMORY, EXPRESSION_SCAN_MAX, FAIR_SHARE_CHECK, FAIR_SHARE_WORK, IDEMPOTENCY_MAX,
+};
 use crate::types::{Generation, WorkerId, WorkerIncarnation};
 
 impl fmt::Debug for TurnBudgets<'_> {
@@ -43,6 +45,10 @@ pub struct BrokerCore {
     clock: Option<fn() -> Duration>,
     /// Work at which a tenant is throttled.
     fair_share_work: u64,
+    /// Memory for clients that are away, in bytes.
+    away_bytes: usize,
+    /// Time since 1970 at which this broker was started.
+    started: Duration,
     /// The worker whose link was read last.
     read_last: WorkerId,
     /// Workers whose link was closed. Their last messages may still be held back.
@@ -76,6 +82,8 @@ impl BrokerCore {
             ids_max: IDEMPOTENCY_MAX,
             clock: None,
             fair_share_work: FAIR_SHARE_WORK,
+            away_bytes: AWAY_MEMORY,
+            started: Duration::ZERO,
             read_last: WorkerId(0),
             lost: BTreeSet::new(),
             dead: BTreeSet::new(),
@@ -99,6 +107,8 @@ impl BrokerCore {
         self.router.limit_scan(self.scan_max);
         self.router.replays.limit_ids(self.ids_max);
         self.router.limit_tenants(self.fair_share_work);
+        timers::limit_away(&mut self.router, self.away_bytes);
+        timers::started_at(&mut self.router, self.started);
         if let Some(clock) = self.clock {
             self.router.measure_with(clock);
         }
@@ -147,6 +157,31 @@ impl BrokerCore {
         self.router.limit_tenants(work);
     }
 
+    /// Sets the memory for clients that are away, in bytes.
+    pub fn limit_away(&mut self, bytes: usize) {
+        self.away_bytes = bytes;
+        timers::limit_away(&mut self.router, bytes);
+    }
+
+    /// Sets the time since 1970 at which this broker was started. A client that shows an earlier token may have been
+    /// known to an earlier broker.
+    pub fn started_at(&mut self, started: Duration) {
+        self.started = started;
+        timers::started_at(&mut self.router, started);
+    }
+
+    /// Returns the longest time until the next turn; `None`: until the next event. `now` is the time since any fixed
+    /// moment.
+    #[must_use]
+    pub fn wait_time(&self, now: Duration) -> Option<Duration> {
+        if self.has_unread() {
+            return Some(Duration::ZERO);
+        }
+        let throttled = self.router.is_throttling().then_some(FAIR_SHARE_CHECK);
+        let due = timers::next_due(&self.router).map(|due| due.saturating_sub(now));
+        throttled.into_iter().chain(due).min()
+    }
+
     /// Adds the link to a worker.
     pub fn link(&mut self, source: WorkerIncarnation, transport: Box<dyn Transport>) {
         self.successors.insert(source.worker, (source, transport));
@@ -183,6 +218,7 @@ impl BrokerCore {
             || self.router.has_departed()
             || self.router.is_changing_many()
             || self.router.has_records()
+            || timers::has_due(&self.router)
             || !(self.lost.is_empty() && self.dead.is_empty())
     }
 
@@ -217,9 +253,14 @@ impl BrokerCore {
         report: &mut dyn FnMut(ChildEvent),
         TurnBudgets { messages, removals }: TurnBudgets<'_>,
     ) {
-        let _done: ControlFlow<()> = self.router.remove_departed(removals);
+        timers::begin_turn(&mut self.router, now);
+        let removed = self.router.remove_departed(removals);
         self.read(report, messages);
         self.end_workers();
+        timers::take_over_due(&mut self.router);
+        if removed.is_continue() {
+            timers::end_due(&mut self.router, removals);
+        }
         self.link_successors();
         self.router.balance_tenants(now);
         self.router.end_turn();

@@ -11,11 +11,14 @@ mod fair_share;
 mod links;
 mod protocol_error;
 mod queries;
+mod records;
 mod replays;
 mod resolve_cache;
+mod resume_counts;
 pub mod router;
 mod tag_changes;
 mod tail;
+mod takeovers;
 mod tracking;
 mod traffic;
 mod turn;
@@ -34,8 +37,8 @@ use crate::link::control::{
     Attachment, BrokerCommand, ChildEvent, CommonCommand, Control, ControlPeer, ExitReason,
 };
 use crate::reactor::poller::{Interest, Poller, Ready};
-use crate::telemetry::{flush, lines_lost, set_level, unix_seconds};
-use crate::types::limits::{BROKER_REMOVALS, BROKER_TURN, FAIR_SHARE_CHECK};
+use crate::telemetry::{flush, lines_lost, set_level, unix_millis, unix_seconds};
+use crate::types::limits::{BROKER_REMOVALS, BROKER_TURN};
 use crate::types::{
     CountReport, Generation, Histogram, HistogramFamily, ProcessCounts, SeriesFamily, TurnBudget,
     WorkerId, WorkerIncarnation,
@@ -60,6 +63,7 @@ fn serve(
     poller.watch(control.ready(), CONTROL, Interest::Read)?;
     let mut core = BrokerCore::new(generation);
     core.measure_with(since_start);
+    core.started_at(Duration::from_millis(unix_millis()));
     Broker { control, poller, core, turns: Histogram::default(), is_ready: false }.serve()
 }
 
@@ -85,11 +89,7 @@ impl Broker {
         loop {
             flush();
             ready.clear();
-            let within = match self.core.has_unread() {
-                true => Some(Duration::ZERO),
-                false => self.core.router().is_throttling().then_some(FAIR_SHARE_CHECK),
-            };
-            self.poller.wait(within, &mut ready)?;
+            self.poller.wait(self.core.wait_time(since_start()), &mut ready)?;
             if ready.iter().any(|event| event.token == CONTROL)
                 && let BrokerLoop::End(end) = self.apply_commands()?
             {
@@ -162,6 +162,7 @@ impl Broker {
                     self.core.limit_scan(config.expression_scan);
                     self.core.limit_ids(config.ids_max);
                     self.core.limit_tenants(config.fair_share_work);
+                    self.core.limit_away(config.away_bytes);
                     self.core.limit_applications(config.connections);
                 }
                 self.report(ChildEvent::Configured { number });

@@ -152,7 +152,7 @@ impl RouteCounts {
     /// The counts as those of a publication.
     pub(super) fn of(self, number: Number) -> CountedPublication {
         let Self { clients, workers, scan_values } = self;
-        CountedPublication { number, clients, workers, scan_values }
+        CountedPublication { number, clients, workers, scan_values, away: None }
     }
 }
 

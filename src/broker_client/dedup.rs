@@ -54,6 +54,19 @@ impl Deduplicator {
         }
     }
 
+    /// Records a publication that the broker has kept for a client. It may be older than others of its source, which
+    /// may be dead.
+    pub(crate) fn saw_replayed(&mut self, source: WorkerIncarnation, number: Number) {
+        let line = self.0.entry(source.worker).or_insert_with(|| SourceHistory::new(source));
+        let is_repeatable = number.0.saturating_add(WINDOW_PUBLICATIONS) > line.last.0;
+        if line.source == source
+            && is_repeatable
+            && let Err(at) = line.singles.binary_search(&number)
+        {
+            line.singles.insert(at, number);
+        }
+    }
+
     /// Returns the publications to a single recipient that were delivered here.
     pub(crate) fn singles(&self) -> impl Iterator<Item = (WorkerIncarnation, Vec<Number>)> + '_ {
         let lines = self.0.values().filter(|line| !line.singles.is_empty());

@@ -8,6 +8,7 @@ use crate::link::command::{CloseOrder, CommandOutcome};
 use crate::link::fairness::TenantThrottle;
 use crate::link::message::{CountedPublication, Full};
 use crate::link::query::{BrokerQuery, DescribeRequest, QueryResult};
+use crate::link::resume::ToResumable;
 use crate::replay::IdOutcome;
 use crate::types::{Client, Generation, Number, ReplayBasis, Slot, TrackedOutcome};
 
@@ -77,6 +78,8 @@ pub enum BrokerEvent {
     Outcome(Number, Box<CommandOutcome>),
     /// The publishers of a tenant wait from now on, or no longer.
     Throttle(TenantThrottle),
+    /// About a client that may resume; never [`ToResumable::Record`].
+    Resumable(ToResumable),
     /// The broker asks for a client of this worker, on behalf of another process.
     Describe(DescribeRequest),
     /// The link has failed or was closed, and everything that arrived on it was processed (rule L6). The

@@ -1,6 +1,6 @@
 //! The slots of a worker's clients, and the state of their joins.
 
-use crate::types::{Client, JoinNumber, Slot, TagVersion, Tags};
+use crate::types::{Client, ClientUuid, Ident, JoinNumber, Slot, TagVersion, Tags};
 
 /// The slots of one worker that the broker knows or will know.
 #[derive(Debug, Default)]
@@ -61,6 +61,19 @@ impl JoinTracker {
                 *state = other;
                 false
             }
+        }
+    }
+
+    /// A joining client is another one than it was: it resumes.
+    pub(crate) fn become_known(
+        &mut self,
+        slot: Slot,
+        uuid: ClientUuid,
+        ident: Option<Ident>,
+        tags: Tags,
+    ) {
+        if let JoinState::Joining(client) = self.state(slot) {
+            (client.uuid, client.ident, client.tags) = (uuid, ident, tags);
         }
     }
 

@@ -18,6 +18,7 @@ mod link_io;
 pub(crate) mod queries;
 mod receive;
 pub mod report_requests;
+pub mod resumable;
 pub(crate) mod send_window;
 pub(crate) mod slot_allocator;
 pub mod sync;

@@ -19,6 +19,8 @@ pub struct BrokerConfig {
     pub ids_max: usize,
     /// Work at which a tenant is throttled; 0 for no throttles.
     pub fair_share_work: u64,
+    /// Memory for clients that are away, in bytes.
+    pub away_bytes: usize,
 }
 
 impl BrokerConfig {
@@ -54,6 +56,7 @@ impl Config {
             expression_scan: self.limits.expression_scan,
             ids_max: self.api.ids_max,
             fair_share_work: self.limits.fair_share_work,
+            away_bytes: self.limits.away_bytes,
         }
     }
 }

@@ -23,8 +23,8 @@ use crate::auth::{Application, Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
 use crate::telemetry::{LogFormat, LogLevel, unix_seconds};
 use crate::types::limits::{
-    EXPRESSION_SCAN_MAX, FAIR_SHARE_WORK, HEAD_BYTES_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT,
-    MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
+    AWAY_MEMORY, EXPRESSION_SCAN_MAX, FAIR_SHARE_WORK, HEAD_BYTES_MAX, LOG_BYTES_MAX,
+    LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
 };
 use crate::types::{Encryption, HostId, IpRange, Secret};
 
@@ -39,6 +39,7 @@ const MESSAGE_TIME: Bounds<Duration> =
 /// The total for all heads of a worker has a separate limit: `HEADS_BYTES_MAX`.
 const HEAD: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024));
 const MESSAGE: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024 * 1024));
+const AWAY: Bounds<Size> = Bounds::new(Size(64 * 1024), Size(64 * 1024 * 1024 * 1024));
 const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
 /// Even an empty server needs more than the minimum.
 const MEMORY: Bounds<Size> = Bounds::new(Size(4 * 1024 * 1024), Size(1 << 50));
@@ -284,6 +285,7 @@ fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
         }
         Ok(limit)
     });
+    let away_bytes = given.read("", "awayMemory", |text| size(text, &AWAY));
     let expression_scan = given.read("", "exprScanMax", |text| count(text, &SCANS));
     let expression_scan = expression_scan.and_then(|values| u64::try_from(values).ok());
     let fair_share_work = given.read("", "fairShareWork", |text| count(text, &FAIR_SHARES));
@@ -302,6 +304,7 @@ fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
         max_message,
         max_memory: given.read("", "maxMemory", max_memory).unwrap_or(MaxMemory::Auto),
         outbox_limit: outbox_limit.unwrap_or(max_message + OUTBOX_SLACK_BYTES),
+        away_bytes: away_bytes.unwrap_or(AWAY_MEMORY),
     }
 }
 

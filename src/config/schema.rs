@@ -64,6 +64,7 @@ pub const KEYS: &[ConfigKey] = &[
     key("", "maxMessage", "5M", "size").reloadable(),
     key("", "messageTimeout", "30s", "duration").reloadable(),
     key("", "outboxLimit", "6M", "size").reloadable(),
+    key("", "awayMemory", "64M", "size").reloadable(),
     key("", "maxMemory", "auto", "size").reloadable(),
     key("", "pingInterval", "20s", "duration").reloadable(),
     key("", "drainTime", "5s", "duration").reloadable(),

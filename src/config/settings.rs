@@ -129,6 +129,8 @@ pub struct LimitSettings {
     pub expression_scan: u64,
     /// Work at which a tenant is throttled while others publish; 0 for no throttles.
     pub fair_share_work: u64,
+    /// Memory for clients of `tagcast.v1` that are away, in bytes.
+    pub away_bytes: usize,
 }
 
 /// The memory limit of all processes together.

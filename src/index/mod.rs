@@ -6,6 +6,7 @@ mod columns;
 mod consistency;
 mod directory;
 mod expression;
+pub mod identity;
 mod idents;
 mod inline_str;
 mod interner;

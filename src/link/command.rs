@@ -78,6 +78,8 @@ pub enum CommandKind {
 pub enum CommandOutcome {
     /// No client of the tenant has this UUID.
     Unknown,
+    /// The client was away, and has ended (`tagcast.v1`).
+    EndedAway,
     /// Tags do not reach the client.
     NotReached,
     /// The tags have another version, which is this one. Nothing was changed.

@@ -1,4 +1,4 @@
-//! The messages between worker and broker (rules L1 to L12 of `docs/promises.md`).
+//! The messages between worker and broker (rules L1 to L13 of `docs/promises.md`).
 
 use std::net::IpAddr;
 
@@ -11,6 +11,7 @@ use super::command::{
 use super::fairness::{TenantThrottle, WorkReport};
 pub use super::in_place::{FromBroker, FromWorker, PublishFrame};
 use super::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryResult};
+use super::resume::{FromResumable, ToResumable};
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{
     Address, Claim, Client, Content, GrantNumber, JoinNumber, Number, PayloadForm, Publication,
@@ -19,7 +20,7 @@ use crate::types::{
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 15;
+pub const VERSION: u16 = 16;
 
 /// Work for one tag, in bytes of a usual message.
 pub(super) const ROW_WORK: usize = 64;
@@ -149,6 +150,8 @@ pub enum ToBroker {
     /// The id of the publication that follows the next [`ToBroker::Count`]. If it was used before, the
     /// publication is not delivered, and its use is sent with [`ToWorker::Remember`] before `Reached`.
     Identify(PublicationId),
+    /// About a client that may resume.
+    Resumable(FromResumable),
     /// Work that this worker has done for a tenant, once [`ToWorker::CountWork`] has arrived.
     Work(WorkReport),
     /// A publication. The worker keeps it until it is acknowledged (rule L4).
@@ -171,6 +174,7 @@ impl ToBroker {
             Self::Join { client, .. } | Self::Announce { client, .. } => {
                 client.tags.len() * ROW_WORK
             }
+            Self::Resumable(message) => message.work(),
             Self::Command(it) => it.command.kind.work(),
             Self::Seen { numbers, .. } => numbers.len() * ROW_WORK / 4,
             Self::Publish { publication, .. } => {
@@ -202,6 +206,8 @@ pub struct CountedPublication {
     /// The number of values that the prefixes of its expression would scan, if that is above the
     /// limit: the publication then reached no client. Otherwise zero.
     pub scan_values: u64,
+    /// For a publication to a single client: whether it is kept for one that is away.
+    pub away: Option<bool>,
 }
 
 /// From the broker to a worker.
@@ -227,6 +233,8 @@ pub enum ToWorker {
     },
     /// The publishers of a tenant wait from now on, or no longer. A link begins without throttles.
     Throttle(TenantThrottle),
+    /// About a client that may resume.
+    Resumable(ToResumable),
     /// A publication for some of this worker's clients.
     Deliver(Deliver),
     /// Requests a report on the `Deliver` that follows. This is a separate message, so that other

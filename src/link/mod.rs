@@ -8,5 +8,6 @@ pub mod handover;
 mod in_place;
 pub mod message;
 pub mod query;
+pub mod resume;
 pub mod tail;
 pub mod transport;

@@ -8,6 +8,10 @@ use crate::protocol::AckExtras;
 
 /// What only some connections have.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts about a client of `tagcast.v1`"
+)]
 pub struct SessionExtras {
     /// Additional members of the acknowledgements.
     pub words: AckExtras,
@@ -15,6 +19,10 @@ pub struct SessionExtras {
     pub token: Option<Arc<SessionToken>>,
     /// The client may change its own tags (`tagcast.v1`).
     pub may_choose_tags: bool,
+    /// Its next frame proves that it has received its `welcome` (`tagcast.v1`).
+    pub awaits_frame: bool,
+    /// The broker asks whether it is alive (`tagcast.v1`).
+    pub is_probed: bool,
 }
 
 /// Token of a connection.

@@ -31,6 +31,8 @@ impl CloseCode {
     pub const APPLICATION_CHANGED: Self = Self(4003);
     /// `tagcast.v1`: the credentials of `hello` are wrong.
     pub const UNAUTHORIZED: Self = Self(4009);
+    /// `tagcast.v1`: another connection has the client.
+    pub const CONTINUED: Self = Self(4012);
     /// `tagcast.v1`: a limit of connections is reached, or memory is short.
     pub const OVER_CAPACITY: Self = Self(4100);
     /// `tagcast.v1`: `hello` did not arrive within the time.

@@ -84,7 +84,9 @@ pub use replay::{
     IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,
     UsedId,
 };
-pub use resume::{InstanceDigest, ResumeGeneration};
+pub use resume::{
+    InstanceDigest, RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding,
+};
 pub use revocation::{RevocationList, RevokedTokens, TokenIdentity, TokenRevocation};
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use series::{HistogramFamily, LabelValues, LabelledSeries, SeriesFamily, SeriesKind};

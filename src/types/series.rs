@@ -66,12 +66,12 @@ macro_rules! families {
 }
 
 families! {
-    Clients = "clients", Sum, ["dialect"], 16, "Clients with an open WebSocket";
-    ConnectionsOpened = "connections_opened", Counter, ["dialect"], 16, "Completed WebSocket handshakes";
+    Clients = "clients", Sum, ["dialect"], 12, "Clients with an open WebSocket";
+    ConnectionsOpened = "connections_opened", Counter, ["dialect"], 12, "Completed WebSocket handshakes";
     ConnectionsClosed = "connections_closed", Counter, ["code"], 20, "Closed sockets";
     HandshakesRefused = "handshakes_refused", Counter, ["status"], 24, "Refused handshakes";
     TlsHandshakes = "tls_handshakes", Counter, ["result"], 4, "TLS handshakes";
-    MessagesReceived = "messages_received", Counter, ["dialect"], 16, "Messages from clients";
+    MessagesReceived = "messages_received", Counter, ["dialect"], 12, "Messages from clients";
     MessageBytes = "message_bytes", Counter, ["direction"], 4,
         "Bytes of messages from clients, and of frames of publications for clients";
     Publications = "publications", Counter, ["source"], 8,
@@ -86,6 +86,11 @@ families! {
     ExpressionValuesScanned = "expression_values_scanned", Counter, [], 1,
         "Values that prefixes of expressions have scanned";
     TagChanges = "tag_changes", Counter, ["source"], 8, "Changes of the tags of one client";
+    Records = "records", Sum, ["state"], 2, "Clients of tagcast.v1 that may resume";
+    MailboxBytes = "mailbox_bytes", Sum, [], 1, "Memory of publications that are kept for clients";
+    Resumes = "resumes", Counter, ["result"], 6, "Openings that showed a resume token";
+    Recoveries = "recoveries", Counter, ["result"], 6,
+        "Clients that came back, and whether they got what they had missed";
     AuthFailures = "auth_failures", Counter, ["operation", "reason"], 30, "Refused credentials";
     ApiRequests = "api_requests", Counter, ["route", "status"], 150, "Requests that the API answered";
     ApiRequestsInFlight = "api_requests_in_flight", Sum, [], 1, "Requests that the API is serving";

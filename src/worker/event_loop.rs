@@ -26,6 +26,7 @@ use super::dispatch;
 use super::dispatch::delivery_report;
 use super::dispatch::requests::{self, OpenRequests};
 use super::dispatch::resource_registry::ResourceRegistry;
+use super::dispatch::resumption;
 use super::dispatch::ticks::TickScheduler;
 use super::dispatch::without_client::ResourceQueries;
 use super::handshake;
@@ -370,6 +371,7 @@ impl EventLoop {
             // For the API process.
             BrokerEvent::Tracked { .. } | BrokerEvent::Remembered { .. } => {}
             BrokerEvent::Throttle(it) => context.throttle.on_throttle(&it, context.clock.now()),
+            BrokerEvent::Resumable(event) => resumption::on_event(context, connections, &event),
             BrokerEvent::Describe(request) => describe::answer(context, connections, request),
             BrokerEvent::Lost(lost) => link_loss::report(context, self.identity.source, &lost),
         }

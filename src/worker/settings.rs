@@ -9,8 +9,8 @@ use rustls::ServerConfig;
 use super::clock::unix_time;
 use super::connection::tls::acceptor;
 use super::handshake::session_cookie::SessionCheck;
-use crate::auth::Permissions;
 use crate::auth::uuid::Signer;
+use crate::auth::{Permissions, ResumeKey};
 use crate::config::{BloatlessSettings, Config, EchoHandshake, LegacySettings, Refuse};
 use crate::http::Origins;
 use crate::protocol::ProtocolOptions;
@@ -27,6 +27,8 @@ pub(super) struct WorkerSettings {
     pub(super) rules: SessionRules,
     /// Host of the clients, which is in their UUIDs.
     pub(super) host: HostId,
+    /// Signs the tokens with which clients resume.
+    pub(super) resume_key: ResumeKey,
     leniency: Leniency,
     pub(super) paths: Routes,
     /// True if a plain GET of `/` returns the demo page.
@@ -114,6 +116,7 @@ impl WorkerSettings {
                 },
             },
             host: config.host,
+            resume_key: ResumeKey::new(&key),
             leniency: leniency(config.phpws.options.switches),
             paths: paths(config),
             has_open_tags: config.gomoob.has_open_tags,

@@ -13,7 +13,7 @@ use crate::protocol::Protocol;
 use crate::types::limits::TOP_ROWS;
 use crate::types::{
     ClientUuid, CloseCode, CountDetail, CountReport, Histogram, HistogramFamily, LabelledSeries,
-    Number, OutboxFigures, ProcessCounts, SeriesFamily, Slot, WorkerCounts,
+    Number, OutboxFigures, ProcessCounts, RecoveryReason, SeriesFamily, Slot, WorkerCounts,
 };
 
 /// Most timed publications that are under way. An older one has reached no client of this worker.
@@ -38,6 +38,8 @@ pub(super) struct LabelledStats {
     denied: BTreeMap<&'static str, u64>,
     handovers_rejected: u64,
     tag_changes: BTreeMap<&'static str, u64>,
+    resumes_refused: BTreeMap<&'static str, u64>,
+    recoveries: BTreeMap<&'static str, u64>,
     /// Publications of resources themselves.
     by_resource: u64,
     by_push_socket: u64,
@@ -129,6 +131,16 @@ impl LabelledStats {
         *self.tag_changes.entry(source).or_default() += 1;
     }
 
+    /// Counts a resume token that was not accepted.
+    pub(super) fn note_resume_refused(&mut self, result: &'static str) {
+        *self.resumes_refused.entry(result).or_default() += 1;
+    }
+
+    /// Counts a client that does not get what it may have missed.
+    pub(super) fn note_recovery(&mut self, reason: RecoveryReason) {
+        *self.recoveries.entry(reason.word()).or_default() += 1;
+    }
+
     /// Counts a publication of a resource itself.
     pub(super) fn note_resource_publication(&mut self) {
         self.by_resource += 1;
@@ -207,6 +219,12 @@ impl LabelledStats {
         }
         for (source, count) in &self.tag_changes {
             series.one(SeriesFamily::TagChanges, *source, *count);
+        }
+        for (result, count) in &self.resumes_refused {
+            series.one(SeriesFamily::Resumes, *result, *count);
+        }
+        for (reason, count) in &self.recoveries {
+            series.one(SeriesFamily::Recoveries, *reason, *count);
         }
         series.plain(SeriesFamily::ApiHandoversRejected, self.handovers_rejected);
         let by_clients = published.saturating_sub(self.by_resource + self.by_push_socket);

@@ -66,6 +66,8 @@ fn hello_may_be_in_the_segment_of_the_request() {
         "op",
         "uuid",
         "resumed",
+        "resume",
+        "grace",
         "tags",
         "topics",
         "ping",

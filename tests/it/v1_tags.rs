@@ -186,7 +186,8 @@ fn a_new_token_replaces_what_the_old_one_granted() {
     );
     assert_eq!(welcome["tags"], json!({"mood": "good", "role": "guest", "room": "1"}));
     assert_eq!(welcome["features"], json!(["expr", "token"]));
-    assert_eq!(welcome["reason"], "disabled");
+    assert_eq!(welcome["reason"], "invalid");
+    assert_eq!(client.json()["reason"], "new");
     assert!((3500..=3600).contains(&welcome["expires"].as_u64().unwrap()));
     server.wait_for_output("user=7");
     client.say(json!({"op": "tag", "id": 1, "set": {"role": "admin"}}));

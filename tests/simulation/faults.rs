@@ -10,6 +10,7 @@ use tagcast::types::{
 use super::api::{Call, CallState};
 use super::model::To;
 use super::pipe::BytesUntilDeath;
+use super::programs;
 use super::rng::Rng;
 use super::worker::{Phase, Reader};
 use super::world::World;
@@ -19,7 +20,7 @@ const CLIENTS_MAX: usize = 5;
 
 /// Relative frequency of each event in this run.
 #[derive(Debug)]
-pub struct Mixture([u64; 18]);
+pub struct Mixture([u64; 21]);
 
 impl Mixture {
     /// Chooses the frequencies. In some runs one kind of fault is absent, in others very frequent.
@@ -31,6 +32,7 @@ impl Mixture {
         let rename = often(5);
         let (call, kill_api) = (often(6), often(1));
         let command = often(8);
+        let (come_back, cut_off, mail) = (often(12), often(6), often(20));
         let round = rng.pick(&[10, 30, 80]).unwrap();
         Self([
             30,
@@ -51,6 +53,9 @@ impl Mixture {
             call,
             kill_api,
             command,
+            come_back,
+            cut_off,
+            mail,
         ])
     }
 }
@@ -82,6 +87,9 @@ impl World {
             15 => self.a_backend_publishes(),
             16 => self.api_process_dies(),
             17 => self.a_backend_changes_tags(),
+            18 => self.a_program_connects(),
+            19 => self.a_program_is_cut_off(),
+            20 => self.a_client_publishes_to_a_program(),
             _ => self.time += std::time::Duration::from_millis(self.rng.below(1500)),
         }
     }
@@ -139,7 +147,7 @@ impl World {
         self.note(|| format!("{no} comes to worker {worker}, slot {slot}: {client:?}"));
     }
 
-    fn any_tags(&mut self) -> Tags {
+    pub fn any_tags(&mut self) -> Tags {
         let mut tags = Vec::new();
         for (name, values) in [("room", ["1", "2"]), ("team", ["a", "b"])] {
             if !self.rng.once_in(3) {
@@ -198,6 +206,11 @@ impl World {
 
     pub fn a_client_changes_tags(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
+        let client = self.workers[&worker].client(slot);
+        // A change that is under way applies to the next connection of a program too.
+        if client.is_none_or(|client| client.tenant == programs::tenant()) {
+            return;
+        }
         let tags = self.any_tags();
         let Some(at) = self.workers.get_mut(&worker) else { return };
         at.retag(slot, tags.clone(), &mut self.model);
@@ -210,6 +223,10 @@ impl World {
         let is_bulk = self.rng.once_in(4);
         let Some((worker, slot)) = self.anyone() else { return };
         let Some(client) = self.workers[&worker].client(slot).cloned() else { return };
+        // Their tags may be lost with the broker.
+        if client.tenant == programs::tenant() {
+            return;
+        }
         let marks = &mut self.model.marks;
         let (command, to) = match is_bulk {
             true => (marks.bulk(client.tenant), 0),
@@ -233,6 +250,10 @@ impl World {
 
     fn a_client_requests_an_alias(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
+        let client = self.workers[&worker].client(slot);
+        if client.is_none_or(|client| client.tenant == programs::tenant()) {
+            return;
+        }
         for _ in 0..self.rng.pick(&[1, 1, 1, 3]).unwrap() {
             let alias = self.any_alias();
             self.note(|| {

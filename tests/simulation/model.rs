@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tagcast::types::{Alias, Client, ClientUuid, Ident, Tags, Tenant, WorkerIncarnation};
 
 use super::marks::Marks;
+use super::programs::Programs;
 
 pub type Moment = u64;
 /// Number of a connection, in the order of join requests.
@@ -86,6 +87,8 @@ pub struct Model {
     pub published: Vec<Published>,
     /// Tags that backends change.
     pub marks: Marks,
+    /// Clients that may resume.
+    pub programs: Programs,
     pub dead: BTreeSet<WorkerIncarnation>,
     /// Workers whose link was cut. They will exit, and the broker may learn this before their
     /// clients.

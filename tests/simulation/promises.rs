@@ -98,7 +98,8 @@ impl Model {
                     Sure::No => self.lives[client].requested.contains(alias),
                     Sure::Yes => self.holder(alias, it) == Some(client),
                 },
-                To::MatchingButSelf(_) if client == it.by => false,
+                // The sender may have come back on another connection.
+                To::MatchingButSelf(_) if addressed.uuid == self.lives[it.by].client.uuid => false,
                 To::Matching(query) | To::MatchingButSelf(query) => {
                     addressed.class == ClientClass::Web
                         && self.lives[client].matches(query, during, sure)

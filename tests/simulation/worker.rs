@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tagcast::broker_client::fanout::Batch;
+use tagcast::broker_client::resumable::ResumeRequest;
 use tagcast::broker_client::uplink::NewPublication;
 use tagcast::broker_client::window_turns::{TurnOutcome, TurnRound, WindowTurns};
 use tagcast::broker_client::{BrokerClient, BrokerEvent};
@@ -68,7 +69,7 @@ struct Pending {
 }
 
 /// The tenants of all clients.
-const TENANTS: [&str; 2] = ["", "other"];
+const TENANTS: [&str; 3] = ["", "other", "programs"];
 
 #[derive(Debug)]
 pub struct Worker {
@@ -260,7 +261,10 @@ impl Worker {
                 let Some(connection) = self.connections.get_mut(&slot) else { return };
                 if connection.phase == Phase::Joining {
                     connection.phase = Phase::Open;
-                    model.opens(connection.client);
+                    let no = connection.client;
+                    let joined = self.program_joins(slot, no, model);
+                    self.note(joined);
+                    model.opens(no);
                 }
             }
             BrokerEvent::Lost(lost) => {
@@ -272,6 +276,7 @@ impl Worker {
                 let ended = model.marks.ended(self.source, number, &outcome);
                 self.note(ended);
             }
+            BrokerEvent::Resumable(event) => self.on_resumable(&event, model),
             BrokerEvent::Close(_)
             | BrokerEvent::Reserved(_)
             | BrokerEvent::Refused { .. }
@@ -305,7 +310,7 @@ impl Worker {
         self.keeps_to(&budget, OVERTAKE_BATCHES_MAX);
     }
 
-    fn note(&mut self, outcome: Result<(), String>) {
+    pub fn note(&mut self, outcome: Result<(), String>) {
         if let Err(fault) = outcome {
             self.fault.get_or_insert(fault);
         }
@@ -343,7 +348,27 @@ impl Worker {
         }
         connection.phase = Phase::Closing(turns);
         model.ends(connection.client);
-        self.broker_client.uplink.leave(slot);
+        match model.now.is_multiple_of(3) {
+            true => self.broker_client.uplink.leave(slot),
+            false => self.broker_client.uplink.go_away(slot),
+        }
+    }
+
+    /// The connection of a client breaks.
+    pub fn breaks(&mut self, slot: Slot, model: &mut Model) {
+        let Some(connection) = self.connections.get_mut(&slot) else { return };
+        connection.phase = Phase::Closing(0);
+        model.ends(connection.client);
+        self.broker_client.uplink.go_away(slot);
+    }
+
+    /// Returns the number of the connection in a slot.
+    pub fn life(&self, slot: Slot) -> Option<ClientNo> {
+        self.connections.get(&slot).map(|connection| connection.client)
+    }
+
+    pub fn is_open(&self, slot: Slot) -> bool {
+        self.connections.get(&slot).is_some_and(|connection| connection.phase == Phase::Open)
     }
 
     fn send_close(&mut self) {
@@ -363,13 +388,30 @@ impl Worker {
 
     /// Accepts a client and asks the broker to join it.
     pub fn accept(&mut self, client: Client, model: &mut Model) -> (Slot, ClientNo) {
+        let (slot, no) = self.connect_client(&client, model);
+        self.broker_client.uplink.join(slot, client);
+        (slot, no)
+    }
+
+    /// Accepts a client that may resume.
+    pub fn accept_resumable(
+        &mut self,
+        client: Client,
+        request: ResumeRequest,
+        model: &mut Model,
+    ) -> (Slot, ClientNo) {
+        let (slot, no) = self.connect_client(&client, model);
+        self.broker_client.uplink.join_resumable(slot, client, request);
+        (slot, no)
+    }
+
+    fn connect_client(&mut self, client: &Client, model: &mut Model) -> (Slot, ClientNo) {
         let slot = self.broker_client.allocate_slot();
         let no = model.asks(client.clone(), self.source);
         if self.connections.insert(slot, Connection::new(no)).is_some() {
             let fault = || format!("{no} is put into slot {slot}, which is taken (L3)");
             self.fault.get_or_insert_with(fault);
         }
-        self.broker_client.uplink.join(slot, client);
         (slot, no)
     }
 

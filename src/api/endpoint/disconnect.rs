@@ -47,6 +47,9 @@ pub(in crate::api) async fn close_one(
         Some(CommandOutcome::Matched(MatchedClients { clients, workers })) => {
             Ok(ApiAnswer::ok(format!("{{\"matched\":{clients},\"workers\":{workers}}}")))
         }
+        Some(CommandOutcome::EndedAway) => {
+            Ok(ApiAnswer::ok("{\"matched\":0,\"workers\":0,\"away\":1}".to_owned()))
+        }
         Some(CommandOutcome::Unknown) => Err(no_such_client()),
         Some(_) => Err(unexpected()),
     }

@@ -58,7 +58,8 @@ pub(super) fn matched_answer(
         None => Ok(ApiAnswer::accepted()),
         Some(CommandOutcome::Matched(MatchedClients { clients, workers })) => {
             let (clients, workers) = (*clients, *workers);
-            let reached = Reached { clients, workers, scan_values: 0, id: IdOutcome::WithoutId };
+            let (scan_values, is_away, id) = (0, false, IdOutcome::WithoutId);
+            let reached = Reached { clients, workers, scan_values, is_away, id };
             let members = counts(limits.check(reached)?);
             let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
             Ok(ApiAnswer::ok(format!("{{{dry}{members}}}")))

@@ -113,7 +113,11 @@ async fn change(
             let message = "tags do not reach this client, so it has none that could be changed";
             Err(ApiError::new(ErrorCode::RetagUnsupported, message))
         }
-        Some(CommandOutcome::Matched(_) | CommandOutcome::TooExpensive(_)) => Err(unexpected()),
+        Some(
+            CommandOutcome::Matched(_)
+            | CommandOutcome::TooExpensive(_)
+            | CommandOutcome::EndedAway,
+        ) => Err(unexpected()),
         Some(CommandOutcome::TooManyTags) => {
             let message = format!("the client would have more than {TAGS_MAX} tags");
             Err(too_many(message))

@@ -64,7 +64,7 @@ impl RecipientLimits {
     ///
     /// If these were too many or too few clients, or could not be searched.
     pub(super) fn check(self, reached: Reached) -> Result<Reached, ApiError> {
-        if reached.clients < self.min {
+        if reached.clients < self.min && !reached.is_away {
             return Err(no_such_client());
         }
         if reached.scan_values > 0 {
@@ -213,8 +213,9 @@ fn too_expensive(values: u64, limit: u64) -> ApiError {
 }
 
 /// The members about what was reached.
-pub(super) fn counts(Reached { clients, workers, .. }: Reached) -> String {
-    format!("\"matched\":{clients},\"workers\":{workers}")
+pub(super) fn counts(Reached { clients, workers, is_away, .. }: Reached) -> String {
+    let away = if is_away { ",\"away\":1" } else { "" };
+    format!("\"matched\":{clients},\"workers\":{workers}{away}")
 }
 
 fn write_counts(WriteCounts { written, slow, closed, waiting }: WriteCounts) -> String {

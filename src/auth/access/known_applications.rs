@@ -8,7 +8,7 @@ use super::secret_digest::SecretDigest;
 use super::{Grant, Right};
 use crate::auth::auth_basis::{AuthBasis, ShownCredentials};
 use crate::auth::token::TokenVerifier;
-use crate::auth::{Application, Applications, MessageCheck, TagSource};
+use crate::auth::{Application, Applications, MessageCheck, ResumeSettings, TagSource};
 use crate::types::limits::SECRETS_MAX;
 use crate::types::{Credentials, LimitedApplication, Tenant};
 
@@ -48,6 +48,7 @@ pub(super) struct ApplicationRules {
     pub(super) message_bytes_max: Option<usize>,
     /// It, if the number of its connections is limited.
     pub(super) limited: Option<Arc<LimitedApplication>>,
+    pub(super) resume: ResumeSettings,
 }
 
 impl fmt::Debug for ApplicationRules {
@@ -183,6 +184,7 @@ impl ApplicationRules {
                 .connections
                 .limit()
                 .map(|_| Arc::new(LimitedApplication(application.key.as_str().into()))),
+            resume: application.resume,
             check: application.schema.as_ref().map(|it| Box::new(MessageCheck::new(it))),
             tokens: application.tokens.as_ref().map(|it| Box::new(TokenVerifier::new(it))),
         }

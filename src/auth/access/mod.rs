@@ -14,7 +14,7 @@ pub use self::refresh::RefreshedConnection;
 pub(crate) use self::secret_digest::SecretDigest;
 pub use self::token::{ShownToken, VerifiedToken};
 use super::auth_basis::{AuthBasis, Edition, ShownCredentials};
-use super::{Applications, MessageCheck, TokenClaims};
+use super::{Applications, MessageCheck, ResumeSettings, TokenClaims};
 use crate::types::{Credentials, LimitedApplication, RevocationList, Tenant, word_choices};
 
 word_choices! {
@@ -243,6 +243,12 @@ impl Permissions {
     #[must_use]
     pub fn limited_application(&self, basis: AuthBasis) -> Option<Arc<LimitedApplication>> {
         self.holder(basis)?.0.limited.clone()
+    }
+
+    /// Returns how a client that its application has admitted resumes.
+    #[must_use]
+    pub fn resume_settings(&self, basis: AuthBasis) -> ResumeSettings {
+        self.holder(basis).map(|(entry, _)| entry.resume).unwrap_or_default()
     }
 
     /// Returns the maximum bytes of a message of a connection, if its application limits them.

@@ -1,6 +1,7 @@
 //! The figures of a broker, for the metrics.
 
 use super::Router;
+use crate::broker::resume_counts::ResumeCounts;
 use crate::types::{BrokerCounts, HistogramFamily, LabelledSeries, SeriesFamily};
 
 /// Returns the counters of a broker.
@@ -16,6 +17,12 @@ pub fn counts(router: &Router) -> BrokerCounts {
     }
 }
 
+/// Returns how many clients that may resume are here, and how many are away.
+#[must_use]
+pub fn records(router: &Router) -> (usize, usize) {
+    router.records.counts()
+}
+
 /// Returns the figures with labels.
 #[must_use]
 pub fn series(router: &Router) -> LabelledSeries {
@@ -26,6 +33,18 @@ pub fn series(router: &Router) -> LabelledSeries {
     series.plain(SeriesFamily::ExpressionValuesScanned, costs.values_scanned);
     series.plain(SeriesFamily::TailEventsDropped, router.tail.dropped());
     series.one(SeriesFamily::TagChanges, "api", router.tag_changes_by_api);
+    let (here, away) = records(router);
+    for (state, count) in [("here", here), ("away", away)] {
+        series.one(SeriesFamily::Records, state, count as u64);
+    }
+    series.plain(SeriesFamily::MailboxBytes, router.records.mailbox_bytes() as u64);
+    let ResumeCounts { resumed, taken, outdated, .. } = router.resumes;
+    for (result, count) in [("resumed", resumed), ("taken", taken), ("expired_token", outdated)] {
+        series.one(SeriesFamily::Resumes, result, count);
+    }
+    for (reason, count) in router.resumes.recoveries() {
+        series.one(SeriesFamily::Recoveries, reason.word(), count);
+    }
     series.record(HistogramFamily::ExpressionEvaluation, "", &costs.times);
     series.record(HistogramFamily::PublicationRecipients, "", &router.resolve_cache.recipients);
     series

@@ -8,8 +8,9 @@ use super::*;
 use crate::link::codec::MessageDecoder;
 use crate::link::message::VERSION;
 use crate::types::{
-    Address, AddressLimit, ClientClass, ClientUuid, Content, Generation, PayloadForm, Publication,
-    PublicationId, RecipientBounds, ReplayDigest, ReplayRecords, Sequence, Tags, Tenant,
+    Address, AddressLimit, Client, ClientClass, ClientUuid, Content, Generation, PayloadForm,
+    Publication, PublicationId, RecipientBounds, ReplayDigest, ReplayRecords, Sequence, Slot, Tags,
+    Tenant,
 };
 
 const WORKER: WorkerIncarnation =

@@ -4,8 +4,12 @@
 //! No I/O and no clock: the input is messages of workers, the output is bytes for their links. The rules L3
 //! to L6 can therefore be tested without a process.
 
+mod away;
 pub mod figures;
+mod joins;
 mod publications;
+mod resumes;
+pub mod timers;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
@@ -16,9 +20,12 @@ use super::connection_limits::{ConnectionLimits, MaxConnections};
 use super::descriptions::OpenDescriptions;
 use super::fair_share::FairShare;
 pub use super::protocol_error::ProtocolError;
+use super::records::Records;
 use super::replays::ReplayKeeper;
 use super::resolve_cache::ResolveCache;
+use super::resume_counts::ResumeCounts;
 use super::tail::Tail;
+use super::takeovers::Takeovers;
 use super::tracking::{TrackedPublications, TrackedReport};
 use super::traffic::TrafficByTenant;
 use super::turn::Turn;
@@ -28,9 +35,8 @@ use crate::index::tag_changes::{restore_version, versioned_tags};
 use crate::link::command::{AnnouncedVersion, BulkChange};
 use crate::link::message::{ToBroker, ToWorker};
 use crate::link::query::QueryResult;
-use crate::types::{
-    Client, ConnectionRef, JoinNumber, Number, Slot, VersionedTags, WorkerId, WorkerIncarnation,
-};
+use crate::link::resume::FromResumable;
+use crate::types::{ConnectionRef, Number, VersionedTags, WorkerId, WorkerIncarnation};
 
 /// The broker without its sockets.
 #[derive(Debug, Default)]
@@ -74,6 +80,14 @@ pub struct Router {
     publications: u64,
     /// Changes of tags that the API process has asked for.
     tag_changes_by_api: u64,
+    /// Clients that may resume.
+    records: Records,
+    takeovers: Takeovers,
+    resumes: ResumeCounts,
+    /// Time of this turn, since any fixed moment.
+    now: Duration,
+    /// Time since 1970 at which this broker was started.
+    started: Duration,
 }
 
 impl Router {
@@ -121,8 +135,12 @@ impl Router {
         }
         self.resolve_cache.forget();
         self.connection_limits.unlink(source.worker);
+        self.takeovers.withdraw_all(source.worker);
         if self.index.clients_of(source.worker) > 0 {
             self.departed.insert(source.worker);
+        }
+        for key in self.takeovers.waiting_for(source.worker) {
+            resumes::resume_waiting(self, &key);
         }
     }
 
@@ -160,6 +178,7 @@ impl Router {
         if linked != self.clients() {
             return Err(format!("{} clients, {linked} of linked workers", self.clients()));
         }
+        self.records.check()?;
         self.index.is_consistent()
     }
 
@@ -182,7 +201,10 @@ impl Router {
                 member.on_hello(version, claimed)
             }
             (LinkState::Announcing, ToBroker::Announce { slot, number, client }) => {
-                self.announce(source, slot, number, &client)
+                joins::announce(self, source, slot, number, &client)
+            }
+            (LinkState::Announcing, ToBroker::Resumable(FromResumable::Announce(announced))) => {
+                resumes::announce(self, source, *announced)
             }
             (LinkState::Announcing, ToBroker::Holds { slot, claim, grant }) => {
                 self.last_grant = self.last_grant.max(grant.0);
@@ -233,24 +255,9 @@ impl Router {
         }
     }
 
-    fn announce(
-        &mut self,
-        source: WorkerIncarnation,
-        slot: Slot,
-        number: JoinNumber,
-        client: &Client,
-    ) -> Result<(), ProtocolError> {
-        self.last_version = self.last_version.max(number.0);
-        let place = ConnectionRef { worker: source.worker, slot };
-        self.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
-        self.connection_limits.join(place, client);
-        self.resolve_cache.forget();
-        Ok(())
-    }
-
     fn apply(&mut self, source: WorkerIncarnation, message: ToBroker) -> Result<(), ProtocolError> {
         match message {
-            ToBroker::Join { slot, client } => self.join(source, slot, &client),
+            ToBroker::Join { slot, client } => joins::join(self, source, slot, &client),
             ToBroker::Reserve { slot, ip } => {
                 let place = ConnectionRef { worker: source.worker, slot };
                 let answer = match self.connection_limits.reserve(place, ip) {
@@ -261,9 +268,10 @@ impl Router {
                 Ok(())
             }
             ToBroker::Leave { slot } => {
-                self.leave(source, slot);
+                joins::leave(self, source, slot);
                 Ok(())
             }
+            ToBroker::Resumable(message) => resumes::apply(self, source, message),
             ToBroker::Command(command) => self.command(source, *command),
             ToBroker::Alias { slot, claim } => {
                 self.alias(source, slot, &claim);
@@ -317,46 +325,6 @@ impl Router {
             | ToBroker::Remember(_)
             | ToBroker::Announced { .. } => Err(ProtocolError::OutOfPlace("an announcement")),
         }
-    }
-
-    fn join(
-        &mut self,
-        source: WorkerIncarnation,
-        slot: Slot,
-        client: &Client,
-    ) -> Result<(), ProtocolError> {
-        let number = JoinNumber(self.last_version + 1);
-        let place = ConnectionRef { worker: source.worker, slot };
-        if let Err(full) = self.connection_limits.admit(self.clients(), place, client) {
-            self.send(source.worker, &ToWorker::Refused { slot, full });
-            return Ok(());
-        }
-        self.forget_departed(client);
-        self.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
-        self.connection_limits.join(place, client);
-        self.last_version = number.0;
-        self.resolve_cache.forget();
-        let own = self.connections(source.worker);
-        let workers = self.workers.keys().filter(|worker| !worker.is_api());
-        let smallest = workers.map(|worker| self.connections(*worker)).min();
-        let joined = ToWorker::Joined { slot, number, own, smallest: smallest.unwrap_or(own) };
-        self.send(source.worker, &joined);
-        Ok(())
-    }
-
-    fn connections(&self, worker: WorkerId) -> u32 {
-        u32::try_from(self.index.clients_of(worker)).unwrap_or(u32::MAX)
-    }
-
-    /// Removes the client in a slot. A worker may withdraw a join that was not answered; then there is no
-    /// client to remove.
-    fn leave(&mut self, source: WorkerIncarnation, slot: Slot) {
-        let place = ConnectionRef { worker: source.worker, slot };
-        self.connection_limits.leave(place);
-        if self.index.leave(place).is_some() {
-            self.resolve_cache.forget();
-        }
-        self.send(source.worker, &ToWorker::Left { slot });
     }
 
     fn send(&mut self, worker: WorkerId, message: &ToWorker) {

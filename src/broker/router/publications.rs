@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{LinkState, ProtocolError, Router};
+use super::{LinkState, ProtocolError, Router, away};
 use crate::broker::bulk_change::{BulkResult, RunningBulkChange, with_sources};
 use crate::broker::close_orders::order_closes;
 use crate::broker::resolve_cache::{KnownRoute, RouteCounts, WorkerTarget};
@@ -16,7 +16,7 @@ use crate::link::command::{
     BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind, CommandOutcome,
     MatchedClients, NumberedCommand, RetaggedClient, RetaggedClients, address_of,
 };
-use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker};
+use crate::link::message::{CountedPublication, Deliver, PublishFrame, ToBroker, ToWorker};
 use crate::types::{
     ClientUuid, CloseReason, ConnectionRef, Content, Number, Publication, ReplayRecords, Sequence,
     SlotSet, TagChange, TagVersion, Tenant, Tracking, UsedId, WorkerId, WorkerIncarnation,
@@ -82,9 +82,13 @@ impl Router {
         route: &mut KnownRoute,
         content: Content<&[u8]>,
     ) -> Result<(), ProtocolError> {
+        let is_single = route.address.recipients.is_single();
+        let away = match is_single {
+            true => away::recipient(self, &route.tenant, &route.address),
+            false => None,
+        };
         let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
         member.take_number(number)?;
-        let is_single = route.address.recipients.is_single();
         let is_repeated = is_single && self.delivered.contains(&(source, number));
         let (mut is_refused, mut tracking) = (is_repeated, None);
         if let Some(request) = member.take_count_request() {
@@ -99,7 +103,9 @@ impl Router {
             } else if let Some(id) = request.id.filter(|_| counts.is_evaluated()) {
                 self.replays.keep(&id, counts.clients, counts.workers);
             }
-            member.counted(counts.of(number));
+            let counted = counts.of(number);
+            let is_away = is_single.then_some(away.is_some() && !is_repeated && known.is_none());
+            member.counted(CountedPublication { away: is_away, ..counted });
             is_refused |= known.is_some();
             // A dry run allows no recipient, and is no publication even if none matches.
             is_refused |= request.clients_max.is_some_and(|max| max == 0 || counts.clients > max);
@@ -107,6 +113,9 @@ impl Router {
         }
         if is_refused {
             return Ok(());
+        }
+        if let Some(key) = away {
+            self.records.keep(&key, source, number, content);
         }
         self.last_sequence += 1;
         self.publications += 1;
@@ -166,12 +175,18 @@ impl Router {
             CommandKind::ChangeTags { uuid, change } => {
                 let place = self.connected(&tenant, uuid);
                 self.tag_changes_by_api += u64::from(place.is_some() && source.worker.is_api());
-                place.map_or(CommandOutcome::Unknown, |place| self.change_tags(id, place, &change))
+                match place {
+                    Some(place) => self.change_tags(id, place, &change),
+                    None => away::change_tags(self, &tenant, uuid, &change)
+                        .unwrap_or(CommandOutcome::Unknown),
+                }
             }
-            CommandKind::Close { uuid, reason } => {
-                let place = self.connected(&tenant, uuid);
-                self.close_one(id, place, reason)
-            }
+            CommandKind::Close { uuid, reason } => match self.connected(&tenant, uuid) {
+                None if !self.delivered.contains(&(source, number)) => {
+                    away::end(self, &tenant, uuid).unwrap_or(CommandOutcome::Unknown)
+                }
+                place => self.close_one(id, place, reason),
+            },
             CommandKind::CloseMatching { clients, clients_max, reason, spread } => {
                 let address = address_of(&clients);
                 let matching = self.index.resolve(&tenant, &address).without(&self.departed);

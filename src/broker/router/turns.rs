@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::{LinkState, Router};
+use super::{LinkState, Router, resumes, timers};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::queries;
 use crate::broker::replays::TurnProgress;
@@ -16,6 +16,7 @@ use crate::broker::turn::Turn;
 use crate::link::fairness::TenantThrottle;
 use crate::link::message::{ToBroker, ToWorker};
 use crate::link::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryKind, QueryResult};
+use crate::link::resume::FromResumable;
 use crate::types::{
     Claim, Client, ConnectionRef, GrantNumber, Publication, Recipients, Slot, TagVersion, WorkerId,
     WorkerIncarnation,
@@ -176,7 +177,10 @@ impl Router {
     pub fn remove_departed(&mut self, is_spent: &mut dyn FnMut() -> bool) -> ControlFlow<()> {
         self.connection_limits.remove_departed(is_spent)?;
         while let Some(worker) = self.departed.first().copied() {
-            let outcome = self.index.remove_some_of(worker, is_spent);
+            let outcome = match self.records.is_empty() {
+                true => self.index.remove_some_of(worker, is_spent),
+                false => timers::put_away_some_of(self, worker, is_spent),
+            };
             if self.index.clients_of(worker) == 0 {
                 self.departed.remove(&worker);
             }
@@ -195,6 +199,11 @@ impl Router {
         match message {
             ToBroker::Join { slot, client } => {
                 self.connection_limits.admit(self.clients(), place(*slot), client).is_err()
+            }
+            ToBroker::Resumable(FromResumable::Join(join)) => {
+                let admitted =
+                    self.connection_limits.admit(self.clients(), place(join.slot), &join.client);
+                admitted.is_err()
             }
             ToBroker::Reserve { slot, ip } => {
                 self.connection_limits.reserves(place(*slot), *ip).is_err()
@@ -218,7 +227,7 @@ impl Router {
             && let Some(place) = self.index.place_of(&client.tenant, client.uuid)
             && self.departed.contains(&place.worker)
         {
-            self.index.leave(place);
+            resumes::go_away(self, place);
         }
     }
 

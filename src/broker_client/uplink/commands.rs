@@ -2,18 +2,117 @@
 
 use super::Uplink;
 use crate::broker_client::BrokerEvent;
+use crate::broker_client::resumable::{KnownRecord, ResumeRequest};
 use crate::link::codec::WireMessage;
 use crate::link::command::{
     AnnouncedVersion, BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind,
     NumberedCommand, RetaggedClient,
 };
 use crate::link::message::{DeliverTo, SetName, ToBroker};
-use crate::types::{Number, Slot, TagChange, TagEdit, VersionedTags};
+use crate::link::resume::{DecidedRecord, FromResumable, ToResumable};
+use crate::types::{Claim, Client, Number, Slot, TagChange, TagEdit, Tags, VersionedTags};
 
 /// Clients to which a change of many is applied between two looks at the budget of the turn.
 const BULK_PIECE: usize = 64;
 
 impl Uplink {
+    /// Returns the memory used for the client in a slot, in bytes: tags, alias requests and queries.
+    #[must_use]
+    pub fn held(&self, slot: Slot) -> usize {
+        let tags = self.joins.client(slot).map_or(0, |client| client.tags.held());
+        tags + self.tags_in_flight.held(slot)
+            + self.aliases.held(slot)
+            + self.queries.held(slot)
+            + self.resumable.held(slot)
+    }
+
+    /// Requests an alias, which replaces the client's current one. This broker or a later one decides. A
+    /// granted alias is announced to later brokers (rule L6).
+    pub fn request_alias(&mut self, slot: Slot, claim: Claim) {
+        if self.joins.client(slot).is_none() {
+            return;
+        }
+        let asked = self.aliases.request(slot, claim);
+        if let Some(claim) = asked.filter(|_| self.is_linked) {
+            ToBroker::Alias { slot, claim: claim.clone() }.encode(&mut self.out);
+        }
+    }
+
+    /// Returns the alias that a broker has granted to a client; `None` while the client has an unanswered
+    /// request.
+    #[must_use]
+    pub fn alias(&self, slot: Slot) -> Option<&Claim> {
+        self.aliases.settled(slot)
+    }
+
+    /// Asks the broker to add a client like [`Uplink::join`]. The client may resume.
+    pub fn join_resumable(&mut self, slot: Slot, client: Client, request: ResumeRequest) {
+        let message = self.resumable.join(slot, &client, request);
+        if self.is_linked {
+            ToBroker::Resumable(message).encode(&mut self.out);
+        }
+        self.joins.join(slot, client);
+    }
+
+    /// Reports that a connection has ended, like [`Uplink::leave`]. Its client may come back if it may resume.
+    pub fn go_away(&mut self, slot: Slot) {
+        let is_known = self.resumable.forget(slot) && !self.joins.is_leaving(slot);
+        if !is_known || !self.is_linked {
+            return self.leave(slot);
+        }
+        self.forget(slot);
+        self.joins.leave(slot);
+        ToBroker::Resumable(FromResumable::Away(slot)).encode(&mut self.out);
+    }
+
+    /// Returns which client a joined one is, if it may resume.
+    #[must_use]
+    pub fn record(&self, slot: Slot) -> Option<KnownRecord> {
+        self.resumable.known(slot)
+    }
+
+    /// Records that a client has received its `welcome`, and what was kept for it.
+    pub fn settle(&mut self, slot: Slot) {
+        let message = self.resumable.settle(slot);
+        self.say_of_resumable(message);
+    }
+
+    /// Answers a question of the broker: the client in this slot has sent something.
+    pub fn is_alive(&mut self, slot: Slot) {
+        self.say_of_resumable(Some(FromResumable::Alive(slot)));
+    }
+
+    /// Replaces the tags that the token of a client fixes.
+    pub fn fix_tags(&mut self, slot: Slot, fixed: &Tags) {
+        let message = self.resumable.fix(slot, fixed);
+        self.say_of_resumable(message);
+    }
+
+    fn say_of_resumable(&mut self, message: Option<FromResumable>) {
+        if let Some(message) = message.filter(|_| self.is_linked) {
+            ToBroker::Resumable(message).encode(&mut self.out);
+        }
+    }
+
+    /// Takes a message about a client that may resume. Returns an event for the others.
+    pub(super) fn on_resumable(&mut self, message: ToResumable) -> Option<BrokerEvent> {
+        match message {
+            ToResumable::Record(record) => {
+                if self.resumable.decided(&record) {
+                    let DecidedRecord { slot, uuid, ident, tags, .. } = *record;
+                    self.joins.become_known(slot, uuid, ident, tags);
+                }
+                return None;
+            }
+            ToResumable::Replay(replayed) => {
+                self.deduplicator.saw_replayed(replayed.source, replayed.number);
+                Some(ToResumable::Replay(replayed))
+            }
+            other => Some(other),
+        }
+        .map(BrokerEvent::Resumable)
+    }
+
     /// Changes the tags of a client of this worker. Later publications use the new tags, even if the broker
     /// dies in between. The broker has the last word, since others may change the same tags.
     pub fn change_tags(&mut self, slot: Slot, edit: TagEdit) {
@@ -161,13 +260,16 @@ impl Uplink {
     /// Queues the announcements of all clients with the tags that the broker has confirmed. Changes in flight
     /// follow with the publications, in their order.
     pub(super) fn announce_clients(&mut self) {
-        let Self { joins, tags_in_flight, bulk_changes, out, .. } = self;
+        let Self { joins, resumable, tags_in_flight, bulk_changes, out, .. } = self;
         for (slot, number, version, client) in joins.joined() {
             let mut client = client.clone();
             if let Some(base) = tags_in_flight.base(slot) {
                 client.tags = base.clone();
             }
-            ToBroker::Announce { slot, number, client }.encode(out);
+            match resumable.announce(slot, number, &client) {
+                Some(message) => ToBroker::Resumable(message).encode(out),
+                None => ToBroker::Announce { slot, number, client }.encode(out),
+            }
             if version.0 != number.0 {
                 ToBroker::Version(AnnouncedVersion { slot, version }).encode(out);
             }
@@ -180,10 +282,13 @@ impl Uplink {
     /// Queues the joins without an answer again, with all own changes. A repeated change finds no such client
     /// yet, so it has no second effect.
     pub(super) fn join_again(&mut self) {
-        let Self { joins, tags_in_flight, out, .. } = self;
+        let Self { joins, resumable, tags_in_flight, out, .. } = self;
         for (slot, client) in joins.joining() {
             tags_in_flight.forget(slot);
-            ToBroker::Join { slot, client: client.clone() }.encode(out);
+            match resumable.join_again(slot, client) {
+                Some(message) => ToBroker::Resumable(message).encode(out),
+                None => ToBroker::Join { slot, client: client.clone() }.encode(out),
+            }
         }
     }
 }

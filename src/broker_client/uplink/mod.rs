@@ -19,6 +19,7 @@ use super::joins::JoinTracker;
 use super::large::DeliveredContent;
 use super::queries::OpenQueries;
 use super::report_requests::ReportRequests;
+use super::resumable::ResumableClients;
 use super::send_window::{KeptPublication, SendWindow};
 use super::sync::Syncs;
 use super::tags_in_flight::TagsInFlight;
@@ -28,8 +29,8 @@ pub use crate::link::message::NewPublication;
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
 use crate::replay::{IdClaims, ReplayMemory};
 use crate::types::{
-    Claim, Client, Content, FramedPayload, Number, PublicationId, ReplayRecords, Sequence, Slot,
-    SlotSet, WorkerIncarnation,
+    Client, Content, FramedPayload, Number, PublicationId, ReplayRecords, Sequence, Slot, SlotSet,
+    WorkerIncarnation,
 };
 
 /// The state of a worker's link that outlives a single broker.
@@ -38,6 +39,7 @@ pub struct Uplink {
     source: WorkerIncarnation,
     is_linked: bool,
     joins: JoinTracker,
+    resumable: ResumableClients,
     window: SendWindow,
     deduplicator: Deduplicator,
     queries: OpenQueries,
@@ -81,6 +83,7 @@ impl Uplink {
             source,
             is_linked: false,
             joins: JoinTracker::default(),
+            resumable: ResumableClients::default(),
             window: SendWindow::default(),
             deduplicator: Deduplicator::default(),
             queries: OpenQueries::default(),
@@ -133,11 +136,7 @@ impl Uplink {
         if !self.joins.holds(slot) || self.joins.is_leaving(slot) {
             return;
         }
-        self.queries.forget(slot);
-        self.aliases.forget(slot);
-        self.tags_in_flight.forget(slot);
-        self.report_requests.forget(slot);
-        self.watched_tags.0.remove(slot.0);
+        self.forget(slot);
         if self.is_linked {
             self.joins.leave(slot);
             ToBroker::Leave { slot }.encode(&mut self.out);
@@ -146,36 +145,19 @@ impl Uplink {
         }
     }
 
+    fn forget(&mut self, slot: Slot) {
+        self.queries.forget(slot);
+        self.aliases.forget(slot);
+        self.tags_in_flight.forget(slot);
+        self.report_requests.forget(slot);
+        self.resumable.forget(slot);
+        self.watched_tags.0.remove(slot.0);
+    }
+
     /// Returns the client in a slot, until it leaves.
     #[must_use]
     pub fn client(&self, slot: Slot) -> Option<&Client> {
         self.joins.client(slot)
-    }
-
-    /// Returns the memory used for the client in a slot, in bytes: tags, alias requests and queries.
-    #[must_use]
-    pub fn held(&self, slot: Slot) -> usize {
-        let tags = self.joins.client(slot).map_or(0, |client| client.tags.held());
-        tags + self.tags_in_flight.held(slot) + self.aliases.held(slot) + self.queries.held(slot)
-    }
-
-    /// Requests an alias, which replaces the client's current one. This broker or a later one decides. A
-    /// granted alias is announced to later brokers (rule L6).
-    pub fn request_alias(&mut self, slot: Slot, claim: Claim) {
-        if self.joins.client(slot).is_none() {
-            return;
-        }
-        let asked = self.aliases.request(slot, claim);
-        if let Some(claim) = asked.filter(|_| self.is_linked) {
-            ToBroker::Alias { slot, claim: claim.clone() }.encode(&mut self.out);
-        }
-    }
-
-    /// Returns the alias that a broker has granted to a client; `None` while the client has an unanswered
-    /// request.
-    #[must_use]
-    pub fn alias(&self, slot: Slot) -> Option<&Claim> {
-        self.aliases.settled(slot)
     }
 
     /// Returns whether a slot belongs to a connected client, or may still occur in a delivery.
@@ -332,6 +314,7 @@ impl Uplink {
                 self.joins.reserved(slot).then_some(BrokerEvent::Reserved(slot))
             }
             ToWorker::Refused { slot, full } => {
+                self.resumable.forget(slot);
                 let client = self.joins.refused(slot)?;
                 Some(BrokerEvent::Refused { slot, full, client })
             }
@@ -372,6 +355,7 @@ impl Uplink {
             ToWorker::Retagged(retagged) => self.on_retagged(*retagged),
             ToWorker::Close(order) => self.on_close(*order),
             ToWorker::Throttle(throttle) => Some(self.on_throttle(throttle)),
+            ToWorker::Resumable(message) => self.on_resumable(message),
             ToWorker::RetaggedMatching(retagged) => {
                 self.bulk_changes.begin(*retagged);
                 None

@@ -173,7 +173,7 @@ impl Uplink {
 
     /// Records that the broker has counted the recipients of a publication.
     pub(super) fn acknowledge_id(&mut self, counted: &CountedPublication) -> IdOutcome {
-        let CountedPublication { number, clients, workers, scan_values } = *counted;
+        let CountedPublication { number, clients, workers, scan_values, .. } = *counted;
         match scan_values {
             0 => self.claims.acknowledged(number, clients, workers, &mut self.replays),
             _ => self.claims.refused(number),

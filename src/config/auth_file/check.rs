@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::limits;
+use super::resume;
 use super::secrets;
 use super::secrets::NamedSecret;
 use super::tag_source;
@@ -17,7 +18,7 @@ use crate::config::schema::nearest_of;
 /// Maximum bytes of a key and of a tenant's name. Both are keys of tables.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 /// Allowed members of an application.
-const MEMBERS: [&str; 17] = [
+const MEMBERS: [&str; 19] = [
     "key",
     "secret",
     "secrets",
@@ -35,6 +36,8 @@ const MEMBERS: [&str; 17] = [
     "tokenTenants",
     "tokenCookie",
     tag_source::TAGS,
+    resume::RESUME_FOR,
+    resume::MAILBOX,
 ];
 /// Required members of an application.
 pub(super) const REQUIRED: [&str; 3] = ["key", "secret", "authorizeOpen"];
@@ -221,6 +224,7 @@ impl CheckedFile {
             limits: limits::read(self, entry),
             tokens: tokens::read(self, entry),
             tags: tag_source::read(self, entry),
+            resume: resume::read(self, entry),
         };
         let line = node.get("schema").map_or(node.line, |value| value.line);
         let schema = self.text(entry, "schema");

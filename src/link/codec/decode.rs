@@ -305,6 +305,16 @@ impl<'b> FieldReader<'b> {
         }
     }
 
+    /// Whether the recipient of a publication to a single client is away.
+    pub(super) fn away(&mut self) -> Result<Option<bool>, Malformed> {
+        match self.u8()? {
+            0 => Ok(None),
+            1 => Ok(Some(false)),
+            2 => Ok(Some(true)),
+            away => Err(Malformed::Unknown("recipient", away)),
+        }
+    }
+
     pub(super) fn slots(&mut self) -> Result<SlotSet, Malformed> {
         RoaringBitmap::deserialize_from(&mut self.rest)
             .map(SlotSet)

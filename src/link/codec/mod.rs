@@ -13,6 +13,7 @@ mod fairness;
 mod listing;
 mod query;
 mod replay;
+mod resume;
 mod tag_scan;
 mod tail;
 mod to_broker;

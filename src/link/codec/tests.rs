@@ -210,16 +210,19 @@ fn target() -> impl Strategy<Value = DeliverTo> {
     ]
 }
 
+fn counted() -> impl Strategy<Value = CountedPublication> {
+    any::<(u64, u64, u32, Option<bool>)>().prop_map(|(number, clients, workers, away)| {
+        CountedPublication { number: Number(number), clients, workers, scan_values: 3, away }
+    })
+}
+
 fn to_worker() -> impl Strategy<Value = ToWorker> {
     prop_oneof![
         Just(ToWorker::Batch),
         tracking().prop_map(ToWorker::Track),
         (any::<u64>(), outcome())
             .prop_map(|(number, outcome)| ToWorker::Tracked { number: Number(number), outcome }),
-        any::<(u64, u64, u32, u64)>().prop_map(|(number, clients, workers, scan_values)| {
-            let number = Number(number);
-            ToWorker::Reached(CountedPublication { number, clients, workers, scan_values })
-        }),
+        counted().prop_map(ToWorker::Reached),
         any::<(u32, Option<u64>)>().prop_map(|(slot, granted)| ToWorker::Aliased {
             slot: Slot(slot),
             granted: granted.map(GrantNumber)

@@ -14,6 +14,7 @@ use super::encode::{
 use super::fairness::{WORK, put_work, read_work};
 use super::query::{put_query, read_query};
 use super::replay::{IDENTIFY, REMEMBER, put_id, put_records, read_id, read_records};
+use super::resume::{RESUMABLE, put_from_resumable, read_from_resumable};
 use super::tracking::put_outcome;
 use super::{Malformed, PUBLISH, WireMessage};
 use crate::link::message::ToBroker;
@@ -78,6 +79,7 @@ impl WireMessage for ToBroker {
                 put_ip(out, *ip);
             }
             Self::Work(report) => put_work(out, report),
+            Self::Resumable(message) => put_from_resumable(out, message),
             Self::Sync { number } => put_number(out, 12, *number),
             Self::Remember(records) => put_records(out, records),
             Self::Identify(id) => put_id(out, id),
@@ -118,6 +120,7 @@ impl WireMessage for ToBroker {
             },
             12 => Self::Sync { number: body.u64()? },
             WORK => Self::Work(read_work(&mut body)?),
+            RESUMABLE => Self::Resumable(read_from_resumable(&mut body)?),
             DESCRIBED => Self::Described(read_describe_answer(&mut body)?),
             20 => Self::Reserve { slot: body.slot()?, ip: body.ip()? },
             13 => Self::Count {

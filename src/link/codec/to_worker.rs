@@ -14,6 +14,7 @@ use super::fairness::{
 };
 use super::query::{put_result, read_result};
 use super::replay::{REMEMBER, put_records, read_records};
+use super::resume::{RESUMABLE, put_to_resumable, read_to_resumable};
 use super::tracking::{put_outcome, put_tracking};
 use super::{DELIVER, Malformed, WireMessage, owned};
 use crate::link::message::{CountedPublication, Full, SetName, ToWorker};
@@ -28,6 +29,7 @@ impl WireMessage for ToWorker {
             Self::Tenant(tenant) => put_tenant(out, tenant),
             Self::CountWork { reported_from } => put_count_work(out, *reported_from),
             Self::Throttle(throttle) => put_throttle(out, throttle),
+            Self::Resumable(message) => put_to_resumable(out, message),
             Self::Joined { slot, number, own, smallest } => {
                 out.put_u8(4);
                 out.put_u32_le(slot.0);
@@ -99,6 +101,7 @@ impl WireMessage for ToWorker {
             TENANT => Self::Tenant(body.tenant()?),
             COUNT_WORK => Self::CountWork { reported_from: body.u64()? },
             THROTTLE => Self::Throttle(read_throttle(&mut body)?),
+            RESUMABLE => Self::Resumable(read_to_resumable(&mut body)?),
             4 => Self::Joined {
                 slot: body.slot()?,
                 number: JoinNumber(body.u64()?),
@@ -122,6 +125,7 @@ impl WireMessage for ToWorker {
                 clients: body.u64()?,
                 workers: body.u32()?,
                 scan_values: body.u64()?,
+                away: body.away()?,
             }),
             30 => Self::Track(body.tracking()?.ok_or(Malformed::Invalid("subject"))?),
             31 => Self::Tracked { number: Number(body.u64()?), outcome: body.outcome()? },

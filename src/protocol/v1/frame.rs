@@ -62,7 +62,7 @@ impl V1RequestId {
     const MAX: u64 = (1 << 53) - 1;
 
     /// Reads a number without sign, fraction and exponent.
-    fn read(raw: &str) -> Option<Self> {
+    pub(super) fn read(raw: &str) -> Option<Self> {
         let is_digits = raw.bytes().all(|byte| byte.is_ascii_digit());
         raw.parse().ok().filter(|number| is_digits && *number <= Self::MAX).map(Self)
     }

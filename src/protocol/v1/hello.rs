@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::frame::text_of;
+use super::frame::{V1RequestId, text_of};
 use crate::json::{JsonShape, NotJson, pick};
 
 /// What a client opens with. A member that is missing is as the request of the handshake says.
@@ -20,12 +20,20 @@ pub struct V1Hello<'a> {
     pub ident: Option<Cow<'a, str>>,
     /// Name and version of the client program, for the log.
     pub client: Option<Cow<'a, str>>,
-    /// Whether it wants to resume. This server does not keep what that needs.
-    pub wants_resume: bool,
+    /// Name of this run of the program.
+    pub instance: Option<Cow<'a, str>>,
+    /// Resume token of its last `welcome`.
+    pub resume: Option<Cow<'a, str>>,
+    /// The last position that it has received.
+    pub since: Option<Cow<'a, str>>,
+    /// How many of the latest publications it wants instead.
+    pub rewind: u64,
 }
 
-const MEMBERS: [&str; 9] =
-    ["op", "key", "secret", "token", "tags", "ident", "client", "instance", "resume"];
+const MEMBERS: [&str; 11] = [
+    "op", "key", "secret", "token", "tags", "ident", "client", "instance", "resume", "since",
+    "rewind",
+];
 
 /// Parses the first frame. Unknown members are ignored; of members with one name the last counts.
 ///
@@ -38,7 +46,7 @@ pub fn parse_hello(text: &str) -> Result<V1Hello<'_>, Cow<'static, str>> {
         Ok(_) => return Err("the text is not a JSON object".into()),
         Err(NotJson) => return Err("the text is not JSON".into()),
     };
-    let [op, key, secret, token, tags, ident, client, instance, resume] = named;
+    let [op, key, secret, token, tags, ident, client, instance, resume, since, rewind] = named;
     if text_of(op).as_deref() != Some("hello") {
         return Err("the first frame must be `hello`".into());
     }
@@ -55,12 +63,18 @@ pub fn parse_hello(text: &str) -> Result<V1Hello<'_>, Cow<'static, str>> {
         (client, "client"),
         (instance, "instance"),
         (resume, "resume"),
+        (since, "since"),
     ] {
         read(raw, name)?;
     }
-    if text_of(instance).is_some_and(|name| !is_instance(&name)) {
+    let instance = text_of(instance);
+    if instance.as_deref().is_some_and(|name| !is_instance(name)) {
         return Err("`instance` must be 8 to 64 of A-Z a-z 0-9 - _".into());
     }
+    let rewind = rewind.map_or(Some(V1RequestId(0)), V1RequestId::read);
+    let Some(V1RequestId(rewind)) = rewind else {
+        return Err("`rewind` must be an integer from 0 to 9007199254740991".into());
+    };
     let client = text_of(client);
     if client.as_deref().is_some_and(|name| !is_client(name)) {
         return Err("`client` must be 1 to 64 printable ASCII characters".into());
@@ -72,7 +86,10 @@ pub fn parse_hello(text: &str) -> Result<V1Hello<'_>, Cow<'static, str>> {
         tags,
         ident: text_of(ident),
         client,
-        wants_resume: resume.is_some(),
+        instance,
+        resume: text_of(resume),
+        since: text_of(since),
+        rewind,
     })
 }
 

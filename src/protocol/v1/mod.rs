@@ -18,11 +18,13 @@ pub use self::frame::{V1Fault, V1Frame, V1Op, V1RequestId, parse};
 pub use self::headers::{V1Headers, is_event_name};
 pub use self::hello::{V1Hello, parse_hello};
 pub use self::publish::{V1Publish, V1Target};
-pub use self::replies::{PING, V1Bye, V1Counts, V1Welcome, ack, pong, tags_changed};
+pub use self::replies::{
+    PING, V1Bye, V1Counts, V1Recovery, V1Resumed, V1Welcome, ack, pong, tags_changed,
+};
 use super::{Cast, ProtocolSpec, gomoob};
 use crate::http::SupportedVersions;
 use crate::json;
-use crate::types::{CloseCode, CloseReason, Content};
+use crate::types::{CloseCode, CloseReason, Content, ReplayPosition};
 
 /// Properties of this protocol family.
 pub const SPEC: ProtocolSpec = ProtocolSpec {
@@ -64,6 +66,16 @@ pub fn render(content: Content<&[u8]>, cast: Cast) -> Cow<'_, [u8]> {
         Cast::Many => b"",
     };
     Cow::Owned([br#"{"op":"msg","#, headers, direct, br#""data":"#, &data, b"}"].concat())
+}
+
+/// Renders a publication that was kept for a client, as [`render`] does, with its position.
+#[must_use]
+pub fn render_replayed(content: Content<&[u8]>, at: ReplayPosition) -> Vec<u8> {
+    let (headers, content) = content.split_headers();
+    let data = gomoob::render(content, Cast::One);
+    let at = format!(r#""at":"{at}","#);
+    let direct: &[u8] = br#""direct":true,"data":"#;
+    [br#"{"op":"msg","#, at.as_bytes(), headers, direct, &data, b"}"].concat()
 }
 
 #[cfg(test)]

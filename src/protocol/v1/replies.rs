@@ -4,7 +4,7 @@
 use super::frame::V1RequestId;
 use crate::json::push_text;
 use crate::types::limits::{TAGS_MAX, V1_EVENT_BYTES_MAX};
-use crate::types::{CloseReason, Tags};
+use crate::types::{CloseReason, RecoveryReason, ReplayPosition, Tags};
 
 /// The server's ping. Any frame answers it.
 pub const PING: &str = r#"{"op":"ping"}"#;
@@ -12,8 +12,10 @@ pub const PING: &str = r#"{"op":"ping"}"#;
 /// How many clients a publication has matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct V1Counts {
-    /// Clients.
+    /// Clients that are here.
     pub matched: u64,
+    /// For a single client: whether it is kept for one that is away.
+    pub away: Option<bool>,
     /// Workers that hold them.
     pub workers: u32,
 }
@@ -23,8 +25,9 @@ pub struct V1Counts {
 pub fn ack(id: V1RequestId, counts: Option<V1Counts>) -> String {
     match counts {
         None => format!(r#"{{"op":"ack","id":{}}}"#, id.0),
-        Some(V1Counts { matched, workers }) => {
-            format!(r#"{{"op":"ack","id":{},"matched":{matched},"workers":{workers}}}"#, id.0)
+        Some(V1Counts { matched, away, workers }) => {
+            let away = away.map_or_else(String::new, |it| format!(",\"away\":{}", u8::from(it)));
+            format!(r#"{{"op":"ack","id":{},"matched":{matched}{away},"workers":{workers}}}"#, id.0)
         }
     }
 }
@@ -84,13 +87,52 @@ impl V1Bye<'_> {
     }
 }
 
+/// Whether a client is the one that it wanted to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum V1Resumed {
+    /// It has not asked for that.
+    NotAsked,
+    /// It is not, for this reason.
+    No(&'static str),
+    /// It is. Which of its requests were accepted is not known.
+    Yes,
+}
+
+/// Contents of `recovery`.
+#[derive(Clone, Copy, Debug)]
+pub struct V1Recovery {
+    /// How many publications were replayed.
+    pub replayed: u32,
+    /// Why the client may have missed others.
+    pub reason: RecoveryReason,
+    /// Its position.
+    pub at: Option<ReplayPosition>,
+}
+
+impl V1Recovery {
+    /// Returns the frame.
+    #[must_use]
+    pub fn frame(&self) -> String {
+        let Self { replayed, reason, at } = self;
+        let at = at.map_or_else(String::new, |at| format!(",\"at\":\"{at}\""));
+        let reason = reason.word();
+        format!(
+            r#"{{"op":"recovery","recovered":false,"replayed":{replayed},"reason":"{reason}"{at}}}"#
+        )
+    }
+}
+
 /// Contents of `welcome`.
 #[derive(Clone, Copy, Debug)]
 pub struct V1Welcome<'a> {
     /// The client's UUID.
     pub uuid: &'a str,
-    /// Why the client that it wanted to be was not resumed.
-    pub not_resumed: Option<&'static str>,
+    /// Whether it is the client that it wanted to be.
+    pub resumed: V1Resumed,
+    /// The token with which it may resume, and how many seconds it may be away.
+    pub resume: Option<(&'a str, u64)>,
+    /// `recovery` follows.
+    pub is_recovering: bool,
     /// Its tags.
     pub tags: &'a Tags,
     /// Seconds between pings; 0 if there are none.
@@ -111,13 +153,22 @@ impl V1Welcome<'_> {
     /// Returns the frame.
     #[must_use]
     pub fn frame(&self) -> String {
-        let mut frame = format!(r#"{{"op":"welcome","uuid":"{}","resumed":false"#, self.uuid);
-        if let Some(reason) = self.not_resumed {
-            frame.push_str(&format!(r#","reason":"{reason}""#));
+        let mut frame = format!(r#"{{"op":"welcome","uuid":"{}","resumed":"#, self.uuid);
+        match self.resumed {
+            V1Resumed::NotAsked => frame.push_str("false"),
+            V1Resumed::No(reason) => frame.push_str(&format!(r#"false,"reason":"{reason}""#)),
+            V1Resumed::Yes => frame.push_str(r#"true,"ids":"lost""#),
+        }
+        if let Some((token, grace)) = self.resume {
+            frame.push_str(&format!(r#","resume":"{token}","grace":{grace}"#));
         }
         frame.push_str(r#","tags":"#);
         push_tags(self.tags, &mut frame);
-        frame.push_str(&format!(r#","topics":[],"ping":{},"permissions":"#, self.ping));
+        frame.push_str(r#","topics":[]"#);
+        if self.is_recovering {
+            frame.push_str(r#","recovering":true"#);
+        }
+        frame.push_str(&format!(r#","ping":{},"permissions":"#, self.ping));
         push_words(self.permissions, &mut frame);
         frame.push_str(r#","features":"#);
         push_words(self.features, &mut frame);

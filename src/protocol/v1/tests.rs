@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::Protocol;
-use crate::types::{PayloadForm, Tag, Tags};
+use crate::types::{RecoveryReason, ReplayPosition, PayloadForm, Tag, Tags};
 use serde_json::{Value, json};
 
 /// Frames with their meaning, which clients in other languages are tested with too.
@@ -106,17 +106,23 @@ fn the_longest_names_and_lists_are_accepted() {
 #[test]
 fn hello_has_only_known_members_of_the_right_type() {
     let all = r#"{"op":"hello","instance":"9f86d081","key":"shop","secret":"s","token":"t","tags":{"a":1},
-        "ident":"i","client":"tagcast-js/0.2.0","resume":"AQ","topics":["x"],"future":{"key":"no"}}"#;
+        "ident":"i","client":"tagcast-js/0.2.0","resume":"AQ","since":"k.1","rewind":5,"topics":["x"],"future":{"key":"no"}}"#;
     let hello = parse_hello(all).unwrap();
     assert_eq!(hello.tags, Some(r#"{"a":1}"#));
     assert_eq!((hello.key.as_deref(), hello.ident.as_deref()), (Some("shop"), Some("i")));
-    assert!(hello.wants_resume && parse_hello(r#"{"op":"hello"}"#) == Ok(V1Hello::default()));
+    assert_eq!((hello.resume.as_deref(), hello.since.as_deref()), (Some("AQ"), Some("k.1")));
+    assert_eq!((hello.instance.as_deref(), hello.rewind), (Some("9f86d081"), 5));
+    assert_eq!(parse_hello(r#"{"op":"hello"}"#), Ok(V1Hello::default()));
     for (text, why) in [
         ("nonsense", "the text is not JSON"),
         ("[]", "the text is not a JSON object"),
         (r#"{"op":"pub"}"#, "the first frame must be `hello`"),
         (r#"{"op":"hello","key":5}"#, "`key` must be a string"),
         (r#"{"op":"hello","resume":null}"#, "`resume` must be a string"),
+        (
+            r#"{"op":"hello","rewind":-1}"#,
+            "`rewind` must be an integer from 0 to 9007199254740991",
+        ),
         (r#"{"op":"hello","instance":"short"}"#, "`instance` must be 8 to 64 of A-Z a-z 0-9 - _"),
         (
             r#"{"op":"hello","client":"a\nb"}"#,
@@ -131,8 +137,10 @@ fn hello_has_only_known_members_of_the_right_type() {
 fn frames_of_the_server_are_written_in_the_order_of_the_documentation() {
     let id = V1RequestId(7);
     assert_eq!(ack(id, None), r#"{"op":"ack","id":7}"#);
-    let counts = Some(V1Counts { matched: 3, workers: 2 });
-    assert_eq!(ack(id, counts), r#"{"op":"ack","id":7,"matched":3,"workers":2}"#);
+    let counts = V1Counts { matched: 3, away: None, workers: 2 };
+    assert_eq!(ack(id, Some(counts)), r#"{"op":"ack","id":7,"matched":3,"workers":2}"#);
+    let counts = V1Counts { matched: 0, away: Some(true), workers: 0 };
+    assert_eq!(ack(id, Some(counts)), r#"{"op":"ack","id":7,"matched":0,"away":1,"workers":0}"#);
     assert_eq!(pong(Some(id), 5), r#"{"op":"pong","id":7,"time":5}"#);
     assert_eq!(pong(None, 5), r#"{"op":"pong","time":5}"#);
     let error = V1Error::new(V1ErrorCode::Busy, "a \"b\"").retry_after_ms(9);
@@ -159,7 +167,9 @@ fn frames_of_the_server_are_written_in_the_order_of_the_documentation() {
     );
     let welcome = V1Welcome {
         uuid: "a0ee",
-        not_resumed: Some("disabled"),
+        resumed: V1Resumed::No("disabled"),
+        resume: None,
+        is_recovering: true,
         tags: &tags,
         ping: 20,
         permissions: &["publish", "tag"],
@@ -172,9 +182,37 @@ fn frames_of_the_server_are_written_in_the_order_of_the_documentation() {
     assert_eq!(
         welcome.frame(),
         format!(
-            r#"{{"op":"welcome","uuid":"a0ee","resumed":false,"reason":"disabled","tags":{{"a":"\"x\"","b":"2"}},"topics":[],"ping":20,"permissions":["publish","tag"],"features":[],"limits":{{"message":5,"tags":128,"event":64}},"expires":60,"time":1,"server":"tagcast/{version}"}}"#
+            r#"{{"op":"welcome","uuid":"a0ee","resumed":false,"reason":"disabled","tags":{{"a":"\"x\"","b":"2"}},"topics":[],"recovering":true,"ping":20,"permissions":["publish","tag"],"features":[],"limits":{{"message":5,"tags":128,"event":64}},"expires":60,"time":1,"server":"tagcast/{version}"}}"#
         )
     );
+}
+
+#[test]
+fn a_client_learns_whether_it_is_resumed_and_what_it_missed() {
+    let welcome = V1Welcome {
+        uuid: "a0ee",
+        resumed: V1Resumed::Yes,
+        resume: Some(("AQ", 60)),
+        is_recovering: false,
+        tags: &Tags::default(),
+        ping: 20,
+        permissions: &[],
+        features: &[],
+        message_bytes_max: 5,
+        expires: None,
+        time: 1,
+    };
+    let begin = r#"{"op":"welcome","uuid":"a0ee","resumed":true,"ids":"lost","resume":"AQ","grace":60,"tags":{},"topics":[],"ping":20"#;
+    assert!(welcome.frame().starts_with(begin), "{}", welcome.frame());
+    let at = ReplayPosition { epoch: 36, number: 3 };
+    let recovery = V1Recovery { replayed: 3, reason: RecoveryReason::Off, at: Some(at) };
+    assert_eq!(
+        recovery.frame(),
+        r#"{"op":"recovery","recovered":false,"replayed":3,"reason":"off","at":"10.3"}"#
+    );
+    let content = Content { form: PayloadForm::Message, payload: &b"[ 1]"[..] };
+    let frame = br#"{"op":"msg","at":"10.3","direct":true,"data":[ 1]}"#;
+    assert_eq!(render_replayed(content, at), frame);
 }
 
 #[test]

@@ -15,3 +15,17 @@ pub const V1_EXCEPT_MAX: usize = 16;
 pub const RESUME_TOKEN_AGE: Duration = Duration::from_secs(86_400);
 /// Maximum characters of a resume token. A longer one is not read.
 pub const RESUME_TOKEN_BYTES_MAX: usize = 200;
+/// How long a client may be away by default.
+pub const RESUME_FOR: Duration = Duration::from_secs(60);
+/// The longest time that a client may be away.
+pub const RESUME_FOR_MAX: Duration = Duration::from_secs(600);
+/// Publications that are kept for a client that is away, by default.
+pub const MAILBOX: u16 = 100;
+/// The most that an application may set.
+pub const MAILBOX_MAX: u16 = 1000;
+/// Maximum bytes of the publications in a mailbox.
+pub const MAILBOX_BYTES_MAX: usize = 256 * 1024;
+/// Memory for all clients that are away, by default.
+pub const AWAY_MEMORY: usize = 64 * 1024 * 1024;
+/// Time for a client to send anything, once another connection shows its token.
+pub const PROBE_WAIT: Duration = Duration::from_secs(2);

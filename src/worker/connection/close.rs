@@ -15,6 +15,7 @@ use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{bye, readiness, write};
 use crate::worker::context::Context;
 use crate::worker::dispatch;
+use crate::worker::dispatch::resumption::ClientEnd;
 use crate::worker::handshake::{authorize, refusals};
 
 /// Closes a WebSocket with a Close frame. Nothing is written to it afterwards.
@@ -52,6 +53,7 @@ pub(in crate::worker) fn answer_close(
     code: Option<CloseCode>,
     reason: &str,
 ) {
+    let end = ClientEnd::of_client(code);
     let code = code.unwrap_or(CloseCode::NORMAL);
     let own = match &connection.phase {
         Phase::Open(session) => {
@@ -60,7 +62,7 @@ pub(in crate::worker) fn answer_close(
         _ => None,
     };
     let reason = own.unwrap_or_else(|| CloseReason { code, text: Cow::Owned(reason.to_owned()) });
-    close_with(context, connection, &reason, &CloseOutcome::ByClient);
+    close_with(context, connection, &reason, &CloseOutcome::ByClient(end));
 }
 
 fn close_with(
@@ -82,17 +84,18 @@ fn close_with(
     }
     let client = connection.uuid().map(tracing::field::debug);
     let worded = match ended {
-        CloseOutcome::ByClient => Cow::Borrowed(reason),
+        CloseOutcome::ByClient(_) => Cow::Borrowed(reason),
         _ => bye::worded(connection, reason),
     };
     let reason = &*worded;
-    let (by, fault) = match ended {
-        CloseOutcome::ByServer(fault) => ("server", fault.map(|_| reason)),
-        CloseOutcome::Abruptly => ("server", None),
-        CloseOutcome::ByClient => ("client", None),
+    let of_server = ClientEnd::of_server(reason.code);
+    let (by, fault, client_end) = match ended {
+        CloseOutcome::ByServer(fault) => ("server", fault.map(|_| reason), of_server),
+        CloseOutcome::Abruptly => ("server", None, of_server),
+        CloseOutcome::ByClient(end) => ("client", None, *end),
     };
     let hint = refusals::take_unmet_offer(context, connection)
-        .filter(|_| matches!(ended, CloseOutcome::ByClient));
+        .filter(|_| matches!(ended, CloseOutcome::ByClient(_)));
     // A handshake that was refused has its own log line.
     if connection.is_open() {
         info!(
@@ -113,7 +116,7 @@ fn close_with(
         }
         frames::close(&mut frame, Some(reason.code), &reason.text);
     }
-    dispatch::on_end(context, connection, reason, fault);
+    dispatch::on_end(context, connection, reason, client_end, fault);
     context
         .handshakes
         .advance(connection, Phase::Closing { until: context.clock.now().after(CLOSE_WAIT) });
@@ -202,7 +205,7 @@ pub(in crate::worker) fn discard(
     }
     let lost = CloseReason::new(CloseCode::LOST, why);
     let fault = (why == BROKEN).then_some(&lost);
-    dispatch::on_end(context, connection, &lost, fault);
+    dispatch::on_end(context, connection, &lost, ClientEnd::Away, fault);
     context.handshakes.advance(connection, Phase::Gone);
 }
 
@@ -227,7 +230,7 @@ enum CloseOutcome<'a> {
     /// The server closed it without a Close frame.
     Abruptly,
     /// The client closed it.
-    ByClient,
+    ByClient(ClientEnd),
 }
 
 /// Returns a close reason for the log. Only constant texts are logged: other texts come from the

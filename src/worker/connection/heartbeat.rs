@@ -52,7 +52,8 @@ pub(in crate::worker) fn tick(context: &mut Context, connection: &mut Connection
     }
 }
 
-fn ping(context: &mut Context, connection: &mut Connection) {
+/// Pings a client in the form of its protocol.
+pub(in crate::worker) fn ping(context: &mut Context, connection: &mut Connection) {
     let mut frame = BytesMut::new();
     match connection.keepalive {
         KeepaliveMode::Frame => frames::text(&mut frame, v1::PING.as_bytes()),

@@ -14,7 +14,7 @@ use crate::types::{CloseReason, Slot};
 use crate::websocket::write as frames;
 use crate::worker::connection::{deferred_replies, write};
 use crate::worker::context::Context;
-use crate::worker::dispatch::{ClientRef, ConnectionEffect, ConnectionEffects};
+use crate::worker::dispatch::{ClientRef, ConnectionEffect, ConnectionEffects, resumption};
 use crate::worker::offload::{ReadMessage, ReadOutcome};
 use crate::worker::{dispatch, questions};
 
@@ -68,6 +68,7 @@ pub(in crate::worker) fn on_message(
     message: Message<'_>,
 ) -> MessageOutcome {
     note_message(context, slot, session, message.bytes());
+    resumption::note_frame(context, slot, session);
     let incoming = session.on_message(message, &context.settings.rules);
     let client = ClientRef { slot, session: &*session, resource };
     let rest = match incoming.then {

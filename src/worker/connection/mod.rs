@@ -42,6 +42,7 @@ use super::accept::tls_handshakes::Watcher;
 use super::clock::Moment;
 use super::handshake::hello::PendingHello;
 use super::handshake::refusals::Caller;
+use super::handshake::resuming::PendingResume;
 use super::offload::LargeMessage;
 use crate::auth::{REVOKED_TOKEN, TOKEN_EXPIRED};
 use crate::http::HeadScanner;
@@ -175,8 +176,8 @@ pub(super) struct PendingJoin {
     /// Bytes that arrived after the request head.
     pub(super) early: Vec<u8>,
     pub(super) until: Moment,
-    /// The client wants to resume an earlier connection (`tagcast.v1`).
-    pub(super) wants_resume: bool,
+    /// What the client says about an earlier connection (`tagcast.v1`).
+    pub(super) resume: Option<Box<PendingResume>>,
 }
 
 /// Request data of a client, kept until the broker has confirmed the join.

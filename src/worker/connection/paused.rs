@@ -16,6 +16,7 @@ use crate::session::{Message, Session};
 use crate::types::limits::{HEAVY_SHARE, LARGE_MESSAGE_BYTES};
 use crate::types::{Slot, Tenant, TurnBudget};
 use crate::worker::context::Context;
+use crate::worker::dispatch::resumption;
 use crate::worker::offload::{self, LargeMessage, MessageKind, UnreadMessage};
 
 /// Resumes publishers that wait for the send window, in turns of their tenants, each for one share, until the
@@ -186,6 +187,7 @@ fn process(
     let Phase::Open(session) = phase else { return Processed::Done(MessageOutcome::NOTHING) };
     let unread = match message {
         PendingMessage::Offloaded(large) => {
+            resumption::note_frame(context, *slot, session);
             let read = |it| message::on_read(context, *slot, session, *resource, it);
             return Processed::Done(large.into_read().map_or(MessageOutcome::NOTHING, read));
         }

@@ -20,6 +20,7 @@ use crate::worker::connection::{
     api_pipe, close, incomplete_input, message, paused, readiness, throttled, tls_io, write,
 };
 use crate::worker::context::Context;
+use crate::worker::dispatch::resumption;
 use crate::worker::handshake;
 use crate::worker::handshake::{hello, refusals};
 use crate::worker::offload::{self, LargeMessage, MessageKind, UnreadMessage};
@@ -128,6 +129,7 @@ pub(in crate::worker) fn on_bytes(
     input: &mut [u8],
 ) {
     connection.heartbeat.reset();
+    resumption::note_input(context, connection);
     if let Some(pace) = &mut connection.pacer {
         pace.on_activity(context.clock.now());
     }

@@ -6,6 +6,7 @@ mod connection_effects;
 pub(crate) mod delivery_report;
 pub(crate) mod requests;
 pub(crate) mod resource_registry;
+pub(in crate::worker) mod resumption;
 pub(crate) mod ticks;
 pub(in crate::worker) mod token_refresh;
 pub(crate) mod without_client;
@@ -23,6 +24,7 @@ pub(in crate::worker) use self::connection_effects::{
     ConnectionEffect, ConnectionEffects, apply_rest, apply_to_connection,
 };
 use self::requests::RequestProgress;
+use self::resumption::ClientEnd;
 use super::connection::{Connection, FAULT, Phase};
 use super::webhook::queue::PostOutcome;
 use crate::broker_client::uplink::NewPublication;
@@ -130,12 +132,13 @@ pub(in crate::worker) fn on_end(
     context: &mut Context,
     connection: &mut Connection,
     why: &CloseReason,
+    end: ClientEnd,
     fault: Option<&CloseReason>,
 ) {
     authorize::post_never_opened(context, connection);
     questions::on_end(context, connection.slot);
     let Phase::Open(session) = &connection.phase else {
-        return context.broker.uplink.leave(connection.slot);
+        return resumption::leave(context, connection.slot, end);
     };
     context.labelled.note_ended(session.protocol, connection.slot, why.code);
     context.note_client_ended(connection.slot);
@@ -146,7 +149,7 @@ pub(in crate::worker) fn on_end(
         }
         resource.on_close(handle, why);
     });
-    context.broker.uplink.leave(connection.slot);
+    resumption::leave(context, connection.slot, end);
     apply_effects(context, client, effects, b"");
 }
 

@@ -74,9 +74,9 @@ impl OpenRequests {
 
     /// Takes the counts of a publication. Returns false if no request has asked for them.
     pub(in crate::worker) fn on_counted(&mut self, counted: &CountedPublication) -> bool {
-        let CountedPublication { number, clients, workers, scan_values } = *counted;
+        let CountedPublication { number, clients, workers, scan_values, away } = *counted;
         let Some(request) = self.find(number) else { return false };
-        request.counts = Some(V1Counts { matched: clients, workers });
+        request.counts = Some(V1Counts { matched: clients, away, workers });
         if scan_values > 0 {
             let why =
                 format!("the expression would scan {scan_values} values: use longer prefixes");

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::opening_tags;
+use super::resuming::PendingResume;
 use super::session_cookie::RequiredCheck;
 use super::shown_token::{self, AdmittedCredentials, OfferedProtocols};
 use crate::auth::{Denied, Grant, TokenClaims};
@@ -48,11 +49,10 @@ pub(in crate::worker) struct AdmittedClient<'a> {
 }
 
 /// What a client with requests may do, and has asked for.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "two independent facts")]
+#[derive(Debug)]
 pub(in crate::worker) struct AdmittedRequests {
     pub(in crate::worker) may_choose_tags: bool,
-    pub(in crate::worker) wants_resume: bool,
+    pub(in crate::worker) resume: Box<PendingResume>,
 }
 
 /// Client that may not join.

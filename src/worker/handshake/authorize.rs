@@ -14,7 +14,7 @@ use crate::worker::connection::readiness;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{Connection, PendingAuthorization, PendingJoin, Phase};
 use crate::worker::context::Context;
-use crate::worker::handshake::refusals;
+use crate::worker::handshake::{refusals, resuming};
 use crate::worker::webhook::queue::{PostOutcome, Warning};
 use crate::worker::{handshake, webhook};
 
@@ -68,11 +68,14 @@ fn post_question(context: &mut Context, connection: &mut Connection) {
 fn join(
     context: &mut Context,
     connection: &mut Connection,
-    joining: Box<PendingJoin>,
+    mut joining: Box<PendingJoin>,
     client: Client,
 ) {
     context.memory.grow(client.tags.held());
-    context.broker.uplink.join(connection.slot, client);
+    match joining.resume.as_mut().and_then(|resume| resume.request.take()) {
+        Some(request) => context.broker.uplink.join_resumable(connection.slot, client, request),
+        None => context.broker.uplink.join(connection.slot, client),
+    }
     context.handshakes.advance(connection, Phase::Joining(joining));
 }
 
@@ -127,6 +130,7 @@ fn accept_client(
             rest.push(command);
             continue;
         };
+        resuming::accept_tags(pending.joining.resume.as_deref_mut(), &tags);
         let all = pending.client.tags.iter().chain(&tags).cloned();
         match Tags::new(all) {
             Ok(all) => pending.client.tags = all,

@@ -10,6 +10,7 @@ use tracing::debug;
 use super::admission::{AdmittedClient, AdmittedRequests};
 use super::joining::ReceivedHead;
 use super::refusals::Caller;
+use super::resuming::{self, PendingResume, ResumeOutcome};
 use super::session_cookie::RequiredCheck;
 use super::shown_token::{self, AdmittedCredentials, FoundToken, OfferedProtocols};
 use super::{admission, joining, opening_tags, refusals};
@@ -218,7 +219,7 @@ fn admit<'a>(
     let counted = admission::counted(grant, ClientClass::Web, id);
     let ident =
         ident(upgrade, hello, &credentials).map_err(|_| invalid_frame("`ident` is not valid"))?;
-    let wants_resume = hello.wants_resume;
+    let resume = Box::new(resuming::read(context, hello, &credentials, resource));
     Ok(AdmittedClient {
         counted,
         ident,
@@ -231,7 +232,7 @@ fn admit<'a>(
         tags,
         ip,
         keepalive: KeepaliveMode::Frame,
-        requests: Some(AdmittedRequests { may_choose_tags, wants_resume }),
+        requests: Some(AdmittedRequests { may_choose_tags, resume }),
     })
 }
 
@@ -314,12 +315,24 @@ pub(in crate::worker) fn time_out(context: &mut Context, connection: &mut Connec
     refuse(context, connection, &HELLO_TIMEOUT);
 }
 
-/// Returns the server's first frame for a client that has joined.
-pub(super) fn welcome(
-    context: &Context,
-    connection: &Connection,
-    not_resumed: Option<&'static str>,
-) -> String {
+/// Sends the server's first frames to a client that has joined.
+pub(super) fn send_welcome(
+    context: &mut Context,
+    connection: &mut Connection,
+    pending: Option<&PendingResume>,
+) {
+    let Phase::Open(session) = &connection.phase else { return };
+    let outcome = resuming::outcome(context, session, connection.slot, pending);
+    let welcome = welcome(context, connection, &outcome);
+    let mut sent = BytesMut::new();
+    frames::text(&mut sent, welcome.as_bytes());
+    if let Some(recovery) = &outcome.recovery {
+        frames::text(&mut sent, recovery.frame().as_bytes());
+    }
+    write::write(context, connection, sent.freeze(), PartKind::Frames);
+}
+
+fn welcome(context: &Context, connection: &Connection, outcome: &ResumeOutcome) -> String {
     let Phase::Open(session) = &connection.phase else { return String::new() };
     let rules = &context.settings.rules;
     let has = |what: bool, word: &'static str| what.then_some(word);
@@ -343,7 +356,9 @@ pub(super) fn welcome(
     let expires = session.token().map(|token| token.verified.claims.expires);
     V1Welcome {
         uuid: &rules.signer.text(session.uuid),
-        not_resumed,
+        resumed: outcome.resumed,
+        resume: outcome.token.as_ref().map(|(token, grace)| (token.as_str(), *grace)),
+        is_recovering: outcome.is_recovering,
         tags: client.map_or(&none, |client| &client.tags),
         ping: context.settings.ping_every.as_secs(),
         permissions: &permissions,

@@ -124,12 +124,12 @@ pub(super) fn join(
     let answer = answer(context, upgrade, family, protocol, report);
     let mut session = Box::new(Session::new(uuid, grant, class, family));
     session.extras = extras(report, token, context.clock.now());
-    if let Some(AdmittedRequests { may_choose_tags, .. }) = requests {
+    let resume = requests.map(|AdmittedRequests { may_choose_tags, resume }| {
         session.extras.get_or_insert_default().may_choose_tags = may_choose_tags;
-    }
-    let wants_resume = requests.is_some_and(|requests| requests.wants_resume);
+        resume
+    });
     let caller = Box::new(Caller::of(peer, upgrade.head, &context.settings.trusted_proxies));
-    let joining = PendingJoin { session, caller, answer, request, early, until, wants_resume };
+    let joining = PendingJoin { session, caller, answer, request, early, until, resume };
     authorize::authorize_or_join(context, connection, Box::new(joining), client);
 }
 
@@ -164,7 +164,7 @@ fn extras(
     }
     let words = report.map(delivery_report::ack_extras).unwrap_or_default();
     let token = token.map(|token| Arc::new(shown_token::session_token(*token, now)));
-    Some(Box::new(SessionExtras { words, token, may_choose_tags: false }))
+    Some(Box::new(SessionExtras { words, token, ..SessionExtras::default() }))
 }
 
 fn set_pacing(context: &Context, connection: &mut Connection, class: ClientClass) {

@@ -12,6 +12,7 @@ pub(crate) mod opening_tags;
 pub(crate) mod pages;
 pub(crate) mod proxy_header;
 pub(crate) mod refusals;
+pub(crate) mod resuming;
 pub(crate) mod server_name;
 pub(crate) mod session_cookie;
 pub(crate) mod shown_token;
@@ -38,7 +39,7 @@ use crate::worker::connection::{
     close, deferred_replies, heartbeat, read, readiness, throttled, write,
 };
 use crate::worker::context::Context;
-use crate::worker::dispatch::without_client;
+use crate::worker::dispatch::{resumption, without_client};
 use crate::worker::{dispatch, webhook};
 
 /// Text for a client that cannot join because there is no broker.
@@ -123,7 +124,11 @@ fn open(context: &mut Context, connection: &mut Connection) {
     let Phase::Joining(joining) = context.handshakes.advance(connection, Phase::Gone) else {
         return;
     };
-    let PendingJoin { session, answer, request, mut early, wants_resume, .. } = *joining;
+    let PendingJoin { mut session, answer, request, mut early, resume, .. } = *joining;
+    if let Some(client) = context.broker.uplink.client(connection.slot) {
+        // It may be that of an earlier connection.
+        session.uuid = client.uuid;
+    }
     let greeting = session.protocol.spec().greeting;
     let greeting = greeting.map(|text| text(&context.settings.rules.signer.text(session.uuid)));
     let has_requests = session.protocol.spec().has_requests;
@@ -162,13 +167,18 @@ fn open(context: &mut Context, connection: &mut Connection) {
         // (rule L8).
         deferred_replies::defer_until_done(context, connection, &mut BytesMut::new());
     }
-    // There is nothing to resume. The tags are those that the resource has set.
-    let not_resumed = wants_resume.then_some("disabled");
-    let welcome = has_requests.then(|| hello::welcome(context, connection, not_resumed));
-    send_greeting(context, connection, answer, welcome.or(greeting).as_deref());
+    if has_requests {
+        // The tags are those that the resource has set.
+        hello::send_welcome(context, connection, resume.as_deref());
+    } else {
+        send_greeting(context, connection, answer, greeting.as_deref());
+    }
     dispatch::apply_rest(context, connection, rest);
     if !early.is_empty() && connection.is_open() {
         read::on_bytes(context, connection, &mut early);
+    }
+    if has_requests {
+        resumption::await_frame(connection);
     }
 }
 

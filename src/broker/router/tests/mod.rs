@@ -9,10 +9,10 @@ use super::*;
 mod commands;
 use crate::broker::resolve_cache::RouteCounts;
 use crate::link::codec::MessageDecoder;
-use crate::link::message::{DeliverTo, SetName, VERSION};
+use crate::link::message::{CountedPublication, DeliverTo, SetName, VERSION};
 use crate::types::{
-    Address, AddressLimit, ClientClass, ClientUuid, Content, Generation, Ident, PayloadForm,
-    Publication, Sequence, Tag, TagVersion, Tags, Tenant,
+    Address, AddressLimit, Client, ClientClass, ClientUuid, Content, Generation, Ident, JoinNumber,
+    PayloadForm, Publication, Sequence, Slot, Tag, TagVersion, Tags, Tenant,
 };
 
 fn source(worker: u16) -> WorkerIncarnation {
@@ -151,7 +151,8 @@ fn a_repeat_that_was_delivered_before_counts_as_one() {
     say(&mut router, 0, publish(7, Address::first(Some(ClientUuid([9; 16])), None)));
     router.end_turn();
     router.acknowledge();
-    let reached = ToWorker::Reached(RouteCounts::ONE.of(Number(7)));
+    let counted = RouteCounts::ONE.of(Number(7));
+    let reached = ToWorker::Reached(CountedPublication { away: Some(false), ..counted });
     assert!(told(&mut router, 0).contains(&reached));
 }
 

@@ -241,6 +241,7 @@ pub(super) fn put_command_outcome(out: &mut Vec<u8>, number: Number, outcome: &C
     match outcome {
         CommandOutcome::Unknown => out.put_u8(1),
         CommandOutcome::NotReached => out.put_u8(2),
+        CommandOutcome::EndedAway => out.put_u8(8),
         CommandOutcome::Conflict(present) => {
             out.put_u8(3);
             put_versioned(out, present);
@@ -268,6 +269,7 @@ pub(super) fn read_command_outcome(
     Ok(match fields.u8()? {
         1 => CommandOutcome::Unknown,
         2 => CommandOutcome::NotReached,
+        8 => CommandOutcome::EndedAway,
         3 => CommandOutcome::Conflict(read_versioned(fields)?),
         4 => CommandOutcome::TooManyTags,
         5 => CommandOutcome::Tagged(read_versioned(fields)?),

@@ -108,6 +108,7 @@ fn outcome() -> impl Strategy<Value = CommandOutcome> {
     prop_oneof![
         Just(CommandOutcome::Unknown),
         Just(CommandOutcome::NotReached),
+        Just(CommandOutcome::EndedAway),
         versioned().prop_map(CommandOutcome::Conflict),
         Just(CommandOutcome::TooManyTags),
         versioned().prop_map(CommandOutcome::Tagged),

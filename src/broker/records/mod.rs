@@ -1,0 +1,335 @@
+//! Records of clients that may resume (`tagcast.v1`): they outlive the connections of their clients.
+//!
+//! No I/O and no clock, as the router.
+
+mod accounting;
+mod mailbox;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+pub(super) use self::mailbox::{Mailbox, MailboxEntry};
+use crate::link::resume::RecordTerms;
+use crate::types::limits::AWAY_MEMORY;
+use crate::types::{
+    ClientUuid, ConnectionRef, Content, Ident, Number, ReplayPosition, ResumeGeneration, Tenant,
+    VersionedTags, WorkerIncarnation,
+};
+
+/// Memory for a client that is away, without its names, tags and mailbox, in bytes.
+const AWAY_BYTES: usize = 512;
+
+/// Which client a record is of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct RecordKey {
+    pub(super) tenant: Tenant,
+    pub(super) uuid: ClientUuid,
+}
+
+/// All records.
+#[derive(Debug)]
+pub(super) struct Records {
+    all: HashMap<RecordKey, Record>,
+    /// Clients that are away, by the time at which they end.
+    ends: BTreeSet<(Duration, RecordKey)>,
+    /// Names of clients that are away. The first one has been away longest.
+    idents: BTreeSet<(Tenant, Ident, u64, ClientUuid)>,
+    /// Records that use memory for a client that is away or was, the oldest first.
+    held: BTreeMap<u64, RecordKey>,
+    /// Total number of times that a record began to use such memory.
+    serials: u64,
+    /// That memory, and what it may be.
+    bytes: usize,
+    bytes_max: usize,
+    /// Part of it for mailboxes.
+    mailbox_bytes: usize,
+}
+
+/// The record of a client.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// Its connection; `None` while it is away.
+    pub(super) place: Option<ConnectionRef>,
+    pub(super) terms: RecordTerms,
+    /// Number of its last connection.
+    pub(super) generation: ResumeGeneration,
+    /// The last connection whose token it surely has. Earlier ones are not accepted.
+    pub(super) confirmed: ResumeGeneration,
+    /// Begins the positions of its mailbox.
+    epoch: u32,
+    /// Publications that were ever put into its mailbox.
+    kept: u64,
+    /// What only a client has that is away, or was and has not confirmed its mailbox.
+    rest: Option<Box<HeldRecord>>,
+}
+
+/// The record of a client that is here, before it was ever away.
+#[derive(Debug)]
+pub(super) struct NewRecord {
+    pub(super) place: ConnectionRef,
+    pub(super) terms: RecordTerms,
+    pub(super) generation: ResumeGeneration,
+    pub(super) confirmed: ResumeGeneration,
+    /// Begins the positions of its mailbox.
+    pub(super) epoch: u32,
+}
+
+// Each client that may resume has one.
+const _: () = assert!(size_of::<(RecordKey, Record)>() <= 136, "a record has grown");
+
+#[derive(Debug)]
+struct HeldRecord {
+    serial: u64,
+    /// Bytes that are counted for it: in all, and for its mailbox.
+    counted: (usize, usize),
+    away: Option<AwayClient>,
+    mailbox: Mailbox,
+}
+
+/// A client that is away.
+#[derive(Debug)]
+pub(super) struct AwayClient {
+    pub(super) ident: Option<Ident>,
+    /// Its tags; `None` if tags do not reach it.
+    pub(super) tags: Option<VersionedTags>,
+    /// The time at which it ends.
+    pub(super) ends_at: Duration,
+}
+
+impl AwayClient {
+    fn held(&self) -> usize {
+        let ident = self.ident.as_ref().map_or(0, |ident| ident.as_str().len());
+        AWAY_BYTES + ident + self.tags.as_ref().map_or(0, |own| own.tags.held())
+    }
+}
+
+impl Record {
+    /// Returns the data of the client if it is away.
+    pub(super) fn away(&self) -> Option<&AwayClient> {
+        self.rest.as_ref()?.away.as_ref()
+    }
+
+    /// Returns the present place in its mailbox.
+    pub(super) fn position(&self) -> ReplayPosition {
+        ReplayPosition { epoch: self.epoch, number: self.kept }
+    }
+
+    /// Returns its mailbox, if there is one.
+    pub(super) fn mailbox(&self) -> Option<&Mailbox> {
+        self.rest.as_ref().map(|rest| &rest.mailbox)
+    }
+
+    /// Returns whether publications to the client alone are kept: it is away, receives publications and may have a
+    /// mailbox.
+    fn keeps(&self, now: Duration) -> bool {
+        let is_there = |away: &AwayClient| away.tags.is_some() && now < away.ends_at;
+        self.terms.mailbox > 0 && self.away().is_some_and(is_there)
+    }
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self {
+            all: HashMap::new(),
+            ends: BTreeSet::new(),
+            idents: BTreeSet::new(),
+            held: BTreeMap::new(),
+            serials: 0,
+            bytes: 0,
+            bytes_max: AWAY_MEMORY,
+            mailbox_bytes: 0,
+        }
+    }
+}
+
+impl Records {
+    /// Sets the memory for clients that are away. Those that have been away longest end if it is not enough.
+    pub(super) fn limit(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+        self.evict();
+    }
+
+    /// Returns true if no client may resume.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Returns true if a client is away.
+    pub(super) fn has_away(&self) -> bool {
+        !self.ends.is_empty()
+    }
+
+    /// Returns how many clients are here, and how many are away.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.all.len() - self.ends.len(), self.ends.len())
+    }
+
+    /// Returns the memory of all mailboxes in bytes.
+    pub(super) fn mailbox_bytes(&self) -> usize {
+        self.mailbox_bytes
+    }
+
+    pub(super) fn get(&self, key: &RecordKey) -> Option<&Record> {
+        self.all.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: &RecordKey) -> Option<&mut Record> {
+        self.all.get_mut(key)
+    }
+
+    /// Adds the record of a client that is here. There must be none of it.
+    pub(super) fn add(&mut self, key: RecordKey, new: NewRecord) {
+        let NewRecord { place, terms, generation, confirmed, epoch } = new;
+        let (place, kept, rest) = (Some(place), 0, None);
+        let record = Record { place, terms, generation, confirmed, epoch, kept, rest };
+        let former = self.all.insert(key, record);
+        debug_assert!(former.is_none(), "a client has one record");
+    }
+
+    /// A client that is here goes away. Nothing happens if its record is of another place.
+    pub(super) fn leave(&mut self, key: &RecordKey, place: ConnectionRef, away: AwayClient) {
+        let serial = self.serials + 1;
+        let Some(record) = self.all.get_mut(key).filter(|it| it.place == Some(place)) else {
+            return;
+        };
+        self.serials = serial;
+        record.place = None;
+        self.ends.insert((away.ends_at, key.clone()));
+        let mailbox = record.rest.take().map(|rest| {
+            self.held.remove(&rest.serial);
+            (rest.mailbox, rest.counted)
+        });
+        let (mailbox, counted) = mailbox.unwrap_or_default();
+        if let Some(ident) = &away.ident {
+            self.idents.insert((key.tenant.clone(), ident.clone(), serial, key.uuid));
+        }
+        record.rest = Some(Box::new(HeldRecord { serial, counted, away: Some(away), mailbox }));
+        self.held.insert(serial, key.clone());
+        self.count(key);
+        self.evict();
+    }
+
+    /// A client that is away comes back to a place. Its mailbox stays until [`Records::settle`].
+    pub(super) fn come_back(
+        &mut self,
+        key: &RecordKey,
+        place: ConnectionRef,
+        terms: RecordTerms,
+    ) -> Option<AwayClient> {
+        let record = self.all.get_mut(key)?;
+        let rest = record.rest.as_mut()?;
+        let away = rest.away.take()?;
+        let serial = rest.serial;
+        if rest.mailbox.is_unused() {
+            self.uncount(key);
+        } else {
+            self.count(key);
+        }
+        let record = self.all.get_mut(key)?;
+        record.place = Some(place);
+        record.terms = terms;
+        record.generation = record.generation.next();
+        self.forget_away(key, serial, &away);
+        Some(away)
+    }
+
+    /// Replaces the tags of a client that is away.
+    pub(super) fn retag(&mut self, key: &RecordKey, tags: VersionedTags) {
+        let rest = self.all.get_mut(key).and_then(|record| record.rest.as_mut());
+        if let Some(away) = rest.and_then(|rest| rest.away.as_mut()) {
+            away.tags = Some(tags);
+            self.count(key);
+            self.evict();
+        }
+    }
+
+    /// Keeps a publication for a client that is away.
+    pub(super) fn keep(
+        &mut self,
+        key: &RecordKey,
+        source: WorkerIncarnation,
+        number: Number,
+        content: Content<&[u8]>,
+    ) {
+        let Some(record) = self.all.get_mut(key) else { return };
+        let Some(rest) = record.rest.as_mut().filter(|rest| rest.away.is_some()) else { return };
+        record.kept += 1;
+        let content = Content { form: content.form, payload: content.payload.into() };
+        let kept = MailboxEntry { place: record.kept, source, number, content };
+        rest.mailbox.push(kept, record.terms.mailbox);
+        self.count(key);
+        self.evict();
+    }
+
+    /// Removes what a client has received from its mailbox, if the position is of that mailbox.
+    pub(super) fn forget_up_to(&mut self, key: &RecordKey, since: ReplayPosition) {
+        let Some(record) = self.all.get_mut(key).filter(|it| it.epoch == since.epoch) else {
+            return;
+        };
+        if let Some(rest) = &mut record.rest {
+            rest.mailbox.forget_up_to(since.number);
+            self.count(key);
+        }
+    }
+
+    /// A client has received its mailbox, and the token of its last connection.
+    pub(super) fn settle(&mut self, key: &RecordKey, place: ConnectionRef) {
+        let Some(record) = self.all.get_mut(key).filter(|it| it.place == Some(place)) else {
+            return;
+        };
+        record.confirmed = record.generation;
+        self.uncount(key);
+    }
+
+    /// Removes a record.
+    pub(super) fn end(&mut self, key: &RecordKey) {
+        self.uncount_away(key);
+        self.all.remove(key);
+    }
+
+    /// Removes the records of clients that are away for too long, until `is_spent` returns true, which is called after
+    /// each.
+    pub(super) fn end_due(&mut self, now: Duration, is_spent: &mut dyn FnMut() -> bool) {
+        while let Some((ends_at, _)) = self.ends.first().filter(|(ends_at, _)| *ends_at <= now) {
+            debug_assert!(*ends_at <= now, "the first one ends first");
+            let Some((_, key)) = self.ends.pop_first() else { return };
+            self.end(&key);
+            if is_spent() {
+                return;
+            }
+        }
+    }
+
+    /// Returns true if a client has been away for too long.
+    pub(super) fn has_due(&self, now: Duration) -> bool {
+        self.ends.first().is_some_and(|(ends_at, _)| *ends_at <= now)
+    }
+
+    /// Removes a record whose client has been away for too long.
+    pub(super) fn end_if_due(&mut self, key: &RecordKey, now: Duration) {
+        let away = self.get(key).and_then(Record::away);
+        if away.is_some_and(|away| away.ends_at <= now) {
+            self.end(key);
+        }
+    }
+
+    /// Returns whether publications to a client alone are kept for it.
+    pub(super) fn keeps(&self, key: &RecordKey, now: Duration) -> bool {
+        self.get(key).is_some_and(|record| record.keeps(now))
+    }
+
+    /// Returns the client with a name that has been away longest, and whose publications are kept.
+    pub(super) fn first_named(
+        &self,
+        tenant: &Tenant,
+        ident: &Ident,
+        now: Duration,
+    ) -> Option<RecordKey> {
+        let least = (tenant.clone(), ident.clone(), 0, ClientUuid([0; 16]));
+        let named = self.idents.range(least..).take_while(|it| it.0 == *tenant && it.1 == *ident);
+        let mut keys = named.map(|it| RecordKey { tenant: it.0.clone(), uuid: it.3 });
+        keys.find(|key| self.keeps(key, now))
+    }
+}

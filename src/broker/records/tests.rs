@@ -1,0 +1,128 @@
+//! Records of clients that are here or away.
+
+use super::*;
+use crate::types::{Generation, PayloadForm, Slot, Tag, TagVersion, Tags, WorkerId};
+
+const START: Duration = Duration::from_secs(5);
+
+fn key(byte: u8) -> RecordKey {
+    RecordKey { tenant: Tenant::shared(), uuid: ClientUuid([byte; 16]) }
+}
+
+fn place(slot: u8) -> ConnectionRef {
+    ConnectionRef { worker: WorkerId(0), slot: Slot(slot.into()) }
+}
+
+fn terms() -> RecordTerms {
+    RecordTerms { grace_ms: 60_000, mailbox: 3, instance: None, fixed: Tags::default() }
+}
+
+fn away(ident: Option<&str>, ends_at: u64) -> AwayClient {
+    let tags = Tags::new([Tag::new("room", "1").unwrap()]).unwrap();
+    AwayClient {
+        ident: ident.map(|name| Ident::new(name).unwrap()),
+        tags: Some(VersionedTags { version: TagVersion(1), tags }),
+        ends_at: Duration::from_secs(ends_at),
+    }
+}
+
+/// Adds a client and lets it go away.
+fn put_away(records: &mut Records, byte: u8, ident: Option<&str>, ends_at: u64) {
+    let (generation, confirmed) = (ResumeGeneration(1), ResumeGeneration(0));
+    let (place, terms, epoch) = (place(byte), terms(), byte.into());
+    records.add(key(byte), NewRecord { place, terms, generation, confirmed, epoch });
+    records.leave(&key(byte), place, away(ident, ends_at));
+    records.check().unwrap();
+}
+
+fn keep(records: &mut Records, byte: u8, number: u64) {
+    let source = WorkerIncarnation { worker: WorkerId(1), generation: Generation(1) };
+    let content = Content { form: PayloadForm::Message, payload: &b"1"[..] };
+    records.keep(&key(byte), source, Number(number), content);
+    records.check().unwrap();
+}
+
+fn mailbox(records: &Records, byte: u8) -> Vec<u64> {
+    let mailbox = records.get(&key(byte)).and_then(Record::mailbox);
+    mailbox.into_iter().flat_map(Mailbox::iter).map(|kept| kept.number.0).collect()
+}
+
+#[test]
+fn a_mailbox_stays_until_the_client_has_confirmed_it() {
+    let mut records = Records::default();
+    put_away(&mut records, 1, None, 60);
+    (5..=6).for_each(|number| keep(&mut records, 1, number));
+    assert!(records.come_back(&key(1), place(9), terms()).is_some());
+    records.check().unwrap();
+    assert_eq!(mailbox(&records, 1), [5, 6]);
+    assert_eq!(records.counts(), (1, 0));
+    records.leave(&key(1), place(8), away(None, 60));
+    assert_eq!(records.counts(), (1, 0), "it is not of this place");
+    records.leave(&key(1), place(9), away(None, 60));
+    records.forget_up_to(&key(1), ReplayPosition { epoch: 2, number: 1 });
+    assert_eq!(mailbox(&records, 1), [5, 6], "of another record");
+    records.forget_up_to(&key(1), ReplayPosition { epoch: 1, number: 1 });
+    keep(&mut records, 1, 7);
+    assert_eq!(mailbox(&records, 1), [6, 7]);
+    records.come_back(&key(1), place(10), terms());
+    records.settle(&key(1), place(9));
+    assert_eq!(mailbox(&records, 1), [6, 7], "another connection of it");
+    records.settle(&key(1), place(10));
+    records.check().unwrap();
+    assert!(mailbox(&records, 1).is_empty());
+    assert_eq!((records.bytes, records.mailbox_bytes()), (0, 0));
+    let record = records.get(&key(1)).unwrap();
+    assert_eq!((record.generation, record.confirmed), (ResumeGeneration(3), ResumeGeneration(3)));
+    assert_eq!(record.position(), ReplayPosition { epoch: 1, number: 3 });
+}
+
+#[test]
+fn clients_end_when_their_time_is_over() {
+    let mut records = Records::default();
+    for (byte, ends_at) in [(1, 70), (2, 65), (3, 80)] {
+        put_away(&mut records, byte, Some("anna"), ends_at);
+    }
+    let at = Duration::from_secs(70);
+    assert!(records.has_due(at) && !records.keeps(&key(1), at));
+    records.end_due(at, &mut || true);
+    records.check().unwrap();
+    assert_eq!(records.counts(), (0, 2));
+    records.end_due(at, &mut || false);
+    assert!(!records.has_due(at) && records.get(&key(3)).is_some());
+    records.end_if_due(&key(3), at);
+    records.end_if_due(&key(3), Duration::from_secs(80));
+    records.check().unwrap();
+    assert!(records.is_empty() && records.bytes == 0);
+}
+
+#[test]
+fn clients_that_have_been_away_longest_end_if_memory_is_short() {
+    let mut records = Records::default();
+    (1..=3).for_each(|byte| put_away(&mut records, byte, None, 60));
+    (1..=3).for_each(|byte| keep(&mut records, byte, 5));
+    records.come_back(&key(1), place(1), terms());
+    let one = records.bytes / 3;
+    records.limit(2 * one);
+    records.check().unwrap();
+    assert_eq!(records.counts(), (1, 1), "the second one has been away longest");
+    assert!(mailbox(&records, 1).is_empty(), "it was sent to the client, which is here");
+    put_away(&mut records, 4, None, 60);
+    put_away(&mut records, 5, None, 60);
+    assert!(records.get(&key(3)).is_none() && records.get(&key(5)).is_some());
+}
+
+#[test]
+fn a_name_leads_to_the_client_that_has_been_away_longest() {
+    let mut records = Records::default();
+    put_away(&mut records, 7, Some("anna"), 60);
+    put_away(&mut records, 2, Some("anna"), 60);
+    put_away(&mut records, 1, Some("annabel"), 60);
+    let anna = Ident::new("anna").unwrap();
+    let first = |records: &Records| records.first_named(&Tenant::shared(), &anna, START);
+    assert_eq!(first(&records), Some(key(7)));
+    records.come_back(&key(7), place(7), terms());
+    assert_eq!(first(&records), Some(key(2)));
+    records.end(&key(2));
+    records.check().unwrap();
+    assert_eq!(first(&records), None);
+}

@@ -1,0 +1,84 @@
+//! Clients that join and leave.
+
+use super::{ProtocolError, Router, resumes};
+use crate::link::message::ToWorker;
+use crate::types::{Client, ConnectionRef, JoinNumber, Slot, WorkerId, WorkerIncarnation};
+
+/// Takes a client that an earlier broker admitted.
+pub(super) fn announce(
+    router: &mut Router,
+    source: WorkerIncarnation,
+    slot: Slot,
+    number: JoinNumber,
+    client: &Client,
+) -> Result<(), ProtocolError> {
+    router.last_version = router.last_version.max(number.0);
+    let place = ConnectionRef { worker: source.worker, slot };
+    router.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
+    router.connection_limits.join(place, client);
+    router.resolve_cache.forget();
+    Ok(())
+}
+
+/// Adds a client, unless a limit is reached.
+pub(super) fn join(
+    router: &mut Router,
+    source: WorkerIncarnation,
+    slot: Slot,
+    client: &Client,
+) -> Result<(), ProtocolError> {
+    match is_full(router, source, slot, client) {
+        true => Ok(()),
+        false => enter(router, source, slot, client),
+    }
+}
+
+/// Refuses a client if a limit is reached.
+pub(super) fn is_full(
+    router: &mut Router,
+    source: WorkerIncarnation,
+    slot: Slot,
+    client: &Client,
+) -> bool {
+    let place = ConnectionRef { worker: source.worker, slot };
+    let admitted = router.connection_limits.admit(router.clients(), place, client);
+    if let Err(full) = admitted {
+        router.send(source.worker, &ToWorker::Refused { slot, full });
+    }
+    admitted.is_err()
+}
+
+/// Adds an admitted client, and answers its worker.
+pub(super) fn enter(
+    router: &mut Router,
+    source: WorkerIncarnation,
+    slot: Slot,
+    client: &Client,
+) -> Result<(), ProtocolError> {
+    let number = JoinNumber(router.last_version + 1);
+    let place = ConnectionRef { worker: source.worker, slot };
+    router.forget_departed(client);
+    router.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
+    router.connection_limits.join(place, client);
+    router.last_version = number.0;
+    router.resolve_cache.forget();
+    let own = connections(router, source.worker);
+    let workers = router.workers.keys().filter(|worker| !worker.is_api());
+    let smallest = workers.map(|worker| connections(router, *worker)).min();
+    let joined = ToWorker::Joined { slot, number, own, smallest: smallest.unwrap_or(own) };
+    router.send(source.worker, &joined);
+    Ok(())
+}
+
+fn connections(router: &Router, worker: WorkerId) -> u32 {
+    u32::try_from(router.index.clients_of(worker)).unwrap_or(u32::MAX)
+}
+
+/// Removes the client in a slot. A worker may withdraw a join that was not answered; then there is no client to
+/// remove.
+pub(super) fn leave(router: &mut Router, source: WorkerIncarnation, slot: Slot) {
+    let place = ConnectionRef { worker: source.worker, slot };
+    router.connection_limits.leave(place);
+    resumes::on_leave(router, place);
+    router.send(source.worker, &ToWorker::Left { slot });
+}

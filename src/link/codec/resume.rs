@@ -1,0 +1,313 @@
+//! Encodes and decodes messages about clients that may resume.
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes};
+
+use super::Malformed;
+use super::decode::FieldReader;
+use super::encode::{form_byte, put_client, put_source, put_tags, put_text};
+use crate::link::resume::{
+    AnnouncedRecord, DecidedRecord, FromResumable, RecordTerms, Recovery, ReplayedPublication,
+    ResumableJoin, ResumeClaim, ToResumable,
+};
+use crate::types::{
+    ClientUuid, Content, Ident, InstanceDigest, JoinNumber, Number, RecoveryReason, ReplayPosition,
+    ResumeGeneration, ResumeStanding, Slot,
+};
+
+/// Kind of the messages of this module, in both directions.
+pub(super) const RESUMABLE: u8 = 80;
+
+pub(super) fn put_from_resumable(out: &mut Vec<u8>, message: &FromResumable) {
+    out.put_u8(RESUMABLE);
+    match message {
+        FromResumable::Announce(record) => {
+            out.put_u8(1);
+            out.put_u32_le(record.slot.0);
+            out.put_u64_le(record.number.0);
+            put_client(out, &record.client);
+            put_terms(out, &record.terms);
+            out.put_u32_le(record.generation.0);
+            out.put_u32_le(record.confirmed.0);
+        }
+        FromResumable::Join(join) => {
+            out.put_u8(2);
+            out.put_u32_le(join.slot.0);
+            put_client(out, &join.client);
+            put_terms(out, &join.terms);
+            out.put_u8(u8::from(join.claim.is_some()));
+            if let Some(claim) = &join.claim {
+                put_claim(out, claim);
+            }
+        }
+        FromResumable::Away(slot) => put_slot(out, 3, *slot),
+        FromResumable::Settled(slot) => put_slot(out, 4, *slot),
+        FromResumable::Alive(slot) => put_slot(out, 5, *slot),
+        FromResumable::Fixed { slot, fixed } => {
+            put_slot(out, 6, *slot);
+            put_tags(out, fixed);
+        }
+    }
+}
+
+pub(super) fn read_from_resumable(
+    fields: &mut FieldReader<'_>,
+) -> Result<FromResumable, Malformed> {
+    Ok(match fields.u8()? {
+        1 => FromResumable::Announce(Box::new(AnnouncedRecord {
+            slot: fields.slot()?,
+            number: JoinNumber(fields.u64()?),
+            client: fields.client()?,
+            terms: read_terms(fields)?,
+            generation: ResumeGeneration(fields.u32()?),
+            confirmed: ResumeGeneration(fields.u32()?),
+        })),
+        2 => FromResumable::Join(Box::new(ResumableJoin {
+            slot: fields.slot()?,
+            client: fields.client()?,
+            terms: read_terms(fields)?,
+            claim: if fields.flag()? { Some(read_claim(fields)?) } else { None },
+        })),
+        3 => FromResumable::Away(fields.slot()?),
+        4 => FromResumable::Settled(fields.slot()?),
+        5 => FromResumable::Alive(fields.slot()?),
+        6 => FromResumable::Fixed { slot: fields.slot()?, fixed: fields.tags()? },
+        kind => return Err(Malformed::Unknown("message about a client", kind)),
+    })
+}
+
+pub(super) fn put_to_resumable(out: &mut Vec<u8>, message: &ToResumable) {
+    out.put_u8(RESUMABLE);
+    match message {
+        ToResumable::Record(record) => {
+            put_slot(out, 1, record.slot);
+            out.put_slice(&record.uuid.0);
+            put_text(out, record.ident.as_ref().map_or("", Ident::as_str));
+            put_tags(out, &record.tags);
+            out.put_u32_le(record.generation.0);
+            out.put_u8(match record.standing {
+                ResumeStanding::New => 1,
+                ResumeStanding::Taken => 2,
+                ResumeStanding::Outdated => 3,
+                ResumeStanding::Resumed => 4,
+            });
+        }
+        ToResumable::Replay(replayed) => {
+            put_slot(out, 2, replayed.slot);
+            put_source(out, replayed.source);
+            out.put_u64_le(replayed.number.0);
+            put_position(out, replayed.position);
+            out.put_u8(form_byte(replayed.content.form));
+            out.put_slice(&replayed.content.payload);
+        }
+        ToResumable::Recovered(recovery) => {
+            put_slot(out, 3, recovery.slot);
+            out.put_u32_le(recovery.replayed);
+            let reason = RecoveryReason::ALL.iter().position(|it| *it == recovery.reason);
+            out.put_u8(reason.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX));
+            put_position(out, recovery.position);
+        }
+        ToResumable::Probe(slot) => put_slot(out, 4, *slot),
+        ToResumable::Continued(slot) => put_slot(out, 5, *slot),
+    }
+}
+
+pub(super) fn read_to_resumable(fields: &mut FieldReader<'_>) -> Result<ToResumable, Malformed> {
+    Ok(match fields.u8()? {
+        1 => ToResumable::Record(Box::new(DecidedRecord {
+            slot: fields.slot()?,
+            uuid: ClientUuid(fields.array()?),
+            ident: fields.ident()?,
+            tags: fields.tags()?,
+            generation: ResumeGeneration(fields.u32()?),
+            standing: match fields.u8()? {
+                1 => ResumeStanding::New,
+                2 => ResumeStanding::Taken,
+                3 => ResumeStanding::Outdated,
+                4 => ResumeStanding::Resumed,
+                standing => return Err(Malformed::Unknown("standing", standing)),
+            },
+        })),
+        2 => ToResumable::Replay(Box::new(ReplayedPublication {
+            slot: fields.slot()?,
+            source: fields.source()?,
+            number: Number(fields.u64()?),
+            position: read_position(fields)?,
+            content: Content {
+                form: fields.form()?,
+                payload: Bytes::copy_from_slice(fields.take_rest()),
+            },
+        })),
+        3 => ToResumable::Recovered(Recovery {
+            slot: fields.slot()?,
+            replayed: fields.u32()?,
+            reason: {
+                let reason = fields.u8()?;
+                let known = RecoveryReason::ALL.get(usize::from(reason)).copied();
+                known.ok_or(Malformed::Unknown("reason", reason))?
+            },
+            position: read_position(fields)?,
+        }),
+        4 => ToResumable::Probe(fields.slot()?),
+        5 => ToResumable::Continued(fields.slot()?),
+        kind => return Err(Malformed::Unknown("message about a client", kind)),
+    })
+}
+
+fn put_slot(out: &mut Vec<u8>, kind: u8, slot: Slot) {
+    out.put_u8(kind);
+    out.put_u32_le(slot.0);
+}
+
+fn put_terms(out: &mut Vec<u8>, RecordTerms { grace_ms, mailbox, instance, fixed }: &RecordTerms) {
+    out.put_u32_le(*grace_ms);
+    out.put_u16_le(*mailbox);
+    out.put_u8(u8::from(instance.is_some()));
+    if let Some(instance) = instance {
+        out.put_u64_le(instance.0);
+    }
+    put_tags(out, fixed);
+}
+
+fn read_terms(fields: &mut FieldReader<'_>) -> Result<RecordTerms, Malformed> {
+    Ok(RecordTerms {
+        grace_ms: fields.u32()?,
+        mailbox: fields.u16()?,
+        instance: if fields.flag()? { Some(InstanceDigest(fields.u64()?)) } else { None },
+        fixed: fields.tags()?,
+    })
+}
+
+fn put_claim(out: &mut Vec<u8>, ResumeClaim { uuid, generation, issued, since }: &ResumeClaim) {
+    out.put_slice(&uuid.0);
+    out.put_u32_le(generation.0);
+    out.put_u64_le(u64::try_from(issued.as_millis()).unwrap_or(u64::MAX));
+    out.put_u8(u8::from(since.is_some()));
+    if let Some(since) = since {
+        put_position(out, *since);
+    }
+}
+
+fn read_claim(fields: &mut FieldReader<'_>) -> Result<ResumeClaim, Malformed> {
+    Ok(ResumeClaim {
+        uuid: ClientUuid(fields.array()?),
+        generation: ResumeGeneration(fields.u32()?),
+        issued: Duration::from_millis(fields.u64()?),
+        since: if fields.flag()? { Some(read_position(fields)?) } else { None },
+    })
+}
+
+fn put_position(out: &mut Vec<u8>, ReplayPosition { epoch, number }: ReplayPosition) {
+    out.put_u32_le(epoch);
+    out.put_u64_le(number);
+}
+
+fn read_position(fields: &mut FieldReader<'_>) -> Result<ReplayPosition, Malformed> {
+    Ok(ReplayPosition { epoch: fields.u32()?, number: fields.u64()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::codec::WireMessage;
+    use crate::link::message::{ToBroker, ToWorker};
+    use crate::types::{
+        AddressLimit, Client, ClientClass, Generation, PayloadForm, Tag, Tags, Tenant, WorkerId,
+        WorkerIncarnation,
+    };
+
+    fn client() -> Client {
+        Client {
+            tenant: Tenant("shop".into()),
+            uuid: ClientUuid([7; 16]),
+            ident: Ident::new("anna").ok(),
+            tags: tags(),
+            class: ClientClass::Web,
+            takes_publications: true,
+            counted: AddressLimit::ByAddress,
+            application: None,
+            ip: [192, 0, 2, 1].into(),
+        }
+    }
+
+    fn tags() -> Tags {
+        Tags::new([Tag::new("room", "1").unwrap()]).unwrap()
+    }
+
+    fn is_read_back<M: WireMessage + PartialEq + std::fmt::Debug>(message: &M) {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        assert_eq!(M::decode(&bytes[4..]).as_ref(), Ok(message));
+    }
+
+    #[test]
+    fn messages_of_a_worker_are_read_as_they_were_written() {
+        let position = ReplayPosition { epoch: 9, number: 3 };
+        let instance = Some(InstanceDigest(5));
+        let terms = RecordTerms { grace_ms: 60_000, mailbox: 100, instance, fixed: tags() };
+        let (uuid, generation) = (ClientUuid([8; 16]), ResumeGeneration(2));
+        let issued = Duration::from_millis(1_795_890_000_123);
+        let claim = ResumeClaim { uuid, generation, issued, since: Some(position) };
+        let (slot, number, confirmed) = (Slot(4), JoinNumber(6), ResumeGeneration(1));
+        let fixed = RecordTerms { instance: None, fixed: Tags::default(), ..terms.clone() };
+        for message in [
+            FromResumable::Announce(Box::new(AnnouncedRecord {
+                slot,
+                number,
+                client: client(),
+                terms: fixed,
+                generation,
+                confirmed,
+            })),
+            FromResumable::Join(Box::new(ResumableJoin {
+                slot,
+                client: client(),
+                terms: terms.clone(),
+                claim: Some(claim),
+            })),
+            FromResumable::Join(Box::new(ResumableJoin {
+                slot,
+                client: client(),
+                terms,
+                claim: Some(ResumeClaim { since: None, ..claim }),
+            })),
+            FromResumable::Away(slot),
+            FromResumable::Settled(slot),
+            FromResumable::Alive(slot),
+            FromResumable::Fixed { slot, fixed: tags() },
+        ] {
+            is_read_back(&ToBroker::Resumable(message));
+        }
+    }
+
+    #[test]
+    fn messages_of_the_broker_are_read_as_they_were_written() {
+        let (slot, position) = (Slot(4), ReplayPosition { epoch: 9, number: 3 });
+        let (uuid, generation) = (ClientUuid([8; 16]), ResumeGeneration(2));
+        let source = WorkerIncarnation { worker: WorkerId(1), generation: Generation(2) };
+        let content = Content { form: PayloadForm::Text, payload: Bytes::from_static(b"text") };
+        let number = Number(5);
+        let replay = ReplayedPublication { slot, source, number, position, content };
+        let standings = [
+            ResumeStanding::New,
+            ResumeStanding::Taken,
+            ResumeStanding::Outdated,
+            ResumeStanding::Resumed,
+        ];
+        let record = |standing| {
+            let (ident, tags) = (None, tags());
+            let record = DecidedRecord { slot, uuid, ident, tags, generation, standing };
+            ToResumable::Record(Box::new(record))
+        };
+        let recovered =
+            |reason| ToResumable::Recovered(Recovery { slot, replayed: 3, reason, position });
+        let others = [
+            ToResumable::Replay(Box::new(replay)),
+            ToResumable::Probe(slot),
+            ToResumable::Continued(slot),
+        ];
+        let all = standings.map(record).into_iter().chain(RecoveryReason::ALL.map(recovered));
+        all.chain(others).for_each(|message| is_read_back(&ToWorker::Resumable(message)));
+    }
+}

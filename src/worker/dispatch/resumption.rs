@@ -1,0 +1,167 @@
+//! What happens to clients of `tagcast.v1` that may resume, after they have joined.
+
+use bytes::BytesMut;
+
+use super::{Connection, Phase};
+use crate::link::resume::{Recovery, ReplayedPublication, ToResumable};
+use crate::protocol::v1::{V1Recovery, render_replayed};
+use crate::session::Session;
+use crate::types::{CloseCode, CloseReason, Slot, Tags};
+use crate::websocket::write as frames;
+use crate::worker::connection::outbox::PartKind;
+use crate::worker::connection::table::ConnectionTable;
+use crate::worker::connection::{close, heartbeat, readiness, write};
+use crate::worker::context::Context;
+use crate::worker::handshake::resuming::fixed_tags;
+
+const CONTINUED: CloseReason =
+    CloseReason::new(CloseCode::CONTINUED, "taken over by another connection");
+
+/// Whether a client may come back after the end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::worker) enum ClientEnd {
+    /// It is away, and may resume.
+    Away,
+    /// It has ended.
+    Ended,
+}
+
+impl ClientEnd {
+    /// Decides about a connection that the server closes.
+    pub(in crate::worker) fn of_server(code: CloseCode) -> Self {
+        match code.0 {
+            1000 | 1002 | 1003 | 1007 | 4000..=4099 => Self::Ended,
+            _ => Self::Away,
+        }
+    }
+
+    /// Decides about a connection that the client closes. `None`: it gave no code.
+    pub(in crate::worker) fn of_client(code: Option<CloseCode>) -> Self {
+        if code == Some(CloseCode::NORMAL) { Self::Ended } else { Self::Away }
+    }
+}
+
+/// Tells the broker that a connection has ended.
+pub(super) fn leave(context: &mut Context, slot: Slot, end: ClientEnd) {
+    match end {
+        ClientEnd::Away => context.broker.uplink.go_away(slot),
+        ClientEnd::Ended => context.broker.uplink.leave(slot),
+    }
+}
+
+/// The next frame of a client proves that it has its `welcome`, and what was kept for it.
+pub(in crate::worker) fn await_frame(connection: &mut Connection) {
+    if let Phase::Open(session) = &mut connection.phase {
+        session.extras.get_or_insert_default().awaits_frame = true;
+    }
+}
+
+/// Notes a frame of a client.
+pub(in crate::worker) fn note_frame(context: &mut Context, slot: Slot, session: &mut Session) {
+    let extras = session.extras.as_mut().filter(|extras| extras.awaits_frame);
+    if let Some(extras) = extras {
+        extras.awaits_frame = false;
+        context.broker.uplink.settle(slot);
+    }
+}
+
+/// Notes any bytes of a client.
+pub(in crate::worker) fn note_input(context: &mut Context, connection: &mut Connection) {
+    let Phase::Open(session) = &mut connection.phase else { return };
+    let Some(extras) = session.extras.as_mut().filter(|extras| extras.is_probed) else { return };
+    extras.is_probed = false;
+    context.broker.uplink.is_alive(connection.slot);
+}
+
+/// A client has another token, which fixes other tags.
+pub(super) fn on_new_token(context: &mut Context, connection: &Connection) {
+    let Phase::Open(session) = &connection.phase else { return };
+    let resource = context.resources.get(connection.resource);
+    let claims = session.token().map(|token| &token.verified.claims);
+    let fixed: Tags = fixed_tags(resource, claims);
+    context.broker.uplink.fix_tags(connection.slot, &fixed);
+}
+
+/// Carries out what the broker says about a client.
+pub(in crate::worker) fn on_event(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    event: &ToResumable,
+) {
+    let slot = match event {
+        // It is taken before `Joined`.
+        ToResumable::Record(_) => return,
+        ToResumable::Replay(replayed) => replayed.slot,
+        ToResumable::Recovered(recovery) => recovery.slot,
+        ToResumable::Probe(slot) | ToResumable::Continued(slot) => *slot,
+    };
+    let Some(mut connection) = connections.take(slot) else { return };
+    // The client may be gone, and the slot is its own until the broker has confirmed that.
+    if connection.is_open() {
+        match event {
+            ToResumable::Record(_) => {}
+            ToResumable::Replay(replayed) => replay(context, &mut connection, replayed),
+            ToResumable::Recovered(recovery) => recover(context, &mut connection, *recovery),
+            ToResumable::Probe(_) => probe(context, &mut connection),
+            ToResumable::Continued(_) => close::close(context, &mut connection, &CONTINUED),
+        }
+    }
+    readiness::rearm(context, connections, connection);
+}
+
+fn replay(context: &mut Context, connection: &mut Connection, replayed: &ReplayedPublication) {
+    let frame = render_replayed(replayed.content.borrowed(), replayed.position);
+    write::write(context, connection, frames::text_frame(&frame), PartKind::Frames);
+}
+
+fn recover(context: &mut Context, connection: &mut Connection, recovery: Recovery) {
+    let Recovery { replayed, reason, position, .. } = recovery;
+    let mut frame = BytesMut::new();
+    let text = V1Recovery { replayed, reason, at: Some(position) }.frame();
+    frames::text(&mut frame, text.as_bytes());
+    write::write(context, connection, frame.freeze(), PartKind::Frames);
+}
+
+fn probe(context: &mut Context, connection: &mut Connection) {
+    if connection.pending_input.is_some() || !connection.watched.reads() {
+        // The client may have sent something, but the worker does not read the socket.
+        return context.broker.uplink.is_alive(connection.slot);
+    }
+    if let Phase::Open(session) = &mut connection.phase {
+        session.extras.get_or_insert_default().is_probed = true;
+    }
+    heartbeat::ping(context, connection);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_ends_with_a_close_that_means_so() {
+        for (code, end) in [
+            (1000, ClientEnd::Ended),
+            (1001, ClientEnd::Away),
+            (1002, ClientEnd::Ended),
+            (1003, ClientEnd::Ended),
+            (1006, ClientEnd::Away),
+            (1007, ClientEnd::Ended),
+            (1009, ClientEnd::Away),
+            (1011, ClientEnd::Away),
+            (3000, ClientEnd::Away),
+            (4000, ClientEnd::Ended),
+            (4012, ClientEnd::Ended),
+            (4099, ClientEnd::Ended),
+            (4100, ClientEnd::Away),
+            (4110, ClientEnd::Away),
+            (4200, ClientEnd::Away),
+            (4999, ClientEnd::Away),
+        ] {
+            assert_eq!(ClientEnd::of_server(CloseCode(code)), end, "{code}");
+        }
+        assert_eq!(ClientEnd::of_client(Some(CloseCode::NORMAL)), ClientEnd::Ended);
+        for code in [None, Some(CloseCode::AWAY), Some(CloseCode::INVALID_FRAME)] {
+            assert_eq!(ClientEnd::of_client(code), ClientEnd::Away);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Openings of `tagcast.v1` that resume an earlier connection, or may be resumed.
+
+use std::time::Duration;
+
+use crate::auth::{ResumeClaims, ResumeFault, ResumeKey, ResumeSettings, TokenClaims};
+use crate::broker_client::resumable::{KnownRecord, ResumeRequest};
+use crate::link::resume::{RecordTerms, ResumeClaim};
+use crate::protocol::v1::{V1Hello, V1Recovery, V1Resumed};
+use crate::resource::ResourceHooks;
+use crate::session::Session;
+use crate::types::{RecoveryReason, ReplayPosition, ResumeStanding, Slot, Tag, Tags};
+use crate::worker::clock::unix_time;
+use crate::worker::context::Context;
+use crate::worker::handshake::shown_token::AdmittedCredentials;
+
+/// What an opening says about the record of its client.
+#[derive(Debug)]
+pub(in crate::worker) struct PendingResume {
+    /// For the broker. `None`: the client cannot resume.
+    pub(in crate::worker) request: Option<ResumeRequest>,
+    /// Why its token is not accepted, if it shows one.
+    refused: Option<&'static str>,
+    /// Why it does not get what it has missed. `None`: it has not asked, or the broker decides.
+    recovery: Option<RecoveryReason>,
+}
+
+/// Reads what a first frame says about an earlier connection.
+pub(super) fn read(
+    context: &Context,
+    hello: &V1Hello<'_>,
+    credentials: &AdmittedCredentials,
+    resource: Option<&dyn ResourceHooks>,
+) -> PendingResume {
+    let key = &context.settings.resume_key;
+    let access = &context.settings.rules.access;
+    let grant = &credentials.grant;
+    let ResumeSettings { grace_ms, mailbox } = access.resume_settings(grant.basis);
+    let scope = key.scope(&grant.tenant, access.application_of(grant.basis));
+    let shown = hello.resume.as_deref().map(|token| match grace_ms {
+        0 => Err("disabled"),
+        _ => key.read(token, scope, unix_time()).map_err(ResumeFault::word),
+    });
+    let (claims, refused) = match shown {
+        None => (None, None),
+        Some(Ok(claims)) => (Some(claims), None),
+        Some(Err(why)) => (None, Some(why)),
+    };
+    let recovery = match (&claims, refused) {
+        (None, Some(_)) => Some(RecoveryReason::New),
+        (None, None) if hello.since.is_some() => Some(RecoveryReason::Off),
+        (None, None) if hello.rewind > 0 => Some(RecoveryReason::Disabled),
+        _ => None,
+    };
+    let since = hello.since.as_deref().and_then(ReplayPosition::read);
+    let instance = hello.instance.as_deref().map(|name| key.instance(name));
+    let fixed = fixed_tags(resource, credentials.claims());
+    let terms = RecordTerms { grace_ms, mailbox, instance, fixed };
+    let claim = claims.map(|claims| Box::new(claim(&claims, since)));
+    let request = (grace_ms > 0).then_some(ResumeRequest { terms, claim });
+    PendingResume { request, refused, recovery }
+}
+
+fn claim(claims: &ResumeClaims, since: Option<ReplayPosition>) -> ResumeClaim {
+    let ResumeClaims { uuid, generation, issued, .. } = *claims;
+    ResumeClaim { uuid, generation, issued, since }
+}
+
+/// Returns the tags that a client has because of its token and its resource.
+pub(in crate::worker) fn fixed_tags(
+    resource: Option<&dyn ResourceHooks>,
+    token: Option<&TokenClaims>,
+) -> Tags {
+    let user = token.and_then(|token| token.user_tag().ok().flatten());
+    let common: Option<&Tag> = resource.and_then(ResourceHooks::common_tag);
+    let fixed = token.into_iter().flat_map(|token| &token.tags).chain(&user).chain(common);
+    Tags::new(fixed.cloned()).unwrap_or_default()
+}
+
+/// What a client learns about its record.
+pub(super) struct ResumeOutcome {
+    pub(super) resumed: V1Resumed,
+    /// Its next token, and how many seconds it may be away.
+    pub(super) token: Option<(String, u64)>,
+    /// `recovery` follows.
+    pub(super) is_recovering: bool,
+    /// `recovery`, if the broker sends none.
+    pub(super) recovery: Option<V1Recovery>,
+}
+
+/// Returns what a client that has joined learns about its record.
+pub(super) fn outcome(
+    context: &mut Context,
+    session: &Session,
+    slot: Slot,
+    pending: Option<&PendingResume>,
+) -> ResumeOutcome {
+    let known = context.broker.uplink.record(slot);
+    let refused = pending.and_then(|pending| pending.refused);
+    let standing = known.map_or(ResumeStanding::New, |known| known.standing);
+    let resumed = match (standing, refused) {
+        (ResumeStanding::Resumed, _) => V1Resumed::Yes,
+        (ResumeStanding::Taken, _) => V1Resumed::No("taken"),
+        (ResumeStanding::Outdated, _) => V1Resumed::No("expired_token"),
+        (ResumeStanding::New, Some(why)) => V1Resumed::No(why),
+        (ResumeStanding::New, None) => V1Resumed::NotAsked,
+    };
+    let reason = match resumed {
+        V1Resumed::Yes => None,
+        V1Resumed::No(_) => Some(RecoveryReason::New),
+        V1Resumed::NotAsked => pending.and_then(|pending| pending.recovery),
+    };
+    if let Some(why) = refused {
+        context.labelled.note_resume_refused(why);
+    }
+    if let Some(reason) = reason {
+        context.labelled.note_recovery(reason);
+    }
+    let recovery = reason.map(|reason| V1Recovery { replayed: 0, reason, at: None });
+    let is_recovering = recovery.is_some() || resumed == V1Resumed::Yes;
+    let token = known.map(|known| token(context, session, known));
+    ResumeOutcome { resumed, token, is_recovering, recovery }
+}
+
+fn token(context: &Context, session: &Session, known: KnownRecord) -> (String, u64) {
+    let access = &context.settings.rules.access;
+    let key: &ResumeKey = &context.settings.resume_key;
+    let scope = key.scope(&session.tenant, access.application_of(session.basis));
+    let (uuid, generation, issued) = (session.uuid, known.generation, unix_time());
+    let token = key.issue(&ResumeClaims { uuid, scope, generation, issued });
+    let grace = access.resume_settings(session.basis).grace_ms;
+    (token, Duration::from_millis(grace.into()).as_secs())
+}
+
+/// A backend has given a client tags when it accepted it.
+pub(super) fn accept_tags(pending: Option<&mut PendingResume>, tags: &Tags) {
+    let Some(request) = pending.and_then(|pending| pending.request.as_mut()) else { return };
+    let fixed = &mut request.terms.fixed;
+    if let Ok(all) = Tags::new(fixed.iter().chain(tags).cloned()) {
+        *fixed = all;
+    }
+}
