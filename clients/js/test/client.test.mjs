@@ -96,6 +96,45 @@ test('an entry of a storage that is not what it should be is ignored', async () 
   }
 });
 
+test('a position counts when the handlers of its message have returned', async t => {
+  const page = new EventTarget();
+  globalThis.addEventListener = page.addEventListener.bind(page);
+  t.after(() => delete globalThis.addEventListener);
+  const clock = testClock();
+  const { WebSocket, sockets } = welcoming();
+  const kept = storage();
+  const client = connect('ws://x', { clock, WebSocket, resume: { storage: kept, name: 'n' } });
+  await client.ready();
+  const since = [];
+  const leave = () => {
+    page.dispatchEvent(Object.assign(new Event('pagehide'), { persisted: false }));
+    since.push(JSON.parse(kept.entries.get('n')).since);
+  };
+  client.on('message', leave);
+  sockets[0].receive({ op: 'msg', at: 'e.2', data: 1 });
+  leave();
+  assert.deepEqual(since, ['e.1', 'e.2']);
+  client.close();
+});
+
+test('what a handler answers after the time of the question is not sent', async () => {
+  const clock = testClock();
+  const { WebSocket, sockets } = welcoming();
+  const client = connect('ws://x', { clock, WebSocket });
+  await client.ready();
+  let decide;
+  client.answer('sure', () => new Promise(done => { decide = done; }));
+  const ask = (name, timeout) => sockets[0].receive({ op: 'ask', ask: name, event: 'sure', timeout_ms: timeout, data: 1 });
+  ask('k1', 100);
+  await clock.advance(100);
+  decide(true);
+  ask('k2', 100);
+  decide(true);
+  await clock.advance(0);
+  assert.deepEqual(sockets[0].sent.slice(1), [{ op: 'answer', ask: 'k2', data: true }]);
+  client.close();
+});
+
 test('handlers are removed by their signal, and once', async () => {
   const clock = testClock();
   const { WebSocket, sockets } = welcoming();
