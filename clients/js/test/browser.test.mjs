@@ -47,6 +47,7 @@ const PAGES = {
   '/driver.mjs': DRIVER,
   '/worker.html': page('<script type="module" src="/to-worker.mjs"></script>'),
   '/to-worker.mjs': TO_WORKER,
+  '/readme.html': page('<script type="module" src="/readme.js"></script>'),
   '/react.html': page('<script src="/react.js" defer></script>'),
   '/classic.html': page('<script src="/dist/tagcast.js"></script><script src="/classic.js"></script>'),
   '/classic.js': `
@@ -69,7 +70,11 @@ describe('in Chromium', { skip: noChromium, timeout: 80_000 }, () => {
       entryPoints: [fileURLToPath(new URL('react-page.mjs', import.meta.url))], bundle: true, write: false,
       define: { 'process.env.NODE_ENV': '"development"' },
     });
-    pages = await servePages({ ...PAGES, '/react.js': react.text });
+    const [, lines] = /```js\n(import \{ connect \}.*?)```/s.exec(readFileSync(new URL('../README.md', import.meta.url), 'utf8'));
+    const readme = `const shown = globalThis.shown = [], console = { log: (...values) => shown.push(values) };\n${lines
+      .replace("'tagcast-client'", "'/dist/index.js'")
+      .replace("'ws://127.0.0.1:8094/'", 'decodeURIComponent(location.hash.slice(1))')}; globalThis.uuid = client.uuid;`;
+    pages = await servePages({ ...PAGES, '/react.js': react.text, '/readme.js': readme });
     chromium = await startChromium();
   });
 
@@ -96,6 +101,18 @@ describe('in Chromium', { skip: noChromium, timeout: 80_000 }, () => {
       t.diagnostic(`${scripts.length} scripts`);
     });
   }
+
+  test('V199: the lines of the README work in a page', { skip: noServer }, async () => {
+    const server = await startServer();
+    try {
+      const opened = await chromium.open(`${pages.url}/readme.html#${encodeURIComponent(server.url)}`);
+      await opened.waitFor('globalThis.uuid && shown.length === 2');
+      assert.deepEqual(await opened.evaluate('shown'), [['online'], [await opened.evaluate('uuid'), 'hello']]);
+      opened.close();
+    } finally {
+      await server.stop();
+    }
+  });
 
   test('V206: components of React keep one connection, and join a topic once', async () => {
     const opened = await chromium.open(`${pages.url}/react.html`);
