@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { play } from '../../conformance/server.mjs';
 import { missing as noChromium, servePages, startChromium } from './chromium.mjs';
-import { missing as noServer, startServer } from './server.mjs';
+import { eventually, missing as noServer, startServer } from './server.mjs';
 
 /** A driver in a page or in a worker; the same file for all. */
 const DRIVER = `
@@ -47,6 +47,16 @@ const PAGES = {
   '/driver.mjs': DRIVER,
   '/worker.html': page('<script type="module" src="/to-worker.mjs"></script>'),
   '/to-worker.mjs': TO_WORKER,
+  '/stored.html': page('<script src="/dist/tagcast.js"></script><script src="/stored.js"></script>'),
+  '/stored.js': `
+    const options = { lazy: true, backoff: { min: 10, max: 200 } };
+    if (location.search.includes('stored')) options.resume = { storage: sessionStorage };
+    const client = tagcast.connect(decodeURIComponent(location.hash.slice(1)), options);
+    const messages = [], recoveries = [];
+    client.on('*', data => messages.push(data));
+    client.onRecovery(recovery => recoveries.push(recovery));
+    client.open();`,
+  '/other.html': page('other'),
   '/readme.html': page('<script type="module" src="/readme.js"></script>'),
   '/react.html': page('<script src="/react.js" defer></script>'),
   '/classic.html': page('<script src="/dist/tagcast.js"></script><script src="/classic.js"></script>'),
@@ -101,6 +111,79 @@ describe('in Chromium', { skip: noChromium, timeout: 80_000 }, () => {
       t.diagnostic(`${scripts.length} scripts`);
     });
   }
+
+  describe('a page', { skip: noServer }, () => {
+    let server;
+
+    before(async () => {
+      server = await startServer();
+    });
+
+    after(() => server?.stop());
+
+    const open = async query => {
+      const opened = await chromium.open(`${pages.url}/stored.html?${query}#${encodeURIComponent(server.url)}`);
+      // `const` of a script is not a member of the window.
+      opened.is = expression => opened.waitFor(`(() => { try { return ${expression} } catch { return false } })()`);
+      await opened.is("client.status.state === 'online'");
+      return opened;
+    };
+    /** Publishes to a client until the server says that it is away. */
+    const publishToAway = async (uuid, message) => {
+      await eventually('the client is away', async () => (await server.publish({ uuid }, 'probe')).matched === 0);
+      await server.publish({ uuid }, message);
+    };
+
+    test('V204: a page that is loaded again with a storage is the same client', async () => {
+      const opened = await open('stored');
+      const uuid = await opened.evaluate('client.uuid');
+      await opened.call('Page.navigate', { url: `${pages.url}/other.html` });
+      await publishToAway(uuid, 'kept');
+      await opened.evaluate('history.back()');
+      await opened.is("client.status.state === 'online' && recoveries.length > 0");
+      assert.equal(await opened.evaluate('client.uuid'), uuid);
+      await opened.is("messages.includes('kept')");
+      assert.equal(await opened.evaluate('messages.filter(data => data === "kept").length'), 1);
+      await opened.call('Page.reload');
+      await opened.is(`client.status.state === 'online' && client.uuid === ${JSON.stringify(uuid)} && !messages.length`);
+      opened.close();
+    });
+
+    test('V203: a tab that is duplicated with its storage is a client of its own', async () => {
+      const opened = await open('stored');
+      const uuid = await opened.evaluate('client.uuid');
+      // The storage has the token of this connection.
+      await opened.is("sessionStorage.length === 1 && sessionStorage.getItem(sessionStorage.key(0)).includes('resume')");
+      const before = new Set((await chromium.targets()).map(({ targetId }) => targetId));
+      await opened.call('Runtime.evaluate', { expression: 'window.open(location.href)', userGesture: true });
+      const found = await eventually('the copy', async () =>
+        (await chromium.targets()).find(({ targetId, url }) => !before.has(targetId) && url.includes('stored')));
+      const copy = await chromium.attach(found.targetId);
+      await copy.waitFor("(() => { try { return client.status.state === 'online' } catch { return false } })()");
+      assert.notEqual(await copy.evaluate('client.uuid'), uuid);
+      assert.deepEqual(await copy.evaluate('recoveries'),
+        [{ resumed: false, recovered: false, replayed: 0, reason: 'new' }]);
+      await server.publish({ uuid }, 'to the first');
+      await opened.is("messages.join() === 'to the first'");
+      assert.equal(await opened.evaluate('client.status.state + recoveries.length'), 'online1');
+      copy.close();
+      opened.close();
+    });
+
+    test('V202: a page that comes out of the back/forward cache resumes', async () => {
+      const opened = await open('');
+      const uuid = await opened.evaluate('client.uuid');
+      await opened.evaluate('globalThis.isCached = true');
+      await opened.call('Page.navigate', { url: `${pages.url}/other.html` });
+      await publishToAway(uuid, 'kept');
+      await opened.evaluate('history.back()');
+      await opened.is("client.status.state === 'online'");
+      assert.equal(await opened.evaluate('isCached'), true);
+      assert.equal(await opened.evaluate('client.uuid'), uuid);
+      await opened.is("messages.at(-1) === 'kept' && recoveries.length === 2");
+      opened.close();
+    });
+  });
 
   test('V199: the lines of the README work in a page', { skip: noServer }, async () => {
     const server = await startServer();

@@ -117,6 +117,28 @@ describe('with the server', { skip: missing, timeout: 60_000 }, () => {
     assert.equal(recoveries[1].recovered, false);
   });
 
+  test('a client that was away is the same one, and gets what was published to it alone', async () => {
+    const { client: page, messages, recoveries } = client({ tags: { room: 'y' }, backoff: { min: 20_000 } });
+    await page.ready();
+    const { uuid } = page;
+    await page.tag({ set: { room: 'z' } });
+    await server.publish({ uuid }, 'here');
+    await eventually('the message', () => messages.length);
+    server.killWorkers();
+    await eventually('it notices', () => page.status.state === 'waiting');
+    await eventually('it is away', async () => (await server.publish({ tags: { room: 'z' } }, 'missed')).matched === 0);
+    await server.publish({ uuid }, 'kept');
+    page.open();
+    await page.ready();
+    assert.equal(page.uuid, uuid);
+    assert.deepEqual(page.tags, { room: 'z' });
+    await eventually('the recovery', () => recoveries.length === 2);
+    assert.deepEqual(recoveries[1], { resumed: true, recovered: false, replayed: 1, reason: 'off' });
+    assert.deepEqual(messages.map(({ data, replayed }) => [data, replayed]), [['here', false], ['kept', true]]);
+    await page.publish({ tags: { room: 'z' } }, 'new');
+    await eventually('a new message', () => messages.length === 3);
+  });
+
   test('a server that is stopped and started again is found again', async () => {
     const other = await startServer();
     const page = connect(other.url, { WebSocket, backoff: { min: 10, max: 200 } });
