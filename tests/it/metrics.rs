@@ -1,6 +1,8 @@
 //! `GET /metrics`: names, sums over all processes, and what a dead process leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::Instant;
 
 use crate::harness::api::{ApiAnswer, SHOP, head, post, setup};
 use crate::harness::frames;
@@ -395,4 +397,31 @@ fn changes_of_tags_are_counted_by_their_source() {
     let _chats = [Open::at("/chat"), Open::at("/chat")].map(|it| it.upgrade(server.port));
     let samples = wait_for(&server, &[(&changes("resource"), 2.0), (&changes("api"), 0.0)]);
     assert!(!samples.contains_key(&changes("client")), "{samples:#?}");
+}
+
+/// A240, with fewer scrapes. The figures of two collections differ, because requests are among them.
+#[test]
+fn many_scrapes_at_once_cost_one_collection_a_second() {
+    const READERS: usize = 20;
+    const SCRAPES: usize = 50;
+    let server = started();
+    let port = server.api_port("http");
+    let begun = Instant::now();
+    let scrapes = |_| {
+        let mut reader = Raw::connect(port);
+        let mut bodies = BTreeSet::new();
+        for _ in 0..SCRAPES {
+            let answer = reader.request(head("GET", "/metrics", &[]));
+            assert_eq!(answer.status(), 200, "{}", answer.body);
+            bodies.insert(answer.body);
+        }
+        bodies
+    };
+    let different: BTreeSet<String> = thread::scope(|scope| {
+        let readers: Vec<_> = (0..READERS).map(|it| scope.spawn(move || scrapes(it))).collect();
+        readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
+    });
+    let seconds = begun.elapsed().as_secs_f64();
+    let collections = different.len();
+    assert!(collections as f64 <= seconds + 2.0, "{collections} in {seconds} s");
 }
