@@ -177,3 +177,31 @@ fn a_broken_file_of_revoked_tokens_stops_the_start() {
     assert_eq!(code, Some(78), "{text}");
     assert!(text.contains("revoked: line 2 is not a revocation"), "{text}");
 }
+
+#[test]
+fn a_revocation_above_the_limit_is_refused_and_a_known_one_is_not() {
+    const REVOCATIONS_MAX: usize = 100_000;
+    let folder = Folder::new();
+    let state = folder.path("state");
+    let start = || {
+        let keeps = format!("stateDir = {}", state.display());
+        setup().ini(&keeps).auth(&auth("")).start()
+    };
+    let server = start();
+    revoke(&server, &json!({"jti": "t-0"}));
+    drop(server);
+    let file = state.join("revoked");
+    let text = fs::read_to_string(&file).unwrap();
+    let (title, line) = text.split_once('\n').unwrap();
+    let lines = (0..REVOCATIONS_MAX).map(|n| line.replace("t-0", &format!("t-{n}")));
+    let all: String = [format!("{title}\n")].into_iter().chain(lines).collect();
+    fs::write(&file, all).unwrap();
+    let server = start();
+    let answer = server.post(REVOKE, SHOP, r#"{"jti":"one-more"}"#);
+    let error = &answer.is_error(429, "rate_limited").json()["error"];
+    assert_eq!((&error["name"], &error["limit"]), (&"revocations".into(), &100_000.into()));
+    revoke(&server, &json!({"jti": "t-7"}));
+    let last = format!("t-{}", REVOCATIONS_MAX - 1);
+    expect_refused(&server, &json!({"sub": "1", "jti": last}));
+    drop(server.open(&with_token(&json!({"sub": "1", "jti": "one-more"}))));
+}
