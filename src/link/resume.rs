@@ -77,7 +77,7 @@ pub struct RecordTerms {
     pub mailbox: u16,
     /// The run of its program.
     pub instance: Option<InstanceDigest>,
-    /// Tags that its token, its resource or its backend fixes. They end with the connection.
+    /// Tags that its token or its resource fixes. They end with the connection.
     pub fixed: Tags,
 }
 

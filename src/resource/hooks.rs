@@ -42,6 +42,12 @@ pub trait ResourceHooks {
         true
     }
 
+    /// Returns whether a backend decides about each opening. It gets the UUID of the client before the broker
+    /// knows which client it is, so clients of `tagcast.v1` cannot resume there.
+    fn is_asked_to_open(&self) -> bool {
+        false
+    }
+
     /// Returns the right that a client needs. A client without it is refused with 401, or closed
     /// when a reload removes the right.
     fn needs(&self) -> Right {

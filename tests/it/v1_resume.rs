@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::backend::{Act, Backend};
 use crate::harness::api::{AUTH, PUBLISH, SHOP, SHOP_SECRET, post, setup};
 use crate::harness::processes::send_signal;
 use crate::harness::{Open, Raw, Server, Setup, eventually, frames, tokens};
@@ -270,6 +271,24 @@ fn all_clients_resume_after_a_restart_of_the_workers() {
         }
         assert_eq!(restart.join().unwrap().code, Some(0));
     });
+}
+
+/// A backend that decides about openings gets the UUID before the broker knows which client it is.
+#[test]
+fn clients_of_a_resource_resume_unless_its_backend_decides_about_openings() {
+    for (events, resumes) in [("message, close", true), ("open, message, close", false)] {
+        let backend = Backend::start(|_| Act::Commands(""));
+        let server = crate::backend::chat::start(&backend, &format!("events = {events}\n"));
+        let (_former, first) = server.welcomed("/chat", json!({"instance": ONE}));
+        assert_eq!(first.get("resume").is_some(), resumes, "{events}: {first}");
+        let token = first.get("resume").cloned().unwrap_or_else(|| json!("AQ"));
+        let members = json!({"instance": ONE, "resume": token});
+        let (mut client, second) = server.welcomed("/chat", members);
+        match resumes {
+            true => is_resumed(&second, &first),
+            false => is_refused(&mut client, &second, &first, "disabled"),
+        }
+    }
 }
 
 /// V88.

@@ -242,6 +242,10 @@ impl ResourceHooks for WebhookResource {
         Some(&self.terms.tenant)
     }
 
+    fn is_asked_to_open(&self) -> bool {
+        self.wants(WebhookEventName::Open)
+    }
+
     fn as_webhook(&mut self) -> Option<&mut WebhookResource> {
         Some(self)
     }

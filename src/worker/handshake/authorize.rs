@@ -14,7 +14,7 @@ use crate::worker::connection::readiness;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{Connection, PendingAuthorization, PendingJoin, Phase};
 use crate::worker::context::Context;
-use crate::worker::handshake::{refusals, resuming};
+use crate::worker::handshake::refusals;
 use crate::worker::webhook::queue::{PostOutcome, Warning};
 use crate::worker::{handshake, webhook};
 
@@ -130,7 +130,6 @@ fn accept_client(
             rest.push(command);
             continue;
         };
-        resuming::accept_tags(pending.joining.resume.as_deref_mut(), &tags);
         let all = pending.client.tags.iter().chain(&tags).cloned();
         match Tags::new(all) {
             Ok(all) => pending.client.tags = all,

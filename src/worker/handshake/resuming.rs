@@ -35,6 +35,8 @@ pub(super) fn read(
     let access = &context.settings.rules.access;
     let grant = &credentials.grant;
     let ResumeSettings { grace_ms, mailbox } = access.resume_settings(grant.basis);
+    let is_asked = resource.is_some_and(ResourceHooks::is_asked_to_open);
+    let grace_ms = if is_asked { 0 } else { grace_ms };
     let scope = key.scope(&grant.tenant, access.application_of(grant.basis));
     let shown = hello.resume.as_deref().map(|token| match grace_ms {
         0 => Err("disabled"),
@@ -129,13 +131,4 @@ fn token(context: &Context, session: &Session, known: KnownRecord) -> (String, u
     let token = key.issue(&ResumeClaims { uuid, scope, generation, issued });
     let grace = access.resume_settings(session.basis).grace_ms;
     (token, Duration::from_millis(grace.into()).as_secs())
-}
-
-/// A backend has given a client tags when it accepted it.
-pub(super) fn accept_tags(pending: Option<&mut PendingResume>, tags: &Tags) {
-    let Some(request) = pending.and_then(|pending| pending.request.as_mut()) else { return };
-    let fixed = &mut request.terms.fixed;
-    if let Ok(all) = Tags::new(fixed.iter().chain(tags).cloned()) {
-        *fixed = all;
-    }
 }
