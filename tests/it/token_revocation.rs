@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tagcast::config::{ConfigSources, load};
+use tagcast::server::InProcess;
 
-use crate::harness::api::{SHOP, setup};
+use crate::harness::api::{SHOP, post, setup};
 use crate::harness::processes::send_signal;
 use crate::harness::tokens::{auth, now, show, token, with_token};
 use crate::harness::{DEADLINE, Finished, Folder, Open, Raw, Server, eventually, run_to_end};
@@ -204,4 +206,23 @@ fn a_revocation_above_the_limit_is_refused_and_a_known_one_is_not() {
     let last = format!("t-{}", REVOCATIONS_MAX - 1);
     expect_refused(&server, &json!({"sub": "1", "jti": last}));
     drop(server.open(&with_token(&json!({"sub": "1", "jti": "one-more"}))));
+}
+
+/// There is no supervisor that could keep the list.
+#[test]
+fn a_server_in_one_process_refuses_revocations() {
+    let folder = Folder::new();
+    folder.write("websock.ini", "address = ws://127.0.0.1:0\nworkers = 1\napi = on\n");
+    folder.write("auth.yml", &auth(""));
+    let sources = ConfigSources { folder: folder.path(""), ..ConfigSources::default() };
+    let server = InProcess::start(load(&sources).unwrap().config).unwrap();
+    let port = server.addresses()[0].port();
+    let claims = json!({"sub": "1", "jti": "t-1"});
+    let client = with_token(&claims).ready(port);
+    let request = |body: &str| Raw::connect(port).request(post(REVOKE, &[SHOP], body));
+    request(r#"{"jti":"t-1"}"#).is_error(503, "busy");
+    request(r#"{"jti":1}"#).is_error(400, "wrong_type");
+    drop(with_token(&claims).ready(port));
+    drop(client);
+    server.stop();
 }
