@@ -34,7 +34,8 @@ pub(super) struct Records {
     all: HashMap<RecordKey, Record>,
     /// Clients that are away, by the time at which they end.
     ends: BTreeSet<(Duration, RecordKey)>,
-    /// Names of clients that are away. The first one has been away longest.
+    /// Names of clients that are away and have a mailbox. The first one has been away longest. Others would make the
+    /// search for a recipient as long as their number.
     idents: BTreeSet<(Tenant, Ident, u64, ClientUuid)>,
     /// Records that use memory for a client that is away or was, the oldest first.
     held: BTreeMap<u64, RecordKey>,
@@ -202,7 +203,9 @@ impl Records {
             (rest.mailbox, rest.counted)
         });
         let (mailbox, counted) = mailbox.unwrap_or_default();
-        if let Some(ident) = &away.ident {
+        if let Some(ident) =
+            away.ident.as_ref().filter(|_| record.terms.mailbox > 0 && away.tags.is_some())
+        {
             self.idents.insert((key.tenant.clone(), ident.clone(), serial, key.uuid));
         }
         record.rest = Some(Box::new(HeldRecord { serial, counted, away: Some(away), mailbox }));

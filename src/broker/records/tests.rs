@@ -26,6 +26,25 @@ fn away(ident: Option<&str>, ends_at: u64) -> AwayClient {
     }
 }
 
+/// Of many clients with one name that have no mailbox, or receive nothing, none is searched for a publication.
+#[test]
+fn clients_without_a_mailbox_are_not_found_by_name() {
+    let mut records = Records::default();
+    let (generation, confirmed) = (ResumeGeneration(1), ResumeGeneration(0));
+    for (byte, mailbox, is_reached) in [(1, 0, true), (2, 3, false)] {
+        let (place, terms) = (place(byte), RecordTerms { mailbox, ..terms() });
+        records.add(key(byte), NewRecord { place, terms, generation, confirmed, epoch: 1 });
+        let mut away = away(Some("anna"), 60);
+        away.tags = away.tags.filter(|_| is_reached);
+        records.leave(&key(byte), place, away);
+        records.check().unwrap();
+    }
+    assert!(records.idents.is_empty());
+    put_away(&mut records, 3, Some("anna"), 60);
+    let anna = Ident::new("anna").unwrap();
+    assert_eq!(records.first_named(&Tenant::shared(), &anna, START), Some(key(3)));
+}
+
 /// Adds a client and lets it go away.
 fn put_away(records: &mut Records, byte: u8, ident: Option<&str>, ends_at: u64) {
     let (generation, confirmed) = (ResumeGeneration(1), ResumeGeneration(0));
