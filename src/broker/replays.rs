@@ -23,9 +23,9 @@ struct Telling {
     end: ReplayMark,
     /// It has announced itself, so its own records are known here.
     is_announced: bool,
-    /// The number of turns that had ended when it was linked. What they published is acknowledged before
-    /// the process accepts requests: otherwise it could promise the effect of a request that the next
-    /// broker would not repeat.
+    /// The number of turns that had ended when it was linked. What they published is written before the
+    /// process learns a record: otherwise it would tell the next broker of an id whose publication has died
+    /// with this one, and nobody would publish it again.
     turns: Option<u64>,
 }
 
@@ -98,10 +98,18 @@ impl ReplayKeeper {
         self.telling.is_some()
     }
 
-    /// Returns whether records are left for an API process whose link has nothing to write.
-    pub(super) fn has_records_for(&self, source: WorkerIncarnation, out: &LinkOutbox) -> bool {
+    /// Returns whether records can be told to an API process whose link has nothing to write.
+    pub(super) fn has_records_for(
+        &self,
+        source: WorkerIncarnation,
+        out: &LinkOutbox,
+        progress: TurnProgress,
+    ) -> bool {
         self.telling.as_ref().is_some_and(|telling| {
-            telling.source == source && telling.next != telling.end && out.pending().is_empty()
+            telling.source == source
+                && telling.turns.is_some_and(|turns| progress.written >= turns)
+                && telling.next != telling.end
+                && out.pending().is_empty()
         })
     }
 
@@ -113,15 +121,16 @@ impl ReplayKeeper {
         progress: TurnProgress,
     ) {
         let Some(telling) = self.telling.as_mut().filter(|it| it.source == source) else { return };
-        let turns = *telling.turns.get_or_insert(progress.ended);
+        if progress.written < *telling.turns.get_or_insert(progress.ended) {
+            return;
+        }
         while out.pending().len() < REPLAY_PENDING_BYTES_MAX {
             let Some(records) = self.memory.next_records(&mut telling.next, telling.end) else {
                 break;
             };
             out.send(&ToWorker::Remember(records));
         }
-        let is_over = telling.next == telling.end && telling.is_announced;
-        if is_over && progress.written >= turns {
+        if telling.next == telling.end && telling.is_announced {
             out.send(&ToWorker::Remember(ReplayRecords::Basis(self.memory.basis())));
             self.telling = None;
         }
@@ -184,15 +193,17 @@ mod tests {
     #[test]
     fn it_waits_until_earlier_publications_are_written() {
         let mut keeper = ReplayKeeper::default();
+        keeper.learn(api(1), &nonces(1)).unwrap();
         keeper.linked(api(2));
         keeper.announced(api(2));
         let mut out = LinkOutbox::default();
         for (ended, written) in [(7, 5), (8, 6)] {
-            keeper.tell(api(2), &mut out, TurnProgress { ended, written });
-            assert!(out.pending().is_empty());
+            let progress = TurnProgress { ended, written };
+            keeper.tell(api(2), &mut out, progress);
+            assert!(out.pending().is_empty() && !keeper.has_records_for(api(2), &out, progress));
         }
         keeper.tell(api(2), &mut out, TurnProgress { ended: 9, written: 7 });
-        assert_eq!(said(out.pending()), [ReplayRecords::Basis(None)]);
+        assert_eq!(said(out.pending()), [nonces(1), ReplayRecords::Basis(None)]);
     }
 
     #[test]

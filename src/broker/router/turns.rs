@@ -280,14 +280,18 @@ impl Router {
     /// Returns whether records for a new API process are left that its link has room for.
     #[must_use]
     pub fn has_records(&self) -> bool {
-        let api = self.workers.get(&WorkerId::API);
-        api.is_some_and(|api| self.replays.has_records_for(api.source, &api.out))
+        let (api, progress) = (self.workers.get(&WorkerId::API), self.progress());
+        api.is_some_and(|api| self.replays.has_records_for(api.source, &api.out, progress))
+    }
+
+    fn progress(&self) -> TurnProgress {
+        let written = self.turns_ended - self.turns.len() as u64;
+        TurnProgress { ended: self.turns_ended, written }
     }
 
     /// Tells a new API process which requests an earlier one accepted.
     fn tell_records(&mut self) {
-        let written = self.turns_ended - self.turns.len() as u64;
-        let progress = TurnProgress { ended: self.turns_ended, written };
+        let progress = self.progress();
         if let Some(api) = self.workers.get_mut(&WorkerId::API) {
             self.replays.tell(api.source, &mut api.out, progress);
         }
