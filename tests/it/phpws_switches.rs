@@ -2,8 +2,8 @@
 //! to 24, 28, 37, 42, 44, 45, 51, 52, 54, 56, 57, 60 and of the text of generation G0.
 
 use crate::harness::{
-    NEXT, Open, Raw, Server, Setup, broadcast, echo, feedback_to, feedback_to_ident, frames, pause,
-    received_nothing,
+    NEXT, Open, Raw, Server, Setup, broadcast, echo, eventually, feedback_to, feedback_to_ident,
+    frames, pause, received_nothing,
 };
 
 fn server(ini: &str) -> Server {
@@ -288,6 +288,8 @@ fn case_60_drop_slow_closes_a_receiver_with_a_full_socket() {
     let large = broadcast(&"x".repeat(5_000_000));
     a.text(&large);
     a.expect_next();
+    // A reader would make room in its socket.
+    eventually("the end of the slow receiver", || (server.counts().open == 1).then_some(()));
     slow.wait_for_end();
     let mut b = server.open(&Open::web());
     a.text(broadcast("small"));
