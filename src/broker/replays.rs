@@ -25,7 +25,7 @@ struct Telling {
     is_announced: bool,
     /// The number of turns that had ended when it was linked. What they published is written before the
     /// process learns a record: otherwise it would tell the next broker of an id whose publication has died
-    /// with this one, and nobody would publish it again.
+    /// with this one, and no process would publish it again.
     turns: Option<u64>,
 }
 
@@ -98,7 +98,7 @@ impl ReplayKeeper {
         self.telling.is_some()
     }
 
-    /// Returns whether records can be told to an API process whose link has nothing to write.
+    /// Returns whether an API process whose link has nothing to write can be sent records.
     pub(super) fn has_records_for(
         &self,
         source: WorkerIncarnation,
