@@ -55,15 +55,10 @@ impl WindowWaits {
         loop {
             let (tenant, queue) = self.turns.select(round)?;
             let (tenant, waiter) = (tenant.clone(), queue.front().cloned()?);
-            if !uplink.has_room(waiter.bytes) {
-                self.turns.settle(round, TurnOutcome::NoRoom);
-            } else if !uplink.is_within_slow_start(&tenant, waiter.bytes)
-                || (self.turns.others_wait(&tenant)
-                    && !uplink.is_within_half(&tenant, waiter.bytes))
-            {
-                self.turns.settle(round, TurnOutcome::OverShare);
-            } else {
-                return Some(waiter);
+            let others_wait = || self.turns.others_wait(&tenant);
+            match uplink.lack_of_room(&tenant, waiter.bytes, others_wait) {
+                Some(lack) => self.turns.settle(round, lack),
+                None => return Some(waiter),
             }
         }
     }
@@ -95,11 +90,8 @@ impl<'a> WindowRequest<'a> {
     pub(super) async fn wait(self, until: Instant) -> Result<(), NotTaken> {
         {
             let state = self.publisher.state.borrow();
-            let uplink = &state.client.uplink;
-            if state.window_waits.turns.is_empty()
-                && uplink.has_room(self.bytes)
-                && uplink.is_within_slow_start(self.tenant, self.bytes)
-            {
+            let lack = state.client.uplink.lack_of_room(self.tenant, self.bytes, || false);
+            if state.window_waits.turns.is_empty() && lack.is_none() {
                 return Ok(());
             }
         }

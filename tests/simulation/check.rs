@@ -8,7 +8,7 @@ use tagcast::types::{ConnectionRef, Slot, Tags, Tenant, WorkerId};
 
 use super::api::CallState;
 use super::model::To;
-use super::worker::{Phase, Reader, Worker};
+use super::worker::{Phase, Reader, TENANTS, Worker};
 use super::world::World;
 
 /// Time within which everything must work again. A crashed child is restarted after at most the
@@ -124,8 +124,11 @@ impl World {
         if broker.board.router().is_throttling() {
             return Err("the broker throttles a tenant that has no work".to_owned());
         }
-        let waits =
-            |(_, worker): &(&WorkerId, &Worker)| worker.broker_client.uplink.has_throttled();
+        let waits = |(_, worker): &(&WorkerId, &Worker)| {
+            let is_throttled =
+                |it: &str| worker.broker_client.uplink.is_throttled(&Tenant(it.into()));
+            TENANTS.into_iter().any(is_throttled)
+        };
         match self.workers.iter().find(waits) {
             None => Ok(()),
             Some((worker, _)) => Err(format!("worker {worker} still throttles a tenant")),

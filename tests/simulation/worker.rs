@@ -69,7 +69,7 @@ struct Pending {
 }
 
 /// The tenants of all clients.
-const TENANTS: [&str; 3] = ["", "other", "programs"];
+pub const TENANTS: [&str; 3] = ["", "other", "programs"];
 
 #[derive(Debug)]
 pub struct Worker {
@@ -477,15 +477,10 @@ impl Worker {
         Some(no)
     }
 
-    /// Returns why a publication must wait for the window, as `worker/connection/paused.rs` does.
+    /// Returns why a publication must wait for the window.
     fn lack_of_room(&self, tenant: &Tenant, bytes: usize) -> Option<TurnOutcome> {
-        let uplink = &self.broker_client.uplink;
-        if !uplink.has_room(bytes) {
-            return Some(TurnOutcome::NoRoom);
-        }
-        let is_over = self.waiting.others_wait(tenant) && !uplink.is_within_half(tenant, bytes);
-        let is_over = is_over || !uplink.is_within_slow_start(tenant, bytes);
-        is_over.then_some(TurnOutcome::OverShare)
+        let others_wait = || self.waiting.others_wait(tenant);
+        self.broker_client.uplink.lack_of_room(tenant, bytes, others_wait)
     }
 
     /// Publishes what has waited for the window, in turns of the tenants.

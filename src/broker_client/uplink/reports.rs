@@ -6,6 +6,7 @@ use crate::broker_client::BrokerEvent;
 use crate::broker_client::report_requests::ReportRequester;
 use crate::broker_client::send_window::WindowUse;
 use crate::broker_client::sync::SyncMark;
+use crate::broker_client::window_turns::TurnOutcome;
 use crate::link::codec::{WireMessage, encode_publish};
 use crate::link::fairness::{TenantThrottle, WorkReport};
 use crate::link::message::{CountedPublication, NewPublication, ToBroker};
@@ -23,12 +24,6 @@ impl Uplink {
         }
     }
 
-    /// Returns whether a tenant is throttled.
-    #[must_use]
-    pub fn has_throttled(&self) -> bool {
-        self.throttles.has_throttled()
-    }
-
     /// Returns whether the publishers of a tenant wait. A throttle ends with the link at the latest.
     #[must_use]
     pub fn is_throttled(&self, tenant: &Tenant) -> bool {
@@ -41,18 +36,22 @@ impl Uplink {
         !self.throttles.is_empty()
     }
 
-    /// Returns whether a tenant may publish this many bytes, apart from throttles and from the room in the window:
-    /// after a throttle it may have few bytes in the window at first.
+    /// Returns why a publication of this many bytes in a tenant has to wait for the window; `None` if it need not.
+    /// While publishers of another tenant wait, a tenant has at most half of the window, or one publication. After a
+    /// throttle it starts slowly.
     #[must_use]
-    pub fn is_within_slow_start(&self, tenant: &Tenant, bytes: usize) -> bool {
-        self.throttles.have_room(&self.window, tenant, bytes)
-    }
-
-    /// Returns whether a tenant has at most half of the window with one more publication of this many bytes. More
-    /// than one publication must not exceed that while publishers of another tenant wait for the window.
-    #[must_use]
-    pub fn is_within_half(&self, tenant: &Tenant, bytes: usize) -> bool {
-        self.window.is_within_half(tenant, bytes)
+    pub fn lack_of_room(
+        &self,
+        tenant: &Tenant,
+        bytes: usize,
+        others_wait: impl FnOnce() -> bool,
+    ) -> Option<TurnOutcome> {
+        if !self.has_room(bytes) {
+            return Some(TurnOutcome::NoRoom);
+        }
+        let is_within_share = (self.window.is_within_half(tenant, bytes) || !others_wait())
+            && self.throttles.have_room(&self.window, tenant, bytes);
+        (!is_within_share).then_some(TurnOutcome::OverShare)
     }
 
     /// Sets the most that the window holds, so that a simulation can do with a small one.

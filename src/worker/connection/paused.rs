@@ -69,21 +69,14 @@ fn resume_turn(
     TurnOutcome::Served(context.serving.work())
 }
 
-/// Returns why a publication in a tenant has to wait for the send window; `None` if it need not. While publishers
-/// of another tenant wait, a tenant has at most half of the window. After a throttle it starts slowly.
+/// Returns why a publication in a tenant has to wait for the send window; `None` if it need not.
 pub(in crate::worker) fn lack_of_room(
     context: &Context,
     tenant: &Tenant,
     bytes: usize,
 ) -> Option<TurnOutcome> {
-    let uplink = &context.broker.uplink;
-    if !uplink.has_room(bytes) {
-        return Some(TurnOutcome::NoRoom);
-    }
-    let is_over =
-        context.serving.paused.others_wait(tenant) && !uplink.is_within_half(tenant, bytes);
-    let is_over = is_over || !uplink.is_within_slow_start(tenant, bytes);
-    is_over.then_some(TurnOutcome::OverShare)
+    let others_wait = || context.serving.paused.others_wait(tenant);
+    context.broker.uplink.lack_of_room(tenant, bytes, others_wait)
 }
 
 /// Returns whether a message of a client that publishes up to this many bytes has to wait for the send window.

@@ -55,7 +55,7 @@ pub(super) fn wait_of_tenant(
     session: &Session,
 ) -> Option<PublisherWait> {
     let uplink = &context.broker.uplink;
-    if !uplink.has_throttled() {
+    if !uplink.has_throttles() {
         return None;
     }
     let tenant = tenant_in(&context.throttle, slot, session);
