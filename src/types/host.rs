@@ -38,11 +38,10 @@ impl ClientUuid {
     #[must_use]
     pub fn at_home(random: [u8; 16], home: HostId) -> Self {
         let uuid = uuid::Builder::from_random_bytes(random).into_uuid().into_bytes();
-        let ([first, second, third, _], _) = Self::words(&uuid);
-        let last = (home.0 ^ mix([first, second, third])).to_be_bytes();
+        let (random, _) = Self::parts(uuid);
         let mut bytes = uuid;
         if let Some(tail) = bytes.last_chunk_mut() {
-            *tail = last;
+            *tail = (home.0 ^ mix(random)).to_be_bytes();
         }
         Self(bytes)
     }
@@ -51,15 +50,14 @@ impl ClientUuid {
     /// UUID the result is an arbitrary number, so it is a hint only.
     #[must_use]
     pub fn home(self) -> HostId {
-        let ([first, second, third, _], last) = Self::words(&self.0);
-        HostId(last ^ mix([first, second, third]))
+        let (random, last) = Self::parts(self.0);
+        HostId(last ^ mix(random))
     }
 
-    /// Returns the four words as the hash reads them, and the last one in the order of the text.
-    fn words(bytes: &[u8; 16]) -> ([u32; 4], u32) {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *bytes;
-        let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]];
-        (words.map(u32::from_le_bytes), u32::from_be_bytes([m, n, o, p]))
+    /// Returns the first twelve bytes as the words that the hash reads, and the last four in the order of the text.
+    fn parts([a, b, c, d, e, f, g, h, i, j, k, l, last @ ..]: [u8; 16]) -> ([u32; 3], u32) {
+        let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l]];
+        (words.map(u32::from_le_bytes), u32::from_be_bytes(last))
     }
 }
 
@@ -85,12 +83,9 @@ mod tests {
     /// Values of another implementation of MurmurHash3_x86_32.
     #[test]
     fn the_hash_is_murmur3() {
-        let hash = |text: &[u8; 16]| {
-            let [first, second, third, _] = ClientUuid::words(text).0;
-            mix([first, second, third])
-        };
-        assert_eq!(hash(b"hello, world...."), 0x149b_bb7f);
-        assert_eq!(hash(&[0; 16]), 0xd941_144b);
+        let hash = |text| mix(ClientUuid::parts(text).0);
+        assert_eq!(hash(*b"hello, world...."), 0x149b_bb7f);
+        assert_eq!(hash([0; 16]), 0xd941_144b);
     }
 
     /// The vectors of `docs/protocol.md`.
@@ -137,7 +132,7 @@ mod tests {
         for number in 0..UUIDS {
             let mut random = [0; 16];
             random[..4].copy_from_slice(&number.to_le_bytes());
-            let last = ClientUuid::words(&ClientUuid::at_home(random, HostId(7)).0).1;
+            let last = ClientUuid::parts(ClientUuid::at_home(random, HostId(7)).0).1;
             for (bit, ones) in ones.iter_mut().enumerate() {
                 *ones += last >> bit & 1;
             }
