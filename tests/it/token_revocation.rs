@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -42,16 +43,17 @@ fn expect_refused(server: &Server, claims: &Value) {
     assert_eq!(body["code"], "token_revoked", "{claims}");
 }
 
+/// Starts a server that finds the revocations of the last one in the same state folder.
+fn start_in(state: &Path) -> Server {
+    setup().ini(&format!("stateDir = {}", state.display())).auth(&auth("")).start()
+}
+
 /// A223.
 #[test]
 fn a_revoked_token_is_refused_by_every_worker_now_and_later() {
     let folder = Folder::new();
     let state = folder.path("state");
-    let start = || {
-        let keeps = format!("stateDir = {}", state.display());
-        setup().ini(&keeps).auth(&auth("")).start()
-    };
-    let server = start();
+    let server = start_in(&state);
     let claims = json!({"sub": "1", "jti": "t-1"});
     let mut clients: Vec<Raw> = (0..8).map(|_| server.open(&with_token(&claims))).collect();
     let mut stays = server.open(&with_token(&json!({"sub": "1", "jti": "t-2"})));
@@ -75,7 +77,7 @@ fn a_revoked_token_is_refused_by_every_worker_now_and_later() {
     server.open(&with_token(&json!({"sub": "1", "jti": "t-2"})));
     server.term();
     assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
-    let server = start();
+    let server = start_in(&state);
     expect_refused(&server, &claims);
     server.open(&with_token(&json!({"sub": "1", "jti": "t-2"})));
 }
@@ -185,11 +187,7 @@ fn a_revocation_above_the_limit_is_refused_and_a_known_one_is_not() {
     const REVOCATIONS_MAX: usize = 100_000;
     let folder = Folder::new();
     let state = folder.path("state");
-    let start = || {
-        let keeps = format!("stateDir = {}", state.display());
-        setup().ini(&keeps).auth(&auth("")).start()
-    };
-    let server = start();
+    let server = start_in(&state);
     revoke(&server, &json!({"jti": "t-0"}));
     drop(server);
     let file = state.join("revoked");
@@ -198,7 +196,7 @@ fn a_revocation_above_the_limit_is_refused_and_a_known_one_is_not() {
     let lines = (0..REVOCATIONS_MAX).map(|n| line.replace("t-0", &format!("t-{n}")));
     let all: String = [format!("{title}\n")].into_iter().chain(lines).collect();
     fs::write(&file, all).unwrap();
-    let server = start();
+    let server = start_in(&state);
     let answer = server.post(REVOKE, SHOP, r#"{"jti":"one-more"}"#);
     let error = &answer.is_error(429, "rate_limited").json()["error"];
     assert_eq!((&error["name"], &error["limit"]), (&"revocations".into(), &100_000.into()));
