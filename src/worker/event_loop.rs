@@ -199,6 +199,7 @@ impl EventLoop {
         scheduled_closes::run_due(context, connections);
         self.ticks.run_due(context);
         self.continue_walks();
+        serve::serve_openings(&mut self.context, &mut self.connections);
         questions::expire_due(&mut self.context);
         self.context.broker.report_writes(self.context.clock.now().time());
         self.context.broker.write();

@@ -35,6 +35,7 @@ mod soak;
 mod tenants;
 mod tls_pacing;
 mod tls_storm;
+mod token_storm;
 mod turns;
 mod walks;
 mod waves;

@@ -332,6 +332,12 @@ impl Connection {
         matches!(self.phase, Phase::Head(_) | Phase::Greeting(_) | Phase::Joining(_))
     }
 
+    /// Returns true until its request for a WebSocket is answered, and the first frame of a client that has
+    /// to show itself with it.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Head(_) | Phase::Greeting(_))
+    }
+
     /// Returns true during the TLS handshake.
     pub(super) fn is_in_tls_handshake(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())

@@ -1,6 +1,8 @@
 //! Fair service of sockets. Each is served for its share, then waits behind the others with the
 //! rest.
 
+use std::collections::VecDeque;
+
 use super::fair_queue::{FairQueue, Weight, WorkClock};
 use super::paused_queue::PausedQueue;
 use super::table::ConnectionTable;
@@ -22,6 +24,9 @@ pub(in crate::worker) struct ServeQueue {
     /// Virtual clock of the work.
     work_clock: WorkClock,
     waiting: FairQueue<Waiter>,
+    /// Connections whose handshake is not answered, in the order in which they became ready. Each of them is
+    /// new, so in the queue above it would come before all clients that have sent something.
+    opening: VecDeque<Waiter>,
     /// Connections that wait for room in the send window (rule L4).
     pub(in crate::worker) paused: PausedQueue,
     /// Connections whose large message waits to be read on another thread, with their serial numbers.
@@ -46,7 +51,7 @@ struct Waiter {
 impl ServeQueue {
     /// Returns true if a connection waits to be served.
     pub(in crate::worker) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() || !self.opening.is_empty()
     }
 
     /// Starts a turn.
@@ -59,6 +64,9 @@ impl ServeQueue {
     fn push(&mut self, connection: &mut Connection, event: Ready) {
         if !std::mem::replace(&mut connection.is_waiting, true) {
             let waiter = Waiter { slot: connection.slot, event, serial: connection.serial };
+            if connection.is_opening() {
+                return self.opening.push_back(waiter);
+            }
             let (start, weight) = self.place(connection);
             self.waiting.push(waiter, start, weight, self.work_clock);
         }
@@ -203,6 +211,26 @@ fn serve_part(context: &mut Context, connections: &mut ConnectionTable, weight: 
     while let Some((waiter, start)) = context.serving.waiting.pop(weight) {
         context.serving.begin_share(start, TurnBudget::new(now.time(), share));
         context.serving.advance();
+        now = serve_waiter(context, connections, waiter, now);
+        if part.is_spent(now.time()) {
+            return;
+        }
+    }
+}
+
+/// Reads requests for a handshake within the budget of a part of the turn, at least one. The check of a
+/// token in one may take as long as a hundred small messages.
+pub(in crate::worker) fn serve_openings(context: &mut Context, connections: &mut ConnectionTable) {
+    if context.serving.opening.is_empty() {
+        return;
+    }
+    let mut now = context.clock.read();
+    let part = TurnBudget::new(now.time(), TURN_PART);
+    while let Some(waiter) = context.serving.opening.pop_front() {
+        if let Some(connection) = connections.get_mut(waiter.slot) {
+            let share = TurnBudget::new(now.time(), LIGHT_SHARE);
+            context.serving.begin_share_of(connection, share);
+        }
         now = serve_waiter(context, connections, waiter, now);
         if part.is_spent(now.time()) {
             return;
