@@ -163,6 +163,7 @@ fn trials() -> Vec<Trial> {
         conformance::every_case_of_autobahn_ends_as_expected needs Autobahn;
         console::an_operator_finds_explains_and_closes_connections needs CHROMIUM;
         console::publications_are_shown_while_they_are_made needs CHROMIUM;
+        console::events_are_shown_when_they_happen needs CHROMIUM;
         console::every_screen_fits_a_telephone_and_has_nothing_to_report needs CHROMIUM;
         examples::the_script_reports_to_the_page_that_started_it needs PHP;
         from_a_backend::the_node_backend_reports_to_the_page needs NODE, CHROMIUM;

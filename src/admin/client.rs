@@ -64,6 +64,8 @@ fn send(mut stream: &UnixStream, request: &AdminRequest) -> io::Result<()> {
     let patience = match request {
         AdminRequest::Status
         | AdminRequest::Figures
+        | AdminRequest::Events { .. }
+        | AdminRequest::NoteChange { .. }
         | AdminRequest::Reload
         | AdminRequest::LogLevel { .. }
         | AdminRequest::RevokeTokens { .. } => Some(PATIENCE),

@@ -9,7 +9,7 @@ mod status;
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{AdminCall, AdminError, ask};
-pub use self::report::{ServerEvent, ServerReport};
+pub use self::report::{EventPage, EventPosition, ServerEvent, ServerEventKind, ServerReport};
 pub use self::socket_path::{SOCKET_NAME, bind, is_running, probe};
 pub use self::status::{Configuration, MemoryStatus, ProcessStatus, ServerStage, ServerStatus};
 
@@ -27,6 +27,18 @@ pub enum AdminRequest {
     Status,
     /// Report the figures of all processes and applications, the largest outboxes and the last events.
     Figures,
+    /// Report the events after a position; without one, all that are kept.
+    Events {
+        /// The position.
+        after: Option<EventPosition>,
+    },
+    /// Keep a change that an operator has made by the operator API, as an event.
+    NoteChange {
+        /// Key of the application. None for the whole server.
+        application: Option<String>,
+        /// The operator, and what was changed.
+        text: String,
+    },
     /// Reload the configuration.
     Reload,
     /// Shut down gracefully, as after SIGTERM.
@@ -57,6 +69,8 @@ pub enum AdminResponse {
     Status(Box<ServerStatus>),
     /// Figures of the server.
     Figures(Box<ServerReport>),
+    /// Events of the server.
+    Events(Box<EventPage>),
     /// Progress of the request, as text.
     Progress(String),
     /// The request succeeded; with lines to print.

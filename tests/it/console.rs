@@ -5,8 +5,8 @@ use crate::harness::api::{Clients, PUBLISH, SHOP, post};
 use crate::harness::{Raw, Server, eventually};
 use crate::operators::operated;
 
-const SCREENS: [&str; 6] =
-    ["overview", "connections", "expressions", "live", "applications", "configuration"];
+const SCREENS: [&str; 7] =
+    ["overview", "connections", "expressions", "live", "events", "applications", "configuration"];
 
 fn keep(picture: &str, name: &str) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -112,6 +112,27 @@ pub fn publications_are_shown_while_they_are_made() {
     click(&mut page, "live-start");
     page.wait_for("document.getElementById('live-start').textContent === 'Start'");
     click(&mut page, "live-start");
+    go_to(&mut page, "overview");
+    assert_eq!(page.value("document.getElementById('failure').hidden"), true);
+}
+
+pub fn events_are_shown_when_they_happen() {
+    let server = operated("consolePage = on\n");
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://127.0.0.1:{}/console", server.api_port("http")));
+    page.wait_for("document.getElementById('enter') !== null");
+    write(&mut page, "token", crate::operators::EVE);
+    click(&mut page, "enter");
+    page.wait_for("document.querySelectorAll('.tile').length === 9");
+    go_to(&mut page, "events");
+    page.wait_for("document.querySelector('tr[data-kind=ready]') !== null");
+    server.kill_broker();
+    page.wait_for(
+        "(row => row !== null && row.textContent.includes('broker'))(document.querySelector('tr[data-kind=process_exit]'))",
+    );
+    keep(&page.screenshot(), "console-event-rows.png.base64");
+    page.value("(s => { s.value = 'reload'; s.dispatchEvent(new Event('change')); })(document.getElementById('event-kind'))");
+    page.wait_for("document.querySelectorAll('tbody tr').length === 0");
     go_to(&mut page, "overview");
     assert_eq!(page.value("document.getElementById('failure').hidden"), true);
 }

@@ -118,6 +118,7 @@ mod notify;
 mod old_scripts;
 mod open_tags;
 mod operator_changes;
+mod operator_events;
 mod operator_tail;
 mod operators;
 mod order;

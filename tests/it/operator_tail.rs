@@ -13,22 +13,28 @@ use crate::operators::{CI, EVE, bearer, operated};
 
 const TAIL: &str = "/v1/server/tail";
 
-/// A reader of publications.
-struct Tail {
+/// A reader of publications, or of another stream.
+pub struct Tail {
     connection: Raw,
     text: String,
 }
 
 /// An event: its name and its data.
-type Event = (String, Value);
+pub type Event = (String, Value);
 
 impl Tail {
     /// Begins to read, and waits until publications are copied.
     #[track_caller]
     fn open(server: &Server, query: &str, token: &str) -> Self {
+        Self::open_stream(server, &format!("{TAIL}{query}"), token)
+    }
+
+    /// Begins to read a stream, and waits until nothing more is left out.
+    #[track_caller]
+    pub fn open_stream(server: &Server, target: &str, token: &str) -> Self {
         let token = bearer(token);
         let mut connection = Raw::connect(server.api_port("http"));
-        connection.send(head("GET", &format!("{TAIL}{query}"), &[("Authorization", &token)]));
+        connection.send(head("GET", target, &[("Authorization", &token)]));
         let head = connection.read_head();
         assert_eq!(head.status(), 200);
         assert_eq!(head.header("Content-Type"), Some("text/event-stream"));
@@ -49,7 +55,7 @@ impl Tail {
     }
 
     /// Reads the next event; `None` after the last one.
-    fn next(&mut self) -> Option<Event> {
+    pub fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));

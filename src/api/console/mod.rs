@@ -20,7 +20,8 @@ pub(super) const PATH: &str = "/console";
 
 const HTML: &str = include_str!("console.html");
 const STYLE: &str = include_str!("console.css");
-const SCRIPT: &str = include_str!("console.js");
+const SCRIPT: &str =
+    concat!(include_str!("base.js"), include_str!("screens.js"), include_str!("session.js"));
 
 /// The page with its style and script.
 static PAGE: LazyLock<String> =

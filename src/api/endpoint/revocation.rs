@@ -43,9 +43,10 @@ pub(in crate::api) async fn revoke(
             let error = error.with_text("name", "revocations").with_number("limit", limit);
             Err(error.retry_after(RETRY_AFTER))
         }
-        AdminResponse::Progress(_) | AdminResponse::Status(_) | AdminResponse::Figures(_) => {
-            Err(unexpected())
-        }
+        AdminResponse::Progress(_)
+        | AdminResponse::Status(_)
+        | AdminResponse::Figures(_)
+        | AdminResponse::Events(_) => Err(unexpected()),
     }
 }
 

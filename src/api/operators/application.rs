@@ -83,7 +83,8 @@ impl ServedRequest<'_> {
             // With the whole UUID a reader of the log could publish to the client.
             let uuid = route.uuid.get(..SHOWN_UUID_BYTES).unwrap_or_default();
             let (action, reason) = (action.as_str(), reason.as_str());
-            OperatorChange { operator, action, application, uuid, reason }.log();
+            let change = OperatorChange { operator, action, application, uuid, reason };
+            change.note(self.config).await;
         }
         Ok(answer)
     }

@@ -1,9 +1,14 @@
 //! Requests of operators that change something: each has a reason, and is logged.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use tracing::info;
 
+use super::supervisor;
+use crate::admin::AdminRequest;
+use crate::api::config::ApiConfig;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::JsonObject;
 use crate::auth::Operator;
@@ -14,7 +19,10 @@ use crate::json::NotJson;
 const REASON_BYTES_MAX: usize = 123;
 const RIGHT: &str = "a change needs `reason`: one line of 1 to 123 bytes, for the log";
 
-/// A change, for the log.
+/// How long the supervisor may take to keep an event.
+const NOTE_TIME: Duration = Duration::from_secs(1);
+
+/// A change, for the log and the events.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OperatorChange<'a> {
     pub(super) operator: &'a Operator,
@@ -28,8 +36,19 @@ pub(super) struct OperatorChange<'a> {
 }
 
 impl OperatorChange<'_> {
-    /// Writes the line.
-    pub(super) fn log(self) {
+    /// Writes a line into the log, and adds an event.
+    pub(super) async fn note(self, config: &ApiConfig) {
+        self.log();
+        let Self { operator, action, application, uuid, reason } = self;
+        let client = if uuid.is_empty() { String::new() } else { format!(", client {uuid}…") };
+        let text = format!("{}: {action}{client}: {reason}", operator.name);
+        let application = Some(application.to_owned()).filter(|it| !it.is_empty());
+        let request = AdminRequest::NoteChange { application, text };
+        // The change is made, and the log has it.
+        let _answer = timeout(NOTE_TIME, supervisor::first_answer(config, request)).await;
+    }
+
+    fn log(self) {
         let Self { operator, action, application, uuid, reason } = self;
         let operator = operator.name.as_str();
         info!(

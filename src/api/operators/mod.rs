@@ -4,10 +4,10 @@ mod application;
 mod change;
 pub(super) mod history;
 mod login;
+pub(super) mod reader_places;
 mod serve;
 mod sessions;
 pub(super) mod supervisor;
-pub(super) mod tail_places;
 mod tries;
 
 use std::cell::{Ref, RefCell};
@@ -19,9 +19,9 @@ use tokio::sync::{Notify, Semaphore};
 use self::history::FigureHistory;
 #[cfg(test)]
 pub(super) use self::login::LOGIN_MEMBERS;
+use self::reader_places::ReaderPlaces;
 use self::sessions::Sessions;
 pub(super) use self::supervisor::first_answer;
-use self::tail_places::TailPlaces;
 use self::tries::LoginTries;
 use crate::auth::{Operator, Operators, TokenDigest};
 use crate::config::{ConfigReport, OperatorSettings};
@@ -63,7 +63,9 @@ pub(super) struct OperatorState {
     /// Signals that the configuration may have operators now.
     pub(super) configured: Notify,
     /// Those who read publications.
-    pub(super) tail: Rc<TailPlaces>,
+    pub(super) tail: Rc<ReaderPlaces>,
+    /// Those who read events.
+    pub(super) events: Rc<ReaderPlaces>,
 }
 
 impl OperatorState {
@@ -82,6 +84,7 @@ impl Default for OperatorState {
             history: RefCell::default(),
             configured: Notify::new(),
             tail: Rc::default(),
+            events: Rc::default(),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The places of those who read publications.
+//! The places of those who read a stream of publications or of events.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::types::limits::TAIL_READERS_MAX;
 
-/// All places.
+/// All places of one kind of stream.
 #[derive(Debug, Default)]
-pub(in crate::api) struct TailPlaces {
+pub(in crate::api) struct ReaderPlaces {
     taken: RefCell<[bool; TAIL_READERS_MAX]>,
     /// Readers so far.
     readers: Cell<u64>,
@@ -15,24 +15,24 @@ pub(in crate::api) struct TailPlaces {
 
 /// The place of a reader. It is free again once this is dropped.
 #[derive(Debug)]
-pub(in crate::api) struct TailPlace {
-    places: Rc<TailPlaces>,
+pub(in crate::api) struct ReaderPlace {
+    places: Rc<ReaderPlaces>,
     index: u8,
     reader: u64,
 }
 
-impl TailPlaces {
+impl ReaderPlaces {
     /// Takes a free place; `None` if there is none.
-    pub(in crate::api) fn take(self: &Rc<Self>) -> Option<TailPlace> {
+    pub(in crate::api) fn take(self: &Rc<Self>) -> Option<ReaderPlace> {
         let mut taken = self.taken.borrow_mut();
         let (index, place) = (0_u8..).zip(taken.iter_mut()).find(|(_, taken)| !**taken)?;
         *place = true;
         self.readers.set(self.readers.get() + 1);
-        Some(TailPlace { places: Rc::clone(self), index, reader: self.readers.get() })
+        Some(ReaderPlace { places: Rc::clone(self), index, reader: self.readers.get() })
     }
 }
 
-impl TailPlace {
+impl ReaderPlace {
     /// Returns its position among the places.
     pub(in crate::api) fn index(&self) -> u8 {
         self.index
@@ -44,7 +44,7 @@ impl TailPlace {
     }
 }
 
-impl Drop for TailPlace {
+impl Drop for ReaderPlace {
     fn drop(&mut self) {
         if let Some(place) = self.places.taken.borrow_mut().get_mut(usize::from(self.index)) {
             *place = false;
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_place_is_taken_once_and_free_after_its_reader() {
-        let places = Rc::new(TailPlaces::default());
+        let places = Rc::new(ReaderPlaces::default());
         let mut taken: Vec<_> = std::iter::from_fn(|| places.take()).collect();
         assert_eq!(taken.len(), TAIL_READERS_MAX);
         drop(taken.swap_remove(3));

@@ -106,10 +106,16 @@ impl ServedRequest<'_> {
             return Box::pin(answer).await;
         };
         let parameters = Parameters::read(request.uri().query(), row.parameters)?;
-        if endpoint == ServerEndpoint::Tail {
-            return server::tail::open(self.state, self.config, operator, &parameters).await;
+        match endpoint {
+            ServerEndpoint::Tail => {
+                server::tail::open(self.state, self.config, operator, &parameters).await
+            }
+            ServerEndpoint::Events => {
+                server::events::list(self.config, operator.operator, &parameters).await
+            }
+            ServerEndpoint::EventStream => server::events::open(self.state, operator, &parameters),
+            endpoint => self.serve_operator(operator, &route, endpoint, request).await,
         }
-        self.serve_operator(operator, &route, endpoint, request).await
     }
 
     async fn serve_operator(
@@ -122,7 +128,10 @@ impl ServedRequest<'_> {
         let AuthenticatedOperator { operator, session } = authenticated;
         let (state, config) = (self.state, self.config);
         match endpoint {
-            ServerEndpoint::Login | ServerEndpoint::Tail => Err(route::not_found()),
+            ServerEndpoint::Login
+            | ServerEndpoint::Events
+            | ServerEndpoint::EventStream
+            | ServerEndpoint::Tail => Err(route::not_found()),
             ServerEndpoint::Logout => {
                 let body = self.read_body(request).await?;
                 server::check_empty(body.text()?)?;
@@ -170,7 +179,7 @@ impl ServedRequest<'_> {
         let reason = reason_of(&body)?;
         let (action, reason, application, uuid) = (action.as_str(), &*reason, "", "");
         // A drain ends this process, perhaps before the answer.
-        OperatorChange { operator, action, application, uuid, reason }.log();
+        OperatorChange { operator, action, application, uuid, reason }.note(self.config).await;
         supervisor::order(self.config, order).await
     }
 }

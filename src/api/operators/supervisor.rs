@@ -1,6 +1,6 @@
 //! Requests to the supervisor over its control socket, as the commands of the command line make them.
 
-use crate::admin::{self, AdminRequest, AdminResponse, ServerStatus};
+use crate::admin::{self, AdminRequest, AdminResponse, EventPage, EventPosition, ServerStatus};
 use crate::api::config::ApiConfig;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::response::ApiAnswer;
@@ -13,6 +13,21 @@ use crate::api::response::ApiAnswer;
 pub(in crate::api) async fn status(config: &ApiConfig) -> Result<ServerStatus, ApiError> {
     match first_answer(config, AdminRequest::Status).await? {
         AdminResponse::Status(status) => Ok(*status),
+        _ => Err(unavailable()),
+    }
+}
+
+/// Returns the events after a position.
+///
+/// # Errors
+///
+/// 503 if the supervisor does not answer.
+pub(in crate::api) async fn events(
+    config: &ApiConfig,
+    after: Option<EventPosition>,
+) -> Result<EventPage, ApiError> {
+    match first_answer(config, AdminRequest::Events { after }).await? {
+        AdminResponse::Events(page) => Ok(*page),
         _ => Err(unavailable()),
     }
 }
@@ -34,6 +49,7 @@ pub(super) async fn order(config: &ApiConfig, order: AdminRequest) -> Result<Api
         AdminResponse::Progress(_)
         | AdminResponse::Status(_)
         | AdminResponse::Figures(_)
+        | AdminResponse::Events(_)
         | AdminResponse::Full { .. } => Ok(ApiAnswer::accepted()),
     }
 }

@@ -255,7 +255,7 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::admin::ServerEvent;
+    use crate::admin::{ServerEvent, ServerEventKind};
     use crate::types::{ApplicationTable, EndedCounts, LabelledSeries};
 
     fn process(worker: u16, cpu_ms: u64, resident: u64) -> ProcessFigures {
@@ -292,8 +292,10 @@ pub(super) mod tests {
             bytes: 5_000_000 - number,
             age_ms: 1500,
         };
-        let event =
-            |number: u64| ServerEvent { at: 3600 + number, text: format!("event {number}") };
+        let event = |id: u64| {
+            let kind = ServerEventKind::Ready;
+            ServerEvent { id, at: 3600 + id, kind, application: None, text: format!("event {id}") }
+        };
         ServerReport {
             at_ms: 1_000_000 + second * 1000,
             figures: MetricsSnapshot {

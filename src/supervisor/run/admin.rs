@@ -15,6 +15,7 @@ use crate::supervisor::control_socket::{AdminConnection, PendingRequest};
 use crate::supervisor::lifecycle::{Action, ChildId};
 use crate::supervisor::memory_limit::resident_bytes;
 use crate::telemetry::unix_millis;
+use crate::types::limits::TOP_ROWS;
 use crate::types::{
     CountDetail, MemoryFigures, MetricsSnapshot, ProcessCounts, WorkerId, WorkerIncarnation,
 };
@@ -114,6 +115,14 @@ impl Supervisor {
             AdminRequest::Figures => {
                 self.request_status(StatusRequester::Top(requester), CountDetail::Outboxes);
             }
+            AdminRequest::Events { after } => {
+                let page = self.events.page(self.started_unix, after);
+                requester.answer(AdminResponse::Events(Box::new(page)));
+            }
+            AdminRequest::NoteChange { application, text } => {
+                self.events.note_change(application, text);
+                requester.answer(AdminResponse::Done(Vec::new()));
+            }
             AdminRequest::Reload => self.request_reload(Some(requester)),
             AdminRequest::LogLevel { level, seconds } => {
                 requester.answer(self.log_level.change_for(level, seconds, &self.children));
@@ -201,7 +210,7 @@ impl Supervisor {
             at_ms: unix_millis(),
             figures,
             outboxes: self.metrics.outboxes(),
-            events: self.events.list(),
+            events: self.events.last(TOP_ROWS),
         }
     }
 
@@ -217,7 +226,7 @@ impl Supervisor {
             ServerStage::RestartingWorkers => "restarting",
             ServerStage::Draining => "draining",
         };
-        MetricsSnapshot {
+        let snapshot = MetricsSnapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_unix,
             state: state.to_owned(),
@@ -233,7 +242,9 @@ impl Supervisor {
             exits: self.metrics.exits(),
             series: self.metrics.series(),
             applications: (detail.has_applications()).then(|| self.metrics.applications()),
-        }
+        };
+        self.events.count(&snapshot, now());
+        snapshot
     }
 
     fn status(&self, counts: &BTreeMap<ChildId, ProcessCounts>) -> ServerStatus {

@@ -33,6 +33,7 @@ use super::runtime::runtime;
 use super::{
     Bootstrap, PassedSockets, StartError, keep_memory_private, notify, raise_descriptor_limit,
 };
+use crate::admin::ServerEventKind;
 use crate::config;
 use crate::config::Loaded;
 use crate::link::control::{ChildEvent, ControlMessage};
@@ -150,7 +151,8 @@ impl Supervisor {
             supervisor.check_reload();
             supervisor.revocations.check();
             supervisor.expire_secrets();
-            supervisor.memory.check(&supervisor.children);
+            let changed = supervisor.memory.check(&supervisor.children);
+            supervisor.events.note_pressure(changed);
             supervisor.log_level.restore(&supervisor.children);
         }
         supervisor.requesters.notify_stopped();
@@ -184,7 +186,7 @@ impl Supervisor {
 
     fn begin_shutdown(&mut self, by: &str, effects: &mut Vec<Action>) {
         tracing::info!(event = "shutdown_requested", by, "shutdown requested");
-        self.events.note(format!("shutdown requested by {by}"));
+        self.events.note(ServerEventKind::Drain, format!("shutdown requested by {by}"));
         notify::stopping(self.prepared.config.limits.drain_time);
         self.requesters.notify_shutdown();
         self.prepared.close_listeners();
@@ -220,7 +222,7 @@ impl Supervisor {
                 self.reloading.confirms_no_more(child);
                 self.revocations.confirms_no_more(child);
                 log_exit(child, &death);
-                self.events.note(format!("{child}: {death}"));
+                self.events.note(ServerEventKind::ProcessExit, format!("{child}: {death}"));
                 self.processes.died(child, now(), effects);
             }
             ProcessEvent::Reread(read) => self.reread(*read),
@@ -274,7 +276,8 @@ impl Supervisor {
                             successor = successor.0,
                             "replacing worker"
                         );
-                        self.events.note(format!("worker {} is replaced", old.worker));
+                        let text = format!("worker {} is replaced", old.worker);
+                        self.events.note(ServerEventKind::WorkerReplaced, text);
                         self.requesters.notify_restart(old, successor);
                     }
                     Action::Restarted => {
@@ -319,7 +322,7 @@ impl Supervisor {
     }
 
     fn announce(&mut self) {
-        self.events.note("server ready");
+        self.events.note(ServerEventKind::Ready, "server ready");
         for url in self.prepared.listeners.urls() {
             tracing::info!(event = "listening", "listening on {url}");
         }

@@ -87,24 +87,27 @@ impl MemoryMonitor {
         }
     }
 
-    /// Checks the memory if a check is due, and sends changes to the workers.
-    pub(super) fn check(&mut self, children: &RunningChildren) {
+    /// Checks the memory if a check is due, and sends changes to the workers. Returns the pressure if it has
+    /// changed.
+    pub(super) fn check(&mut self, children: &RunningChildren) -> Option<Pressure> {
         let now = now();
-        let Some(ceiling) = self.ceiling else { return };
+        let ceiling = self.ceiling?;
         if self.looks_at.is_none_or(|at| at > now) {
-            return;
+            return None;
         }
         self.looks_at = Some(now + LOOK_EVERY);
         let resident = resident(children);
         self.used = resident.values().sum();
         self.reusable.retain(|child, _| resident.contains_key(&Some(*child)));
         let stage = self.stage(ceiling, now);
-        if self.set_pressure(stage) {
+        let is_changed = self.set_pressure(stage);
+        if is_changed {
             let is_api = |child: &ChildId| matches!(child, ChildId::Api(_));
             let api = children.members().filter(is_api);
             api.for_each(|child| self.send_pressure(child, children));
         }
         self.allow(ceiling, &resident, children);
+        is_changed.then_some(stage)
     }
 
     /// Tells each worker how much it may grow. The memory left until clients are closed is divided

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 
 use super::{Supervisor, now};
-use crate::admin::AdminResponse;
+use crate::admin::{AdminResponse, ServerEventKind};
 use crate::config;
 use crate::config::{ConfigChange, ConfigSources, Diagnostics, Loaded, Reload};
 use crate::link::control::ControlMessage;
@@ -153,7 +153,8 @@ impl Supervisor {
                     "reload failed, keeping the previous configuration"
                 );
                 self.reloading.note_failed(format!("failed, {} errors", lines.len()));
-                self.events.note("reload failed");
+                let text = format!("reload failed: {} errors", lines.len());
+                self.events.note(ServerEventKind::Reload, text);
                 self.finish_reload(&requesters, &AdminResponse::Failed(lines));
             }
         }
@@ -209,7 +210,8 @@ impl Supervisor {
         }
         tracing::info!(event = "reload_done", number = number.0, "configuration reloaded");
         self.reloading.note_applied(format!("configuration {number}"));
-        self.events.note("configuration reloaded");
+        let text = format!("configuration {} is active", number.0);
+        self.events.note(ServerEventKind::Reload, text);
         lines.insert(0, format!("configuration {number} is active"));
         self.finish_reload(&requesters, &AdminResponse::Done(lines));
     }

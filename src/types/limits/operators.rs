@@ -25,7 +25,17 @@ pub const PASSWORD_BYTES_MAX: usize = 1024;
 pub const PASSWORD_MEMORY_MAX: u32 = 262_144;
 /// Maximum passes over that memory.
 pub const PASSWORD_PASSES_MAX: u32 = 16;
-/// Readers of publications (`GET /v1/server/tail`) at the same time.
+/// Last events of the server that the supervisor keeps. With the longest texts they take half a megabyte.
+pub const SERVER_EVENTS_MAX: usize = 1_000;
+/// Maximum bytes of the text of an event.
+pub const SERVER_EVENT_BYTES_MAX: usize = 512;
+/// Refusals for one reason, and uses of one limit, make one event in this time. A flood must not displace
+/// all other events.
+pub const COUNTED_EVENT_EVERY: Duration = Duration::from_secs(60);
+/// How often the API process asks the supervisor for events, for each reader.
+pub const EVENTS_EVERY: Duration = Duration::from_secs(1);
+/// Readers of publications (`GET /v1/server/tail`) at the same time, and as many readers of events
+/// (`GET /v1/server/events/stream`).
 pub const TAIL_READERS_MAX: usize = 8;
 /// Publications per second for one reader.
 pub const TAIL_RATE_MAX: usize = 100;

@@ -1,8 +1,10 @@
 //! What operators read about the whole server.
 
 pub(in crate::api) mod applications;
+pub(in crate::api) mod events;
 pub(in crate::api) mod overview;
 mod publication_json;
+mod stream;
 pub(in crate::api) mod tail;
 
 use serde::Serialize;

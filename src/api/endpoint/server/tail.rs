@@ -4,20 +4,21 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::no_such_application;
 use super::publication_json::{publication_json, push_payload};
+use super::stream::{EMPTY_LINE, FAREWELL_TIME, NOT_PERMITTED, ReaderToken, read_to_the_end};
 use crate::api::config::ApiConfig;
 use crate::api::endpoint::recipients::expression_error;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::event_stream::{ClientGone, EventSender, event_stream, push_event};
 use crate::api::operators::AuthenticatedOperator;
-use crate::api::operators::tail_places::TailPlace;
+use crate::api::operators::reader_places::ReaderPlace;
 use crate::api::parameters::{self, Parameters};
 use crate::api::response::ApiAnswer;
 use crate::api::state::ApiState;
-use crate::auth::{Operator, TokenDigest};
+use crate::auth::Operator;
 use crate::link::query::{PresenceQuery, QueryKind, QueryResult};
 use crate::link::tail::{TailPage, TailQuery};
 use crate::telemetry::unix_millis;
@@ -28,20 +29,6 @@ use crate::types::{Expression, Tenant};
 const QUESTIONS_PER_SECOND: usize = 4;
 /// How long one question waits. A broker that dies meanwhile has a successor, which is asked again.
 const QUESTION_TIME: Duration = Duration::from_secs(3600);
-/// How long the last question of a reader waits, which frees its place at the broker.
-const FAREWELL_TIME: Duration = Duration::from_secs(1);
-
-/// A comment, which clients ignore.
-const EMPTY_LINE: &str = ":\n\n";
-
-/// A token that a reader has shown. It must stay valid while the reader reads.
-#[derive(Clone, Copy, Debug)]
-struct ReaderToken {
-    digest: TokenDigest,
-    /// It is that of a session, otherwise that of an operator.
-    is_session: bool,
-}
-
 /// What a reader wants to see.
 #[derive(Debug)]
 struct TailFilter {
@@ -68,10 +55,8 @@ pub(in crate::api) async fn open(
     authenticated: AuthenticatedOperator<'_>,
     parameters: &Parameters<'_>,
 ) -> Result<ApiAnswer, ApiError> {
-    let AuthenticatedOperator { operator, session } = authenticated;
-    let filter = filter(config, operator, parameters)?;
-    let digest = session.or(operator.token).ok_or_else(no_such_application)?;
-    let shown = ReaderToken { digest, is_session: session.is_some() };
+    let filter = filter(config, authenticated.operator, parameters)?;
+    let shown = ReaderToken::of(authenticated)?;
     check_cost(state, config, &filter).await?;
     let full = || ApiError::new(ErrorCode::Busy, "there are too many readers of publications");
     let place = state.operators.tail.take().ok_or_else(full)?;
@@ -153,36 +138,15 @@ async fn check_cost(
 #[derive(Debug)]
 struct TailStream {
     state: Rc<ApiState>,
-    place: TailPlace,
+    place: ReaderPlace,
     filter: TailFilter,
     shown: ReaderToken,
     events: EventSender,
 }
 
-/// Why a stream ends: the operator, the session or the application is not what it was.
-const NOT_PERMITTED: &str = "not_permitted";
-/// Why a stream ends: the server stops.
-const DRAINING: &str = "draining";
-
 impl TailStream {
     async fn run(self) {
-        let drained = async {
-            let begun = self.state.drain_begun.notified();
-            if !self.state.is_draining() {
-                begun.await;
-            }
-        };
-        let end = tokio::select! {
-            end = self.read() => end,
-            () = drained => Ok(DRAINING),
-            () = self.events.closed() => Err(ClientGone),
-        };
-        if let Ok(end) = end {
-            let mut lines = String::new();
-            push_event(&mut lines, "end", &format!("{{\"reason\":\"{end}\"}}"));
-            // The client may be gone, or may read nothing.
-            let _sent = timeout_at(Instant::now() + FAREWELL_TIME, self.events.send(lines)).await;
-        }
+        read_to_the_end(&self.state, &self.events, self.read()).await;
         let _freed = self.ask(0, FAREWELL_TIME).await;
     }
 
@@ -241,12 +205,7 @@ impl TailStream {
     fn is_permitted(&self) -> bool {
         let config = self.state.config();
         let Some(operators) = &config.operators.operators else { return false };
-        let sessions = self.state.operators.sessions();
-        let ReaderToken { digest, is_session } = self.shown;
-        let operator = match is_session {
-            true => sessions.valid(digest, operators, Instant::now()),
-            false => operators.with_token(digest),
-        };
+        let operator = self.shown.operator(&self.state, operators);
         let Some(operator) = operator.filter(|it| it.payloads || !self.filter.payloads) else {
             return false;
         };
