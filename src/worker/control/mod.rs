@@ -3,6 +3,7 @@
 pub(crate) mod drain;
 pub(crate) mod overload;
 pub(crate) mod reload;
+mod reusable;
 pub(crate) mod revoke;
 pub(crate) mod supervisor_link;
 
