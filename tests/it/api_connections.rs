@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::harness::api::{AUTH, Clients, OTHER, PUBLISH, SHOP, SHOP_SECRET, head, setup};
+use crate::harness::api::{AUTH, Clients, LIST, OTHER, PUBLISH, SHOP, SHOP_SECRET, head, setup};
 use crate::harness::{Open, Raw, Server, eventually};
-
-const LIST: &str = "/v1/apps/shop/connections";
 
 fn list(server: &Server, query: &str) -> Value {
     let answer = server.call("GET", &format!("{LIST}{query}"), &[SHOP]);

@@ -6,17 +6,15 @@ use serde_json::{Value, json};
 
 use crate::backend::chat;
 use crate::backend::{Act, Backend};
-use crate::harness::api::{AUTH, ApiAnswer, Clients, PUBLISH, SHOP, setup};
+use crate::harness::api::{AUTH, ApiAnswer, Clients, LIST, PUBLISH, SHOP, setup};
 use crate::harness::{Frame, Open, Raw, Server, eventually};
 
-const CONNECTIONS: &str = "/v1/apps/shop/connections";
-
 fn delete(server: &Server, uuid: &str, query: &str) -> ApiAnswer {
-    server.call("DELETE", &format!("{CONNECTIONS}/{uuid}{query}"), &[SHOP])
+    server.call("DELETE", &format!("{LIST}/{uuid}{query}"), &[SHOP])
 }
 
 fn disconnect(server: &Server, body: &Value) -> ApiAnswer {
-    server.post(&format!("{CONNECTIONS}:disconnect"), SHOP, &body.to_string())
+    server.post(&format!("{LIST}:disconnect"), SHOP, &body.to_string())
 }
 
 #[track_caller]
@@ -31,7 +29,7 @@ fn reason(close: &Frame) -> &str {
 }
 
 fn connected(server: &Server) -> u64 {
-    let page = server.call("GET", &format!("{CONNECTIONS}?limit=0"), &[SHOP]).json();
+    let page = server.call("GET", &format!("{LIST}?limit=0"), &[SHOP]).json();
     page["matched"].as_u64().unwrap()
 }
 
@@ -131,7 +129,7 @@ fn the_resource_of_a_closed_client_gets_its_close() {
     let backend = Backend::start(|_| Act::Commands(""));
     let server = chat::setup(&backend, "").auth(CHAT_IS_SHOP).start();
     let mut client = Open::at("/chat").upgrade(server.port);
-    let page = server.call("GET", CONNECTIONS, &[SHOP]).json();
+    let page = server.call("GET", LIST, &[SHOP]).json();
     let uuid = page["connections"][0]["uuid"].as_str().unwrap().to_owned();
     assert_eq!(matched(&delete(&server, &uuid, "?code=4002")), (1, 1));
     client.expect_closed(4002);

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::backend::chat;
 use crate::backend::{Act, Backend};
-use crate::harness::api::{AUTH, ApiAnswer, Clients, PUBLISH, SHOP, SHOP_SECRET, head, setup};
+use crate::harness::api::{
+    AUTH, ApiAnswer, Clients, LIST, PUBLISH, SHOP, SHOP_SECRET, head, listed, setup,
+};
 use crate::harness::processes::send_signal;
 use crate::harness::{Open, Raw, Server, eventually};
-
-const LIST: &str = "/v1/apps/shop/connections";
 
 /// The bytes of a request with a JSON body.
 fn request(method: &str, uuid: &str, body: &Value) -> Vec<u8> {
@@ -38,17 +38,6 @@ fn changed(answer: &ApiAnswer) -> (u64, Value) {
     let json = answer.json();
     assert_eq!(json.as_object().unwrap().len(), 2, "{json}");
     (json["version"].as_u64().unwrap(), json["tags"].clone())
-}
-
-/// What the list shows of a client.
-#[track_caller]
-fn listed(server: &Server, uuid: &str) -> (u64, Value) {
-    let answer = server.call("GET", LIST, &[SHOP]);
-    assert_eq!(answer.status(), 200, "{}", answer.body);
-    let page = answer.json();
-    let connections = page["connections"].as_array().unwrap();
-    let client = connections.iter().find(|client| client["uuid"] == uuid).unwrap();
-    (client["version"].as_u64().unwrap(), client["tags"].clone())
 }
 
 /// What `GET` of the client itself shows.
@@ -340,117 +329,6 @@ applications:
   - { key: chat, tenant: shop, secret: secret-of-the-chat-for-this-test-alone, authorizeOpen: true, clientPublish: true }
   - { key: shop, tenant: shop, secret: k3y-for-tests-only-0123456789abcdef, authorizeOpen: true }
 ";
-
-fn retag(server: &Server, body: &Value) -> ApiAnswer {
-    server.post(&format!("{LIST}:retag"), SHOP, &body.to_string())
-}
-
-#[test]
-fn the_tags_of_all_clients_that_match_change_at_once() {
-    let server = setup().start();
-    let mut clients = Clients::open(&server);
-    let body = |more: Value| {
-        let mut body = json!({"expr": "language?", "set": {"wave": 1}, "remove": ["room"]});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        body
-    };
-    let dry = retag(&server, &body(json!({"dry_run": true}))).json();
-    assert_eq!((&dry["dry_run"], &dry["matched"]), (&json!(true), &json!(2)));
-    let refused = retag(&server, &body(json!({"max_recipients": 1})));
-    assert_eq!(refused.is_error(409, "too_many_recipients").json()["error"]["matched"], 2);
-    let count = |expr: &str| {
-        server.call("GET", &format!("{LIST}?limit=0&expr={expr}"), &[SHOP]).json()["matched"]
-            .clone()
-    };
-    assert_eq!(count("wave%3F"), 0);
-    let answer = retag(&server, &body(json!({})));
-    assert_eq!((answer.status(), &answer.json()["matched"]), (200, &json!(2)), "{}", answer.body);
-    assert_eq!((count("wave%3D1"), count("room%3F")), (json!(2), json!(0)));
-    assert_eq!(listed(&server, &clients.f.uuid).1, json!({"language": "FR", "wave": "1"}));
-    server.post(PUBLISH, SHOP, r#"{"to":{"tags":{"wave":"1"}},"message":1}"#);
-    clients.f.expect_text(r#"{"opcode":"broadcast","message":1}"#);
-    assert_eq!(clients.e.frame().as_text(), "1");
-    server.kill_broker();
-    assert_eq!(
-        (count("wave%3D1"), count("room%3F")),
-        (json!(2), json!(0)),
-        "it survives the broker"
-    );
-    for (body, status, code, at) in [
-        (json!({"set": {"a": 1}}), 400, "missing_member", "/expr"),
-        (json!({"expr": "a?"}), 400, "missing_member", "/set"),
-        (json!({"expr": "a?", "set": {"@a": 1}}), 422, "invalid_tags", "/set"),
-        (json!({"expr": "a?", "set": {}, "if_version": 1}), 400, "unknown_member", "/if_version"),
-        (
-            json!({"expr": {"tag": "a", "is": 1.5}, "set": {}}),
-            422,
-            "invalid_expression",
-            "/expr/is",
-        ),
-    ] {
-        let error = retag(&server, &body).error();
-        assert_eq!(error, (status, code.into(), at.into()), "{body}");
-    }
-    let many: serde_json::Map<String, Value> =
-        (0..128).map(|n| (format!("n{n}"), json!("x"))).collect();
-    let full = retag(&server, &json!({"expr": "language?", "set": many}));
-    full.is_error(422, "too_many_tags");
-    assert_eq!(count("n0%3F"), 0, "none was changed");
-}
-
-/// A107, with fewer publications.
-#[test]
-fn a_publication_reaches_all_clients_of_a_change_or_none() {
-    const CLIENTS: usize = 20;
-    let server = setup().start();
-    let open = |_| server.open(&Open::at(r#"/web?key=shop&tags={"language":"FR"}"#));
-    let mut clients: Vec<Raw> = (0..CLIENTS).map(open).collect();
-    let received = |clients: &mut Vec<Raw>, wave: u64| {
-        let each = clients.iter_mut().map(|client| {
-            let mut got = Vec::new();
-            loop {
-                let text = client.frame().as_text().to_owned();
-                if text.contains("last") {
-                    return got;
-                }
-                got.push(text);
-            }
-        });
-        let each: Vec<Vec<String>> = each.collect();
-        for other in &each[1..] {
-            assert_eq!(
-                &each[0], other,
-                "wave {wave}: some clients got a publication, others did not"
-            );
-        }
-        each[0].len()
-    };
-    for wave in 0..10_u64 {
-        thread::scope(|scope| {
-            let publishing = [
-                format!(r#"{{"tags":{{"wave":"{wave}"}}}}"#),
-                format!(r#"{{"expr":"!wave={wave}"}}"#),
-            ]
-            .map(|to| {
-                let server = &server;
-                scope.spawn(move || {
-                    for n in 0..30 {
-                        let body = format!(r#"{{"to":{to},"message":{n}}}"#);
-                        assert_eq!(server.post(PUBLISH, SHOP, &body).status(), 200);
-                    }
-                })
-            });
-            let change = json!({"expr": "language?", "set": {"wave": wave}});
-            let answer = retag(&server, &change);
-            assert_eq!((answer.status(), &answer.json()["matched"]), (200, &json!(CLIENTS)));
-            for publisher in publishing {
-                publisher.join().unwrap();
-            }
-        });
-        server.post(PUBLISH, SHOP, r#"{"to":"all","message":"last"}"#);
-        assert!(received(&mut clients, wave) <= 60);
-    }
-}
 
 impl Clients {
     /// Returns the UUID of the client whose protocol has none.

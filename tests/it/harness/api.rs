@@ -25,10 +25,23 @@ pub const AUTH: &str = "applications:
 
 /// Where `shop` publishes.
 pub const PUBLISH: &str = "/v1/apps/shop/publish";
+/// The connections of `shop`.
+pub const LIST: &str = "/v1/apps/shop/connections";
 
 /// A server with the applications of the tests.
 pub fn setup() -> Setup {
     Setup::new().ini(&format!("uuidKey = {}", "01".repeat(32))).auth(AUTH)
+}
+
+/// Version and tags that the list shows of a client.
+#[track_caller]
+pub fn listed(server: &Server, uuid: &str) -> (u64, Value) {
+    let answer = server.call("GET", LIST, &[SHOP]);
+    assert_eq!(answer.status(), 200, "{}", answer.body);
+    let page = answer.json();
+    let connections = page["connections"].as_array().unwrap();
+    let client = connections.iter().find(|client| client["uuid"] == uuid).unwrap();
+    (client["version"].as_u64().unwrap(), client["tags"].clone())
 }
 
 /// Five clients, as the pages of the API name them.
