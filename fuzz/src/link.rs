@@ -98,12 +98,13 @@ impl Canonical for ToBroker {
                     matches!(&query.filter, ClientFilter::Tags(query) if query.is_empty())
                 }
                 QueryKind::Clients(query) => !matches!(query.filter, ListFilter::Expression(_)),
+                // Postfix code can also say what its canonical form says.
+                QueryKind::Tail(query) => query.expression.is_none(),
                 QueryKind::Tags(_)
                 | QueryKind::ClientTags(_)
                 | QueryKind::Describe(_)
                 | QueryKind::RefreshToken { .. }
-                | QueryKind::Statistics { .. }
-                | QueryKind::Tail(_) => true,
+                | QueryKind::Statistics { .. } => true,
             },
             Self::Described(answer) => match &answer.result {
                 QueryResult::Described(client) => {

@@ -112,10 +112,11 @@ struct ErrorBody {
 }
 
 impl ApiError {
-    /// Creates an error with a text for people.
+    /// Creates an error with a text for people. A program may show it in a terminal or a log, so control
+    /// characters of what it quotes are escaped.
     pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let retry_after = (code.status() == 503).then_some(Duration::from_secs(1));
-        let message = message.into();
+        let message = without_controls(message.into());
         Self(Box::new(ErrorBody {
             code,
             message,
@@ -246,9 +247,30 @@ pub(super) fn shown(text: &str) -> &str {
     text.get(..text.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or_default()
 }
 
+fn without_controls(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let escaped = |letter: char| match letter.is_control() {
+        true => letter.escape_debug().to_string(),
+        false => letter.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_quotes() {
+        let error = ApiError::new(ErrorCode::UnknownMember, "`a\r\u{1b}[2Jé` is unknown");
+        let shown = r"`a\r\u{1b}[2Jé` is unknown".replace('\\', r"\\");
+        assert_eq!(
+            error.json(None),
+            format!(r#"{{"error":{{"code":"unknown_member","message":"{shown}"}}}}"#)
+        );
+    }
 
     #[test]
     fn an_error_is_json_with_what_a_program_needs() {
