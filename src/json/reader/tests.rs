@@ -1,3 +1,5 @@
+//! The reader of JSON agrees with serde_json, and finds each fault.
+
 use super::*;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
