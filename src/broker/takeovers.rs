@@ -26,6 +26,8 @@ pub(super) struct Takeover {
     pub(super) present: ConnectionRef,
     /// The time from which that connection counts as dead.
     pub(super) until: Duration,
+    /// It is of the same instance, so that connection is being closed. Otherwise it is asked for a sign of life.
+    pub(super) is_continuing: bool,
 }
 
 impl Takeover {

@@ -8,6 +8,7 @@ use crate::broker::tracking::TrackedReport;
 use crate::link::codec::{WireMessage, encode_deliver, encode_set};
 use crate::link::command::CommandOutcome;
 use crate::link::message::{CountedPublication, Deliver, SetName, ToBroker, ToWorker, VERSION};
+use crate::link::resume::ClientRequest;
 use crate::types::limits::ANSWERS_PENDING_BYTES_MAX;
 use crate::types::{
     Number, PublicationId, SlotSet, Tenant, TrackedOutcome, Tracking, WorkerIncarnation,
@@ -30,6 +31,8 @@ pub struct WorkerState {
     /// The tenant whose publications were sent last.
     tenant: Tenant,
     counts: PublishCounts,
+    /// Which request of a client the next publication or command is.
+    next_request: Option<ClientRequest>,
     /// Outcomes of commands, to send with the acknowledgement. The worker's window limits them (rule L4).
     outcomes: VecDeque<(Number, Box<CommandOutcome>)>,
 }
@@ -89,6 +92,7 @@ impl WorkerState {
             set_names: 0,
             tenant: Tenant::shared(),
             counts: PublishCounts::default(),
+            next_request: None,
             outcomes: VecDeque::new(),
         }
     }
@@ -102,6 +106,16 @@ impl WorkerState {
     pub(super) fn count_next(&mut self, clients_max: Option<u64>, tracking: Option<Tracking>) {
         let id = self.counts.next_id.take();
         self.counts.next = Some(CountRequest { clients_max, tracking, id });
+    }
+
+    /// Says which request of a client the next publication or command is.
+    pub(super) fn request_next(&mut self, request: ClientRequest) {
+        self.next_request = Some(request);
+    }
+
+    /// Takes the request of a client that this publication or command is. Must be called once for each.
+    pub(super) fn take_request(&mut self) -> Option<ClientRequest> {
+        self.next_request.take()
     }
 
     /// Takes the request about this publication. Must be called once per publication.

@@ -85,6 +85,14 @@ impl JoinTracker {
         }
     }
 
+    /// Returns the number of the join of a client.
+    pub(crate) fn number(&self, slot: Slot) -> Option<JoinNumber> {
+        match usize::try_from(slot.0).ok().and_then(|at| self.0.get(at))? {
+            JoinState::Joined(_, number, _) => Some(*number),
+            _ => None,
+        }
+    }
+
     /// Replaces the tags of a client.
     pub(crate) fn retag(&mut self, slot: Slot, tags: Tags) {
         if let JoinState::Joining(client) | JoinState::Joined(client, ..) = self.state(slot) {

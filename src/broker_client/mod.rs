@@ -20,6 +20,7 @@ mod receive;
 pub mod report_requests;
 pub mod resumable;
 pub(crate) mod send_window;
+pub mod sent_requests;
 pub(crate) mod slot_allocator;
 pub mod sync;
 pub(crate) mod tags_in_flight;

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::sent_requests::AnnouncedIds;
 use crate::link::resume::{
-    AnnouncedRecord, DecidedRecord, FromResumable, RecordTerms, ResumableJoin, ResumeClaim,
+    AnnouncedRecord, DecidedRecord, FromResumable, KnownIds, RecordTerms, ResumableJoin,
+    ResumeClaim,
 };
 use crate::types::{Client, JoinNumber, ResumeGeneration, ResumeStanding, Slot, Tags};
 
@@ -37,8 +39,12 @@ pub struct KnownRecord {
     pub generation: ResumeGeneration,
     /// Whether it is the client that it wants to be.
     pub standing: ResumeStanding,
+    /// Whether requests of earlier connections of its instance are recognised.
+    pub keeps_ids: bool,
     /// The last connection whose token the client surely has.
     confirmed: ResumeGeneration,
+    /// The first connection since which its requests are known.
+    ids_from: ResumeGeneration,
 }
 
 impl ResumableClients {
@@ -62,17 +68,24 @@ impl ResumableClients {
     /// Takes what the broker has decided. Returns false if the client is not known.
     pub(crate) fn decided(&mut self, record: &DecidedRecord) -> bool {
         let Some(client) = self.0.get_mut(&record.slot) else { return false };
-        let DecidedRecord { generation, standing, .. } = *record;
+        let DecidedRecord { generation, standing, ids, .. } = *record;
         let claim = client.request.claim.take();
         let shown = claim.filter(|_| standing == ResumeStanding::Resumed);
         let confirmed = shown.map(|claim| claim.generation).unwrap_or_default();
-        client.known = Some(KnownRecord { generation, standing, confirmed });
+        let (keeps_ids, ids_from) = (ids.accepted.is_some(), ids.from);
+        client.known = Some(KnownRecord { generation, standing, confirmed, keeps_ids, ids_from });
         true
     }
 
     /// Returns what the broker has decided.
     pub(crate) fn known(&self, slot: Slot) -> Option<KnownRecord> {
         self.0.get(&slot)?.known
+    }
+
+    /// Returns whether requests of a client are recognised when they are repeated.
+    pub(crate) fn has_instance(&self, slot: Slot) -> bool {
+        let client = if self.0.is_empty() { None } else { self.0.get(&slot) };
+        client.is_some_and(|it| it.known.is_some() && it.request.terms.instance.is_some())
     }
 
     /// Records that a client has received its token. Returns the message for the broker.
@@ -98,9 +111,10 @@ impl ResumableClients {
         slot: Slot,
         number: JoinNumber,
         client: &Client,
+        ids: AnnouncedIds,
     ) -> Option<FromResumable> {
         let ResumableClient { request, known } = self.0.get(&slot)?;
-        let known = (*known)?;
+        let (known, AnnouncedIds { accepted, is_complete }) = ((*known)?, ids);
         Some(FromResumable::Announce(Box::new(AnnouncedRecord {
             slot,
             number,
@@ -108,6 +122,7 @@ impl ResumableClients {
             terms: request.terms.clone(),
             generation: known.generation,
             confirmed: known.confirmed,
+            ids: KnownIds { from: known.ids_from, accepted, is_complete },
         })))
     }
 

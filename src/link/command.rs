@@ -52,6 +52,8 @@ pub enum CommandKind {
         /// The change.
         edit: TagEdit,
     },
+    /// Does nothing. Its acknowledgement says that everything before it has been written to all links.
+    Barrier,
     /// Closes the connection of one client.
     Close {
         /// The client.
@@ -188,7 +190,7 @@ impl CommandKind {
     pub fn work(&self) -> usize {
         match self {
             Self::ChangeTags { change, .. } => (1 + change.edit.len()) * ROW_WORK,
-            Self::Close { .. } => ROW_WORK,
+            Self::Close { .. } | Self::Barrier => ROW_WORK,
             // It may look at thousands of clients.
             Self::CloseMatching { .. } | Self::ChangeTagsMatching { .. } => CLOCK_WORK,
         }

@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::message::ROW_WORK;
 use crate::types::{
-    Client, ClientUuid, Content, Ident, InstanceDigest, JoinNumber, Number, RecoveryReason,
-    ReplayPosition, ResumeGeneration, ResumeStanding, Slot, Tags, WorkerIncarnation,
+    AcceptedIds, Client, ClientUuid, Content, Ident, InstanceDigest, JoinNumber, Number,
+    RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding, Slot, Tags,
+    WorkerIncarnation,
 };
 
 /// Usual work for the mailbox of a client, in bytes of a usual message.
@@ -35,6 +36,11 @@ pub enum FromResumable {
         /// The tags.
         fixed: Tags,
     },
+    /// Requests of the client in this slot that its announcement did not have were all sent again.
+    Repeated(Slot),
+    /// The publication or the change of tags that follows is this request. This is a separate message, so that
+    /// those of other clients need no additional byte.
+    Request(ClientRequest),
 }
 
 impl FromResumable {
@@ -46,7 +52,11 @@ impl FromResumable {
             // It may replay a mailbox.
             Self::Join(join) => join.client.tags.len() + MAILBOX_WORK / ROW_WORK,
             Self::Fixed { fixed, .. } => fixed.len(),
-            Self::Away(_) | Self::Settled(_) | Self::Alive(_) => 1,
+            Self::Away(_)
+            | Self::Settled(_)
+            | Self::Alive(_)
+            | Self::Repeated(_)
+            | Self::Request(_) => 1,
         };
         tags * ROW_WORK
     }
@@ -66,6 +76,36 @@ pub enum ToResumable {
     Probe(Slot),
     /// Another connection has the client of this slot, whose connection must be closed.
     Continued(Slot),
+}
+
+/// A request that its client repeats on another connection if it gets no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientRequest {
+    /// The client.
+    pub uuid: ClientUuid,
+    /// The join of the connection that it came on. Later connections may be of another instance.
+    pub joined: JoinNumber,
+    /// Its number within the instance.
+    pub id: u64,
+}
+
+/// Requests of an instance that were accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownIds {
+    /// The first connection since which they are known. A client that has seen none since then may have made others.
+    pub from: ResumeGeneration,
+    /// The requests. `None`: they are not known, or are of another instance.
+    pub accepted: Option<AcceptedIds>,
+    /// Whether there are no others that the worker sends again.
+    pub is_complete: bool,
+}
+
+impl KnownIds {
+    /// No request was accepted since this connection.
+    #[must_use]
+    pub fn none_since(from: ResumeGeneration) -> Self {
+        Self { from, accepted: Some(AcceptedIds::default()), is_complete: true }
+    }
 }
 
 /// How the broker keeps the record of a client.
@@ -122,6 +162,8 @@ pub struct AnnouncedRecord {
     pub generation: ResumeGeneration,
     /// The latest connection whose token it surely has.
     pub confirmed: ResumeGeneration,
+    /// Its requests that were accepted, without those that follow.
+    pub ids: KnownIds,
 }
 
 /// Which client a joining one is.
@@ -139,6 +181,8 @@ pub struct DecidedRecord {
     pub generation: ResumeGeneration,
     /// Whether it is the client that it wants to be.
     pub standing: ResumeStanding,
+    /// Its requests that were accepted.
+    pub ids: KnownIds,
 }
 
 /// A publication that was kept for a client.

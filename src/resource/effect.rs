@@ -88,6 +88,8 @@ pub enum Effect {
 /// What a request of `tagcast.v1` does in addition to a publication.
 #[derive(Debug, PartialEq)]
 pub enum RequestEffect {
+    /// Begins the request with this number. If it was accepted before, its publication is not made again.
+    Begin(V1RequestId),
     /// The broker counts the recipients of the publication that follows.
     CountNext,
     /// Answers the request of the publication before it, when the broker has acknowledged that (rule L5).

@@ -26,6 +26,7 @@ mod publication;
 mod rate_limit;
 mod readiness;
 mod replay;
+mod request_ids;
 mod resume;
 mod revocation;
 mod secret;
@@ -84,6 +85,7 @@ pub use replay::{
     IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,
     UsedId,
 };
+pub use request_ids::{AcceptedIds, IdNovelty};
 pub use resume::{
     InstanceDigest, RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding,
 };

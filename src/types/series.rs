@@ -91,6 +91,8 @@ families! {
     Resumes = "resumes", Counter, ["result"], 6, "Openings that showed a resume token";
     Recoveries = "recoveries", Counter, ["result"], 6,
         "Clients that came back, and whether they got what they had missed";
+    RequestsRepeated = "requests_repeated", Counter, [], 1,
+        "Requests that their clients sent again although they were accepted";
     AuthFailures = "auth_failures", Counter, ["operation", "reason"], 30, "Refused credentials";
     ApiRequests = "api_requests", Counter, ["route", "status"], 150, "Requests that the API answered";
     ApiRequestsInFlight = "api_requests_in_flight", Sum, [], 1, "Requests that the API is serving";

@@ -38,6 +38,7 @@ pub(super) struct LabelledStats {
     denied: BTreeMap<&'static str, u64>,
     handovers_rejected: u64,
     tag_changes: BTreeMap<&'static str, u64>,
+    requests_repeated: u64,
     resumes_refused: BTreeMap<&'static str, u64>,
     recoveries: BTreeMap<&'static str, u64>,
     /// Publications of resources themselves.
@@ -136,6 +137,11 @@ impl LabelledStats {
         *self.resumes_refused.entry(result).or_default() += 1;
     }
 
+    /// Counts a request that its client has sent again although it was accepted.
+    pub(super) fn note_request_repeated(&mut self) {
+        self.requests_repeated += 1;
+    }
+
     /// Counts a client that does not get what it may have missed.
     pub(super) fn note_recovery(&mut self, reason: RecoveryReason) {
         *self.recoveries.entry(reason.word()).or_default() += 1;
@@ -226,6 +232,7 @@ impl LabelledStats {
         for (reason, count) in &self.recoveries {
             series.one(SeriesFamily::Recoveries, *reason, *count);
         }
+        series.plain(SeriesFamily::RequestsRepeated, self.requests_repeated);
         series.plain(SeriesFamily::ApiHandoversRejected, self.handovers_rejected);
         let by_clients = published.saturating_sub(self.by_resource + self.by_push_socket);
         series.one(SeriesFamily::Publications, "websocket", by_clients);

@@ -174,6 +174,7 @@ mod v1_closing;
 mod v1_mailbox;
 mod v1_opening;
 mod v1_publish;
+mod v1_repeat;
 mod v1_resume;
 mod v1_tags;
 mod weak_files;

@@ -9,6 +9,7 @@ use tagcast::types::Slot;
 
 use super::model::{ClientNo, Model, PublicationNo};
 use super::reports;
+use super::requests::Request;
 
 /// Unread publications after which a client is closed as slow.
 const OUTBOX_MAX: usize = 12;
@@ -20,6 +21,8 @@ pub struct Connection {
     pub reader: Reader,
     /// Unread publications, each with the ticket of its delivery.
     unread: VecDeque<(PublicationNo, WriteTicket)>,
+    /// Requests that are in its socket.
+    pub requests: VecDeque<Request>,
 }
 
 /// The phase of a connection.
@@ -41,7 +44,8 @@ pub enum Reader {
 impl Connection {
     /// Creates a connection that asks to join.
     pub fn new(client: ClientNo) -> Self {
-        Self { client, phase: Phase::Joining, reader: Reader::Reads, unread: VecDeque::new() }
+        let (unread, requests) = (VecDeque::new(), VecDeque::new());
+        Self { client, phase: Phase::Joining, reader: Reader::Reads, unread, requests }
     }
 
     /// Stores the frames of a batch that are for this client.

@@ -20,7 +20,7 @@ const CLIENTS_MAX: usize = 5;
 
 /// Relative frequency of each event in this run.
 #[derive(Debug)]
-pub struct Mixture([u64; 21]);
+pub struct Mixture([u64; 22]);
 
 impl Mixture {
     /// Chooses the frequencies. In some runs one kind of fault is absent, in others very frequent.
@@ -33,6 +33,7 @@ impl Mixture {
         let (call, kill_api) = (often(6), often(1));
         let command = often(8);
         let (come_back, cut_off, mail) = (often(12), often(6), often(20));
+        let request = often(10);
         let round = rng.pick(&[10, 30, 80]).unwrap();
         Self([
             30,
@@ -56,6 +57,7 @@ impl Mixture {
             come_back,
             cut_off,
             mail,
+            request,
         ])
     }
 }
@@ -90,6 +92,7 @@ impl World {
             18 => self.a_program_connects(),
             19 => self.a_program_is_cut_off(),
             20 => self.a_client_publishes_to_a_program(),
+            21 => self.a_program_requests(),
             _ => self.time += std::time::Duration::from_millis(self.rng.below(1500)),
         }
     }
@@ -157,7 +160,7 @@ impl World {
         Tags::new(tags).unwrap()
     }
 
-    fn any_query(&mut self) -> Tags {
+    pub fn any_query(&mut self) -> Tags {
         if self.rng.once_in(2) { Tags::default() } else { self.any_tags() }
     }
 

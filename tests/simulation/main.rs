@@ -26,6 +26,7 @@ mod pipe;
 mod programs;
 mod promises;
 mod reports;
+mod requests;
 mod rng;
 mod shutdown;
 mod worker;
@@ -133,6 +134,19 @@ fn clients_resume_and_get_what_was_kept_for_them() {
         replayed += world.model.programs.replayed;
     }
     assert!(resumed > 200 && replayed > 10, "{resumed} resumed, {replayed} replayed");
+}
+
+/// V49.
+#[test]
+fn programs_repeat_requests_and_each_is_carried_out_once() {
+    let (mut repeated, mut unknown) = (0, 0);
+    for seed in 0..60 {
+        let mut world = World::new(seed, AS_IT_IS, None);
+        play(&mut world).unwrap();
+        repeated += world.model.programs.counts.repeated;
+        unknown += world.model.programs.counts.unknown;
+    }
+    assert!(repeated > 50 && unknown > 5, "{repeated} repeated, {unknown} unknown");
 }
 
 #[test]

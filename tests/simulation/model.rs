@@ -34,8 +34,8 @@ pub struct Life {
     /// Alias that was granted to it, and the time at which it learned of it. None while another request
     /// is pending.
     pub granted: Option<(Alias, Moment)>,
-    /// Last publication that it received from each publisher.
-    pub received: BTreeMap<ClientNo, PublicationNo>,
+    /// Last publication that it received from each publisher, and the last request of each.
+    pub received: BTreeMap<(ClientNo, bool), PublicationNo>,
 }
 
 /// Tags of a client from one moment on.
@@ -58,6 +58,7 @@ pub enum To {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "two independent facts")]
 pub struct Published {
     pub by: ClientNo,
     pub source: WorkerIncarnation,
@@ -68,6 +69,8 @@ pub struct Published {
     pub settled_at: Option<Moment>,
     /// True if the publisher knows that the publication is accepted.
     pub is_promised: bool,
+    /// Its publisher repeats it until it is acknowledged, or drops it.
+    pub is_request: bool,
     pub repeats: Repeats,
     pub received_by: Vec<ClientNo>,
 }
@@ -157,6 +160,7 @@ impl Model {
             at,
             settled_at,
             is_promised,
+            is_request: false,
             repeats: Repeats::Dropped,
             received_by,
         });
@@ -192,7 +196,8 @@ impl Model {
     /// knows all tag changes and departures before the last of them.
     pub fn settles(&mut self, source: WorkerIncarnation) {
         let now = self.now;
-        let of_it = self.published.iter_mut().rev().filter(|it| it.source == source);
+        let its = |it: &&mut Published| it.source == source && !it.is_request;
+        let of_it = self.published.iter_mut().rev().filter(its);
         let settled = of_it.take_while(|it| it.settled_at.is_none());
         let Some(last) = settled.map(|it| (it.settled_at = Some(now), it.at).1).max() else {
             return;

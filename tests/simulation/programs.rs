@@ -13,6 +13,7 @@ use tagcast::types::{
 };
 
 use super::model::{ClientNo, Model, PublicationNo, To};
+use super::requests::{ProgramRequests, RequestCounts};
 use super::worker::{Phase, Worker};
 use super::world::World;
 
@@ -40,6 +41,7 @@ pub struct Programs {
     pub resumed: u64,
     /// Publications that were replayed.
     pub replayed: u64,
+    pub counts: RequestCounts,
 }
 
 /// A program that connects again and again.
@@ -51,11 +53,12 @@ pub struct Program {
     /// Replayed publications that it has received.
     received: BTreeSet<PublicationNo>,
     /// The present connection.
-    connection: Option<ClientNo>,
+    pub connection: Option<ClientNo>,
+    pub requests: ProgramRequests,
 }
 
 impl Programs {
-    fn hears(&self, client: ClientNo) -> bool {
+    pub fn hears(&self, client: ClientNo) -> bool {
         !self.cut_off.contains(&client)
     }
 }
@@ -107,7 +110,8 @@ impl World {
             });
         let no = others.len();
         let instance = InstanceDigest(no as u64 + 1);
-        let program = Program { instance, token, since, received, connection: None };
+        let requests = ProgramRequests::default();
+        let program = Program { instance, token, since, received, connection: None, requests };
         self.model.programs.list.push(program);
         no
     }

@@ -49,7 +49,7 @@ impl Model {
             }
             return Ok(());
         }
-        match life.received.get(&it.by) {
+        match life.received.get(&(it.by, it.is_request)) {
             Some(_) if it.received_by.contains(&client) => return fault("twice (P2)"),
             Some(later) if *later > no => return fault("too late (P1)"),
             _ => {}
@@ -74,8 +74,8 @@ impl Model {
         {
             return fault("that is for one client and was already delivered (L6)");
         }
-        let by = it.by;
-        self.lives[client].received.insert(by, no);
+        let publisher = (it.by, it.is_request);
+        self.lives[client].received.insert(publisher, no);
         self.published[no].received_by.push(client);
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Model {
             let missed = match it.settled_at {
                 // A publication that dies with its worker before it reaches the broker is not
                 // promised.
-                None if self.dead.contains(&it.source) => None,
+                None if self.dead.contains(&it.source) || it.is_request => None,
                 None => return Err(format!("{no} is not acknowledged")),
                 Some(_) if matches!(it.to, To::Ident(_)) => self.sure_first(it),
                 Some(settled_at) => open.iter().copied().find(|client| {

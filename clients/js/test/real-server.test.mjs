@@ -139,6 +139,25 @@ describe('with the server', { skip: missing, timeout: 60_000 }, () => {
     await eventually('a new message', () => messages.length === 3);
   });
 
+  test('what was published when the connection broke is delivered once', async () => {
+    const { client: receiver, messages } = client({ tags: { room: 'once' } });
+    /** Breaks the connection after every third publication, before its answer. */
+    class Breaking extends WebSocket {
+      static sent = 0;
+      send(text) {
+        super.send(text);
+        if (text.includes('"op":"pub"') && ++Breaking.sent % 3 === 0) setTimeout(() => this.terminate());
+      }
+    }
+    const { client: publisher } = client({ WebSocket: Breaking });
+    await Promise.all([receiver.ready(), publisher.ready()]);
+    const numbers = Array.from({ length: 30 }, (_, number) => number);
+    await Promise.all(numbers.map(number => publisher.publish({ tags: { room: 'once' } }, number)));
+    await eventually('all messages', () => messages.length >= numbers.length);
+    assert.deepEqual(messages.map(({ data }) => data), numbers);
+    assert.ok(Breaking.sent > numbers.length, `${Breaking.sent} sent`);
+  });
+
   test('a server that is stopped and started again is found again', async () => {
     const other = await startServer();
     const page = connect(other.url, { WebSocket, backoff: { min: 10, max: 200 } });

@@ -4,6 +4,7 @@
 
 mod accounting;
 mod mailbox;
+mod request_ids;
 #[cfg(test)]
 mod tests;
 
@@ -11,11 +12,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 pub(super) use self::mailbox::{Mailbox, MailboxEntry};
-use crate::link::resume::RecordTerms;
+use self::request_ids::InstanceIds;
+use crate::link::resume::{KnownIds, RecordTerms};
 use crate::types::limits::AWAY_MEMORY;
 use crate::types::{
-    ClientUuid, ConnectionRef, Content, Ident, Number, ReplayPosition, ResumeGeneration, Tenant,
-    VersionedTags, WorkerIncarnation,
+    AcceptedIds, ClientUuid, ConnectionRef, Content, Ident, JoinNumber, Number, ReplayPosition,
+    ResumeGeneration, Tenant, VersionedTags, WorkerIncarnation,
 };
 
 /// Memory for a client that is away, without its names, tags and mailbox, in bytes.
@@ -62,6 +64,12 @@ pub(super) struct Record {
     epoch: u32,
     /// Publications that were ever put into its mailbox.
     kept: u64,
+    /// The first connection since which its requests are known.
+    pub(super) ids_from: ResumeGeneration,
+    /// Number of the join of its last connection.
+    pub(super) joined: JoinNumber,
+    /// Requests of its instance that were accepted; `None` if there was none.
+    ids: Option<Box<InstanceIds>>,
     /// What only a client has that is away, or was and has not confirmed its mailbox.
     rest: Option<Box<HeldRecord>>,
 }
@@ -75,10 +83,12 @@ pub(super) struct NewRecord {
     pub(super) confirmed: ResumeGeneration,
     /// Begins the positions of its mailbox.
     pub(super) epoch: u32,
+    /// Requests that were accepted.
+    pub(super) ids: KnownIds,
 }
 
 // Each client that may resume has one.
-const _: () = assert!(size_of::<(RecordKey, Record)>() <= 136, "a record has grown");
+const _: () = assert!(size_of::<(RecordKey, Record)>() <= 144, "a record has grown");
 
 #[derive(Debug)]
 struct HeldRecord {
@@ -97,6 +107,24 @@ pub(super) struct AwayClient {
     pub(super) tags: Option<VersionedTags>,
     /// The time at which it ends.
     pub(super) ends_at: Duration,
+}
+
+/// A connection on which a client comes back.
+#[derive(Debug)]
+pub(super) struct NewPlace {
+    pub(super) place: ConnectionRef,
+    pub(super) terms: RecordTerms,
+    /// The connection whose token it shows.
+    pub(super) shown: ResumeGeneration,
+}
+
+/// A client that was away.
+#[derive(Debug)]
+pub(super) struct ReturnedClient {
+    /// What it had.
+    pub(super) away: AwayClient,
+    /// Requests of its instance that were accepted. `None`: that is not known, or it is another instance.
+    pub(super) ids: Option<AcceptedIds>,
 }
 
 impl AwayClient {
@@ -182,9 +210,22 @@ impl Records {
 
     /// Adds the record of a client that is here. There must be none of it.
     pub(super) fn add(&mut self, key: RecordKey, new: NewRecord) {
-        let NewRecord { place, terms, generation, confirmed, epoch } = new;
-        let (place, kept, rest) = (Some(place), 0, None);
-        let record = Record { place, terms, generation, confirmed, epoch, kept, rest };
+        let NewRecord { place, terms, generation, confirmed, epoch, ids } = new;
+        let (place, kept, ids_from, rest) = (Some(place), 0, ids.from, None);
+        let ids = InstanceIds::announced(ids);
+        let joined = JoinNumber(0);
+        let record = Record {
+            place,
+            terms,
+            generation,
+            confirmed,
+            epoch,
+            kept,
+            ids_from,
+            joined,
+            ids,
+            rest,
+        };
         let former = self.all.insert(key, record);
         debug_assert!(former.is_none(), "a client has one record");
     }
@@ -215,12 +256,7 @@ impl Records {
     }
 
     /// A client that is away comes back to a place. Its mailbox stays until [`Records::settle`].
-    pub(super) fn come_back(
-        &mut self,
-        key: &RecordKey,
-        place: ConnectionRef,
-        terms: RecordTerms,
-    ) -> Option<AwayClient> {
+    pub(super) fn come_back(&mut self, key: &RecordKey, next: NewPlace) -> Option<ReturnedClient> {
         let record = self.all.get_mut(key)?;
         let rest = record.rest.as_mut()?;
         let away = rest.away.take()?;
@@ -231,11 +267,12 @@ impl Records {
             self.count(key);
         }
         let record = self.all.get_mut(key)?;
-        record.place = Some(place);
-        record.terms = terms;
+        let ids = record.continue_ids(&next);
+        record.place = Some(next.place);
+        record.terms = next.terms;
         record.generation = record.generation.next();
         self.forget_away(key, serial, &away);
-        Some(away)
+        Some(ReturnedClient { away, ids })
     }
 
     /// Replaces the tags of a client that is away.

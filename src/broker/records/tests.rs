@@ -3,6 +3,7 @@
 use super::*;
 use crate::types::{Generation, PayloadForm, Slot, Tag, TagVersion, Tags, WorkerId};
 
+const IDS: KnownIds = KnownIds { from: ResumeGeneration(1), accepted: None, is_complete: true };
 const START: Duration = Duration::from_secs(5);
 
 fn key(byte: u8) -> RecordKey {
@@ -15,6 +16,10 @@ fn place(slot: u8) -> ConnectionRef {
 
 fn terms() -> RecordTerms {
     RecordTerms { grace_ms: 60_000, mailbox: 3, instance: None, fixed: Tags::default() }
+}
+
+fn returning(place: ConnectionRef) -> NewPlace {
+    NewPlace { place, terms: terms(), shown: IDS.from }
 }
 
 fn away(ident: Option<&str>, ends_at: u64) -> AwayClient {
@@ -33,7 +38,8 @@ fn clients_without_a_mailbox_are_not_found_by_name() {
     let (generation, confirmed) = (ResumeGeneration(1), ResumeGeneration(0));
     for (byte, mailbox, is_reached) in [(1, 0, true), (2, 3, false)] {
         let (place, terms) = (place(byte), RecordTerms { mailbox, ..terms() });
-        records.add(key(byte), NewRecord { place, terms, generation, confirmed, epoch: 1 });
+        records
+            .add(key(byte), NewRecord { place, terms, generation, confirmed, epoch: 1, ids: IDS });
         let mut away = away(Some("anna"), 60);
         away.tags = away.tags.filter(|_| is_reached);
         records.leave(&key(byte), place, away);
@@ -49,7 +55,7 @@ fn clients_without_a_mailbox_are_not_found_by_name() {
 fn put_away(records: &mut Records, byte: u8, ident: Option<&str>, ends_at: u64) {
     let (generation, confirmed) = (ResumeGeneration(1), ResumeGeneration(0));
     let (place, terms, epoch) = (place(byte), terms(), byte.into());
-    records.add(key(byte), NewRecord { place, terms, generation, confirmed, epoch });
+    records.add(key(byte), NewRecord { place, terms, generation, confirmed, epoch, ids: IDS });
     records.leave(&key(byte), place, away(ident, ends_at));
     records.check().unwrap();
 }
@@ -71,7 +77,7 @@ fn a_mailbox_stays_until_the_client_has_confirmed_it() {
     let mut records = Records::default();
     put_away(&mut records, 1, None, 60);
     (5..=6).for_each(|number| keep(&mut records, 1, number));
-    assert!(records.come_back(&key(1), place(9), terms()).is_some());
+    assert!(records.come_back(&key(1), returning(place(9))).is_some());
     records.check().unwrap();
     assert_eq!(mailbox(&records, 1), [5, 6]);
     assert_eq!(records.counts(), (1, 0));
@@ -83,7 +89,7 @@ fn a_mailbox_stays_until_the_client_has_confirmed_it() {
     records.forget_up_to(&key(1), ReplayPosition { epoch: 1, number: 1 });
     keep(&mut records, 1, 7);
     assert_eq!(mailbox(&records, 1), [6, 7]);
-    records.come_back(&key(1), place(10), terms());
+    records.come_back(&key(1), returning(place(10)));
     records.settle(&key(1), place(9));
     assert_eq!(mailbox(&records, 1), [6, 7], "another connection of it");
     records.settle(&key(1), place(10));
@@ -119,7 +125,7 @@ fn clients_that_have_been_away_longest_end_if_memory_is_short() {
     let mut records = Records::default();
     (1..=3).for_each(|byte| put_away(&mut records, byte, None, 60));
     (1..=3).for_each(|byte| keep(&mut records, byte, 5));
-    records.come_back(&key(1), place(1), terms());
+    records.come_back(&key(1), returning(place(1)));
     let one = records.bytes / 3;
     records.limit(2 * one);
     records.check().unwrap();
@@ -139,7 +145,7 @@ fn a_name_leads_to_the_client_that_has_been_away_longest() {
     let anna = Ident::new("anna").unwrap();
     let first = |records: &Records| records.first_named(&Tenant::shared(), &anna, START);
     assert_eq!(first(&records), Some(key(7)));
-    records.come_back(&key(7), place(7), terms());
+    records.come_back(&key(7), returning(place(7)));
     assert_eq!(first(&records), Some(key(2)));
     records.end(&key(2));
     records.check().unwrap();

@@ -4,6 +4,7 @@
 //! No I/O and no clock: the input is messages of workers, the output is bytes for their links. The rules L3
 //! to L6 can therefore be tested without a process.
 
+mod announced_records;
 mod away;
 pub mod figures;
 mod joins;
@@ -204,7 +205,7 @@ impl Router {
                 joins::announce(self, source, slot, number, &client)
             }
             (LinkState::Announcing, ToBroker::Resumable(FromResumable::Announce(announced))) => {
-                resumes::announce(self, source, *announced)
+                announced_records::announce(self, source, *announced)
             }
             (LinkState::Announcing, ToBroker::Holds { slot, claim, grant }) => {
                 self.last_grant = self.last_grant.max(grant.0);

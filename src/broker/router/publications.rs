@@ -91,6 +91,7 @@ impl Router {
         member.take_number(number)?;
         let is_repeated = is_single && self.delivered.contains(&(source, number));
         let (mut is_refused, mut tracking) = (is_repeated, None);
+        let mut client_request = member.take_request();
         if let Some(request) = member.take_count_request() {
             let known = request.id.and_then(|id| self.replays.used(&id));
             let counts = match known {
@@ -107,9 +108,13 @@ impl Router {
             let is_away = is_single.then_some(away.is_some() && !is_repeated && known.is_none());
             member.counted(CountedPublication { away: is_away, ..counted });
             is_refused |= known.is_some();
+            client_request = client_request.filter(|_| counts.is_evaluated());
             // A dry run allows no recipient, and is no publication even if none matches.
             is_refused |= request.clients_max.is_some_and(|max| max == 0 || counts.clients > max);
             tracking = request.tracking;
+        }
+        if let Some(request) = client_request {
+            self.records.accept(&route.tenant, request);
         }
         if is_refused {
             return Ok(());
@@ -158,6 +163,7 @@ impl Router {
     ) -> Result<(), ProtocolError> {
         let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
         member.check_number(number)?;
+        let request = member.take_request();
         let (ClientCommand { tenant, kind }, id) = (command, CommandId { source, number });
         let outcome = match kind {
             CommandKind::ChangeTagsMatching { clients, clients_max, edit } => {
@@ -175,12 +181,17 @@ impl Router {
             CommandKind::ChangeTags { uuid, change } => {
                 let place = self.connected(&tenant, uuid);
                 self.tag_changes_by_api += u64::from(place.is_some() && source.worker.is_api());
-                match place {
+                let outcome = match place {
                     Some(place) => self.change_tags(id, place, &change),
                     None => away::change_tags(self, &tenant, uuid, &change)
                         .unwrap_or(CommandOutcome::Unknown),
+                };
+                if let Some(request) = request.filter(|_| outcome != CommandOutcome::TooManyTags) {
+                    self.records.accept(&tenant, request);
                 }
+                outcome
             }
+            CommandKind::Barrier => CommandOutcome::Matched(MatchedClients::default()),
             CommandKind::Close { uuid, reason } => match self.connected(&tenant, uuid) {
                 None if !self.delivered.contains(&(source, number)) => {
                     away::end(self, &tenant, uuid).unwrap_or(CommandOutcome::Unknown)

@@ -5,20 +5,22 @@
 
 use std::time::Duration;
 
-use super::{ProtocolError, Router, joins};
-use crate::broker::records::{AwayClient, Mailbox, NewRecord, Record, RecordKey};
+use super::{ProtocolError, Router, announced_records, joins};
+use crate::broker::records::{
+    AwayClient, Mailbox, NewPlace, NewRecord, Record, RecordKey, ReturnedClient,
+};
 use crate::broker::takeovers::Takeover;
 use crate::index::identity::{client_at, ident_at};
 use crate::index::tag_changes::versioned_tags;
 use crate::link::message::ToWorker;
 use crate::link::resume::{
-    AnnouncedRecord, DecidedRecord, FromResumable, RecordTerms, Recovery, ReplayedPublication,
+    DecidedRecord, FromResumable, KnownIds, RecordTerms, Recovery, ReplayedPublication,
     ResumableJoin, ResumeClaim, ToResumable,
 };
 use crate::types::limits::PROBE_WAIT;
 use crate::types::{
-    Client, ConnectionRef, Content, RecoveryReason, ReplayPosition, ResumeGeneration,
-    ResumeStanding, Slot, TagEdit, TagNames, Tags, WorkerIncarnation,
+    AcceptedIds, Client, ConnectionRef, Content, JoinNumber, RecoveryReason, ReplayPosition,
+    ResumeGeneration, ResumeStanding, TagEdit, TagNames, Tags, WorkerIncarnation,
 };
 
 /// Which client a joining one is.
@@ -53,9 +55,23 @@ pub(super) fn apply(
             }
         }
         FromResumable::Alive(slot) => {
-            let waiting = key_at(router, place(slot)).and_then(|key| router.takeovers.take(&key));
+            let key = key_at(router, place(slot));
+            let is_probing = |key: &RecordKey| {
+                router.takeovers.get(key).is_some_and(|takeover| !takeover.is_continuing)
+            };
+            let waiting = key.filter(is_probing).and_then(|key| router.takeovers.take(&key));
             if let Some(Takeover { source, join, .. }) = waiting {
                 return enter(router, source, join, JoinDecision::New(ResumeStanding::Taken));
+            }
+        }
+        FromResumable::Request(request) => {
+            if let Some(member) = router.workers.get_mut(&source.worker) {
+                member.request_next(request);
+            }
+        }
+        FromResumable::Repeated(slot) => {
+            if let Some(key) = key_at(router, place(slot)) {
+                router.records.complete_ids(&key, place(slot));
             }
         }
         FromResumable::Fixed { slot, fixed } => {
@@ -100,13 +116,27 @@ fn join(
     let Some(present) = record.place else {
         return enter(router, source, join, JoinDecision::Resumed(key));
     };
-    if is_same_instance(&join.terms, &record.terms) {
-        take_over(router, present);
-        let waiting = router.takeovers.take(&key);
-        enter(router, source, join, JoinDecision::Resumed(key))?;
-        return waiting.map_or(Ok(()), |it| deny(router, it));
+    let is_continuing = is_same_instance(&join.terms, &record.terms);
+    let takeover =
+        Takeover { source, join, present, until: router.now + PROBE_WAIT, is_continuing };
+    match is_continuing {
+        true => wait_for_end(router, key, takeover),
+        false => wait(router, key, takeover),
     }
-    wait(router, key, Takeover { source, join, present, until: router.now + PROBE_WAIT })
+}
+
+/// Closes the present connection of an instance that has come back, and lets the join wait until the worker of that
+/// connection has confirmed its end. Before it the worker has sent all requests that it has read, so each is known
+/// to be accepted before the client repeats any.
+fn wait_for_end(
+    router: &mut Router,
+    key: RecordKey,
+    takeover: Takeover,
+) -> Result<(), ProtocolError> {
+    let ConnectionRef { worker, slot } = takeover.present;
+    router.send(worker, &ToWorker::Resumable(ToResumable::Continued(slot)));
+    let earlier = router.takeovers.put(key, takeover);
+    earlier.map_or(Ok(()), |earlier| deny(router, earlier))
 }
 
 /// Returns true if both are connections of the same run of a program.
@@ -123,7 +153,7 @@ fn wait(router: &mut Router, key: RecordKey, takeover: Takeover) -> Result<(), P
         router.send(worker, &ToWorker::Resumable(ToResumable::Probe(slot)));
         return Ok(());
     };
-    if !is_same_instance(&earlier.join.terms, &takeover.join.terms) {
+    if earlier.is_continuing || !is_same_instance(&earlier.join.terms, &takeover.join.terms) {
         return deny(router, takeover);
     }
     let until = earlier.until;
@@ -185,6 +215,9 @@ pub(super) fn on_leave(router: &mut Router, place: ConnectionRef) {
     let has_records = !router.records.is_empty();
     let key = if has_records { key_at(router, place) } else { None };
     router.takeovers.withdraw(place);
+    if key.as_ref().and_then(|key| router.takeovers.get(key)).is_some_and(|it| it.is_continuing) {
+        return go_away(router, place);
+    }
     if router.index.leave(place).is_some() {
         router.resolve_cache.forget();
     }
@@ -213,6 +246,8 @@ pub(super) fn take_over_due(router: &mut Router) {
         let Takeover { source, join, present, .. } = takeover;
         let is_present = router.records.get(&key).is_some_and(|it| it.place == Some(present));
         let joined = if is_present {
+            // Requests of the connection may still arrive.
+            router.records.doubt_ids(&key);
             take_over(router, present);
             enter(router, source, join, JoinDecision::Resumed(key))
         } else {
@@ -234,6 +269,7 @@ fn enter(
         return Ok(());
     }
     let place = ConnectionRef { worker: source.worker, slot };
+    let mut accepted = None;
     let (key, standing, reason) = match entry {
         JoinDecision::New(standing) => {
             let key = RecordKey { tenant: client.tenant.clone(), uuid: client.uuid };
@@ -241,7 +277,9 @@ fn enter(
         }
         JoinDecision::Back(key, reason) => (key, ResumeStanding::Resumed, Some(reason)),
         JoinDecision::Resumed(key) => {
-            continue_record(router, &key, place, terms.clone(), &mut client);
+            let shown = claim.map(|it| it.generation).unwrap_or_default();
+            let next = NewPlace { place, terms: terms.clone(), shown };
+            accepted = continue_record(router, &key, next, &mut client);
             let has_dropped = |record: &Record| record.mailbox().is_some_and(|it| it.has_dropped);
             let has_dropped = router.records.get(&key).is_some_and(has_dropped);
             let reason = if has_dropped { RecoveryReason::Mailbox } else { RecoveryReason::Off };
@@ -251,10 +289,15 @@ fn enter(
     router.resumes.note(standing, reason);
     let shown = claim.filter(|_| standing == ResumeStanding::Resumed);
     if router.records.get(&key).is_none() {
-        let generation = shown.map(|it| it.generation).unwrap_or_default().next();
-        let epoch = epoch_of(&client);
+        let epoch = announced_records::epoch_of(&client);
+        let generation = match shown {
+            None => ResumeGeneration::default().next(),
+            Some(claim) => after_lost(claim.generation, epoch),
+        };
         let confirmed = ResumeGeneration::default();
-        router.records.add(key.clone(), NewRecord { place, terms, generation, confirmed, epoch });
+        let ids = KnownIds::none_since(generation);
+        let new = NewRecord { place, terms, generation, confirmed, epoch, ids };
+        router.records.add(key.clone(), new);
     }
     client.uuid = key.uuid;
     let Some(record) = router.records.get_mut(&key) else { return Ok(()) };
@@ -269,9 +312,11 @@ fn enter(
         tags: client.tags.clone(),
         generation: record.generation,
         standing,
+        ids: KnownIds { from: record.ids_from, accepted, is_complete: true },
     };
     router.send(source.worker, &ToWorker::Resumable(ToResumable::Record(Box::new(told))));
     joins::enter(router, source, slot, &client)?;
+    announced_records::note_join(router, &key, JoinNumber(router.last_version));
     if let Some(reason) = reason {
         let since = claim.and_then(|claim: ResumeClaim| claim.since);
         if let Some(since) = since {
@@ -282,27 +327,28 @@ fn enter(
     Ok(())
 }
 
-/// The first bytes of the UUID that a client has if it does not resume are random, and no other record has them.
-fn epoch_of(client: &Client) -> u32 {
-    client.uuid.0.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+/// Returns the number of the next connection of a client whose record is gone. A part of it is random: after the
+/// connection of the token there may have been others, and none has the same number.
+fn after_lost(shown: ResumeGeneration, random: u32) -> ResumeGeneration {
+    ResumeGeneration(shown.0.saturating_add(1 + (random & 0xffff)))
 }
 
-/// Gives a client what its record has.
+/// Gives a client what its record has. Returns the requests of its instance that were accepted, if they are known.
 fn continue_record(
     router: &mut Router,
     key: &RecordKey,
-    place: ConnectionRef,
-    terms: RecordTerms,
+    next: NewPlace,
     client: &mut Client,
-) {
+) -> Option<AcceptedIds> {
     let fixed_before = router.records.get(key).map(|record| record.terms.fixed.clone());
-    let fixed = terms.fixed.clone();
-    let Some(away) = router.records.come_back(key, place, terms) else { return };
+    let fixed = next.terms.fixed.clone();
+    let ReturnedClient { away, ids } = router.records.come_back(key, next)?;
     client.ident = client.ident.take().or(away.ident);
     if let Some(own) = away.tags {
         client.tags = tags_of(&own.tags, &fixed_before.unwrap_or_default(), fixed)
             .unwrap_or_else(|| std::mem::take(&mut client.tags));
     }
+    ids
 }
 
 /// Returns the tags of a record, without those that its last token has fixed, and with those of the present one. `None`
@@ -331,36 +377,4 @@ fn replay(router: &mut Router, place: ConnectionRef, key: &RecordKey, reason: Re
     }
     let recovery = Recovery { slot, replayed, reason, position };
     member.out.send(&ToWorker::Resumable(ToResumable::Recovered(recovery)));
-}
-
-/// Takes the record of a client that a worker announces. If two workers announce the same client, the earlier broker
-/// has died in a takeover: the later connection stays.
-pub(super) fn announce(
-    router: &mut Router,
-    source: WorkerIncarnation,
-    announced: AnnouncedRecord,
-) -> Result<(), ProtocolError> {
-    let AnnouncedRecord { slot, number, client, terms, generation, confirmed } = announced;
-    let key = RecordKey { tenant: client.tenant.clone(), uuid: client.uuid };
-    let continued = |slot: Slot| ToWorker::Resumable(ToResumable::Continued(slot));
-    let known = router.records.get(&key).map(|it| (it.place, it.generation));
-    if let Some((_, later)) = known.filter(|(_, later)| *later >= generation) {
-        debug_assert!(later != generation, "each connection has a number of its own");
-        router.last_version = router.last_version.max(number.0);
-        router.send(source.worker, &continued(slot));
-        return Ok(());
-    }
-    if known.is_some() {
-        router.records.end(&key);
-    }
-    if let Some((Some(former), _)) = known {
-        router.connection_limits.leave(former);
-        router.index.leave(former);
-        router.send(former.worker, &continued(former.slot));
-    }
-    joins::announce(router, source, slot, number, &client)?;
-    let place = ConnectionRef { worker: source.worker, slot };
-    let epoch = epoch_of(&client) ^ generation.0;
-    router.records.add(key, NewRecord { place, terms, generation, confirmed, epoch });
-    Ok(())
 }

@@ -24,6 +24,7 @@ impl Uplink {
             + self.aliases.held(slot)
             + self.queries.held(slot)
             + self.resumable.held(slot)
+            + self.sent_requests.held(slot)
     }
 
     /// Requests an alias, which replaces the client's current one. This broker or a later one decides. A
@@ -99,6 +100,10 @@ impl Uplink {
         match message {
             ToResumable::Record(record) => {
                 if self.resumable.decided(&record) {
+                    let begun = self.last_number();
+                    if let Some(ids) = record.ids.accepted {
+                        self.sent_requests.come_back(record.slot, ids, begun);
+                    }
                     let DecidedRecord { slot, uuid, ident, tags, .. } = *record;
                     self.joins.become_known(slot, uuid, ident, tags);
                 }
@@ -177,8 +182,8 @@ impl Uplink {
         number
     }
 
-    fn push_command(&mut self, command: NumberedCommand) {
-        let (start, tenant) = (self.out.len(), command.command.tenant.clone());
+    pub(super) fn push_command(&mut self, command: NumberedCommand) {
+        let (start, tenant) = (self.start_entry(), command.command.tenant.clone());
         ToBroker::Command(Box::new(command)).encode(&mut self.out);
         self.window.push(&tenant, start..self.out.len());
         self.commands += 1;
@@ -260,13 +265,13 @@ impl Uplink {
     /// Queues the announcements of all clients with the tags that the broker has confirmed. Changes in flight
     /// follow with the publications, in their order.
     pub(super) fn announce_clients(&mut self) {
-        let Self { joins, resumable, tags_in_flight, bulk_changes, out, .. } = self;
+        let Self { joins, resumable, sent_requests, tags_in_flight, bulk_changes, out, .. } = self;
         for (slot, number, version, client) in joins.joined() {
             let mut client = client.clone();
             if let Some(base) = tags_in_flight.base(slot) {
                 client.tags = base.clone();
             }
-            match resumable.announce(slot, number, &client) {
+            match resumable.announce(slot, number, &client, sent_requests.announced(slot)) {
                 Some(message) => ToBroker::Resumable(message).encode(out),
                 None => ToBroker::Announce { slot, number, client }.encode(out),
             }

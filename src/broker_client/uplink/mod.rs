@@ -21,6 +21,7 @@ use super::queries::OpenQueries;
 use super::report_requests::ReportRequests;
 use super::resumable::ResumableClients;
 use super::send_window::{KeptPublication, SendWindow};
+use super::sent_requests::SentRequests;
 use super::sync::Syncs;
 use super::tags_in_flight::TagsInFlight;
 use super::tenant_throttles::TenantThrottles;
@@ -40,6 +41,7 @@ pub struct Uplink {
     is_linked: bool,
     joins: JoinTracker,
     resumable: ResumableClients,
+    sent_requests: SentRequests,
     window: SendWindow,
     deduplicator: Deduplicator,
     queries: OpenQueries,
@@ -63,6 +65,8 @@ pub struct Uplink {
     /// Number of commands ever accepted. They are numbered with the publications.
     commands: u64,
     last_sequence: Sequence,
+    /// Bytes at the end of `out` that belong to the next publication or command: which request of a client it is.
+    prefix_bytes: usize,
     out: Vec<u8>,
     /// Output of this turn before `out`: a large payload is sent from memory of its own.
     parts: VecDeque<Bytes>,
@@ -84,6 +88,7 @@ impl Uplink {
             is_linked: false,
             joins: JoinTracker::default(),
             resumable: ResumableClients::default(),
+            sent_requests: SentRequests::default(),
             window: SendWindow::default(),
             deduplicator: Deduplicator::default(),
             queries: OpenQueries::default(),
@@ -101,6 +106,7 @@ impl Uplink {
             tags_changed: VecDeque::new(),
             commands: 0,
             last_sequence: Sequence(0),
+            prefix_bytes: 0,
             out: Vec::new(),
             parts: VecDeque::new(),
         }
@@ -151,6 +157,7 @@ impl Uplink {
         self.tags_in_flight.forget(slot);
         self.report_requests.forget(slot);
         self.resumable.forget(slot);
+        self.sent_requests.forget(slot);
         self.watched_tags.0.remove(slot.0);
     }
 
@@ -176,7 +183,7 @@ impl Uplink {
     /// Accepts a publication. From now on it survives a crash of the broker (rule L4). The caller must have
     /// checked [`Uplink::has_room`].
     pub fn publish(&mut self, publication: NewPublication<'_>) {
-        let start = self.out.len();
+        let start = self.start_entry();
         let number = self.window.next_number();
         encode_publish(&mut self.out, number, publication);
         self.window.push(publication.tenant, start..self.out.len());
@@ -185,7 +192,7 @@ impl Uplink {
     /// Accepts a publication with a large payload like [`Uplink::publish`], without a copy of the payload.
     /// `publication` has the same payload.
     pub fn publish_large(&mut self, publication: NewPublication<'_>, payload: FramedPayload) {
-        let start = self.out.len();
+        let start = self.start_entry();
         encode_publish_head(&mut self.out, self.window.next_number(), publication);
         self.window.push(publication.tenant, start..self.out.len());
         let said = Bytes::from(std::mem::take(&mut self.out));
@@ -258,6 +265,7 @@ impl Uplink {
     pub fn on_unlinked(&mut self) {
         self.is_linked = false;
         self.throttles = TenantThrottles::default();
+        self.sent_requests.on_broker_lost();
         self.parts.clear();
     }
 
@@ -283,7 +291,8 @@ impl Uplink {
             ToBroker::Remember(records).encode(out);
         }
         ToBroker::Announced { sequence: self.last_sequence }.encode(out);
-        self.window.repeat(out);
+        self.repeat_window();
+        let out = &mut self.out;
         for (slot, client) in self.joins.reserving() {
             ToBroker::Reserve { slot, ip: client.ip }.encode(out);
         }
@@ -334,6 +343,7 @@ impl Uplink {
             }
             ToWorker::Acknowledged { up_to } => {
                 self.throttles.acknowledge(&mut self.window, up_to);
+                self.sent_requests.acknowledged(up_to);
                 self.on_commands_acknowledged(up_to);
                 None
             }
@@ -351,7 +361,7 @@ impl Uplink {
             }
             ToWorker::Describe(request) => Some(BrokerEvent::Describe(request)),
             ToWorker::Tracked { number, outcome } => Some(BrokerEvent::Tracked { number, outcome }),
-            ToWorker::Outcome { number, outcome } => Some(BrokerEvent::Outcome(number, outcome)),
+            ToWorker::Outcome { number, outcome } => Some(self.on_outcome(number, outcome)),
             ToWorker::Retagged(retagged) => self.on_retagged(*retagged),
             ToWorker::Close(order) => self.on_close(*order),
             ToWorker::Throttle(throttle) => Some(self.on_throttle(throttle)),

@@ -5,12 +5,15 @@ use super::Uplink;
 use crate::broker_client::BrokerEvent;
 use crate::broker_client::report_requests::ReportRequester;
 use crate::broker_client::send_window::WindowUse;
+use crate::broker_client::sent_requests::RequestVerdict;
 use crate::broker_client::sync::SyncMark;
 use crate::broker_client::window_turns::TurnOutcome;
 use crate::link::codec::{WireMessage, encode_publish};
+use crate::link::command::{ClientCommand, CommandKind, CommandOutcome, NumberedCommand};
 use crate::link::fairness::{TenantThrottle, WorkReport};
 use crate::link::message::{CountedPublication, NewPublication, ToBroker};
 use crate::link::query::{DescribeAnswer, QueryKind};
+use crate::link::resume::{ClientRequest, FromResumable};
 use crate::replay::IdOutcome;
 use crate::types::{
     Number, PublicationId, ReplayRecords, Slot, Tenant, TrackedOutcome, Tracking, WorkerIncarnation,
@@ -89,7 +92,7 @@ impl Uplink {
         tracking: Option<Tracking>,
         publication: NewPublication<'_>,
     ) {
-        let start = self.out.len();
+        let start = self.start_entry();
         let number = self.window.next_number();
         if let Some(id) = self.next_id.take() {
             ToBroker::Identify(id).encode(&mut self.out);
@@ -100,6 +103,49 @@ impl Uplink {
         // All messages are kept as one entry, so that the request is repeated together with the publication.
         self.window.push(publication.tenant, start..self.out.len());
         self.report_requests.ask(number, asker);
+    }
+
+    /// Decides whether a request of a client is carried out, by the number that the client gave it. `None`: requests of
+    /// this client are not recognised when they are repeated.
+    #[must_use]
+    pub fn judge_request(&self, slot: Slot, id: u64) -> Option<RequestVerdict> {
+        self.resumable.has_instance(slot).then(|| self.sent_requests.judge(slot, id))
+    }
+
+    /// Says which request of a client the next publication or change of tags is. It must follow at once.
+    pub fn begin_request(&mut self, slot: Slot, id: u64) {
+        let (Some(joined), Some(client)) = (self.joins.number(slot), self.joins.client(slot))
+        else {
+            return;
+        };
+        let request = ClientRequest { uuid: client.uuid, joined, id };
+        let before = self.out.len();
+        ToBroker::Resumable(FromResumable::Request(request)).encode(&mut self.out);
+        self.prefix_bytes = self.out.len() - before;
+        self.sent_requests.send(slot, id, self.window.next_number());
+    }
+
+    /// Returns where the entry of the next publication or command begins in `out`.
+    pub(super) fn start_entry(&mut self) -> usize {
+        self.out.len() - std::mem::take(&mut self.prefix_bytes)
+    }
+
+    /// Queues all unacknowledged publications and commands again.
+    pub(super) fn repeat_window(&mut self) {
+        self.window.repeat(&mut self.out);
+        for slot in self.sent_requests.repeated() {
+            ToBroker::Resumable(FromResumable::Repeated(slot)).encode(&mut self.out);
+        }
+    }
+
+    /// Sends a command without an effect for a client. When its number is acknowledged, all links have taken
+    /// everything that the broker accepted before.
+    pub fn barrier(&mut self, slot: Slot) -> Option<Number> {
+        let tenant = self.joins.client(slot)?.tenant.clone();
+        let number = self.window.next_number();
+        let command = ClientCommand { tenant, kind: CommandKind::Barrier };
+        self.push_command(NumberedCommand { number, is_answered: false, command });
+        Some(number)
     }
 
     /// Reports on a tracked publication, if there is a broker.
@@ -170,12 +216,27 @@ impl Uplink {
         self.next_id = Some(id);
     }
 
+    /// Takes what has become of a command.
+    pub(super) fn on_outcome(
+        &mut self,
+        number: Number,
+        outcome: Box<CommandOutcome>,
+    ) -> BrokerEvent {
+        if *outcome == CommandOutcome::TooManyTags {
+            self.sent_requests.refused(number);
+        }
+        BrokerEvent::Outcome(number, outcome)
+    }
+
     /// Records that the broker has counted the recipients of a publication.
     pub(super) fn acknowledge_id(&mut self, counted: &CountedPublication) -> IdOutcome {
         let CountedPublication { number, clients, workers, scan_values, .. } = *counted;
         match scan_values {
             0 => self.claims.acknowledged(number, clients, workers, &mut self.replays),
-            _ => self.claims.refused(number),
+            _ => {
+                self.sent_requests.refused(number);
+                self.claims.refused(number)
+            }
         }
     }
 

@@ -8,12 +8,12 @@ use super::Malformed;
 use super::decode::FieldReader;
 use super::encode::{form_byte, put_client, put_source, put_tags, put_text};
 use crate::link::resume::{
-    AnnouncedRecord, DecidedRecord, FromResumable, RecordTerms, Recovery, ReplayedPublication,
-    ResumableJoin, ResumeClaim, ToResumable,
+    AnnouncedRecord, ClientRequest, DecidedRecord, FromResumable, KnownIds, RecordTerms, Recovery,
+    ReplayedPublication, ResumableJoin, ResumeClaim, ToResumable,
 };
 use crate::types::{
-    ClientUuid, Content, Ident, InstanceDigest, JoinNumber, Number, RecoveryReason, ReplayPosition,
-    ResumeGeneration, ResumeStanding, Slot,
+    AcceptedIds, ClientUuid, Content, Ident, InstanceDigest, JoinNumber, Number, RecoveryReason,
+    ReplayPosition, ResumeGeneration, ResumeStanding, Slot,
 };
 
 /// Kind of the messages of this module, in both directions.
@@ -30,6 +30,7 @@ pub(super) fn put_from_resumable(out: &mut Vec<u8>, message: &FromResumable) {
             put_terms(out, &record.terms);
             out.put_u32_le(record.generation.0);
             out.put_u32_le(record.confirmed.0);
+            put_ids(out, record.ids);
         }
         FromResumable::Join(join) => {
             out.put_u8(2);
@@ -48,6 +49,13 @@ pub(super) fn put_from_resumable(out: &mut Vec<u8>, message: &FromResumable) {
             put_slot(out, 6, *slot);
             put_tags(out, fixed);
         }
+        FromResumable::Repeated(slot) => put_slot(out, 8, *slot),
+        FromResumable::Request(ClientRequest { uuid, joined, id }) => {
+            out.put_u8(7);
+            out.put_slice(&uuid.0);
+            out.put_u64_le(joined.0);
+            out.put_u64_le(*id);
+        }
     }
 }
 
@@ -62,6 +70,7 @@ pub(super) fn read_from_resumable(
             terms: read_terms(fields)?,
             generation: ResumeGeneration(fields.u32()?),
             confirmed: ResumeGeneration(fields.u32()?),
+            ids: read_ids(fields)?,
         })),
         2 => FromResumable::Join(Box::new(ResumableJoin {
             slot: fields.slot()?,
@@ -73,6 +82,12 @@ pub(super) fn read_from_resumable(
         4 => FromResumable::Settled(fields.slot()?),
         5 => FromResumable::Alive(fields.slot()?),
         6 => FromResumable::Fixed { slot: fields.slot()?, fixed: fields.tags()? },
+        7 => FromResumable::Request(ClientRequest {
+            uuid: ClientUuid(fields.array()?),
+            joined: JoinNumber(fields.u64()?),
+            id: fields.u64()?,
+        }),
+        8 => FromResumable::Repeated(fields.slot()?),
         kind => return Err(Malformed::Unknown("message about a client", kind)),
     })
 }
@@ -92,6 +107,7 @@ pub(super) fn put_to_resumable(out: &mut Vec<u8>, message: &ToResumable) {
                 ResumeStanding::Outdated => 3,
                 ResumeStanding::Resumed => 4,
             });
+            put_ids(out, record.ids);
         }
         ToResumable::Replay(replayed) => {
             put_slot(out, 2, replayed.slot);
@@ -128,6 +144,7 @@ pub(super) fn read_to_resumable(fields: &mut FieldReader<'_>) -> Result<ToResuma
                 4 => ResumeStanding::Resumed,
                 standing => return Err(Malformed::Unknown("standing", standing)),
             },
+            ids: read_ids(fields)?,
         })),
         2 => ToResumable::Replay(Box::new(ReplayedPublication {
             slot: fields.slot()?,
@@ -198,6 +215,28 @@ fn read_claim(fields: &mut FieldReader<'_>) -> Result<ResumeClaim, Malformed> {
     })
 }
 
+fn put_ids(out: &mut Vec<u8>, KnownIds { from, accepted, is_complete }: KnownIds) {
+    out.put_u32_le(from.0);
+    out.put_u8(u8::from(is_complete));
+    out.put_u8(u8::from(accepted.is_some()));
+    if let Some(ids) = accepted {
+        let (latest, bits) = ids.parts();
+        out.put_u64_le(latest);
+        bits.iter().for_each(|word| out.put_u64_le(*word));
+    }
+}
+
+fn read_ids(fields: &mut FieldReader<'_>) -> Result<KnownIds, Malformed> {
+    let (from, is_complete) = (ResumeGeneration(fields.u32()?), fields.flag()?);
+    if !fields.flag()? {
+        return Ok(KnownIds { from, accepted: None, is_complete });
+    }
+    let latest = fields.u64()?;
+    let bits = [fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?];
+    let accepted = Some(AcceptedIds::from_parts(latest, bits));
+    Ok(KnownIds { from, accepted, is_complete })
+}
+
 fn put_position(out: &mut Vec<u8>, ReplayPosition { epoch, number }: ReplayPosition) {
     out.put_u32_le(epoch);
     out.put_u64_le(number);
@@ -250,6 +289,8 @@ mod tests {
         let issued = Duration::from_millis(1_795_890_000_123);
         let claim = ResumeClaim { uuid, generation, issued, since: Some(position) };
         let (slot, number, confirmed) = (Slot(4), JoinNumber(6), ResumeGeneration(1));
+        let mut ids = AcceptedIds::default();
+        [3, 400].iter().for_each(|id| ids.insert(*id));
         let fixed = RecordTerms { instance: None, fixed: Tags::default(), ..terms.clone() };
         for message in [
             FromResumable::Announce(Box::new(AnnouncedRecord {
@@ -259,6 +300,7 @@ mod tests {
                 terms: fixed,
                 generation,
                 confirmed,
+                ids: KnownIds { from: confirmed, accepted: Some(ids), is_complete: false },
             })),
             FromResumable::Join(Box::new(ResumableJoin {
                 slot,
@@ -276,6 +318,8 @@ mod tests {
             FromResumable::Settled(slot),
             FromResumable::Alive(slot),
             FromResumable::Fixed { slot, fixed: tags() },
+            FromResumable::Request(ClientRequest { uuid, joined: number, id: 1 << 53 }),
+            FromResumable::Repeated(slot),
         ] {
             is_read_back(&ToBroker::Resumable(message));
         }
@@ -297,7 +341,9 @@ mod tests {
         ];
         let record = |standing| {
             let (ident, tags) = (None, tags());
-            let record = DecidedRecord { slot, uuid, ident, tags, generation, standing };
+            let accepted = (standing == ResumeStanding::Resumed).then(AcceptedIds::default);
+            let ids = KnownIds { from: generation, accepted, is_complete: true };
+            let record = DecidedRecord { slot, uuid, ident, tags, generation, standing, ids };
             ToResumable::Record(Box::new(record))
         };
         let recovered =

@@ -24,6 +24,10 @@ pub enum V1ErrorCode {
     PayloadTooLarge,
     /// There would be too many tags, or an expression costs too much.
     LimitExceeded,
+    /// The request was accepted before, and the server cannot say what has become of it.
+    Unknown,
+    /// The request is so old that the server cannot say whether it was accepted before.
+    TooOld,
     /// Memory is short, or the backend has too many events.
     Busy,
     /// Not in this version, not on this path, or not for this client.
@@ -43,6 +47,8 @@ impl V1ErrorCode {
             Self::SchemaViolation => "schema_violation",
             Self::PayloadTooLarge => "payload_too_large",
             Self::LimitExceeded => "limit_exceeded",
+            Self::Unknown => "unknown",
+            Self::TooOld => "too_old",
             Self::Busy => "busy",
             Self::Unsupported => "unsupported",
         }

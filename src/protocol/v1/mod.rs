@@ -19,7 +19,8 @@ pub use self::headers::{V1Headers, is_event_name};
 pub use self::hello::{V1Hello, parse_hello};
 pub use self::publish::{V1Publish, V1Target};
 pub use self::replies::{
-    PING, V1Bye, V1Counts, V1Recovery, V1Resumed, V1Welcome, ack, pong, tags_changed,
+    PING, V1Bye, V1Counts, V1Ids, V1Recovery, V1Resumed, V1Welcome, ack, ack_repeated, pong,
+    tags_changed,
 };
 use super::{Cast, ProtocolSpec, gomoob};
 use crate::http::SupportedVersions;

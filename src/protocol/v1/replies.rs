@@ -32,6 +32,12 @@ pub fn ack(id: V1RequestId, counts: Option<V1Counts>) -> String {
     }
 }
 
+/// Returns the acknowledgement of a request that was accepted before.
+#[must_use]
+pub fn ack_repeated(id: V1RequestId) -> String {
+    format!(r#"{{"op":"ack","id":{},"repeated":true}}"#, id.0)
+}
+
 /// Returns the answer to a client's ping. `time` is the Unix time in milliseconds.
 #[must_use]
 pub fn pong(id: Option<V1RequestId>, time: u128) -> String {
@@ -94,8 +100,17 @@ pub enum V1Resumed {
     NotAsked,
     /// It is not, for this reason.
     No(&'static str),
-    /// It is. Which of its requests were accepted is not known.
-    Yes,
+    /// It is.
+    Yes(V1Ids),
+}
+
+/// Whether the server recognises requests that a client repeats after it has come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum V1Ids {
+    /// It does.
+    Kept,
+    /// Which of them were accepted is not known.
+    Lost,
 }
 
 /// Contents of `recovery`.
@@ -157,7 +172,8 @@ impl V1Welcome<'_> {
         match self.resumed {
             V1Resumed::NotAsked => frame.push_str("false"),
             V1Resumed::No(reason) => frame.push_str(&format!(r#"false,"reason":"{reason}""#)),
-            V1Resumed::Yes => frame.push_str(r#"true,"ids":"lost""#),
+            V1Resumed::Yes(V1Ids::Kept) => frame.push_str(r#"true,"ids":"kept""#),
+            V1Resumed::Yes(V1Ids::Lost) => frame.push_str(r#"true,"ids":"lost""#),
         }
         if let Some((token, grace)) = self.resume {
             frame.push_str(&format!(r#","resume":"{token}","grace":{grace}"#));

@@ -191,7 +191,7 @@ fn frames_of_the_server_are_written_in_the_order_of_the_documentation() {
 fn a_client_learns_whether_it_is_resumed_and_what_it_missed() {
     let welcome = V1Welcome {
         uuid: "a0ee",
-        resumed: V1Resumed::Yes,
+        resumed: V1Resumed::Yes(V1Ids::Lost),
         resume: Some(("AQ", 60)),
         is_recovering: false,
         tags: &Tags::default(),

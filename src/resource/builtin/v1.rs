@@ -88,6 +88,9 @@ fn publish_data(
         return Err(schema_violation(misfit));
     }
     client.charge_to(application);
+    if let Some(id) = id {
+        client.request(RequestEffect::Begin(id));
+    }
     let address = address_of(client, publish);
     let is_expression = matches!(publish.to, V1Target::Expression(_));
     if publish.is_counted || is_expression {

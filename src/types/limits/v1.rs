@@ -25,6 +25,8 @@ pub const MAILBOX: u16 = 100;
 pub const MAILBOX_MAX: u16 = 1000;
 /// Maximum bytes of the publications in a mailbox.
 pub const MAILBOX_BYTES_MAX: usize = 256 * 1024;
+/// Numbers of requests below the latest one of an instance that are recognised when they are repeated.
+pub const REQUEST_IDS_BELOW: u64 = 255;
 /// Memory for all clients that are away, by default.
 pub const AWAY_MEMORY: usize = 64 * 1024 * 1024;
 /// Time for a client to send anything, once another connection shows its token.

@@ -232,6 +232,10 @@ fn apply_with(
                 let answer = busy_answer(context, session);
                 rest.extend(progress.reports_busy(session).then_some(answer));
             }
+            // The client has repeated it.
+            Effect::Publish { payload, charged, .. } if progress.was_accepted() => {
+                throttled::charge(context, slot, charged, payload.bytes(received).len());
+            }
             Effect::Publish { tenant, address, form, payload, charged } => {
                 let (tenant, address, bytes) = (&tenant, &address, payload.bytes(received));
                 let publication = NewPublication { tenant, address, form, payload: bytes };
@@ -326,6 +330,7 @@ fn publish(
 ) {
     let Context { broker, labelled, clock, .. } = context;
     let uplink = &mut broker.uplink;
+    progress.begin_publication(uplink, slot);
     let requester = delivery_report::requester(slot, session, publication.address);
     match (requester.or_else(|| progress.take_requester(slot)), framed) {
         (None, None) => uplink.publish(publication),

@@ -10,15 +10,17 @@ use bytes::BytesMut;
 
 use super::{ClientRef, ConnectionEffect, ConnectionEffects, apply_with, call, text_frame};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
+use crate::broker_client::sent_requests::RequestVerdict;
+use crate::broker_client::uplink::Uplink;
 use crate::link::command::CommandOutcome;
 use crate::link::message::CountedPublication;
 use crate::protocol::v1::{
-    V1Counts, V1Error, V1ErrorCode, V1RequestId, ack, sent_text, tags_changed,
+    V1Counts, V1Error, V1ErrorCode, V1RequestId, ack, ack_repeated, sent_text, tags_changed,
 };
 use crate::resource::{BuiltinKind, Effect, RequestEffect};
 use crate::session::{Message, Session};
 use crate::types::limits::TAGS_MAX;
-use crate::types::{ClientUuid, Number, Slot};
+use crate::types::{Client, ClientUuid, Number, Slot, TagEdit};
 use crate::websocket::write as frames;
 use crate::worker::connection::outbox::PartKind;
 use crate::worker::connection::table::ConnectionTable;
@@ -33,7 +35,6 @@ const BUSY_RETRY_MS: u64 = 1000;
 pub(in crate::worker) struct OpenRequests(VecDeque<V1OpenRequest>);
 
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "two independent facts")]
 struct V1OpenRequest {
     number: Number,
     slot: Slot,
@@ -41,31 +42,55 @@ struct V1OpenRequest {
     client: ClientUuid,
     /// `None`: only an error is answered.
     id: Option<V1RequestId>,
-    is_tag_change: bool,
+    kind: OpenRequestKind,
     counts: Option<V1Counts>,
     /// Whether the answer has the counts.
     is_reported: bool,
     error: Option<Box<V1Error>>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OpenRequestKind {
+    Publication,
+    TagChange,
+    /// It was accepted before.
+    Repeated,
+}
+
 impl V1OpenRequest {
     /// Returns the answer, if there is one.
-    fn answer(&self) -> Option<String> {
-        match &self.error {
-            Some(error) => Some(error.frame(self.id)),
-            None => Some(ack(self.id?, self.counts.filter(|_| self.is_reported))),
+    fn answer(&self, uplink: &Uplink) -> Option<String> {
+        if let Some(error) = &self.error {
+            return Some(error.frame(self.id));
         }
+        let id = self.id?;
+        Some(match self.kind {
+            OpenRequestKind::Publication | OpenRequestKind::TagChange => {
+                ack(id, self.counts.filter(|_| self.is_reported))
+            }
+            OpenRequestKind::Repeated => match uplink.judge_request(self.slot, id.0) {
+                Some(RequestVerdict::Doubtful) => unknown().frame(self.id),
+                _ => ack_repeated(id),
+            },
+        })
     }
+}
+
+fn unknown() -> Box<V1Error> {
+    let why =
+        "the broker has died since this request was accepted: some clients may not have got it";
+    V1Error::new(V1ErrorCode::Unknown, why)
 }
 
 impl OpenRequests {
     fn find(&mut self, number: Number) -> Option<&mut V1OpenRequest> {
         let place = self.0.partition_point(|request| request.number < number);
-        self.0.get_mut(place).filter(|request| request.number == number)
+        let request = self.0.get_mut(place).filter(|request| request.number == number);
+        request.filter(|request| request.kind != OpenRequestKind::Repeated)
     }
 
     fn is_own_change(&mut self, number: Number) -> bool {
-        self.find(number).is_some_and(|request| request.is_tag_change)
+        self.find(number).is_some_and(|request| request.kind == OpenRequestKind::TagChange)
     }
 
     fn next_acknowledged(&mut self, up_to: u64) -> Option<V1OpenRequest> {
@@ -100,6 +125,10 @@ impl OpenRequests {
 pub(super) struct RequestProgress {
     /// The recipients of the next publication are counted.
     is_counted: bool,
+    /// The number of the request, if it is new and is recognised when it is repeated.
+    new_id: Option<V1RequestId>,
+    /// What is known of the request, if it is not new.
+    known: Option<RequestVerdict>,
     /// The server or a backend was too busy for it.
     error: Option<Box<V1Error>>,
 }
@@ -111,6 +140,27 @@ impl RequestProgress {
         let busy = V1Error::new(V1ErrorCode::Busy, "the server is busy: try again later");
         self.error = Some(busy.retry_after_ms(BUSY_RETRY_MS));
         !session.protocol.spec().has_requests
+    }
+
+    /// Begins the request with this number.
+    fn begin(&mut self, uplink: &Uplink, slot: Slot, id: V1RequestId) {
+        match uplink.judge_request(slot, id.0) {
+            None => {}
+            Some(RequestVerdict::New) => self.new_id = Some(id),
+            Some(known) => self.known = Some(known),
+        }
+    }
+
+    /// Returns whether the request was accepted before, or may have been.
+    pub(super) fn was_accepted(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// Says which request the next publication is.
+    pub(super) fn begin_publication(&mut self, uplink: &mut Uplink, slot: Slot) {
+        if let Some(id) = self.new_id.take() {
+            uplink.begin_request(slot, id.0);
+        }
     }
 
     /// Returns the client that gets the count of the publication.
@@ -133,32 +183,75 @@ pub(super) fn apply(
             progress.is_counted = true;
             None
         }
+        RequestEffect::Begin(id) => {
+            progress.begin(&context.broker.uplink, client.slot, id);
+            None
+        }
         RequestEffect::Pong(id) => Some(ConnectionEffect::Pong(id)),
         RequestEffect::Alive => Some(ConnectionEffect::Alive),
         RequestEffect::Refuse { id, error } => Some(error_frame(id, &error)),
         RequestEffect::Acknowledge { id, is_reported } => match progress.error.take() {
             Some(error) => Some(error_frame(id, &error)),
+            None if let Some(known) = progress.known => answer_known(context, client, id, known),
             None => {
                 let number = context.broker.uplink.last_number();
-                answer_later(context, client, OpenAnswer { number, id, is_reported })
+                let kind = OpenRequestKind::Publication;
+                answer_later(context, client, OpenAnswer { number, id, kind, is_reported })
             }
         },
         RequestEffect::Tag { id, edit } => {
-            context.memory.grow(edit.held());
-            context.labelled.note_tag_change("client");
-            let number = context.broker.uplink.request_tag_change(client.slot, edit);
-            let is_tag_change = number.is_some();
-            let number = number.unwrap_or_else(|| context.broker.uplink.last_number());
-            let open = OpenAnswer { number, id: Some(id), is_reported: false };
-            let answer = answer_later(context, client, open);
-            if let Some(last) = context.requests.0.back_mut().filter(|it| it.number == number) {
-                last.is_tag_change = is_tag_change;
+            progress.begin(&context.broker.uplink, client.slot, id);
+            match progress.known {
+                Some(known) => answer_known(context, client, Some(id), known),
+                None => change_tags(context, client, id, edit, progress),
             }
-            answer
         }
         RequestEffect::Send { id, data } => return send(context, client, id, received, data),
     };
     one.into_iter().collect()
+}
+
+fn change_tags(
+    context: &mut Context,
+    client: ClientRef<'_>,
+    id: V1RequestId,
+    edit: TagEdit,
+    progress: &mut RequestProgress,
+) -> Option<ConnectionEffect> {
+    context.memory.grow(edit.held());
+    context.labelled.note_tag_change("client");
+    let uplink = &mut context.broker.uplink;
+    // Tags that the broker does not have change at once.
+    if uplink.client(client.slot).is_some_and(Client::is_reached_by_tags) {
+        progress.begin_publication(uplink, client.slot);
+    }
+    let (number, kind) = match uplink.request_tag_change(client.slot, edit) {
+        Some(number) => (number, OpenRequestKind::TagChange),
+        None => (uplink.last_number(), OpenRequestKind::Publication),
+    };
+    answer_later(context, client, OpenAnswer { number, id: Some(id), kind, is_reported: false })
+}
+
+/// Answers a request that was accepted before, once all links have taken it.
+fn answer_known(
+    context: &mut Context,
+    client: ClientRef<'_>,
+    id: Option<V1RequestId>,
+    known: RequestVerdict,
+) -> Option<ConnectionEffect> {
+    const TOO_OLD: &str = "this number is more than 255 below the greatest one of this instance";
+    context.labelled.note_request_repeated();
+    let uplink = &mut context.broker.uplink;
+    let number = match known {
+        RequestVerdict::New | RequestVerdict::Repeated => uplink.last_number(),
+        RequestVerdict::RepeatedBehindBarrier => uplink.barrier(client.slot)?,
+        RequestVerdict::Doubtful => return Some(error_frame(id, &unknown())),
+        RequestVerdict::TooOld => {
+            return Some(error_frame(id, &V1Error::new(V1ErrorCode::TooOld, TOO_OLD)));
+        }
+    };
+    let kind = OpenRequestKind::Repeated;
+    answer_later(context, client, OpenAnswer { number, id, kind, is_reported: false })
 }
 
 fn error_frame(id: Option<V1RequestId>, error: &V1Error) -> ConnectionEffect {
@@ -169,6 +262,7 @@ fn error_frame(id: Option<V1RequestId>, error: &V1Error) -> ConnectionEffect {
 struct OpenAnswer {
     number: Number,
     id: Option<V1RequestId>,
+    kind: OpenRequestKind,
     is_reported: bool,
 }
 
@@ -176,13 +270,12 @@ struct OpenAnswer {
 fn answer_later(
     context: &mut Context,
     ClientRef { slot, session, .. }: ClientRef<'_>,
-    OpenAnswer { number, id, is_reported }: OpenAnswer,
+    OpenAnswer { number, id, kind, is_reported }: OpenAnswer,
 ) -> Option<ConnectionEffect> {
-    let (client, is_tag_change, counts, error) = (session.uuid, false, None, None);
-    let request =
-        V1OpenRequest { number, slot, client, id, is_tag_change, counts, is_reported, error };
+    let (client, counts, error) = (session.uuid, None, None);
+    let request = V1OpenRequest { number, slot, client, id, kind, counts, is_reported, error };
     if number.0 <= context.broker.uplink.reached().acknowledged {
-        return request.answer().map(|answer| text_frame(answer.as_bytes()));
+        return request.answer(&context.broker.uplink).map(|answer| text_frame(answer.as_bytes()));
     }
     context.requests.0.push_back(request);
     None
@@ -241,7 +334,7 @@ pub(in crate::worker) fn answer_acknowledged(
         let mut answers = BytesMut::new();
         let mut request = first;
         loop {
-            if let Some(answer) = request.answer() {
+            if let Some(answer) = request.answer(&context.broker.uplink) {
                 frames::text(&mut answers, answer.as_bytes());
             }
             match context.requests.next_acknowledged(up_to) {

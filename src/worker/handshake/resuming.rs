@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::auth::{ResumeClaims, ResumeFault, ResumeKey, ResumeSettings, TokenClaims};
 use crate::broker_client::resumable::{KnownRecord, ResumeRequest};
 use crate::link::resume::{RecordTerms, ResumeClaim};
-use crate::protocol::v1::{V1Hello, V1Recovery, V1Resumed};
+use crate::protocol::v1::{V1Hello, V1Ids, V1Recovery, V1Resumed};
 use crate::resource::ResourceHooks;
 use crate::session::Session;
 use crate::types::{RecoveryReason, ReplayPosition, ResumeStanding, Slot, Tag, Tags};
@@ -100,14 +100,17 @@ pub(super) fn outcome(
     let refused = pending.and_then(|pending| pending.refused);
     let standing = known.map_or(ResumeStanding::New, |known| known.standing);
     let resumed = match (standing, refused) {
-        (ResumeStanding::Resumed, _) => V1Resumed::Yes,
+        (ResumeStanding::Resumed, _) => match known.is_some_and(|known| known.keeps_ids) {
+            true => V1Resumed::Yes(V1Ids::Kept),
+            false => V1Resumed::Yes(V1Ids::Lost),
+        },
         (ResumeStanding::Taken, _) => V1Resumed::No("taken"),
         (ResumeStanding::Outdated, _) => V1Resumed::No("expired_token"),
         (ResumeStanding::New, Some(why)) => V1Resumed::No(why),
         (ResumeStanding::New, None) => V1Resumed::NotAsked,
     };
     let reason = match resumed {
-        V1Resumed::Yes => None,
+        V1Resumed::Yes(_) => None,
         V1Resumed::No(_) => Some(RecoveryReason::New),
         V1Resumed::NotAsked => pending.and_then(|pending| pending.recovery),
     };
@@ -118,7 +121,7 @@ pub(super) fn outcome(
         context.labelled.note_recovery(reason);
     }
     let recovery = reason.map(|reason| V1Recovery { replayed: 0, reason, at: None });
-    let is_recovering = recovery.is_some() || resumed == V1Resumed::Yes;
+    let is_recovering = recovery.is_some() || matches!(resumed, V1Resumed::Yes(_));
     let token = known.map(|known| token(context, session, known));
     ResumeOutcome { resumed, token, is_recovering, recovery }
 }

@@ -27,6 +27,7 @@ use super::marks::own_edit;
 use super::model::{ClientNo, Model, PublicationNo};
 use super::pipe::{BytesUntilDeath, End, Kernel, Shared, Watch};
 use super::reports::{self, Reports};
+use super::requests::Answer;
 use super::rng::Rng;
 use super::shutdown::{Shutdown, Stage};
 
@@ -71,13 +72,15 @@ pub struct Worker {
     /// Publications that the broker has not acknowledged, with their numbers. During a drain the
     /// client gets `next` only after the acknowledgement.
     owed: VecDeque<(u64, PublicationNo)>,
+    /// Requests that are answered later.
+    pub answers: VecDeque<Answer>,
     window: Window,
     /// Publications that wait for room in the window.
     waiting: WindowTurns<VecDeque<Pending>>,
     /// Unanswered liveness probes of the supervisor.
     pub questions: u32,
     watch: Option<Watch>,
-    connections: BTreeMap<Slot, Connection>,
+    pub connections: BTreeMap<Slot, Connection>,
     is_started: bool,
     /// Reports that this worker waits for as a publisher.
     pub reports: Reports,
@@ -110,6 +113,7 @@ impl Worker {
             orders: VecDeque::new(),
             stage: Stage::Serving,
             owed: VecDeque::new(),
+            answers: VecDeque::new(),
             questions: 0,
             watch: None,
             connections: BTreeMap::new(),
@@ -162,7 +166,9 @@ impl Worker {
         }
         self.fan_out((rng.between(1, pace.slice_max), Budget::any(rng, pace.units_max)), model);
         self.acknowledge(model);
+        self.answer_requests(model);
         self.resume_waiting(model, pace.shutdown);
+        self.read_requests(model);
         self.counts_all_tenants();
         if self.drains() && rng.once_in(12) {
             self.send_one_away(rng, model, (&mut scratch, &mut reports));
@@ -254,6 +260,7 @@ impl Worker {
                     let joined = self.program_joins(slot, no, model);
                     self.note(joined);
                     model.opens(no);
+                    self.repeats_requests(slot, no, model);
                 }
             }
             BrokerEvent::Lost(lost) => {

@@ -80,7 +80,7 @@ impl Worker {
     }
 
     /// Returns why a publication must wait for the window.
-    fn lack_of_room(&self, tenant: &Tenant, bytes: usize) -> Option<TurnOutcome> {
+    pub fn lack_of_room(&self, tenant: &Tenant, bytes: usize) -> Option<TurnOutcome> {
         let others_wait = || self.waiting.others_wait(tenant);
         self.broker_client.uplink.lack_of_room(tenant, bytes, others_wait)
     }

@@ -41,6 +41,7 @@ pub(super) fn put_command(out: &mut Vec<u8>, numbered: &NumberedCommand) {
             put_clients_max(out, *clients_max);
             put_edit(out, edit);
         }
+        CommandKind::Barrier => out.put_u8(5),
         CommandKind::Close { uuid, reason } => {
             out.put_u8(2);
             out.put_slice(&uuid.0);
@@ -191,6 +192,7 @@ pub(super) fn read_command(fields: &mut FieldReader<'_>) -> Result<NumberedComma
             clients_max: read_clients_max(fields)?,
             edit: read_edit(fields)?,
         },
+        5 => CommandKind::Barrier,
         3 => CommandKind::CloseMatching {
             clients: read_filter(fields)?,
             clients_max: read_clients_max(fields)?,

@@ -60,7 +60,7 @@ fn kind() -> impl Strategy<Value = CommandKind> {
     let bulk = (clients(), any::<Option<u32>>(), edit()).prop_map(|(clients, max, edit)| {
         CommandKind::ChangeTagsMatching { clients, clients_max: max.map(u64::from), edit }
     });
-    prop_oneof![change, close, matching, bulk]
+    prop_oneof![change, close, matching, bulk, Just(CommandKind::Barrier)]
 }
 
 fn bulk() -> impl Strategy<Value = BulkChange> {

@@ -1,0 +1,74 @@
+//! Requests of the present instance of a client that were accepted, so that a repeated one has no second effect.
+
+use super::{NewPlace, Record, RecordKey, Records};
+use crate::link::resume::{ClientRequest, KnownIds};
+use crate::types::{AcceptedIds, ConnectionRef, Tenant};
+
+/// What is known about the requests of an instance.
+#[derive(Debug, Default)]
+pub(super) struct InstanceIds {
+    /// The requests that were accepted.
+    accepted: AcceptedIds,
+    /// An earlier broker, or a worker that did not answer, may have accepted others.
+    is_doubtful: bool,
+}
+
+impl Records {
+    /// Records that a request of a client was accepted. Nothing happens if it came on an earlier connection: the
+    /// present one is of another instance.
+    pub(in crate::broker) fn accept(&mut self, tenant: &Tenant, request: ClientRequest) {
+        let key = RecordKey { tenant: tenant.clone(), uuid: request.uuid };
+        let Some(record) = self.all.get_mut(&key) else { return };
+        if record.joined == request.joined && record.terms.instance.is_some() {
+            record.ids_mut().accepted.insert(request.id);
+        }
+    }
+
+    /// Records that requests of a client may have been accepted that are not known.
+    pub(in crate::broker) fn doubt_ids(&mut self, key: &RecordKey) {
+        if let Some(record) = self.all.get_mut(key) {
+            record.ids_mut().is_doubtful = true;
+        }
+    }
+
+    /// A worker has sent all requests of a client again that it had announced.
+    pub(in crate::broker) fn complete_ids(&mut self, key: &RecordKey, place: ConnectionRef) {
+        let record = self.all.get_mut(key).filter(|record| record.place == Some(place));
+        if let Some(ids) = record.and_then(|record| record.ids.as_mut()) {
+            ids.is_doubtful = false;
+        }
+    }
+}
+
+impl Record {
+    fn ids_mut(&mut self) -> &mut InstanceIds {
+        self.ids.get_or_insert_with(|| Box::new(InstanceIds::default()))
+    }
+
+    /// Returns the requests that were accepted, for the next connection. `None`: that is not known, or it is of another
+    /// instance, or the client has not seen the connection since which they are known. They begin afresh then.
+    pub(super) fn continue_ids(&mut self, next: &NewPlace) -> Option<AcceptedIds> {
+        let instance = next.terms.instance;
+        let is_same = instance.is_some() && instance == self.terms.instance;
+        let ids = match self.ids.as_deref() {
+            _ if !is_same || next.shown < self.ids_from => None,
+            None => Some(AcceptedIds::default()),
+            Some(ids) => Some(ids.accepted).filter(|_| !ids.is_doubtful),
+        };
+        if ids.is_none() {
+            self.ids = None;
+            self.ids_from = self.generation.next();
+        }
+        ids
+    }
+}
+
+impl InstanceIds {
+    /// Returns what a worker has announced; `None` if no request was accepted.
+    pub(super) fn announced(known: KnownIds) -> Option<Box<Self>> {
+        let KnownIds { accepted, is_complete, .. } = known;
+        let is_doubtful = accepted.is_none() || !is_complete;
+        let accepted = accepted.unwrap_or_default();
+        (is_doubtful || !accepted.is_empty()).then(|| Box::new(Self { accepted, is_doubtful }))
+    }
+}
