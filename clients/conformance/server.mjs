@@ -3,9 +3,9 @@
 // A library is tested by a driver, which makes a client and calls it. In Node a driver is an object (`play`); for any
 // other language it is a program that reads commands, one JSON object in a line, and answers each by one line:
 //
-//     node server.mjs SCRIPT.json -- DRIVER ARGUMENT…
+//     node server.mjs SCRIPT.json… -- DRIVER ARGUMENT…
 //
-// README.md describes scripts and drivers.
+// Each script has a driver of its own. README.md describes scripts and drivers.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -256,16 +256,21 @@ function processDriver([program, ...parameters]) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const [file, dashes, ...driver] = process.argv.slice(2);
-  if (dashes !== '--' || !driver.length) {
-    console.error('usage: node server.mjs SCRIPT.json -- DRIVER ARGUMENT…');
+  const parameters = process.argv.slice(2);
+  const dashes = parameters.indexOf('--');
+  const files = parameters.slice(0, dashes);
+  const driver = parameters.slice(dashes + 1);
+  if (dashes < 1 || !driver.length) {
+    console.error('usage: node server.mjs SCRIPT.json… -- DRIVER ARGUMENT…');
     process.exit(64);
   }
-  try {
-    await play(JSON.parse(readFileSync(file, 'utf8')), processDriver(driver));
-    console.log(`${file}: passed`);
-  } catch (error) {
-    console.error(`${file}: ${error.message}`);
-    process.exitCode = 1;
+  for (const file of files) {
+    try {
+      await play(JSON.parse(readFileSync(file, 'utf8')), processDriver(driver));
+      console.log(`${file}: passed`);
+    } catch (error) {
+      console.error(`${file}: ${error.message}`);
+      process.exitCode = 1;
+    }
   }
 }

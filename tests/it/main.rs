@@ -148,6 +148,7 @@ mod reload;
 mod replies_after_effects;
 mod resources;
 mod rolling;
+mod rust_client;
 mod schemas;
 mod secrets;
 mod secrets_in_memory;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use regex_lite::Regex;
 
-use crate::{files, without_tests};
+use crate::{RUST_CLIENT, files, without_tests};
 
 /// In how many files an inherent `impl` of one type may be.
 const IMPL_FILES_MAX: usize = 3;
@@ -36,8 +36,12 @@ const FAMILIES_ALLOWED: &[(&str, &str)] = &[
 const TUPLES_ALLOWED: &[(&str, &str, &str)] = &[];
 
 /// Type names that are used more than once, with the reason.
-const NAMES_ALLOWED: &[(&str, &str)] =
-    &[("Result", "an alias of the standard type, as in `std::io`")];
+const NAMES_ALLOWED: &[(&str, &str)] = &[
+    ("Result", "an alias of the standard type, as in `std::io`"),
+    ("Client", "the blocking Rust client has the names of the asynchronous one"),
+    ("Events", "the same"),
+    ("Messages", "the same"),
+];
 
 /// One source file without its tests, comments and literals.
 struct Code {
@@ -48,9 +52,9 @@ struct Code {
 
 #[test]
 fn methods_of_a_type_are_in_few_files() {
-    let code = code();
-    let findings: Vec<String> = impl_files(&code)
-        .into_iter()
+    let findings: Vec<String> = [code_of("src"), code_of(RUST_CLIENT)]
+        .iter()
+        .flat_map(|code| impl_files(code))
         .filter(|(_, files)| files.len() > IMPL_FILES_MAX)
         .map(|(name, files)| format!("impl {name} in {} files: {files:?}", files.len()))
         .collect();
@@ -74,8 +78,9 @@ fn functions_take_no_tuples() {
 
 #[test]
 fn type_names_are_unique() {
-    let findings: Vec<String> = homonyms(&code())
-        .into_iter()
+    let findings: Vec<String> = [code_of("src"), code_of(RUST_CLIENT)]
+        .iter()
+        .flat_map(|code| homonyms(code))
         .filter(|(name, _)| !NAMES_ALLOWED.iter().any(|(allowed, _)| allowed == name))
         .map(|(name, places)| format!("{name}: {}", places.join(", ")))
         .collect();
@@ -85,7 +90,7 @@ fn type_names_are_unique() {
 #[test]
 fn the_worker_knows_no_family_of_clients() {
     let family = Regex::new(r"(?i)phpws|gomoob|bloatless|hixie").unwrap();
-    let code = code();
+    let code = code_of("src");
     let named: BTreeSet<&str> = code
         .iter()
         .filter(|file| file.path.starts_with("src/worker/") && family.is_match(&file.text))
@@ -97,7 +102,7 @@ fn the_worker_knows_no_family_of_clients() {
 
 #[test]
 fn enums_of_two_words_are_few() {
-    let enums: Vec<String> = code().iter().flat_map(two_variant_enums).collect();
+    let enums: Vec<String> = code_of("src").iter().flat_map(two_variant_enums).collect();
     assert!(
         enums.len() <= TWO_VARIANT_ENUMS_MAX,
         "{} enums have two variants without data, {TWO_VARIANT_ENUMS_MAX} at most; make one a bool:\n{}\n",
@@ -110,7 +115,7 @@ fn enums_of_two_words_are_few() {
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures are for a person who asks for them")]
 fn figures() {
-    let code = code();
+    let code = code_of("src");
     let mut lengths: Vec<usize> = code.iter().flat_map(function_lengths).collect();
     lengths.sort_unstable();
     let quantile = |part: usize| lengths.get(lengths.len() * part / 100).copied().unwrap_or(0);
@@ -131,10 +136,16 @@ fn figures() {
     }
 }
 
-/// The sources, without those of unit tests.
+/// The sources of both crates, without those of unit tests.
 fn code() -> Vec<Code> {
+    let mut all = code_of("src");
+    all.extend(code_of(RUST_CLIENT));
+    all
+}
+
+fn code_of(folder: &str) -> Vec<Code> {
     let is_test = |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/");
-    files(Path::new("src"), "rs")
+    files(Path::new(folder), "rs")
         .into_iter()
         .map(|path| (path.to_string_lossy().into_owned(), std::fs::read_to_string(path).unwrap()))
         .filter(|(path, _)| !is_test(path))

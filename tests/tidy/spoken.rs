@@ -94,7 +94,8 @@ fn comments_are_in_plain_english() {
         .collect();
     let code = Regex::new(r"`[^`]*`").unwrap();
     let (mut findings, mut count) = (Vec::new(), 0);
-    let paths = ["src", "tests"].iter().flat_map(|folder| files(Path::new(folder), "rs"));
+    let paths =
+        ["src", "tests", "clients/rust"].iter().flat_map(|folder| files(Path::new(folder), "rs"));
     for path in paths.filter(|path| !path.starts_with("tests/tidy")) {
         for (number, text) in comments(&std::fs::read_to_string(&path).unwrap()) {
             count += 1;

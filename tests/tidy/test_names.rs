@@ -49,7 +49,9 @@ fn tests_of(source: &str) -> Vec<(usize, &str)> {
 #[test]
 fn names_of_tests_are_short_and_in_plain_english() {
     let (mut findings, mut count) = (Vec::new(), 0);
-    for path in ["src", "tests"].iter().flat_map(|folder| files(Path::new(folder), "rs")) {
+    for path in
+        ["src", "tests", "clients/rust"].iter().flat_map(|folder| files(Path::new(folder), "rs"))
+    {
         let source = std::fs::read_to_string(&path).unwrap();
         for (number, name) in tests_of(&source) {
             count += 1;

@@ -1,0 +1,351 @@
+//! Streams of what a client receives, each with a queue of its own.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+
+use crate::message::{Event, Message};
+use crate::status::{Recovery, RecoveryReason};
+
+/// Events that a stream holds for a program that does not read it.
+const STREAM_BOUND: Bound = Bound { events: 1024, bytes: 16 * 1024 * 1024 };
+/// Events that are kept for the first stream of a client, until there is one.
+const BACKLOG_BOUND: Bound = Bound { events: 128, bytes: 1024 * 1024 };
+
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    events: usize,
+    bytes: usize,
+}
+
+/// Everything that happens to a client, in its order.
+///
+/// The stream ends when the client is closed; after [`Client::reopen`](crate::Client::reopen) it goes on. It holds 1,024
+/// events, and 16 MiB. A program that does not read them loses the oldest ones, which is reported by
+/// [`RecoveryReason::Overflow`].
+#[derive(Debug)]
+pub struct Events(Arc<EventQueue>);
+
+/// Messages, in their order.
+///
+/// The stream ends when the client is closed; after [`Client::reopen`](crate::Client::reopen) it goes on. It holds 1,024
+/// messages, and 16 MiB. A program that does not read them loses the oldest ones: [`Messages::lost`].
+#[derive(Debug)]
+pub struct Messages {
+    queue: Arc<EventQueue>,
+    lost: u64,
+}
+
+/// The streams of one client.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    queues: Vec<Weak<EventQueue>>,
+    /// What has happened before the first stream.
+    backlog: Option<Arc<EventQueue>>,
+    is_ended: bool,
+}
+
+#[derive(Debug)]
+struct EventQueue(Mutex<QueueState>);
+
+/// What a stream yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StreamKind {
+    Events,
+    Messages,
+}
+
+#[derive(Debug)]
+struct QueueState {
+    events: VecDeque<Event>,
+    bytes: usize,
+    bound: Bound,
+    kind: StreamKind,
+    dropped: u64,
+    is_ended: bool,
+    waker: Option<Waker>,
+}
+
+/// The next item of a queue.
+enum Next {
+    Event(Event),
+    /// This many events were dropped here.
+    Dropped(u64),
+    End,
+    Nothing,
+}
+
+impl Hub {
+    pub(crate) fn new() -> Self {
+        let backlog = Arc::new(EventQueue::new(BACKLOG_BOUND));
+        Self { queues: vec![Arc::downgrade(&backlog)], backlog: Some(backlog), is_ended: false }
+    }
+
+    /// Passes an event to all streams.
+    pub(crate) fn push(&mut self, event: &Event) {
+        self.queues.retain(|queue| {
+            let Some(queue) = queue.upgrade() else { return false };
+            queue.push(event);
+            true
+        });
+    }
+
+    /// Ends all streams, as soon as their programs have read everything.
+    pub(crate) fn end(&mut self) {
+        self.is_ended = true;
+        self.queues.iter().filter_map(Weak::upgrade).for_each(|queue| queue.end());
+    }
+
+    /// Lets all streams go on.
+    pub(crate) fn resume(&mut self) {
+        self.is_ended = false;
+        self.queues
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|queue| queue.state().is_ended = false);
+    }
+
+    pub(crate) fn events(&mut self) -> Events {
+        Events(self.stream(StreamKind::Events))
+    }
+
+    pub(crate) fn messages(&mut self) -> Messages {
+        Messages { queue: self.stream(StreamKind::Messages), lost: 0 }
+    }
+
+    fn stream(&mut self, kind: StreamKind) -> Arc<EventQueue> {
+        if let Some(backlog) = self.backlog.take() {
+            backlog.become_stream(kind);
+            return backlog;
+        }
+        let queue = Arc::new(EventQueue::new(STREAM_BOUND));
+        queue.become_stream(kind);
+        if self.is_ended {
+            queue.end();
+        }
+        self.queues.push(Arc::downgrade(&queue));
+        queue
+    }
+}
+
+impl EventQueue {
+    const fn new(bound: Bound) -> Self {
+        Self(Mutex::new(QueueState {
+            events: VecDeque::new(),
+            bytes: 0,
+            bound,
+            kind: StreamKind::Events,
+            dropped: 0,
+            is_ended: false,
+            waker: None,
+        }))
+    }
+
+    /// A panic while the lock is held leaves a queue that is complete.
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, event: &Event) {
+        let mut state = self.state();
+        if state.kind == StreamKind::Messages && !matches!(event, Event::Message(_)) {
+            return;
+        }
+        state.push(event.clone());
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn become_stream(&self, kind: StreamKind) {
+        let mut state = self.state();
+        state.bound = STREAM_BOUND;
+        state.kind = kind;
+        if kind == StreamKind::Messages {
+            state.events.retain(|event| matches!(event, Event::Message(_)));
+            state.bytes = state.events.iter().map(Event::weight).sum();
+        }
+    }
+
+    fn end(&self) {
+        let mut state = self.state();
+        state.is_ended = true;
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes the next item. Without one, `waker` is called when there is one.
+    fn next(&self, waker: Option<&Waker>) -> Next {
+        let mut state = self.state();
+        if state.dropped > 0 {
+            return Next::Dropped(std::mem::take(&mut state.dropped));
+        }
+        if let Some(event) = state.events.pop_front() {
+            state.bytes = state.bytes.saturating_sub(event.weight());
+            return Next::Event(event);
+        }
+        if state.is_ended {
+            return Next::End;
+        }
+        state.waker = waker.cloned();
+        Next::Nothing
+    }
+}
+
+impl QueueState {
+    fn push(&mut self, event: Event) {
+        self.bytes += event.weight();
+        self.events.push_back(event);
+        while self.events.len() > self.bound.events || self.bytes > self.bound.bytes {
+            // One event is never dropped for its own size.
+            if self.events.len() == 1 {
+                return;
+            }
+            let oldest = self.events.pop_front();
+            self.bytes = self.bytes.saturating_sub(oldest.as_ref().map_or(0, Event::weight));
+            self.dropped += 1;
+        }
+    }
+}
+
+impl Events {
+    /// Waits for the next event. None when the client is closed.
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Event> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// Returns the next event if there is one already.
+    pub fn try_next(&mut self) -> Option<Event> {
+        match event(self.0.next(None)) {
+            Poll::Ready(event) => event,
+            Poll::Pending => None,
+        }
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        event(self.0.next(Some(context.waker())))
+    }
+}
+
+fn event(next: Next) -> Poll<Option<Event>> {
+    match next {
+        Next::Event(event) => Poll::Ready(Some(event)),
+        Next::Dropped(missed) => Poll::Ready(Some(Event::Recovery(Recovery {
+            is_resumed: true,
+            is_recovered: false,
+            replayed: 0,
+            missed: Some(missed),
+            reason: Some(RecoveryReason::Overflow),
+        }))),
+        Next::End => Poll::Ready(None),
+        Next::Nothing => Poll::Pending,
+    }
+}
+
+impl Messages {
+    /// Number of messages that this stream has dropped because the program did not read it.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Waits for the next message. None when the client is closed.
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Message> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl Stream for Messages {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            match self.queue.next(Some(context.waker())) {
+                Next::Event(Event::Message(message)) => return Poll::Ready(Some(message)),
+                Next::Event(_) => {}
+                Next::Dropped(dropped) => self.lost += dropped,
+                Next::End => return Poll::Ready(None),
+                Next::Nothing => return Poll::Pending,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Place;
+
+    fn message(data: &str) -> Event {
+        let frame = format!(r#"{{"op":"msg","data":{data}}}"#);
+        Event::Message(Message::new(serde_json::from_str(&frame).unwrap(), Place::Live))
+    }
+
+    fn taken(events: &mut Events) -> Vec<String> {
+        std::iter::from_fn(|| events.try_next())
+            .map(|event| match event {
+                Event::Message(message) => message.json().to_owned(),
+                Event::Recovery(recovery) => format!("missed {}", recovery.missed.unwrap()),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_first_stream_begins_with_what_came_before_it() {
+        let mut hub = Hub::new();
+        hub.push(&message("1"));
+        let (mut first, mut second) = (hub.events(), hub.events());
+        hub.push(&message("2"));
+        assert_eq!(taken(&mut first), ["1", "2"]);
+        assert_eq!(taken(&mut second), ["2"]);
+    }
+
+    #[test]
+    fn a_stream_that_is_not_read_loses_the_oldest_and_reports_it() {
+        let mut hub = Hub::new();
+        let mut events = hub.events();
+        for number in 0..STREAM_BOUND.events + 2 {
+            hub.push(&message(&number.to_string()));
+        }
+        let taken = taken(&mut events);
+        assert_eq!(taken.len(), STREAM_BOUND.events + 1);
+        assert_eq!(taken[..2], ["missed 2", "2"]);
+    }
+
+    #[test]
+    fn a_stream_holds_few_large_messages_and_at_least_one() {
+        let mut hub = Hub::new();
+        let mut events = hub.events();
+        let large = format!("\"{}\"", "x".repeat(STREAM_BOUND.bytes));
+        hub.push(&message("1"));
+        hub.push(&message(&large));
+        assert_eq!(taken(&mut events), ["missed 1".to_owned(), large]);
+    }
+
+    #[test]
+    fn a_stream_ends_after_its_last_event_and_goes_on_later() {
+        let mut hub = Hub::new();
+        let events = hub.events();
+        hub.push(&message("1"));
+        hub.end();
+        let is_end = |next: Next| matches!(next, Next::End);
+        assert!(matches!(events.0.next(None), Next::Event(_)));
+        assert!(is_end(events.0.next(None)) && is_end(hub.messages().queue.next(None)));
+        hub.resume();
+        hub.push(&message("2"));
+        assert!(matches!(events.0.next(None), Next::Event(_)));
+    }
+}

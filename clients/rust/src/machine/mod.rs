@@ -1,0 +1,396 @@
+//! The life of a client without its socket: what happens goes in, frames and events come out.
+
+mod requests;
+mod retries;
+mod session;
+mod tags;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+pub use self::requests::Offline;
+pub(crate) use self::requests::{Answer, NewRequest, Outcome};
+use self::requests::{Requests, Resumption};
+pub(crate) use self::retries::NORMAL;
+use self::retries::{Retries, is_final};
+use self::session::{Opening, Session};
+use self::tags::OwnTags;
+pub(crate) use self::tags::TagChange;
+use crate::clock::later;
+use crate::error::{ConnectError, ErrorCode, RequestError};
+use crate::events::Hub;
+use crate::frame::{self, FrameKind, Welcome};
+use crate::message::{Event, Message, Place};
+use crate::options::{Options, TokenReason, TokenSource};
+use crate::status::{ABNORMAL, Disconnect, Recovery, RecoveryReason, Status};
+use crate::target::Tags;
+
+/// How long after a ping of the server is due the connection is given up.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// What the task that owns the socket has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Nothing, until it is woken.
+    Rest,
+    /// The next attempt is due at a later time.
+    Wait,
+    /// A connection of this number.
+    Connect(u64, TokenReason),
+    /// The last handle was dropped.
+    End,
+}
+
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
+pub(crate) struct Machine {
+    options: Options,
+    instance: String,
+    phase: Phase,
+    retries: Retries,
+    /// Number of the present connection, or of the latest one.
+    connection: u64,
+    heard_at: Option<Instant>,
+    silence: Option<Duration>,
+    is_dropped: bool,
+    session: Session,
+    requests: Requests,
+    own: OwnTags,
+    hub: Hub,
+    status: watch::Sender<Status>,
+    outbound: VecDeque<Utf8Bytes>,
+    wants_token: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    Connecting { reason: TokenReason, deadline: Instant },
+    Online,
+    Waiting { retry_at: Instant },
+    Closed,
+}
+
+impl Machine {
+    pub(crate) fn new(options: Options, instance: String) -> Self {
+        let (status, _) = watch::channel(Status::Idle);
+        Self {
+            instance,
+            phase: Phase::Idle,
+            retries: Retries::new(options.backoff),
+            connection: 0,
+            heard_at: None,
+            silence: None,
+            is_dropped: false,
+            session: Session::default(),
+            requests: Requests::new(options.queue),
+            own: OwnTags::new(options.tags.clone()),
+            hub: Hub::new(),
+            status,
+            outbound: VecDeque::new(),
+            wants_token: false,
+            options,
+        }
+    }
+
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn hub(&mut self) -> &mut Hub {
+        &mut self.hub
+    }
+
+    pub(crate) fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    pub(crate) fn uuid(&self) -> Option<&str> {
+        self.session.uuid()
+    }
+
+    pub(crate) fn features(&self) -> &[String] {
+        self.session.features()
+    }
+
+    pub(crate) const fn tags(&self) -> &Tags {
+        self.own.known()
+    }
+
+    /// Connects at once, unless a connection exists or is being made.
+    pub(crate) fn open(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Idle | Phase::Waiting { .. } | Phase::Closed) {
+            self.hub.resume();
+            self.begin(TokenReason::Connect, now);
+        }
+    }
+
+    /// Ends the client. `bye` is the last frame of the connection.
+    pub(crate) fn close(&mut self) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        if matches!(self.phase, Phase::Online) {
+            self.outbound.push_back(Utf8Bytes::from_static(frame::BYE));
+        } else {
+            self.outbound.clear();
+        }
+        self.end(None);
+    }
+
+    /// The last handle was dropped.
+    pub(crate) fn drop_last(&mut self) {
+        self.close();
+        self.is_dropped = true;
+    }
+
+    pub(crate) fn request(
+        &mut self,
+        new: NewRequest,
+        reply: oneshot::Sender<Outcome>,
+        now: Instant,
+    ) {
+        if matches!(self.phase, Phase::Closed) {
+            let _unread = reply.send(Err(RequestError::new(ErrorCode::Closed)));
+            return;
+        }
+        self.requests.add(new, reply, now, &mut self.outbound);
+    }
+
+    pub(crate) fn task(&self) -> Task {
+        match self.phase {
+            Phase::Idle | Phase::Closed if self.is_dropped => Task::End,
+            Phase::Idle | Phase::Closed | Phase::Online => Task::Rest,
+            Phase::Waiting { .. } => Task::Wait,
+            Phase::Connecting { reason, .. } => Task::Connect(self.connection, reason),
+        }
+    }
+
+    /// Whether this connection is the present one.
+    pub(crate) const fn is_current(&self, connection: u64) -> bool {
+        self.connection == connection
+            && matches!(self.phase, Phase::Connecting { .. } | Phase::Online)
+    }
+
+    /// Whether the program has closed the client, so that what is outbound must still be written.
+    pub(crate) const fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// The next text to write.
+    pub(crate) fn next_text(&mut self) -> Option<Utf8Bytes> {
+        self.outbound.pop_front()
+    }
+
+    /// Whether the server wants another token; once for each time.
+    pub(crate) fn take_token_wish(&mut self) -> bool {
+        std::mem::take(&mut self.wants_token)
+    }
+
+    /// The WebSocket is open: `hello` is written.
+    pub(crate) fn opened(&mut self, token: Option<&str>) {
+        let opening = Opening { instance: &self.instance, token, tags: self.own.wanted() };
+        self.outbound.push_back(self.session.hello(&self.options, &opening).into());
+    }
+
+    /// Does what is due.
+    pub(crate) fn tick(&mut self, random: f64, now: Instant) {
+        match self.phase {
+            Phase::Connecting { deadline, .. } if deadline <= now => {
+                self.lost(Disconnect::failed(ConnectError::Timeout), None, random, now);
+            }
+            Phase::Online if self.silent_at().is_some_and(|deadline| deadline <= now) => {
+                self.lost(Disconnect::closed(ABNORMAL, "silence"), None, random, now);
+            }
+            Phase::Waiting { retry_at } if retry_at <= now => {
+                self.begin(TokenReason::Connect, now);
+            }
+            _ => {}
+        }
+        self.requests.tick(now, &mut self.outbound);
+    }
+
+    /// When [`Machine::tick`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let own = match self.phase {
+            Phase::Connecting { deadline, .. } => Some(deadline),
+            Phase::Online => self.silent_at(),
+            Phase::Waiting { retry_at } => Some(retry_at),
+            Phase::Idle | Phase::Closed => None,
+        };
+        own.into_iter().chain(self.requests.deadline()).min()
+    }
+
+    /// Takes a frame of the server. What is not a frame, or not known, is ignored.
+    pub(crate) fn receive(&mut self, text: &str, random: f64, now: Instant) {
+        self.heard_at = Some(now);
+        let Ok(kind) = serde_json::from_str::<FrameKind>(text) else { return };
+        let is_online = matches!(self.phase, Phase::Online);
+        match kind.op.as_str() {
+            "bye" => return self.dismissed(text, random, now),
+            "welcome" if !is_online => self.welcome(text, kind.at.clone(), now),
+            _ if !is_online => return,
+            "msg" => self.message(text),
+            "recovery" => self.recovery(text),
+            "ping" => self.pong(),
+            "tags" => self.retagged(text),
+            "expires" => self.wants_token = matches!(self.options.token, TokenSource::Function(_)),
+            "ack" | "answer" | "error" | "pong" => return self.answer(&kind, text, now),
+            _ => {}
+        }
+        self.moved_to(kind.at);
+    }
+
+    fn welcome(&mut self, text: &str, at: Option<String>, now: Instant) {
+        let Some(mut welcome) = read::<Welcome>(text) else { return };
+        let is_first = self.session.is_new();
+        let silence = Duration::from_secs(welcome.ping).saturating_add(SILENCE);
+        self.silence = (welcome.ping > 0).then_some(silence);
+        self.retries.online(now);
+        self.phase = Phase::Online;
+        self.session.welcomed(&mut welcome, &self.options);
+        self.moved_to(at);
+        let is_changed = self.own.set(welcome.tags.0);
+        let resumption = Resumption {
+            knows_ids: welcome.resumed && welcome.ids.as_deref() != Some("lost"),
+            message_bytes_max: welcome.limits.message.unwrap_or(usize::MAX),
+        };
+        // What was sent before comes first, in its order.
+        self.requests.online(resumption, now, &mut self.outbound);
+        self.change(Status::Online { attempt: self.retries.attempt() });
+        if !self.session.is_recovering() {
+            self.recovered(Recovery {
+                is_resumed: !is_first && welcome.resumed,
+                is_recovered: is_first,
+                replayed: 0,
+                missed: None,
+                reason: (!is_first).then_some(RecoveryReason::New),
+            });
+        }
+        if is_changed && !is_first {
+            self.hub.push(&Event::Tags(self.own.known().clone()));
+        }
+    }
+
+    fn dismissed(&mut self, text: &str, random: f64, now: Instant) {
+        let Some(bye) = read::<frame::ByeFrame>(text) else { return };
+        let retry_after = bye.retry_after_ms.map(Duration::from_millis);
+        self.lost(Disconnect::closed(bye.code, bye.reason), retry_after, random, now);
+    }
+
+    fn message(&mut self, text: &str) {
+        let Some(frame) = read(text) else { return };
+        let place = if self.session.is_recovering() { Place::Replay } else { Place::Live };
+        let message = Message::new(frame, place);
+        self.hub.push(&Event::Message(message));
+    }
+
+    fn recovery(&mut self, text: &str) {
+        self.pong();
+        let Some(found) = read::<frame::RecoveryFrame>(text) else { return };
+        // Where nothing is recovering, `new` repeats what `welcome` has said.
+        if self.session.is_recovering() || found.reason != Some(RecoveryReason::New) {
+            self.recovered(Recovery {
+                is_resumed: self.session.is_resumed(),
+                is_recovered: found.recovered,
+                replayed: found.replayed,
+                missed: found.missed,
+                reason: found.reason,
+            });
+        }
+        self.session.recovered();
+    }
+
+    /// Answers a ping. One answer is enough for all pings that came before it is written.
+    fn pong(&mut self) {
+        if !self.outbound.iter().any(|text| text.as_str() == frame::PONG) {
+            self.outbound.push_back(Utf8Bytes::from_static(frame::PONG));
+        }
+    }
+
+    fn retagged(&mut self, text: &str) {
+        let Some(frame) = read::<frame::TagsFrame>(text) else { return };
+        self.own.set(frame.tags.0);
+        self.hub.push(&Event::Tags(self.own.known().clone()));
+    }
+
+    fn answer(&mut self, kind: &FrameKind, text: &str, now: Instant) {
+        let Some(id) = kind.id else { return };
+        let error = (kind.op == "error").then(|| read(text)).flatten();
+        if kind.op == "error" && error.is_none() {
+            return;
+        }
+        if let Some(change) = self.requests.settle(id, text, error) {
+            self.own.changed(&change);
+        }
+        self.requests.flush(now, &mut self.outbound);
+    }
+
+    fn begin(&mut self, reason: TokenReason, now: Instant) {
+        self.connection += 1;
+        self.outbound.clear();
+        self.wants_token = false;
+        self.phase = Phase::Connecting { reason, deadline: later(now, self.options.timeout) };
+        self.change(Status::Connecting { attempt: self.retries.attempt() });
+    }
+
+    /// The connection is lost, or the attempt has failed.
+    pub(crate) fn lost(
+        &mut self,
+        lost: Disconnect,
+        retry_after: Option<Duration>,
+        random: f64,
+        now: Instant,
+    ) {
+        self.retries.lost(now);
+        self.requests.offline();
+        let can_refresh = matches!(self.options.token, TokenSource::Function(_));
+        if can_refresh && let Some(reason) = self.retries.refresh(lost.code()) {
+            return self.begin(reason, now);
+        }
+        self.outbound.clear();
+        if is_final(lost.code()) {
+            return self.end(Some(lost));
+        }
+        let pause = self.retries.pause(lost.code(), retry_after, random);
+        let retry_at = later(now, pause);
+        self.phase = Phase::Waiting { retry_at };
+        self.change(Status::Waiting { attempt: self.retries.attempt(), retry_at, lost });
+    }
+
+    fn end(&mut self, lost: Option<Disconnect>) {
+        self.retries.reset();
+        self.session = Session::default();
+        self.phase = Phase::Closed;
+        self.change(Status::Closed { lost });
+        self.requests.close();
+        self.hub.end();
+    }
+
+    fn change(&mut self, status: Status) {
+        self.hub.push(&Event::Status(status.clone()));
+        self.status.send_replace(status);
+    }
+
+    fn recovered(&mut self, recovery: Recovery) {
+        self.hub.push(&Event::Recovery(recovery));
+    }
+
+    fn moved_to(&mut self, at: Option<String>) {
+        if let Some(at) = at {
+            self.session.moved_to(at, &self.options);
+        }
+    }
+
+    fn silent_at(&self) -> Option<Instant> {
+        Some(later(self.heard_at?, self.silence?))
+    }
+}
+
+/// A frame whose members have other types than the protocol says is ignored.
+fn read<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Option<T> {
+    serde_json::from_str(text).ok()
+}
