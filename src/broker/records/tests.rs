@@ -1,7 +1,10 @@
 //! Records of clients that are here or away.
 
 use super::*;
-use crate::types::{Generation, PayloadForm, Slot, Tag, TagVersion, Tags, WorkerId};
+use crate::link::resume::ClientRequest;
+use crate::types::{
+    Generation, IdNovelty, InstanceDigest, PayloadForm, Slot, Tag, TagVersion, Tags, WorkerId,
+};
 
 const IDS: KnownIds = KnownIds { from: ResumeGeneration(1), accepted: None, is_complete: true };
 const START: Duration = Duration::from_secs(5);
@@ -150,4 +153,62 @@ fn a_name_leads_to_the_client_that_has_been_away_longest() {
     records.end(&key(2));
     records.check().unwrap();
     assert_eq!(first(&records), None);
+}
+
+const FIRST: InstanceDigest = InstanceDigest(5);
+
+/// Lets a client of an instance come back that shows the token of this connection. Returns its requests that are known.
+fn continued(
+    records: &mut Records,
+    instance: Option<InstanceDigest>,
+    shown: u32,
+) -> Option<AcceptedIds> {
+    records.leave(&key(1), place(1), away(None, 60));
+    let terms = RecordTerms { instance, ..terms() };
+    let next = NewPlace { place: place(1), terms, shown: ResumeGeneration(shown) };
+    records.come_back(&key(1), next).unwrap().ids
+}
+
+fn accept(records: &mut Records, joined: u64, id: u64) {
+    let request = ClientRequest { uuid: key(1).uuid, joined: JoinNumber(joined), id };
+    records.accept(&Tenant::shared(), request);
+}
+
+#[test]
+fn requests_are_known_to_the_next_connection_of_their_instance() {
+    let mut records = Records::default();
+    let (place, terms) = (place(1), RecordTerms { instance: Some(FIRST), ..terms() });
+    let (generation, confirmed) = (ResumeGeneration(1), ResumeGeneration(0));
+    let ids = KnownIds::none_since(generation);
+    records.add(key(1), NewRecord { place, terms, generation, confirmed, epoch: 1, ids });
+    records.get_mut(&key(1)).unwrap().joined = JoinNumber(7);
+    accept(&mut records, 7, 3);
+    accept(&mut records, 6, 4);
+    let known = continued(&mut records, Some(FIRST), 1).unwrap();
+    let judged = [3, 4].map(|id| known.judge(id));
+    assert_eq!(judged, [IdNovelty::Repeated, IdNovelty::New], "4 came on another connection");
+    records.doubt_ids(&key(1));
+    assert_eq!(continued(&mut records, Some(FIRST), 2), None, "others may have been accepted");
+    assert_eq!(continued(&mut records, Some(FIRST), 2), None, "it has not seen this connection");
+    assert!(continued(&mut records, Some(FIRST), 4).is_some_and(|ids| ids.is_empty()));
+    accept(&mut records, 7, 1);
+    assert_eq!(continued(&mut records, Some(InstanceDigest(6)), 5), None, "another instance");
+    assert_eq!(continued(&mut records, None, 6), None);
+}
+
+#[test]
+fn announced_requests_are_doubtful_until_the_others_were_sent_again() {
+    for (accepted, is_complete, is_known) in
+        [(None, true, false), (Some(AcceptedIds::default()), false, true)]
+    {
+        let mut records = Records::default();
+        let (generation, confirmed) = (ResumeGeneration(1), ResumeGeneration(0));
+        let (place, terms) = (place(1), RecordTerms { instance: Some(FIRST), ..terms() });
+        let ids = KnownIds { from: generation, accepted, is_complete };
+        records.add(key(1), NewRecord { place, terms, generation, confirmed, epoch: 1, ids });
+        if is_known {
+            records.complete_ids(&key(1), place);
+        }
+        assert_eq!(continued(&mut records, Some(FIRST), 1).is_some(), is_known);
+    }
 }
