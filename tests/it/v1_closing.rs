@@ -152,6 +152,8 @@ fn a_client_ends_its_connection() {
             (publisher.json()["matched"] == 0).then_some(())
         });
     }
+    let output = server.output();
+    assert!(output.contains("by=client code=1000") && !output.contains("by=server"), "{output}");
 }
 
 #[test]

@@ -90,6 +90,8 @@ fn close_with(
     let reason = &*worded;
     let of_server = ClientEnd::of_server(reason.code);
     let (by, fault, client_end) = match ended {
+        // The server closes because the client has asked for it.
+        CloseOutcome::ByServer(_) if *reason == CloseReason::BYE => ("client", None, of_server),
         CloseOutcome::ByServer(fault) => ("server", fault.map(|_| reason), of_server),
         CloseOutcome::Abruptly => ("server", None, of_server),
         CloseOutcome::ByClient(end) => ("client", None, *end),
