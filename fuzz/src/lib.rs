@@ -27,5 +27,6 @@ pub mod resume_token;
 pub mod schema;
 mod scratch;
 pub mod token;
+pub mod trace_parent;
 pub mod uuid;
 pub mod v1_frames;

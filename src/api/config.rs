@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Uri;
 use tokio_rustls::TlsAcceptor;
 
 use super::access::ApiAccess;
@@ -47,6 +48,8 @@ pub(super) struct ApiConfig {
     hosts: Vec<String>,
     /// TLS of the API's own addresses; none where none of them speaks it.
     pub(super) tls: Option<ApiTls>,
+    /// The URL that spans are posted to, if traces are on.
+    pub(super) otlp_endpoint: Option<Uri>,
 }
 
 /// TLS of the API's own addresses.
@@ -108,6 +111,8 @@ impl ApiConfig {
             is_shared: config.api.addresses.is_empty(),
             hosts: hosts.collect(),
             tls,
+            // The configuration has checked it.
+            otlp_endpoint: config.api.otlp_endpoint.as_ref().and_then(|url| url.parse().ok()),
         })
     }
 

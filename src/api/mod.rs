@@ -25,6 +25,7 @@ mod percent;
 mod process;
 mod publication;
 mod publisher;
+mod publisher_state;
 mod queries;
 mod rate_limits;
 mod refusals;
@@ -37,6 +38,7 @@ mod response;
 mod route;
 mod signature;
 mod state;
+mod traces;
 mod tracked;
 mod window_waits;
 

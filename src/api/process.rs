@@ -14,6 +14,7 @@ use super::operators;
 use super::publisher::BrokerLinkLost;
 use super::replay_file::ReplayFile;
 use super::state::{ApiState, unix_seconds};
+use super::traces;
 use crate::config::Config;
 use crate::link::control::{
     ApiCommand, Attachment, ChildEvent, CommonCommand, Control, ControlMessage, ControlPeer,
@@ -123,8 +124,9 @@ impl ApiProcess {
     pub(super) async fn run(mut self) -> io::Result<ExitReason> {
         let first = std::mem::take(&mut self.first);
         self.apply_all(first)?;
-        // It ends with the process.
+        // They end with the process.
         let _sampling = spawn_local(operators::sample(Rc::clone(&self.state)));
+        let _exporting = spawn_local(traces::export(Rc::clone(&self.state)));
         loop {
             self.begin_accepting();
             flush();

@@ -3,6 +3,7 @@
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use super::traces::PublicationTrace;
 use crate::broker_client::uplink::NewPublication;
 use crate::link::message::CountedPublication;
 use crate::replay::IdOutcome;
@@ -43,6 +44,8 @@ pub(super) struct ApiPublication<'a> {
     pub(super) payload: &'a [u8],
     /// Its id, which the request has claimed.
     pub(super) id: Option<PublicationId>,
+    /// The trace of its request.
+    pub(super) trace: Option<PublicationTrace<'a>>,
 }
 
 impl Reached {

@@ -1,28 +1,21 @@
 //! Publications and questions of the API on their way to the broker, and what the broker answers.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
 pub(super) use super::publication::{ApiPublication, NotTaken, PublicationReceipt, Reached};
-use super::queries::AwaitedOutcome;
-use super::tracked::{AskPlace, AskReceipt, ReportedReceipt, TooManyOpen, TrackedRequests};
-use super::window_waits::{self, WindowRequest, WindowWaits};
-use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
-use crate::broker_client::{BrokerClient, BrokerEvent, LinkBytes};
-use crate::link::query::QueryResult;
+pub(super) use super::publisher_state::PublisherState;
+use super::tracked::{AskPlace, AskReceipt, ReportedReceipt, TooManyOpen};
+use super::window_waits::{self, WindowRequest};
+use crate::broker_client::LinkBytes;
 use crate::link::transport::Transport;
 use crate::reactor::async_waiter::AsyncWaiter;
-use crate::types::limits::READ_BYTES;
-use crate::types::{
-    AskToken, ClientUuid, Generation, Number, ReplayBasis, Slot, TrackedSubject, Tracking,
-    WorkerIncarnation,
-};
+use crate::types::{AskToken, ClientUuid, Generation, TrackedSubject, Tracking, WorkerIncarnation};
 
 /// The link to the broker, for all requests of this process.
 #[derive(Debug)]
@@ -39,26 +32,6 @@ pub(super) struct ApiPublisher {
     broker: Cell<Option<Generation>>,
     /// Publications that were refused because their tenant stayed throttled.
     throttled: Cell<u64>,
-}
-
-#[derive(Debug)]
-pub(super) struct PublisherState {
-    pub(super) client: BrokerClient,
-    /// Requests that wait for a count, in the order of their publications. The window limits them.
-    waiting: VecDeque<(Number, oneshot::Sender<Reached>)>,
-    /// Requests that wait for reports of workers.
-    tracked: TrackedRequests,
-    /// Requests that wait for the answer to a question, by its number. The requests that are served at the
-    /// same time bound them.
-    pub(super) asking: HashMap<u32, oneshot::Sender<QueryResult>>,
-    /// Nonces were spent that are not on the link yet.
-    pub(super) has_unsent_nonces: bool,
-    /// What the broker said after its records, until the process has applied it.
-    pub(super) told_basis: Option<Option<ReplayBasis>>,
-    pub(super) window_waits: WindowWaits,
-    /// Requests that wait for the outcome of a command. The window limits them.
-    pub(super) commanded: HashMap<Number, AwaitedOutcome>,
-    scratch: Box<[u8]>,
 }
 
 /// A link that has ended.
@@ -80,18 +53,7 @@ pub(super) struct RememberedCounts {
 impl ApiPublisher {
     /// A member of the link that has no link yet.
     pub(super) fn new(source: WorkerIncarnation) -> Self {
-        let state = PublisherState {
-            client: BrokerClient::new(source),
-            waiting: VecDeque::new(),
-            tracked: TrackedRequests::default(),
-            asking: HashMap::new(),
-            has_unsent_nonces: false,
-            told_basis: None,
-            window_waits: WindowWaits::default(),
-            commanded: HashMap::new(),
-            scratch: vec![0; READ_BYTES].into_boxed_slice(),
-        };
-        let (state, broker) = (RefCell::new(state), Cell::new(None));
+        let (state, broker) = (RefCell::new(PublisherState::new(source)), Cell::new(None));
         let [wake, changed, told] = [Notify::new(), Notify::new(), Notify::new()];
         Self { source, state, wake, changed, told, broker, throttled: Cell::new(0) }
     }
@@ -117,7 +79,11 @@ impl ApiPublisher {
         until: Instant,
     ) -> Result<(), NotTaken> {
         self.wait_for_turn(&publication, until).await?;
-        self.state.borrow_mut().client.uplink.publish(publication.into());
+        let mut state = self.state.borrow_mut();
+        match publication.trace {
+            None => state.client.uplink.publish(publication.into()),
+            Some(_) => drop(state.publish_tracked(publication, None, None)),
+        }
         self.wake.notify_one();
         Ok(())
     }
@@ -135,9 +101,9 @@ impl ApiPublisher {
         until: Instant,
     ) -> Result<PublicationReceipt, NotTaken> {
         self.wait_for_turn(&publication, until).await?;
-        let (_, receipt) = self.state.borrow_mut().publish_tracked(publication, clients_max, None);
+        let taken = self.state.borrow_mut().publish_tracked(publication, clients_max, None);
         self.wake.notify_one();
-        Ok(receipt)
+        Ok(taken.receipt)
     }
 
     /// The same, and asks the workers how many sockets have taken it within a time.
@@ -158,10 +124,10 @@ impl ApiPublisher {
             return Err(NotTaken::TooManyReports);
         }
         let tracking = Tracking { subject: TrackedSubject::Writes, within };
-        let (number, receipt) = state.publish_tracked(publication, clients_max, Some(tracking));
-        let progress = state.tracked.open_report(number, clients_max);
+        let taken = state.publish_tracked(publication, clients_max, Some(tracking));
+        let progress = state.progress(&taken, clients_max);
         self.wake.notify_one();
-        Ok(ReportedReceipt { receipt, progress })
+        Ok(ReportedReceipt { receipt: taken.receipt, progress })
     }
 
     /// Takes a place for a question to this client.
@@ -189,10 +155,10 @@ impl ApiPublisher {
         let token = AskToken(uuid::Uuid::new_v4().into_bytes());
         let tracking = Tracking { subject: TrackedSubject::Answer(token), within };
         let mut state = self.state.borrow_mut();
-        let (number, receipt) = state.publish_tracked(publication, None, Some(tracking));
-        let outcome = place.open(number);
+        let taken = state.publish_tracked(publication, None, Some(tracking));
+        let outcome = place.open(taken.number);
         self.wake.notify_one();
-        Ok(AskReceipt::new(receipt, outcome, place))
+        Ok(AskReceipt::new(taken.receipt, outcome, place))
     }
 
     /// Waits until the tenant is not throttled and the window has room.
@@ -318,79 +284,5 @@ impl ApiPublisher {
         let mut state = self.state.borrow_mut();
         state.has_unsent_nonces = false;
         state.client.write();
-    }
-}
-
-impl PublisherState {
-    /// Takes a publication over. Returns its number, and what its count comes through.
-    fn publish_tracked(
-        &mut self,
-        publication: ApiPublication<'_>,
-        clients_max: Option<u64>,
-        tracking: Option<Tracking>,
-    ) -> (Number, PublicationReceipt) {
-        let (sender, receipt) = oneshot::channel();
-        let requester = ReportRequester { slot: Slot::NONE, naming: RecipientForm::Usual };
-        let uplink = &mut self.client.uplink;
-        if let Some(id) = publication.id {
-            uplink.identify_next(id);
-        }
-        uplink.publish_tracked(requester, clients_max, tracking, publication.into());
-        let number = uplink.last_number();
-        self.waiting.push_back((number, sender));
-        (number, PublicationReceipt(receipt))
-    }
-
-    fn on_event(&mut self, event: BrokerEvent) -> Option<BrokerLinkLost> {
-        match event {
-            BrokerEvent::Reached { counted, id, .. } => {
-                let number = counted.number;
-                self.tracked.on_reached(number, counted.clients);
-                let is_past = |(asked, _): &mut (Number, _)| *asked <= number;
-                while let Some((asked, waiting)) = self.waiting.pop_front_if(is_past) {
-                    if asked == number {
-                        // The request may no longer wait.
-                        let _gone = waiting.send(Reached::new(counted, id));
-                    }
-                }
-                None
-            }
-            BrokerEvent::Tracked { number, outcome } => {
-                self.tracked.on_report(number, outcome);
-                None
-            }
-            BrokerEvent::Lost(lost) => {
-                self.tracked.on_broker_lost();
-                let (broker, error) = (lost.broker, &lost.error);
-                info!(event = "broker_link_lost", broker = broker.0, %error, "link to the broker lost");
-                Some(BrokerLinkLost { broker })
-            }
-            BrokerEvent::Answer { query, result, .. } => {
-                if let Some(asker) = self.asking.remove(&query.number) {
-                    // Its request may have stopped waiting.
-                    let _gone = asker.send(result);
-                }
-                None
-            }
-            BrokerEvent::Remembered { basis } => {
-                self.told_basis = Some(basis);
-                None
-            }
-            BrokerEvent::Outcome(number, outcome) => {
-                if let Some(waiting) = self.commanded.remove(&number) {
-                    waiting.send(*outcome);
-                }
-                None
-            }
-            // This process has no clients. The caller wakes the requests that wait for a throttle.
-            BrokerEvent::Throttle(_)
-            | BrokerEvent::Joined { .. }
-            | BrokerEvent::Reserved(_)
-            | BrokerEvent::Refused { .. }
-            | BrokerEvent::Close(_)
-            | BrokerEvent::TagsChanged { .. }
-            | BrokerEvent::Resumable(_)
-            | BrokerEvent::Describe(_) => None,
-        }
     }
 }

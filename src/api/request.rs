@@ -36,6 +36,7 @@ use super::response::{AnswerHead, ApiAnswer};
 use super::route::{self, ApiRoute, Endpoint, RouteLabel, RouteRow, SERVER_PATHS};
 use super::signature::{SignedHeaders, SignedTarget};
 use super::state::{ApiState, unix_seconds};
+use super::traces::{PublicationTrace, RequestTrace};
 use crate::http::HealthEndpoint;
 
 /// Answers a request.
@@ -60,6 +61,7 @@ pub(super) async fn answer(
         is_body_read: &is_body_read,
         room: &room,
         label: &label,
+        trace: state.traces.begin(request.headers()),
         peer: connection.peer().ip(),
     };
     let answered = served.answer(request).await;
@@ -83,6 +85,9 @@ pub(super) async fn answer(
     debug!(request = id, %peer, status = answer.status().as_u16(), "request answered");
     state.answered.set(state.answered.get() + 1);
     state.request_stats.note(label.get(), answer.status().as_u16(), begun.elapsed());
+    if let Some(trace) = served.trace {
+        state.traces.end(trace, &label.get().text(), answer.status().as_u16());
+    }
     let open = OpenRequest::new(Rc::clone(&state), connection);
     match answer.events_mut() {
         Some(events) => events.keep(open),
@@ -105,6 +110,8 @@ pub(super) struct ServedRequest<'a> {
     room: &'a Cell<Option<RequestRoom>>,
     /// Its route, once it is known.
     pub(super) label: &'a Cell<RouteLabel>,
+    /// Its trace, if its caller records one.
+    trace: Option<RequestTrace>,
     /// The other end of its connection.
     pub(super) peer: IpAddr,
 }
@@ -242,7 +249,8 @@ impl ServedRequest<'_> {
         let (state, config) = (self.state, self.config);
         let until = Instant::now() + config.timeout;
         let key = key.as_ref();
-        let context = EndpointContext { state, config, application, key, until };
+        let trace = PublicationTrace::of(&state.traces, self.trace);
+        let context = EndpointContext { state, config, application, key, until, trace };
         let taken = match row.endpoint {
             Endpoint::Batch => return context.batch(text).await,
             Endpoint::Connections => return connections::list(context, &parameters).await,

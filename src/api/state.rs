@@ -20,6 +20,7 @@ use super::rate_limits::RequestLimits;
 use super::refusals::Refusals;
 use super::request_ids::RequestIds;
 use super::request_stats::RequestStats;
+use super::traces::Traces;
 pub(super) use crate::telemetry::unix_seconds;
 use crate::telemetry::{LogThrottle, lines_lost};
 use crate::types::limits::{API_BODIES_BYTES_MAX, API_REQUESTS_MAX, IDS_EVICTED_LOG_EVERY};
@@ -51,6 +52,7 @@ pub(super) struct ApiState {
     pub(super) health: ApiHealth,
     pub(super) metrics: MetricsCollector,
     pub(super) operators: OperatorState,
+    pub(super) traces: Rc<Traces>,
     pub(super) pressure: Cell<Pressure>,
     /// One change of the tags of many clients is under way at a time: a new broker completes only the last one.
     pub(super) bulk_changes: Arc<Semaphore>,
@@ -82,6 +84,8 @@ impl ApiState {
         let publisher = ApiPublisher::new(source);
         publisher.limit_ids(config.ids_max);
         let rate_limits = RequestLimits::new(&config);
+        let traces = Rc::<Traces>::default();
+        traces.configure(config.otlp_endpoint.as_ref());
         Self {
             config: RefCell::new(Rc::new(config)),
             publisher,
@@ -96,6 +100,7 @@ impl ApiState {
             health: ApiHealth::default(),
             metrics: MetricsCollector::default(),
             operators: OperatorState::default(),
+            traces,
             pressure: Cell::new(Pressure::None),
             bulk_changes: Arc::new(Semaphore::new(1)),
             answered: Cell::new(0),
@@ -119,6 +124,7 @@ impl ApiState {
         let former = self.config.replace(Rc::new(config));
         self.config().access.keep_uses(&former.access);
         self.operators.configured.notify_waiters();
+        self.traces.configure(self.config().otlp_endpoint.as_ref());
         self.rate_limits.configure(&self.config());
         if former.signatures != self.config().signatures {
             self.publisher.set_window(self.config().signatures, unix_seconds());
@@ -194,6 +200,8 @@ impl ApiState {
         series.one(SeriesFamily::LinkBytes, "in", link.read);
         series.one(SeriesFamily::LinkBytes, "out", link.written);
         series.plain(SeriesFamily::LogLinesLost, lines_lost());
+        series.one(SeriesFamily::TraceSpans, "exported", self.traces.exported());
+        series.one(SeriesFamily::TraceSpans, "dropped", self.traces.dropped());
         if let Some(expires) = self.config().operators.report.certificate_expires {
             series.plain(SeriesFamily::CertificateExpiry, expires);
         }

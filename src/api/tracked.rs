@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::publisher::PublicationReceipt;
 use crate::types::limits::{ASKS_MAX, ASKS_PER_CLIENT_MAX, WRITE_REPORTS_MAX};
-use crate::types::{ClientUuid, Number, TrackedOutcome, WriteCounts};
+use crate::types::{ClientUuid, Number, SpanTimes, TimedWrites, TrackedOutcome, WriteCounts};
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -20,8 +20,6 @@ pub(super) struct TrackedRequests {
 
 #[derive(Debug)]
 struct OpenReport {
-    /// Clients that the address matched, once that is known.
-    matched: Option<u64>,
     /// With more clients the publication was delivered to none.
     clients_max: Option<u64>,
     progress: Rc<ReportProgress>,
@@ -31,6 +29,12 @@ struct OpenReport {
 #[derive(Debug, Default)]
 pub(super) struct ReportProgress {
     counts: Cell<WriteCounts>,
+    /// Clients and workers that the address matched, once that is known.
+    reached: Cell<Option<(u64, u32)>>,
+    /// When the broker has resolved it, if it is traced.
+    resolved: Cell<Option<SpanTimes>>,
+    /// The parts of the workers that have reported, if it is traced.
+    timed_parts: RefCell<Vec<TimedWrites>>,
     /// The broker is gone, so no more reports come.
     is_lost: Cell<bool>,
     changed: Notify,
@@ -70,7 +74,7 @@ impl TrackedRequests {
         clients_max: Option<u64>,
     ) -> Rc<ReportProgress> {
         let progress = Rc::<ReportProgress>::default();
-        let report = OpenReport { matched: None, clients_max, progress: Rc::clone(&progress) };
+        let report = OpenReport { clients_max, progress: Rc::clone(&progress) };
         self.reports.insert(number, report);
         progress
     }
@@ -92,20 +96,33 @@ impl TrackedRequests {
     }
 
     /// The broker has counted the clients that a publication reached.
-    pub(super) fn on_reached(&mut self, number: Number, clients: u64) {
-        let Some(report) = self.reports.get_mut(&number) else { return };
-        report.matched = Some(clients);
+    pub(super) fn on_reached(&mut self, number: Number, clients: u64, workers: u32) {
+        let Some(report) = self.reports.get(&number) else { return };
+        report.progress.reached.set(Some((clients, workers)));
+        report.progress.changed.notify_waiters();
         self.end_report(number);
     }
 
     /// A worker has reported.
     pub(super) fn on_report(&mut self, number: Number, outcome: TrackedOutcome) {
-        let TrackedOutcome::Writes(counts) = outcome else {
-            let asked = self.asks.borrow_mut().open.remove(&number);
-            // Its request may have stopped waiting.
-            return drop(asked.map(|asked| asked.send(outcome)));
+        let report = self.reports.get(&number).map(|report| &report.progress);
+        let counts = match (outcome, report) {
+            (TrackedOutcome::Writes(counts), _) => counts,
+            (TrackedOutcome::TimedWrites(timed), Some(progress)) => {
+                progress.timed_parts.borrow_mut().push(*timed);
+                timed.counts
+            }
+            (TrackedOutcome::Resolved(times), Some(progress)) => {
+                return progress.resolved.set(Some(times));
+            }
+            (TrackedOutcome::TimedWrites(_) | TrackedOutcome::Resolved(_), None) => return,
+            (outcome, _) => {
+                let asked = self.asks.borrow_mut().open.remove(&number);
+                // Its request may have stopped waiting.
+                return drop(asked.map(|asked| asked.send(outcome)));
+            }
         };
-        let Some(OpenReport { progress, .. }) = self.reports.get(&number) else { return };
+        let Some(progress) = report else { return };
         progress.counts.set(progress.counts.get().and(counts));
         progress.changed.notify_waiters();
         self.end_report(number);
@@ -115,9 +132,12 @@ impl TrackedRequests {
     /// its workers still count.
     fn end_report(&mut self, number: Number) {
         let Some(report) = self.reports.get(&number) else { return };
-        let Some(matched) = report.matched else { return };
-        let is_refused = report.clients_max.is_some_and(|max| matched > max);
-        if is_refused || report.progress.counts.get().total() >= matched {
+        let Some((matched, _)) = report.progress.reached.get() else { return };
+        if report.clients_max.is_some_and(|max| matched > max) {
+            // No worker reports on it.
+            report.progress.is_lost.set(true);
+        }
+        if report.progress.is_lost.get() || report.progress.counts.get().total() >= matched {
             self.reports.remove(&number);
         }
     }
@@ -133,6 +153,37 @@ impl TrackedRequests {
 }
 
 impl ReportProgress {
+    /// Waits until every delivery is accounted for, no more reports come, or this time has come.
+    pub(super) async fn settled(&self, until: Instant) {
+        let complete = async {
+            loop {
+                let changed = self.changed.notified();
+                let total = self.counts.get().total();
+                let is_complete = self.reached.get().is_some_and(|(matched, _)| total >= matched);
+                if self.is_lost.get() || is_complete {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let _late = timeout_at(until, complete).await;
+    }
+
+    /// Returns the clients and workers that the address matched, once that is known.
+    pub(super) fn reached(&self) -> Option<(u64, u32)> {
+        self.reached.get()
+    }
+
+    /// Returns when the broker has resolved a traced publication.
+    pub(super) fn resolved(&self) -> Option<SpanTimes> {
+        self.resolved.get()
+    }
+
+    /// Takes the parts of the workers that have reported on a traced publication.
+    pub(super) fn take_timed_parts(&self) -> Vec<TimedWrites> {
+        self.timed_parts.take()
+    }
+
     /// Waits until so many deliveries are accounted for, or until this time. What is missing then counts
     /// as waiting. None if the broker was lost before.
     pub(super) async fn sums(&self, matched: u64, until: Instant) -> Option<WriteCounts> {
@@ -222,7 +273,7 @@ mod tests {
         let until = Instant::now() + Duration::from_secs(1);
         let progress = tracked.open_report(Number(1), None);
         tracked.on_report(Number(1), writes(2, 1));
-        tracked.on_reached(Number(1), 5);
+        tracked.on_reached(Number(1), 5, 2);
         let early = progress.sums(3, until).await.unwrap();
         assert_eq!((early.written, early.waiting), (2, 1));
         let late = progress.sums(5, until).await.unwrap();
@@ -247,7 +298,7 @@ mod tests {
     fn a_publication_that_reached_too_many_has_no_report() {
         let mut tracked = TrackedRequests::default();
         tracked.open_report(Number(1), Some(2));
-        tracked.on_reached(Number(1), 3);
+        tracked.on_reached(Number(1), 3, 1);
         assert!(tracked.reports.is_empty());
     }
 

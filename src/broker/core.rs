@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use super::connection_limits::MaxConnections;
 use super::links::Links;
-use super::router::{Router, timers};
+use super::router::{BrokerClocks, Router, timers};
 use crate::link::control::ChildEvent;
 use crate::link::message::FromWorker;
 use crate::link::transport::Transport;
@@ -41,8 +41,8 @@ pub struct BrokerCore {
     scan_max: u64,
     /// Ids of publications that are kept.
     ids_max: usize,
-    /// The clock that measures expressions, if there is one.
-    clock: Option<fn() -> Duration>,
+    /// The clocks, if there are some.
+    clocks: Option<BrokerClocks>,
     /// Work at which a tenant is throttled.
     fair_share_work: u64,
     /// Memory for clients that are away, in bytes.
@@ -80,7 +80,7 @@ impl BrokerCore {
             applications: Vec::new(),
             scan_max: EXPRESSION_SCAN_MAX,
             ids_max: IDEMPOTENCY_MAX,
-            clock: None,
+            clocks: None,
             fair_share_work: FAIR_SHARE_WORK,
             away_bytes: AWAY_MEMORY,
             started: Duration::ZERO,
@@ -109,15 +109,15 @@ impl BrokerCore {
         self.router.limit_tenants(self.fair_share_work);
         timers::limit_away(&mut self.router, self.away_bytes);
         timers::started_at(&mut self.router, self.started);
-        if let Some(clock) = self.clock {
-            self.router.measure_with(clock);
+        if let Some(clocks) = self.clocks {
+            self.router.measure_with(clocks);
         }
     }
 
-    /// Measures the time of expressions by a clock, which returns the time since any fixed moment.
-    pub fn measure_with(&mut self, clock: fn() -> Duration) {
-        self.router.measure_with(clock);
-        self.clock = Some(clock);
+    /// Measures the time of expressions, and of traced publications.
+    pub fn measure_with(&mut self, clocks: BrokerClocks) {
+        self.router.measure_with(clocks);
+        self.clocks = Some(clocks);
     }
 
     /// Sets the limits that joins are checked against.

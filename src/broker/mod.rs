@@ -32,12 +32,13 @@ use tracing::{error, info};
 
 pub use self::connection_limits::MaxConnections;
 use self::core::{BrokerCore, TurnBudgets};
+use self::router::BrokerClocks;
 use crate::config::BrokerConfig;
 use crate::link::control::{
     Attachment, BrokerCommand, ChildEvent, CommonCommand, Control, ControlPeer, ExitReason,
 };
 use crate::reactor::poller::{Interest, Poller, Ready};
-use crate::telemetry::{flush, lines_lost, set_level, unix_millis, unix_seconds};
+use crate::telemetry::{flush, lines_lost, set_level, unix_seconds, unix_time};
 use crate::types::limits::{BROKER_REMOVALS, BROKER_TURN};
 use crate::types::{
     CountReport, Generation, Histogram, HistogramFamily, ProcessCounts, SeriesFamily, TurnBudget,
@@ -62,8 +63,8 @@ fn serve(
     let poller = Poller::new(EVENTS)?;
     poller.watch(control.ready(), CONTROL, Interest::Read)?;
     let mut core = BrokerCore::new(generation);
-    core.measure_with(since_start);
-    core.started_at(Duration::from_millis(unix_millis()));
+    core.measure_with(BrokerClocks { since_start, unix: unix_time });
+    core.started_at(unix_time());
     Broker { control, poller, core, turns: Histogram::default(), is_ready: false }.serve()
 }
 

@@ -1,11 +1,13 @@
 //! Tracked publications: which workers have not reported on their part of the deliveries.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use crate::types::{
-    Number, TrackedOutcome, TrackedSubject, WorkerId, WorkerIncarnation, WriteCounts,
+    Number, SpanTimes, TrackedOutcome, TrackedSubject, Tracking, WorkerId, WorkerIncarnation,
+    WriteCounts,
 };
 
 /// Clients of a publication by worker.
@@ -13,14 +15,32 @@ pub(super) type ClientsByWorker = SmallVec<[(WorkerId, u64); 4]>;
 
 /// The publications that workers have to report on. Their publishers bound them, and every worker reports
 /// within a time, or dies.
-#[derive(Debug, Default)]
-pub(super) struct TrackedPublications(BTreeMap<(WorkerIncarnation, Number), OpenTracking>);
+#[derive(Debug)]
+pub(super) struct TrackedPublications {
+    open: BTreeMap<(WorkerIncarnation, Number), OpenTracking>,
+    /// Returns the time since 1970, for traces.
+    clock: fn() -> Duration,
+}
+
+impl Default for TrackedPublications {
+    fn default() -> Self {
+        Self { open: BTreeMap::new(), clock: || Duration::ZERO }
+    }
+}
 
 #[derive(Debug)]
 struct OpenTracking {
     subject: TrackedSubject,
     /// Workers that have not reported, with their number of clients.
     parts: SmallVec<[(WorkerIncarnation, u64); 4]>,
+}
+
+/// A tracked publication that is being resolved.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BegunTracking {
+    pub(super) tracking: Tracking,
+    /// The time since 1970 at which this began, if it is traced.
+    began: Option<Duration>,
 }
 
 /// A report for the publisher of a tracked publication.
@@ -32,6 +52,23 @@ pub(super) struct TrackedReport {
 }
 
 impl TrackedPublications {
+    /// Sets the clock for traces, which returns the time since 1970.
+    pub(super) fn trace_with(&mut self, clock: fn() -> Duration) {
+        self.clock = clock;
+    }
+
+    /// Begins to resolve a tracked publication.
+    pub(super) fn begin(&self, tracking: Tracking) -> BegunTracking {
+        let is_traced = tracking.subject == TrackedSubject::TimedWrites;
+        BegunTracking { tracking, began: is_traced.then(self.clock) }
+    }
+
+    /// Returns the report that a publication is resolved, if it is traced.
+    pub(super) fn resolved(&self, begun: BegunTracking) -> Option<TrackedOutcome> {
+        let times = |began| SpanTimes { began, ended: (self.clock)() };
+        begun.began.map(|began| TrackedOutcome::Resolved(times(began)))
+    }
+
     /// Tracks a publication until each of these workers has reported.
     pub(super) fn open(
         &mut self,
@@ -42,7 +79,7 @@ impl TrackedPublications {
     ) {
         let parts: SmallVec<_> = parts.filter(|(_, clients)| *clients > 0).collect();
         if !parts.is_empty() {
-            self.0.insert((publisher, number), OpenTracking { subject, parts });
+            self.open.insert((publisher, number), OpenTracking { subject, parts });
         }
     }
 
@@ -54,10 +91,10 @@ impl TrackedPublications {
         number: Number,
     ) {
         let key = (publisher, number);
-        if let Some(open) = self.0.get_mut(&key) {
+        if let Some(open) = self.open.get_mut(&key) {
             open.parts.retain(|(waited_for, _)| *waited_for != worker);
             if open.parts.is_empty() {
-                self.0.remove(&key);
+                self.open.remove(&key);
             }
         }
     }
@@ -66,7 +103,7 @@ impl TrackedPublications {
     /// that it published itself.
     pub(super) fn on_worker_lost(&mut self, worker: WorkerIncarnation) -> Vec<TrackedReport> {
         let mut reports = Vec::new();
-        self.0.retain(|(publisher, number), open| {
+        self.open.retain(|(publisher, number), open| {
             let lost = open.parts.iter().find(|(waited_for, _)| *waited_for == worker);
             if let Some((_, clients)) = lost {
                 let outcome = open.subject.lost(*clients);
@@ -84,7 +121,7 @@ impl TrackedSubject {
     /// Returns the report in place of that of a dead worker with so many recipients.
     fn lost(self, clients: u64) -> TrackedOutcome {
         match self {
-            Self::Writes => {
+            Self::Writes | Self::TimedWrites => {
                 TrackedOutcome::Writes(WriteCounts { closed: clients, ..WriteCounts::default() })
             }
             Self::Answer(_) => TrackedOutcome::Closed,
@@ -120,7 +157,7 @@ mod tests {
                 report(Number(6), TrackedOutcome::Closed),
             ]
         );
-        assert!(tracked.0.is_empty());
+        assert!(tracked.open.is_empty());
     }
 
     #[test]
@@ -129,6 +166,6 @@ mod tests {
         let parts = [(source(0, 1), 1), (source(1, 1), 1)];
         tracked.open(source(1, 1), Number(1), TrackedSubject::Writes, parts.into_iter());
         assert_eq!(tracked.on_worker_lost(source(1, 1)), []);
-        assert!(tracked.0.is_empty());
+        assert!(tracked.open.is_empty());
     }
 }

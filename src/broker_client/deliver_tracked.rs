@@ -30,8 +30,12 @@ pub(super) fn deliver_tracked(
         Err(unknown) => return Ok(Err(unknown)),
     };
     let tracking = match subject {
-        TrackedSubject::Writes => {
-            DeliveryTracking::Writes(write_reports.open(publisher, number, within, recipients))
+        TrackedSubject::Writes | TrackedSubject::TimedWrites => {
+            let tally = write_reports.open(publisher, number, within, recipients);
+            if subject == TrackedSubject::TimedWrites {
+                write_reports.time_last();
+            }
+            DeliveryTracking::Writes(tally)
         }
         TrackedSubject::Answer(token) => {
             DeliveryTracking::Question(Box::new(Question { publisher, number, token, within }))

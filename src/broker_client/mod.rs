@@ -44,7 +44,7 @@ use self::uplink::Uplink;
 use self::write_reports::WriteReports;
 use crate::link::transport::Transport;
 use crate::types::limits::LARGE_MESSAGE_BYTES;
-use crate::types::{Generation, Slot, TrackedOutcome, WorkerIncarnation};
+use crate::types::{Generation, Slot, TimedWrites, TrackedOutcome, WorkerIncarnation};
 
 /// The broker-facing part of a worker, without its connections.
 #[derive(Debug)]
@@ -84,6 +84,13 @@ impl BrokerClient {
     #[must_use]
     pub fn with_large_messages_from(mut self, bytes: usize) -> Self {
         self.large_bytes_min = bytes;
+        self
+    }
+
+    /// Measures the work on traced publications by a clock, which returns the time since 1970.
+    #[must_use]
+    pub fn traced_with(mut self, clock: fn() -> Duration) -> Self {
+        self.write_reports.trace_with(clock);
         self
     }
 
@@ -256,7 +263,15 @@ impl BrokerClient {
             return;
         }
         for report in self.write_reports.take_finished(now) {
-            let outcome = TrackedOutcome::Writes(report.counts);
+            let worker = self.uplink.source().worker;
+            let outcome = match report.times {
+                None => TrackedOutcome::Writes(report.counts),
+                Some(times) => TrackedOutcome::TimedWrites(Box::new(TimedWrites {
+                    worker,
+                    counts: report.counts,
+                    times,
+                })),
+            };
             self.uplink.report(report.publisher, report.number, outcome);
         }
     }

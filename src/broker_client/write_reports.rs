@@ -7,11 +7,21 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::types::{Number, WorkerIncarnation, WriteCounts};
+use crate::types::{Number, SpanTimes, WorkerIncarnation, WriteCounts};
 
 /// The open reports of a worker, in the order in which their publications arrived.
-#[derive(Debug, Default)]
-pub(crate) struct WriteReports(Vec<OpenWriteReport>);
+#[derive(Debug)]
+pub(crate) struct WriteReports {
+    open: Vec<OpenWriteReport>,
+    /// Returns the time since 1970, for traces.
+    clock: fn() -> Duration,
+}
+
+impl Default for WriteReports {
+    fn default() -> Self {
+        Self { open: Vec::new(), clock: || Duration::ZERO }
+    }
+}
 
 #[derive(Debug)]
 struct OpenWriteReport {
@@ -20,6 +30,8 @@ struct OpenWriteReport {
     within: Duration,
     /// The time at which the report is sent in any case. It is known once the caller has told its time.
     due: Option<Duration>,
+    /// The time since 1970 at which the publication arrived, if it is traced.
+    began: Option<Duration>,
     tally: Rc<WriteTally>,
 }
 
@@ -29,6 +41,8 @@ pub(crate) struct WriteReport {
     pub(crate) publisher: WorkerIncarnation,
     pub(crate) number: Number,
     pub(crate) counts: WriteCounts,
+    /// Its time, if the publication is traced.
+    pub(crate) times: Option<SpanTimes>,
 }
 
 /// What has become of the deliveries of one publication in this worker so far.
@@ -54,14 +68,26 @@ impl WriteReports {
         recipients: u64,
     ) -> Rc<WriteTally> {
         let tally = Rc::new(WriteTally { recipients, done: Cell::default() });
-        let (due, kept) = (None, Rc::clone(&tally));
-        self.0.push(OpenWriteReport { publisher, number, within, due, tally: kept });
+        let (due, began, kept) = (None, None, Rc::clone(&tally));
+        self.open.push(OpenWriteReport { publisher, number, within, due, began, tally: kept });
         tally
+    }
+
+    /// Sets the clock for traces, which returns the time since 1970.
+    pub(crate) fn trace_with(&mut self, clock: fn() -> Duration) {
+        self.clock = clock;
+    }
+
+    /// The last report has the time that it took.
+    pub(crate) fn time_last(&mut self) {
+        if let Some(last) = self.open.last_mut() {
+            last.began = Some((self.clock)());
+        }
     }
 
     /// Returns whether no report is open.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.open.is_empty()
     }
 
     /// Removes and returns the reports that are complete, and those whose time is over.
@@ -70,23 +96,25 @@ impl WriteReports {
             let due = *report.due.get_or_insert_with(|| now.saturating_add(report.within));
             due <= now || report.tally.is_complete()
         };
-        let finished = self.0.extract_if(.., is_finished);
-        let report = |OpenWriteReport { publisher, number, tally, .. }| WriteReport {
+        let finished = self.open.extract_if(.., is_finished);
+        let clock = self.clock;
+        let report = |OpenWriteReport { publisher, number, tally, began, .. }| WriteReport {
             publisher,
             number,
             counts: tally.counts(),
+            times: began.map(|began| SpanTimes { began, ended: clock() }),
         };
         finished.map(report).collect()
     }
 
     /// Returns the time at which the next report is due, for reports that [`Self::take_finished`] has seen.
     pub(crate) fn next_due(&self) -> Option<Duration> {
-        self.0.iter().filter_map(|report| report.due).min()
+        self.open.iter().filter_map(|report| report.due).min()
     }
 
     /// Forgets all reports: the broker that wanted them is gone.
     pub(crate) fn forget(&mut self) {
-        self.0.clear();
+        self.open.clear();
     }
 }
 

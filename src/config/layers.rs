@@ -14,6 +14,9 @@ use super::schema::{
 use super::{ConfigSources, EffectiveValues, KEYS};
 use crate::types::limits::{EXPANDED_BYTES_MAX, EXPANSION_BYTES_MAX};
 
+/// Variable with the base URL of a receiver (OpenTelemetry Protocol Exporter).
+const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
 /// Name of the section that our own keys may be in, as in the current version of
 /// phpWebSocketServer.
 const OWN_SECTION: &str = "websocketserver";
@@ -233,6 +236,17 @@ impl<'a> ConfigLayers<'a> {
             } else if !is_of_a_container(name, value) {
                 self.warnings.push(unknown_variable(place, name));
             }
+        }
+    }
+
+    /// The variable that other programs read too counts where nothing else names a receiver.
+    pub(super) fn take_otlp_variable(&mut self) {
+        let Some(key) = find("", "otlpEndpoint") else { return };
+        if let Some(value) = self.variable(OTLP_VARIABLE).filter(|value| !value.is_empty())
+            && self.place("", key.name).is_none()
+        {
+            let place = ValueLocation::Variable(OTLP_VARIABLE.to_owned());
+            self.put(key, GivenValue::new(place, OTLP_VARIABLE, value, value.to_owned()));
         }
     }
 

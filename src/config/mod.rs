@@ -263,6 +263,7 @@ impl Files {
         }
         given.take_variables();
         given.take_flags();
+        given.take_otlp_variable();
         given
     }
 }

@@ -85,6 +85,7 @@ pub const KEYS: &[ConfigKey] = &[
     key("", "signatureClockSkew", "60s", "duration").reloadable(),
     key("", "idempotencyWindow", "5m", "duration").reloadable(),
     key("", "idempotencyMax", "200000", "count").reloadable(),
+    key("", "otlpEndpoint", "none", "URL").reloadable(),
     key("", "operatorFile", "none", "path"),
     key("", "metricsAuth", "off", "switch").reloadable(),
     key("", "consolePage", "off", "switch").reloadable(),

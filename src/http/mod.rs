@@ -18,6 +18,7 @@ mod refusal;
 pub(crate) mod request_signature;
 mod response;
 mod scan;
+mod traceparent;
 
 pub use self::host_allowlist::HostAllowlist;
 pub use self::legacy::hixie::{Hixie, KEY3_BYTES, bytes_behind, hixie};
@@ -41,3 +42,4 @@ pub use response::{
     unavailable_response,
 };
 pub use scan::HeadScanner;
+pub use traceparent::TraceParent;

@@ -16,4 +16,4 @@ pub use log::{LogOutput, OfferResult, Pipe, flush, lines_lost, log_panics, log_t
 pub use log_throttle::LogThrottle;
 pub use rotation::LogFile;
 pub use sink::{LINES_WAITING_MAX, Sink, SinkSettings};
-pub use utc::{today, unix_millis, unix_seconds};
+pub use utc::{today, unix_millis, unix_seconds, unix_time};

@@ -37,6 +37,12 @@ pub fn today() -> String {
     Utc::now().to_string().chars().take_while(|character| *character != 'T').collect()
 }
 
+/// Returns the time since 1970.
+#[must_use]
+pub fn unix_time() -> Duration {
+    Utc::now().0
+}
+
 /// Returns the current time in Unix seconds.
 #[must_use]
 pub fn unix_seconds() -> u64 {

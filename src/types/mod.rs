@@ -96,7 +96,9 @@ pub use slots::SlotSet;
 pub use span::span_seconds;
 pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};
 pub use tag_change::{TagChange, TagEdit, TagNames, TagVersion, VersionedTags};
-pub use tracking::{AskToken, TrackedOutcome, TrackedSubject, Tracking, WriteCounts};
+pub use tracking::{
+    AskToken, SpanTimes, TimedWrites, TrackedOutcome, TrackedSubject, Tracking, WriteCounts,
+};
 pub use wiped::{WipedBytes, scrub_stack};
 pub use word_choice::WordChoice;
 pub(crate) use word_choice::word_choices;

@@ -105,13 +105,15 @@ families! {
         "Publications whose id was used before";
     IdempotencyKeysEvicted = "idempotency_keys_evicted", Counter, [], 1,
         "Ids of publications that were forgotten before their time";
-    ResourceEvents = "resource_events", Counter, ["resource", "outcome"], 48, "Events of HTTP resources";
+    ResourceEvents = "resource_events", Counter, ["resource", "outcome"], 40, "Events of HTTP resources";
     ResourceCircuitOpen = "resource_circuit_open", Greatest, ["resource"], 12,
         "1 while the circuit breaker of an HTTP resource is open";
     CertificateExpiry = "certificate_expiry_timestamp_seconds", Greatest, [], 1,
         "End of the validity of the certificate, Unix seconds";
     TailEventsDropped = "tail_events_dropped", Counter, [], 1,
         "Publications that operators who watch them were not shown";
+    TraceSpans = "trace_spans", Counter, ["outcome"], 3,
+        "Spans that the receiver of traces has taken, and those that were dropped";
     LogLinesLost = "log_lines_lost", Counter, [], 1, "Log lines that could not be written";
 }
 

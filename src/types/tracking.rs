@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::WorkerId;
+
 /// Number of a question: random, so that only its client knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AskToken(pub [u8; 16]);
@@ -62,6 +64,8 @@ pub struct Tracking {
 pub enum TrackedSubject {
     /// How many sockets have taken it.
     Writes,
+    /// The same, and when the broker and the workers have worked on it, for a trace.
+    TimedWrites,
     /// The answer of its only recipient, who gets this number with it.
     Answer(AskToken),
 }
@@ -100,11 +104,35 @@ impl WriteCounts {
     }
 }
 
-/// A report of a worker on a tracked publication.
+/// When a piece of work began and ended, as times since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpanTimes {
+    /// Its begin.
+    pub began: Duration,
+    /// Its end.
+    pub ended: Duration,
+}
+
+/// The part of a worker in the deliveries of a publication, and its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedWrites {
+    /// The worker.
+    pub worker: WorkerId,
+    /// What has become of the deliveries.
+    pub counts: WriteCounts,
+    /// From the arrival of the publication to the report.
+    pub times: SpanTimes,
+}
+
+/// A report on a tracked publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrackedOutcome {
-    /// Its part of the deliveries.
+    /// The part of a worker in the deliveries.
     Writes(WriteCounts),
+    /// The same with its time.
+    TimedWrites(Box<TimedWrites>),
+    /// When the broker has resolved the publication and sent it to the workers.
+    Resolved(SpanTimes),
     /// The answer of the client: JSON.
     Answer(Bytes),
     /// The protocol of the client has no answers. Nothing was sent to it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::accept::{Listeners, tls_handshakes};
 use super::applications::ApplicationStats;
-use super::clock::{Moment, TurnClock};
+use super::clock::{Moment, TurnClock, unix_time};
 use super::connection::backlog::{self, BacklogPacing};
 use super::connection::bye::RetryTimes;
 use super::connection::deferred_replies::{self, DeferredReplies};
@@ -107,7 +107,7 @@ impl EventLoop {
             handshakes: HandshakeCount::default(),
             refusal_log: RefusalLog::default(),
             query_tokens: QueryTokenLog::default(),
-            broker: BrokerClient::new(identity.source),
+            broker: BrokerClient::new(identity.source).traced_with(unix_time),
             deferred_replies: DeferredReplies::default(),
             requests: OpenRequests::default(),
             retry_times: RetryTimes::default(),

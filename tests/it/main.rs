@@ -169,6 +169,7 @@ mod token_revocation;
 mod token_rights;
 mod token_tags;
 mod top;
+mod traces;
 mod two_servers;
 mod unix_listeners;
 mod v1_closing;

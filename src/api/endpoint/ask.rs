@@ -55,6 +55,7 @@ impl TakenQuestion {
             form: payload.form,
             payload: payload.bytes.as_bytes(),
             id: None,
+            trace: None,
         };
         let receipt = publisher.ask(publication, place, within, context.until).await?;
         Ok(Self { receipt, asked_at: Instant::now(), within })
@@ -89,7 +90,13 @@ impl TakenQuestion {
                 let message = "the client closed its connection before it answered";
                 refused(ErrorCode::ConnectionClosed, message)
             }
-            Some(TrackedOutcome::Expired | TrackedOutcome::Writes(_)) | None => {
+            Some(
+                TrackedOutcome::Expired
+                | TrackedOutcome::Writes(_)
+                | TrackedOutcome::TimedWrites(_)
+                | TrackedOutcome::Resolved(_),
+            )
+            | None => {
                 let millis = within.as_millis();
                 let message = format!("the client has not answered within {millis} ms");
                 Err(ApiError::new(ErrorCode::AskTimeout, message))

@@ -28,6 +28,7 @@ use super::config::ApiConfig;
 use super::error::{ApiError, ErrorCode};
 use super::idempotency::IdempotencyKey;
 use super::state::ApiState;
+use super::traces::PublicationTrace;
 use crate::link::query::{QueryKind, QueryResult};
 
 /// What an endpoint needs besides the request.
@@ -40,6 +41,8 @@ pub(super) struct EndpointContext<'a> {
     pub(super) key: Option<&'a IdempotencyKey<'a>>,
     /// End of the time that the request waits for the broker, for room and for its answers together.
     pub(super) until: Instant,
+    /// The trace of the request, if its caller records one.
+    pub(super) trace: Option<PublicationTrace<'a>>,
 }
 
 /// Asks the broker about the clients of the application's space.

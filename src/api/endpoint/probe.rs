@@ -65,7 +65,14 @@ impl PublicationProbe {
                 Ok(found) => {
                     let (state, config, application) = (&state, &config, found.application);
                     let until = Instant::now();
-                    let context = EndpointContext { state, config, application, key: None, until };
+                    let context = EndpointContext {
+                        state,
+                        config,
+                        application,
+                        key: None,
+                        until,
+                        trace: None,
+                    };
                     context.take_over(body, "").await.map(drop)
                 }
             };

@@ -123,7 +123,9 @@ impl<'a> EndpointContext<'a> {
         }
         let ApiPayload { form, bytes } = payload;
         let (tenant, payload) = (&self.application.tenant, bytes.as_bytes());
-        let publication = ApiPublication { tenant, address, form: *form, payload, id: None };
+        // A dry run is no publication.
+        let trace = self.trace.filter(|_| !limits.is_dry);
+        let publication = ApiPublication { tenant, address, form: *form, payload, id: None, trace };
         let headers = V1Headers { event, from: "" };
         let headed = (!headers.is_empty()).then(|| headers.payload(*form, bytes));
         let sent = match &headed {

@@ -70,7 +70,7 @@ impl ServedRequest<'_> {
         let text = body.as_ref().map_or(Ok(""), RequestBody::text)?;
         let until = Instant::now() + self.config.timeout;
         let (state, config, application) = (self.state, self.config, &application);
-        let context = EndpointContext { state, config, application, key: None, until };
+        let context = EndpointContext { state, config, application, key: None, until, trace: None };
         let asked = ApplicationRequest { route, endpoint: row.endpoint, parameters };
         if !row.is_change() {
             return Box::pin(asked.answer(context, text)).await;

@@ -153,7 +153,8 @@ impl ServedRequest<'_> {
                 let application = self.application_of(operator, route)?;
                 let until = Instant::now() + config.timeout;
                 let (application, key) = (&application, None);
-                stats::show(EndpointContext { state, config, application, key, until }).await
+                stats::show(EndpointContext { state, config, application, key, until, trace: None })
+                    .await
             }
             ServerEndpoint::Reload => self.order(operator, AdminRequest::Reload, request).await,
             ServerEndpoint::Drain => self.order(operator, AdminRequest::Drain, request).await,

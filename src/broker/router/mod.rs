@@ -39,6 +39,15 @@ use crate::link::query::QueryResult;
 use crate::link::resume::FromResumable;
 use crate::types::{ConnectionRef, Number, VersionedTags, WorkerId, WorkerIncarnation};
 
+/// Clocks of a broker.
+#[derive(Clone, Copy, Debug)]
+pub struct BrokerClocks {
+    /// Returns the time since any fixed moment. It is monotonic.
+    pub since_start: fn() -> Duration,
+    /// Returns the time since 1970.
+    pub unix: fn() -> Duration,
+}
+
 /// The broker without its sockets.
 #[derive(Debug, Default)]
 pub struct Router {
@@ -158,9 +167,10 @@ impl Router {
         self.index.clients() - departed.sum::<usize>()
     }
 
-    /// Measures the time of expressions by a clock, which returns the time since any fixed moment.
-    pub fn measure_with(&mut self, clock: fn() -> Duration) {
-        self.index.meter.measure_with(clock);
+    /// Measures the time of expressions, and of traced publications.
+    pub fn measure_with(&mut self, clocks: BrokerClocks) {
+        self.index.meter.measure_with(clocks.since_start);
+        self.tracked.trace_with(clocks.unix);
     }
 
     /// Returns the tags of the client at a place; `None` if tags do not reach it.

@@ -11,7 +11,7 @@ use crate::broker::close_orders::order_closes;
 use crate::broker::resolve_cache::{KnownRoute, RouteCounts, WorkerTarget};
 use crate::broker::tag_changes::{TagChangeEffect, change_tags, outcome_of_repeated};
 use crate::broker::tail::TailIndex;
-use crate::broker::tracking::TrackedReport;
+use crate::broker::tracking::{BegunTracking, TrackedReport};
 use crate::link::command::{
     BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind, CommandOutcome,
     MatchedClients, NumberedCommand, RetaggedClient, RetaggedClients, address_of,
@@ -19,8 +19,7 @@ use crate::link::command::{
 use crate::link::message::{CountedPublication, Deliver, PublishFrame, ToBroker, ToWorker};
 use crate::types::{
     ClientUuid, CloseReason, ConnectionRef, Content, Number, Publication, ReplayRecords, Sequence,
-    SlotSet, TagChange, TagVersion, Tenant, Tracking, UsedId, WorkerId, WorkerIncarnation,
-    send_work,
+    SlotSet, TagChange, TagVersion, Tenant, UsedId, WorkerId, WorkerIncarnation, send_work,
 };
 
 /// The sender of a command, and its number.
@@ -93,6 +92,7 @@ impl Router {
         let (mut is_refused, mut tracking) = (is_repeated, None);
         let mut client_request = member.take_request();
         if let Some(request) = member.take_count_request() {
+            tracking = request.tracking.map(|tracking| self.tracked.begin(tracking));
             let known = request.id.and_then(|id| self.replays.used(&id));
             let counts = match known {
                 Some(UsedId { used, .. }) => RouteCounts::known(used.clients, used.workers),
@@ -111,7 +111,6 @@ impl Router {
             client_request = client_request.filter(|_| counts.is_evaluated());
             // A dry run allows no recipient, and is no publication even if none matches.
             is_refused |= request.clients_max.is_some_and(|max| max == 0 || counts.clients > max);
-            tracking = request.tracking;
         }
         if let Some(request) = client_request {
             self.records.accept(&route.tenant, request);
@@ -136,7 +135,7 @@ impl Router {
                     load.give(*worker, clients.saturating_mul(send_work(content.payload.len())));
                 }
                 member.switch_to(tenant);
-                if let Some(tracking) = tracking {
+                if let Some(BegunTracking { tracking, .. }) = tracking {
                     member.out.send(&ToWorker::Track(tracking));
                 }
                 // The worker of the publisher keeps the content until the acknowledgement.
@@ -144,14 +143,31 @@ impl Router {
                 member.out.deliver(&Deliver { source, number, sequence, target: *target, content });
             }
         }
-        if let Some(Tracking { subject, .. }) = tracking {
-            let parts = route.clients_by_worker().iter();
-            let parts = parts.filter_map(|(worker, clients)| {
-                workers.get(worker).map(|member| (member.source, *clients))
-            });
-            self.tracked.open(source, number, subject, parts);
+        if let Some(begun) = tracking {
+            self.track(source, number, begun, route);
         }
         Ok(())
+    }
+
+    /// Awaits the reports of workers on a publication that was sent to them. The publisher of a traced one
+    /// gets the time until now.
+    fn track(
+        &mut self,
+        source: WorkerIncarnation,
+        number: Number,
+        begun: BegunTracking,
+        route: &KnownRoute,
+    ) {
+        let parts = route.clients_by_worker().iter();
+        let parts = parts.filter_map(|(worker, clients)| {
+            self.workers.get(worker).map(|member| (member.source, *clients))
+        });
+        self.tracked.open(source, number, begun.tracking.subject, parts);
+        if let Some(outcome) = self.tracked.resolved(begun)
+            && let Some(member) = self.workers.get_mut(&source.worker)
+        {
+            member.out.send(&ToWorker::Tracked { number, outcome });
+        }
     }
 
     /// Carries out a command, in the order of publications. Its outcome is sent with the acknowledgement. A

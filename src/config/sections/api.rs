@@ -41,6 +41,8 @@ pub struct ApiSettings {
     pub ids_window: Duration,
     /// Maximum ids of publications that are kept.
     pub ids_max: usize,
+    /// The URL that spans of traces are posted to. `None`: no request is traced.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// An address that serves only the API.
@@ -110,9 +112,31 @@ pub(in crate::config) fn read(
         connections_max: given
             .read("", "apiMaxConnections", |text| count(text, &CONNECTIONS))
             .unwrap_or(API_CONNECTIONS_MAX),
+        otlp_endpoint: given.read("", "otlpEndpoint", otlp_endpoint).flatten(),
     };
     warn_unencrypted(given, &settings.addresses);
     settings
+}
+
+/// Returns the URL for traces below the base URL of a receiver, as the variable of OpenTelemetry names it too.
+fn otlp_endpoint(text: &str) -> Result<Option<String>, Problem> {
+    if is_absent(text) {
+        return Ok(None);
+    }
+    let wrong = |what: &str| Problem::new(what, "use http:// or https://, a host and a port");
+    let no_address = || wrong("is not an address of a receiver");
+    let uri: hyper::Uri = text.parse().map_err(|_| no_address())?;
+    let authority = uri.authority().ok_or_else(no_address)?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || authority.host().is_empty() {
+        return Err(no_address());
+    }
+    if authority.as_str().contains('@') {
+        return Err(wrong("names a user, which is not sent"));
+    }
+    if uri.query().is_some() || text.contains('#') {
+        return Err(wrong("has a query or a fragment"));
+    }
+    Ok(Some(format!("{}/v1/traces", text.trim_end_matches('/'))))
 }
 
 /// On a plain address that other machines can reach, secrets cross the network unencrypted.

@@ -1,20 +1,20 @@
 //! Tests with round trips, truncated messages and random bytes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::tracking::strategies::{outcome, tracking};
 use super::*;
 use crate::link::message::{CountedPublication, Deliver, DeliverTo, Full, NewPublication, SetName};
 use crate::link::query::{BrokerQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult};
 use crate::types::{
-    Address, AddressLimit, Alias, AskToken, Claim, Client, ClientClass, ClientFilter, ClientUuid,
-    Content, Exclusivity, Expression, Generation, GrantNumber, Ident, JoinNumber,
-    LimitedApplication, MatchOptions, NamedClient, Number, PayloadForm, Publication, Recipients,
-    Sequence, Slot, SlotSet, Tag, TagCondition, TagQuery, TagTerm, Tags, Tenant, TrackedOutcome,
-    TrackedSubject, Tracking, ValueTest, WorkerId, WorkerIncarnation, WriteCounts,
+    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, Content,
+    Exclusivity, Expression, Generation, GrantNumber, Ident, JoinNumber, LimitedApplication,
+    MatchOptions, NamedClient, Number, PayloadForm, Publication, Recipients, Sequence, Slot,
+    SlotSet, Tag, TagCondition, TagQuery, TagTerm, Tags, Tenant, TrackedOutcome, ValueTest,
+    WorkerId, WorkerIncarnation,
 };
 
 fn source() -> impl Strategy<Value = WorkerIncarnation> {
@@ -132,26 +132,6 @@ fn address() -> impl Strategy<Value = Address> {
             _ => address,
         }
     })
-}
-
-fn tracking() -> impl Strategy<Value = Tracking> {
-    (any::<Option<[u8; 16]>>(), any::<u32>()).prop_map(|(token, millis)| Tracking {
-        subject: token.map_or(TrackedSubject::Writes, |it| TrackedSubject::Answer(AskToken(it))),
-        within: Duration::from_millis(millis.into()),
-    })
-}
-
-fn outcome() -> impl Strategy<Value = TrackedOutcome> {
-    let counts = |(written, slow, closed, waiting)| {
-        TrackedOutcome::Writes(WriteCounts { written, slow, closed, waiting })
-    };
-    prop_oneof![
-        any::<(u64, u64, u64, u64)>().prop_map(counts),
-        any::<Vec<u8>>().prop_map(|json| TrackedOutcome::Answer(Bytes::from(json))),
-        Just(TrackedOutcome::Unsupported),
-        Just(TrackedOutcome::Closed),
-        Just(TrackedOutcome::Expired),
-    ]
 }
 
 fn to_broker() -> impl Strategy<Value = ToBroker> {

@@ -60,6 +60,20 @@ pub const TRACKING_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 pub const WRITE_REPORT_GRACE: Duration = Duration::from_secs(1);
 /// Reports for `ack: written` that are open at the same time. Each turn of a worker looks at all of them.
 pub const WRITE_REPORTS_MAX: usize = 1000;
+/// Publications at the same time on which workers report for a trace.
+pub const TRACED_PUBLICATIONS_MAX: usize = 256;
+/// How long workers report on a traced publication.
+pub const TRACE_TIME: Duration = Duration::from_secs(2);
+/// Spans that wait for the receiver. Each has some 300 bytes.
+pub const TRACE_SPANS_MAX: usize = 4096;
+/// Spans of one request to the receiver.
+pub const TRACE_BATCH_MAX: usize = 512;
+/// How long spans are collected for one request to the receiver.
+pub const TRACE_EXPORT_EVERY: Duration = Duration::from_secs(1);
+/// Longest time for a request to the receiver.
+pub const TRACE_EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Interval of the log lines about a receiver that fails.
+pub const TRACE_WARNING_EVERY: Duration = Duration::from_secs(60);
 /// Open questions to one client.
 pub const ASKS_PER_CLIENT_MAX: usize = 64;
 /// Open questions to all clients.
@@ -79,3 +93,7 @@ pub const API_LINGER: Duration = Duration::from_secs(2);
 const _: () =
     assert!(HANDOVER_QUEUE_BYTES >= 4 * HANDOVER_BYTES_MAX, "the queue holds the largest");
 const _: () = assert!(HANDOVER_BYTES_MAX >= EARLY_BYTES_MAX + HEAD_BYTES_MAX, "one read fits");
+const _: () = assert!(
+    TRACED_PUBLICATIONS_MAX < WRITE_REPORTS_MAX,
+    "traces leave room for the reports that clients ask for"
+);
