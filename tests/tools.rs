@@ -179,6 +179,7 @@ fn trials() -> Vec<Trial> {
         page::what_is_published_to_one_page_appears_in_that_one_only needs CHROMIUM;
         page::what_is_published_to_a_group_appears_in_its_pages_only needs CHROMIUM;
         page::refusals_of_the_server_are_explained_on_the_page needs CHROMIUM;
+        page::a_page_shows_a_token_as_a_subprotocol needs CHROMIUM;
         page::the_command_for_a_group_is_one_command_whatever_its_tags_hold needs CHROMIUM;
         page::pages_inside_tls_reach_each_other needs CHROMIUM;
         page::tabs_are_chosen_by_keys_too needs CHROMIUM;

@@ -82,6 +82,18 @@ fn every_case_of_v1_has_its_tests_in_the_named_file() {
     assert!(count > 50, "{count} cases");
 }
 
+#[test]
+fn every_case_of_operators_has_its_tests_or_is_measured() {
+    let rows = rows("docs/cases.md");
+    let cases: Vec<_> = rows.iter().filter(|(label, _)| label.starts_with('A')).collect();
+    let expected: Vec<String> = (201..=254).map(|number| format!("A{number}")).collect();
+    assert_eq!(cases.iter().map(|(label, _)| label.clone()).collect::<Vec<_>>(), expected);
+    // Without a test it is measured by hand.
+    let is_tested = |files: &[String], case: &str| files.iter().all(|file| cites(file, case));
+    let untested = cases.iter().filter(|(case, files)| files.is_empty() || !is_tested(files, case));
+    assert_eq!(untested.map(|(case, _)| case.as_str()).collect::<Vec<_>>(), ["A234"]);
+}
+
 /// Returns the rows of all tables on a page: the first cell, and the words in backquotes of the last cell.
 fn rows(page: &str) -> Vec<(String, Vec<String>)> {
     let text = std::fs::read_to_string(page).unwrap();

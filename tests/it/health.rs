@@ -58,6 +58,7 @@ fn a_serving_server_is_alive_and_ready_on_all_addresses() {
     assert_eq!(get(server.port, "/readyz?verbose").2, "ok\n", "strangers get the word alone");
 }
 
+/// A244.
 #[test]
 fn health_does_not_depend_on_the_api_process() {
     let server = Setup::new().workers(1).ini("api = off").start();
@@ -88,6 +89,7 @@ fn a_bound_path_wins_over_a_health_endpoint() {
     assert_ne!(get(server.port, "/up").2, "{\"health\":\"OK\"}");
 }
 
+/// A243, without the drain.
 #[test]
 fn a_long_outage_of_the_broker_is_reported_and_a_short_one_is_not() {
     let (server, api) = ready(&own_address());

@@ -135,6 +135,7 @@ fn the_page_lists_every_name_with_its_type() {
     }
 }
 
+/// A238.
 #[test]
 fn samples_agree_with_what_clients_counted() {
     let server = started();
@@ -185,6 +186,7 @@ fn samples_agree_with_what_clients_counted() {
     assert!(memory > 1_000_000.0, "{memory}");
 }
 
+/// A239.
 #[test]
 fn no_counter_falls_when_a_process_dies() {
     let server = started();
@@ -219,6 +221,7 @@ fn no_counter_falls_when_a_process_dies() {
     assert!((before["tagcast_connections_accepted_total"] - known).abs() < 0.5, "{before:#?}");
 }
 
+/// A247.
 #[test]
 fn dashboards_use_names_of_the_page() {
     let listed = listed();
@@ -283,6 +286,7 @@ fn scrape_applications(server: &Server) -> BTreeMap<String, f64> {
     samples_of(&ask_for(server, "/metrics/applications"))
 }
 
+/// A241.
 #[test]
 fn applications_have_rows_whose_labels_are_escaped() {
     let entry = |key: &str| {
@@ -322,6 +326,7 @@ fn applications_have_rows_whose_labels_are_escaped() {
     assert!(!ask(&server).body.contains("evil"));
 }
 
+/// A242.
 #[test]
 fn with_3000_applications_a_thousand_have_rows() {
     let entry = |number: u32| {

@@ -134,6 +134,7 @@ fn publications_of_all_kinds_are_shown_in_their_order() {
     assert!(shown.iter().all(|it| it.get("payload").is_none()), "{shown:?}");
 }
 
+/// Case A248, for payloads.
 #[test]
 fn payloads_are_cut_and_need_a_permission() {
     let server = operated("");

@@ -231,8 +231,15 @@ fn an_operator_sees_only_its_applications_and_no_secret() {
     let anna = server.log_in();
     let other = server.operate("GET", "/v1/server/applications/other", &anna).json();
     assert_eq!(other["clients"]["web"], 1);
-    let names =
-        ["me", "overview", "processes", "configuration", "applications", "applications/shop"];
+    let names = [
+        "me",
+        "overview",
+        "processes",
+        "configuration",
+        "events",
+        "applications",
+        "applications/shop",
+    ];
     let answers: String =
         names.map(|name| server.operate("GET", &format!("/v1/server/{name}"), &anna).body).concat();
     let metrics = server.operate("GET", "/metrics", &anna).body;

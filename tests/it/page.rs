@@ -1,7 +1,7 @@
 //! The page in a real browser: a message that is published to one page appears only there.
 
 use crate::browser::{Browser, Page};
-use crate::harness::{Folder, Server, Setup};
+use crate::harness::{Folder, Server, Setup, tokens};
 
 fn shows(text: &str) -> String {
     format!("document.getElementById('messages').textContent.includes('{text}')")
@@ -351,4 +351,28 @@ fn proxy(server: u16, prefix: &'static str) -> u16 {
 fn keep(picture: &str, name: &str) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(folder.join(name), picture).unwrap();
+}
+
+/// Case A204, from a page.
+pub fn a_page_shows_a_token_as_a_subprotocol() {
+    let server = Setup::new().auth(&tokens::auth("")).start();
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://127.0.0.1:{}/", server.port));
+    page.wait_for("document.getElementById('status') !== null");
+    let token = tokens::token(&serde_json::json!({"sub": "42"}));
+    let mut open = |protocols: &str| {
+        page.value(&format!(
+            "window.tokenOutcome = ''; \
+             window.tokenSocket = new WebSocket('ws://127.0.0.1:{}/web', {protocols}); \
+             tokenSocket.onmessage = (event) => {{ tokenOutcome = tokenSocket.protocol + ' ' + JSON.parse(event.data).opcode; }}; \
+             tokenSocket.onclose = () => {{ tokenOutcome = tokenOutcome || 'closed'; }};",
+            server.port
+        ));
+        page.wait_for("tokenOutcome !== ''");
+        page.value("tokenOutcome").as_str().unwrap().to_owned()
+    };
+    assert_eq!(open(&format!("['tagcast', 'tagcast-token.{token}']")), "tagcast ready");
+    // A browser ends a connection if it has offered names and none was chosen.
+    assert_eq!(open(&format!("['tagcast-token.{token}']")), "closed");
+    assert_eq!(open("['tagcast', 'tagcast-token.x']"), "closed");
 }

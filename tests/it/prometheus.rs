@@ -15,6 +15,7 @@ pub fn the_alerts_pass_their_tests() {
     }
 }
 
+/// A237.
 pub fn prometheus_reads_the_metrics() {
     let server = started();
     let folder = Folder::new();

@@ -96,6 +96,7 @@ fn look_everywhere(server: &Server) {
     expect_none("the log file", &log);
 }
 
+/// A254, for secrets of applications.
 #[test]
 fn p9_secrets_appear_nowhere_whatever_is_done_with_them() {
     for format in ["text", "json"] {

@@ -77,6 +77,7 @@ fn a_token_is_valid_until_its_end_and_a_leeway() {
     }
 }
 
+/// A208.
 #[test]
 fn times_are_numbers_whose_fraction_is_dropped() {
     let day = 24 * 3600;
@@ -98,6 +99,7 @@ fn times_are_numbers_whose_fraction_is_dropped() {
     }
 }
 
+/// A209.
 #[test]
 fn a_claim_of_the_table_has_its_type_and_is_there_once() {
     for (claims, verdict) in [
@@ -146,6 +148,7 @@ fn a_claim_of_the_table_has_its_type_and_is_there_once() {
     assert_eq!(code(&signed(&null)), "token_claims");
 }
 
+/// A207.
 #[test]
 fn a_token_is_for_the_application_that_it_names() {
     for (claims, verdict) in [
