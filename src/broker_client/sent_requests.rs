@@ -152,7 +152,7 @@ impl SentRequests {
             None => AnnouncedIds { accepted: Some(AcceptedIds::default()), is_complete: true },
             Some(client) => AnnouncedIds {
                 accepted: (!client.is_doubtful).then_some(client.accepted),
-                is_complete: client.accepted == client.sent,
+                is_complete: client.accepted.has_same(&client.sent),
             },
         }
     }
@@ -160,8 +160,9 @@ impl SentRequests {
     /// Returns the clients of requests that are sent to the next broker again, without those that are doubtful.
     pub(crate) fn repeated(&self) -> impl Iterator<Item = Slot> + '_ {
         let clients = self.clients.iter();
-        let is_repeated =
-            |client: &InstanceRequests| !client.is_doubtful && client.accepted != client.sent;
+        let is_repeated = |client: &InstanceRequests| {
+            !client.is_doubtful && !client.accepted.has_same(&client.sent)
+        };
         clients.filter(move |(_, client)| is_repeated(client)).map(|(slot, _)| *slot)
     }
 

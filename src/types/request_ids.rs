@@ -74,6 +74,19 @@ impl AcceptedIds {
         }
     }
 
+    /// Returns whether both have the same numbers. One that was removed again may have been the greatest.
+    #[must_use]
+    pub fn has_same(&self, other: &Self) -> bool {
+        let latest = self.latest.max(other.latest);
+        self.bits_below(latest) == other.bits_below(latest)
+    }
+
+    /// Returns the bits of the numbers below one that is not less than the latest.
+    fn bits_below(mut self, latest: u64) -> [u64; 4] {
+        self.shift(latest.saturating_sub(self.latest));
+        self.bits
+    }
+
     /// Returns its memory in bytes.
     #[must_use]
     pub const fn held() -> usize {
@@ -135,8 +148,10 @@ mod tests {
         let mut ids = ids(&[0, 7]);
         ids.remove(7);
         assert_eq!([0, 7].map(|id| ids.judge(id)), [IdNovelty::Repeated, IdNovelty::New]);
+        assert!(ids.has_same(&self::ids(&[0])) && ids != self::ids(&[0]));
+        assert!(!ids.has_same(&self::ids(&[7])) && !ids.has_same(&AcceptedIds::default()));
         ids.remove(0);
-        assert!(ids.is_empty());
+        assert!(ids.is_empty() && ids.has_same(&AcceptedIds::default()));
         ids.insert(3);
         assert_eq!([3, 2].map(|id| ids.judge(id)), [IdNovelty::Repeated, IdNovelty::New]);
     }
