@@ -2,16 +2,20 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use clap::Args;
+use tagcast_client::blocking::Client;
+use tagcast_client::{Event, Recovery, RecoveryReason, Status};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::connect_args;
 use super::connect_args::{ConnectArguments, ResolvedServer};
 use super::failure::Failure;
 use super::print_error;
-use crate::client::{StopHandle, Subscriber};
+use crate::client::{Received, following, printable};
 use crate::types::Tag;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -19,8 +23,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   tagcast subscribe --json | jq .percent
   tagcast subscribe --tag room=1 --count 1 --url wss://example.org/ --key chat
 
-Messages to all clients are printed too.
-Exits 0 on Ctrl-C and 69 if the server closes the connection.
+Messages to all clients are printed too. A lost connection is made again; standard error says what may be missing.
+Exits 0 on Ctrl-C.
 Exit codes: docs/operations.md#exit-codes";
 
 #[derive(Debug, Args)]
@@ -48,28 +52,33 @@ pub(super) fn run(arguments: &SubscribeArguments) -> ExitCode {
 fn subscribe(arguments: &SubscribeArguments) -> Result<(), Failure> {
     let tags = connect_args::tags(&arguments.tag).map_err(Failure::data)?;
     let ResolvedServer { url, access } = arguments.server.find()?;
-    let mut subscriber = Subscriber::connect(&url, &access, &tags)?;
-    let broken =
-        |error: io::Error| Failure::unavailable(format!("failed to watch signals: {error}"));
-    let stop = subscriber.stop().map_err(broken)?;
-    stop_on_signal(stop).map_err(broken)?;
+    let client = following::follow(&url, &access, &tags)?;
+    let is_stopped = Arc::new(AtomicBool::new(false));
+    stop_on_signal(client.clone(), Arc::clone(&is_stopped))
+        .map_err(|error| Failure::unavailable(format!("failed to watch signals: {error}")))?;
     print_error(&format!("tagcast: subscribed at {url}"));
-    let ended = print_messages(&mut subscriber, arguments);
-    if ended.is_ok() {
-        subscriber.close();
-    }
+    let ended = print_events(&client, &is_stopped, arguments);
+    client.close();
     ended
 }
 
 /// Returns after `--count` messages, at a signal, or when standard output is closed.
-fn print_messages(
-    subscriber: &mut Subscriber,
+fn print_events(
+    client: &Client,
+    is_stopped: &AtomicBool,
     arguments: &SubscribeArguments,
 ) -> Result<(), Failure> {
     let mut left = arguments.count.unwrap_or(u64::MAX);
-    while left > 0 {
-        let received = subscriber.receive()?;
-        let Some(message) = received else { return Ok(()) };
+    for event in client.events() {
+        // The stop also takes effect while messages arrive faster than they are printed.
+        if is_stopped.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let Event::Message(message) = event else {
+            report(event)?;
+            continue;
+        };
+        let message = Received::new(message.json());
         let line = if arguments.json { message.json_line() } else { message.print_line() };
         match print(&line) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
@@ -78,8 +87,52 @@ fn print_messages(
             })?,
         }
         left -= 1;
+        if left == 0 {
+            return Ok(());
+        }
     }
     Ok(())
+}
+
+/// Says on standard error what happens to the connection. Fails if the server has ended it for good.
+fn report(event: Event) -> Result<(), Failure> {
+    match event {
+        Event::Recovery(recovery) => lines_about(&recovery).iter().for_each(|it| print_error(it)),
+        Event::Status(Status::Waiting { lost, .. }) => {
+            let lost = printable(&lost.to_string());
+            print_error(&format!("tagcast: the connection is lost ({lost}), connecting again"));
+        }
+        Event::Status(Status::Closed { lost: Some(lost) }) => {
+            return Err(following::ended(&lost).into());
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Says what arrived late, and what may be missing. The first connection of a client has missed nothing.
+fn lines_about(recovery: &Recovery) -> Vec<String> {
+    let mut lines = Vec::new();
+    if recovery.replayed > 0 {
+        let plural = if recovery.replayed == 1 { "" } else { "s" };
+        lines.push(format!("tagcast: {} message{plural} recovered", recovery.replayed));
+    }
+    if !recovery.is_recovered {
+        let why = match &recovery.reason {
+            Some(RecoveryReason::Off) => "the server keeps no history",
+            Some(RecoveryReason::Lost) => "the server was restarted",
+            Some(RecoveryReason::Expired) => "the connection was lost for too long",
+            Some(RecoveryReason::New) => "the server no longer knows this client",
+            Some(RecoveryReason::Evicted | RecoveryReason::Mailbox | RecoveryReason::Overrun) => {
+                "more was published meanwhile than the server keeps"
+            }
+            Some(RecoveryReason::Gap) => "a host of the server was cut off",
+            Some(other) => other.as_str(),
+            None => "the server does not say why",
+        };
+        lines.push(format!("tagcast: messages may be missing: {}", printable(why)));
+    }
+    lines
 }
 
 /// Prints the line and flushes it, so that a pipe receives it immediately.
@@ -90,7 +143,7 @@ fn print(line: &str) -> io::Result<()> {
 }
 
 /// Stops on Ctrl-C and SIGTERM, from a thread of its own.
-fn stop_on_signal(stop: StopHandle) -> io::Result<()> {
+fn stop_on_signal(client: Client, is_stopped: Arc<AtomicBool>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = {
         let _context = runtime.enter();
@@ -103,7 +156,8 @@ fn stop_on_signal(stop: StopHandle) -> io::Result<()> {
                 _ = terminate.recv() => {}
             }
         });
-        drop(stop);
+        is_stopped.store(true, Ordering::Relaxed);
+        client.close();
     })?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::net::sockopt;
 use tungstenite::client::IntoClientRequest;
@@ -20,8 +20,6 @@ use super::url::{Scheme, ServerUrl};
 
 /// Maximum time to connect, and maximum wait for each answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// Maximum wait for the answer to a Close.
-const GOODBYE: Duration = Duration::from_secs(2);
 /// Idle time after which TCP keepalive probes the connection, because the server may be gone.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 
@@ -138,17 +136,6 @@ impl ClientConnection {
         self.socket.read().map_err(|error| self.failure(error))
     }
 
-    /// Like [`ClientConnection::read`], but returns None if a non-blocking socket has no data.
-    pub(super) fn read_if_any(&mut self) -> Result<Option<Message>, ClientError> {
-        match self.socket.read() {
-            Ok(message) => Ok(Some(message)),
-            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                Ok(None)
-            }
-            Err(error) => Err(self.failure(error)),
-        }
-    }
-
     /// Sends Close 1000. The caller must still read the answer.
     pub(super) fn send_close(&mut self) -> Result<(), ClientError> {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
@@ -157,18 +144,6 @@ impl ClientConnection {
             Ok(()) | Err(tungstenite::Error::ConnectionClosed) => Ok(()),
             Err(error) => Err(self.failure(error)),
         }
-    }
-
-    /// Sends a Close and waits up to two seconds for the answer. Errors are ignored.
-    #[expect(clippy::disallowed_methods, reason = "whatever the server sends, this has an end")]
-    pub(super) fn goodbye(mut self) {
-        let tcp = self.tcp();
-        let waits = tcp.set_nonblocking(false).and_then(|()| tcp.set_read_timeout(Some(GOODBYE)));
-        if waits.is_err() || self.send_close().is_err() {
-            return;
-        }
-        let until = Instant::now() + GOODBYE;
-        while self.socket.read().is_ok() && Instant::now() < until {}
     }
 
     fn failure(&self, error: tungstenite::Error) -> ClientError {

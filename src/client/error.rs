@@ -94,11 +94,6 @@ impl ClientError {
         Self::Refused(kind_of_close(frame), close_words(frame))
     }
 
-    /// Creates an error from a Close frame that arrived on an established connection.
-    pub(super) fn ended_by(frame: Option<&CloseFrame>) -> Self {
-        Self::Ended(kind_of_close(frame), close_words(frame))
-    }
-
     /// Converts an error of tungstenite.
     pub(super) fn from_websocket(url: &impl fmt::Display, error: tungstenite::Error) -> Self {
         match error {

@@ -59,6 +59,25 @@ fn accept<S: Read + Write>(stream: S) -> (WebSocket<S>, String, Option<String>) 
     (socket, target, client_type)
 }
 
+/// Returns the upgraded socket of a client of `tagcast.v1` that was welcomed, and its `hello`.
+fn accept_v1<S: Read + Write>(stream: S) -> (WebSocket<S>, Value) {
+    let name = |_: &Request, mut response: Response| {
+        let name = tungstenite::http::HeaderValue::from_static("tagcast.v1");
+        response.headers_mut().insert("Sec-WebSocket-Protocol", name);
+        Ok(response)
+    };
+    let mut socket = tungstenite::accept_hdr(stream, name).unwrap();
+    let hello = read_json(&mut socket);
+    assert_eq!(hello["op"], "hello");
+    let welcome = json!({"op": "welcome", "uuid": "u", "resumed": false, "ping": 20});
+    socket.send(Message::text(welcome.to_string())).unwrap();
+    (socket, hello)
+}
+
+fn message(data: &str) -> Message {
+    Message::text(format!(r#"{{"op":"msg","data":{data}}}"#))
+}
+
 fn read_json<S: Read + Write>(socket: &mut WebSocket<S>) -> Value {
     serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap()
 }
@@ -220,29 +239,31 @@ fn a_refusal_by_http_is_reported_with_its_reason() {
     }
 }
 
-/// Sends these messages, then `then`. Returns the target and the code of the Close in answer.
+/// Sends these messages, then `then`. Returns the `hello` and the code of the Close at the end.
 fn sends(
     messages: &'static [&'static str],
     then: Option<(u16, &'static str)>,
-) -> OneGuest<(String, Option<u16>)> {
+) -> OneGuest<(Value, Option<u16>)> {
     OneGuest::new(move |stream| {
-        let (mut socket, target, _) = accept(stream);
+        let (mut socket, hello) = accept_v1(stream);
         // The ping is sent first, because the test may stop the client as soon as it has all messages.
-        socket.send(Message::Ping("alive?".into())).unwrap();
-        assert_eq!(socket.read().unwrap(), Message::Pong("alive?".into()));
-        for message in messages {
-            socket.send(Message::text(*message)).unwrap();
+        socket.send(Message::text(r#"{"op":"ping"}"#)).unwrap();
+        assert_eq!(read_json(&mut socket), json!({"op": "pong"}));
+        for data in messages {
+            socket.send(message(data)).unwrap();
         }
         if let Some((code, reason)) = then {
             socket.close(close(code, reason)).unwrap();
         }
         let mut answer = None;
         while let Ok(message) = socket.read() {
-            if let Message::Close(frame) = message {
-                answer = frame.map(|frame| u16::from(frame.code));
+            match message {
+                Message::Text(text) => assert_eq!(text.as_str(), r#"{"op":"bye"}"#),
+                Message::Close(frame) => answer = frame.map(|frame| u16::from(frame.code)),
+                _ => {}
             }
         }
-        (target, answer)
+        (hello, answer)
     })
 }
 
@@ -252,48 +273,57 @@ fn a_subscriber_prints_a_line_for_each_message_and_ends_on_signals() {
         let guest = sends(&[r#""one""#, r#"{"two":2}"#], None);
         let folder = Folder::new();
         let url = guest.url();
-        let tags = ["--tag", "language=FR", "--tag", "town=A b"];
+        let tags = ["--tag", "language=FR", "--tag", "town=A b", "--key", "shop"];
         let running = Running::start(&folder, &[&["subscribe", "--url", &url], &tags[..]].concat());
         running.wait_for_line("one");
         running.wait_for_line(r#"{"two":2}"#);
         running.signal(signal);
         let (code, output, _) = running.wait_for_end();
         assert_eq!((code, output.as_str()), (Some(0), "one\n{\"two\":2}"));
-        let (target, answer) = guest.served();
-        let query = "%7B%22language%22%3A%22FR%22%2C%22town%22%3A%22A%20b%22%7D";
-        assert_eq!((target, answer), (format!("/?tags={query}"), Some(1000)));
+        let (hello, answer) = guest.served();
+        let shown = (&hello["tags"], &hello["key"]);
+        assert_eq!(shown, (&json!({"language": "FR", "town": "A b"}), &json!("shop")));
+        assert_eq!(answer, Some(1000));
     }
 }
 
 #[test]
 fn a_subscriber_ends_after_the_wanted_count() {
-    let guest = OneGuest::new(|stream| {
-        let (mut socket, ..) = accept(stream);
-        for number in 1..=5 {
-            socket.send(Message::text(number.to_string())).unwrap();
-        }
-        matches!(socket.read(), Ok(Message::Close(Some(frame))) if u16::from(frame.code) == 1000)
-    });
+    let guest = sends(&["1", "2", "3", "4", "5"], None);
     let finished = run(&guest.url(), "subscribe --count 3 --json");
     assert_eq!(finished.code, Some(0), "{}", finished.text);
     let numbers: Vec<_> = finished.text.lines().filter(|line| line.len() == 1).collect();
     assert_eq!(numbers, ["1", "2", "3"]);
-    assert!(guest.served(), "a goodbye");
+    assert_eq!(guest.served().1, Some(1000), "a goodbye");
 }
 
 #[test]
-fn a_close_by_the_server_is_reported_with_code_and_reason() {
-    let guest = sends(&[], Some((1001, "going away")));
-    let finished = run(&guest.url(), "subscribe");
-    expect_end(&finished, 69, "the server ended the connection: Close 1001, going away");
+fn a_subscriber_ends_when_the_server_ends_it_for_good() {
+    for (code, reason, exit) in [
+        (1000, "done", 69),
+        (4003, "application removed or changed", 77),
+        (4009, "unauthorized", 77),
+    ] {
+        let guest = sends(&[], Some((code, reason)));
+        let finished = run(&guest.url(), "subscribe");
+        let text = format!("the server ended the connection: Close {code}, {reason}");
+        expect_end(&finished, exit, &text);
+        guest.served();
+    }
+}
+
+#[test]
+fn a_server_that_does_not_speak_v1_is_reported_to_subscribers() {
+    let guest = OneGuest::new(|stream| accept(stream).1);
+    expect_end(&run(&guest.url(), "subscribe"), 78, "it does not speak tagcast.v1");
     guest.served();
 }
 
 #[test]
 fn a_closed_output_ends_the_subscriber_quietly() {
     let guest = OneGuest::new(|stream| {
-        let (mut socket, ..) = accept(stream);
-        while socket.send(Message::text("\"again\"")).is_ok() {}
+        let (mut socket, _) = accept_v1(stream);
+        while socket.send(message("\"again\"")).is_ok() {}
     });
     let line = format!(
         "timeout 60 \"$0\" subscribe --url {} | head -n 1; exit ${{PIPESTATUS[0]}}",
@@ -341,14 +371,14 @@ fn a_subscriber_inside_tls_prints_pongs_and_closes() {
     let folder = Folder::new();
     folder.write("ca.pem", &pem);
     let guest = OneGuest::new(move |stream| {
-        let (mut socket, ..) = accept(inside_tls(stream, config).unwrap());
+        let (mut socket, _) = accept_v1(inside_tls(stream, config).unwrap());
         for number in 1..=2000 {
-            socket.write(Message::text(number.to_string())).unwrap();
+            socket.write(message(&number.to_string())).unwrap();
         }
         socket.send(Message::Ping("alive?".into())).unwrap();
         let pong = socket.read().unwrap();
-        socket.send(Message::text("\"last\"")).unwrap();
-        (pong, matches!(socket.read(), Ok(Message::Close(_))))
+        socket.send(message("\"last\"")).unwrap();
+        (pong, read_json(&mut socket) == json!({"op": "bye"}))
     });
     let url = format!("wss://localhost:{}/", guest.port);
     let running = Running::start(&folder, &["subscribe", "--url", &url, "--ca", "ca.pem"]);

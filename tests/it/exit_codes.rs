@@ -75,7 +75,7 @@ fn a_message_that_fits_no_schema_ends_with_65_and_a_wrong_secret_with_77() {
     let finished = run_to_end(&elsewhere, &["publish", "--url", &url, "--all", "1"]);
     expect(&finished, 77, "HTTP 401");
     let finished = run_to_end(&elsewhere, &["subscribe", "--url", &url]);
-    expect(&finished, 77, "HTTP 401");
+    expect(&finished, 77, "Close 4009, unauthorized");
 }
 
 #[test]
@@ -99,9 +99,13 @@ fn a_server_that_is_not_there_ends_with_69() {
 
 #[test]
 fn a_url_or_file_that_is_wrong_ends_with_78() {
-    let (server, folder) = (Server::start(), Folder::new());
+    let server = Setup::new().ini("[resource /old]\nkind = gomoob").start();
+    let folder = Folder::new();
+    let old = url(&server, "/old");
+    let finished = run_to_end(&folder, &["subscribe", "--url", &old]);
+    expect(&finished, 78, "HTTP 400");
     let web = url(&server, "/web");
-    let finished = run_to_end(&folder, &["subscribe", "--url", &web]);
+    let finished = run_to_end(&folder, &["publish", "--tag", "a=b", "--url", &web, "x"]);
     expect(&finished, 78, "/web speaks phpWebSocketServer's dialect");
     let nowhere = url(&server, "/nowhere");
     let finished = run_to_end(&folder, &["publish", "--all", "--url", &nowhere, "x"]);

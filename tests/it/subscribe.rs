@@ -1,6 +1,7 @@
-//! `tagcast subscribe` and `tagcast publish --tag` with a real server, over Gomoob's dialect.
+//! `tagcast subscribe` and `tagcast publish --tag` with a real server.
 
-use crate::harness::{Open, Running, Server, broadcast, run_to_end};
+use crate::harness::processes::send_signal;
+use crate::harness::{DEADLINE, Folder, Open, Running, Server, Setup, broadcast, run_to_end};
 use rustix::process::Signal;
 
 fn url(server: &Server) -> String {
@@ -76,12 +77,36 @@ fn a_subscriber_without_tags_gets_broadcasts() {
     assert_eq!((code, output.as_str()), (Some(0), "from a page"));
 }
 
+/// V223.
 #[test]
-fn the_end_of_the_server_is_reported_with_exit_code_69() {
+fn a_subscriber_goes_on_after_the_death_of_its_worker() {
     let server = Server::start();
-    let running = subscribe(&server, &["--tag", "a=b"]);
+    let running = subscribe(&server, &["--tag", "a=b", "--count", "2"]);
+    publish(&server, &["--tag", "a=b", "one"]);
+    running.wait_for_line("one");
+    server.workers(2).into_iter().for_each(|worker| send_signal(worker, Signal::KILL));
+    running.wait_for_error("the connection is lost");
+    running.wait_for_error("tagcast: messages may be missing: the server keeps no history");
+    publish(&server, &["--tag", "a=b", "two"]);
+    let (code, output, _) = running.wait_for_end();
+    assert_eq!((code, output.as_str()), (Some(0), "one\ntwo"));
+}
+
+/// V223.
+#[test]
+fn a_subscriber_goes_on_after_a_restart_of_the_server() {
+    let key = format!("uuidKey = {}", "01".repeat(32));
+    let server = Setup::new().ini(&key).start();
+    let running = subscribe(&server, &["--tag", "a=b", "--count", "1"]);
     server.term();
-    let (code, output, errors) = running.wait_for_end();
-    assert_eq!((code, output.as_str()), (Some(69), ""));
-    assert!(errors.contains("the server ended the connection: Close 1001"), "{errors}");
+    assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
+    running.wait_for_error("the connection is lost (Close 4200");
+    let folder = Folder::new();
+    let address = format!("address = ws://127.0.0.1:{}\nworkers = 1\n{key}\n", server.port);
+    folder.write("websock.ini", &address);
+    let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
+    running.wait_for_error("tagcast: messages may be missing: the server was restarted");
+    publish(&server, &["--tag", "a=b", "after"]);
+    let (code, output, _) = running.wait_for_end();
+    assert_eq!((code, output.as_str()), (Some(0), "after"));
 }

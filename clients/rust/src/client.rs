@@ -9,10 +9,10 @@ use crate::calls::{Publish, Request, Retag};
 use crate::clock::Clock;
 use crate::error::ConnectError;
 use crate::events::{Events, Messages};
-use crate::machine::{Machine, NORMAL};
+use crate::machine::Machine;
 use crate::options::Options;
 use crate::socket::Address;
-use crate::status::{Disconnect, Status};
+use crate::status::{Disconnect, NORMAL, Status};
 use crate::target::{Tags, To};
 use crate::task::{self, Shared};
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use futures_core::Stream;
 
 use crate::message::{Event, Message};
+use crate::options::Overflow;
 use crate::status::{Recovery, RecoveryReason};
 
 /// Events that a stream holds for a program that does not read it.
@@ -25,14 +26,15 @@ struct Bound {
 ///
 /// The stream ends when the client is closed; after [`Client::reopen`](crate::Client::reopen) it goes on. It holds 1,024
 /// events, and 16 MiB. A program that does not read them loses the oldest ones, which is reported by
-/// [`RecoveryReason::Overflow`].
+/// [`RecoveryReason::Overflow`]; with [`Options::lossless`](crate::Options::lossless) the client waits for it.
 #[derive(Debug)]
 pub struct Events(Arc<EventQueue>);
 
 /// Messages, in their order.
 ///
 /// The stream ends when the client is closed; after [`Client::reopen`](crate::Client::reopen) it goes on. It holds 1,024
-/// messages, and 16 MiB. A program that does not read them loses the oldest ones: [`Messages::lost`].
+/// messages, and 16 MiB. A program that does not read them loses the oldest ones ([`Messages::lost`]); with
+/// [`Options::lossless`](crate::Options::lossless) the client waits for it.
 #[derive(Debug)]
 pub struct Messages {
     queue: Arc<EventQueue>,
@@ -46,6 +48,7 @@ pub(crate) struct Hub {
     /// What has happened before the first stream.
     backlog: Option<Arc<EventQueue>>,
     is_ended: bool,
+    overflow: Overflow,
 }
 
 #[derive(Debug)]
@@ -66,7 +69,11 @@ struct QueueState {
     kind: StreamKind,
     dropped: u64,
     is_ended: bool,
+    overflow: Overflow,
+    /// Wakes the program.
     waker: Option<Waker>,
+    /// Wakes the task of a client that does not read because this stream is full.
+    writer: Option<Waker>,
 }
 
 /// The next item of a queue.
@@ -79,9 +86,18 @@ enum Next {
 }
 
 impl Hub {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(overflow: Overflow) -> Self {
         let backlog = Arc::new(EventQueue::new(BACKLOG_BOUND));
-        Self { queues: vec![Arc::downgrade(&backlog)], backlog: Some(backlog), is_ended: false }
+        let queues = vec![Arc::downgrade(&backlog)];
+        Self { queues, backlog: Some(backlog), is_ended: false, overflow }
+    }
+
+    /// Whether a stream is half full. `writer` is woken when it is not any more. What is kept for the first stream does
+    /// not count, since no program reads it.
+    pub(crate) fn is_full(&self, writer: &Waker) -> bool {
+        let backlog = self.backlog.as_ref().map_or(std::ptr::null(), Arc::as_ptr);
+        let queues = self.queues.iter().filter(|queue| queue.as_ptr() != backlog);
+        queues.filter_map(Weak::upgrade).any(|queue| queue.is_full(writer))
     }
 
     /// Passes an event to all streams.
@@ -118,11 +134,11 @@ impl Hub {
 
     fn stream(&mut self, kind: StreamKind) -> Arc<EventQueue> {
         if let Some(backlog) = self.backlog.take() {
-            backlog.become_stream(kind);
+            backlog.become_stream(kind, self.overflow);
             return backlog;
         }
         let queue = Arc::new(EventQueue::new(STREAM_BOUND));
-        queue.become_stream(kind);
+        queue.become_stream(kind, self.overflow);
         if self.is_ended {
             queue.end();
         }
@@ -140,7 +156,9 @@ impl EventQueue {
             kind: StreamKind::Events,
             dropped: 0,
             is_ended: false,
+            overflow: Overflow::DropOldest,
             waker: None,
+            writer: None,
         }))
     }
 
@@ -160,14 +178,24 @@ impl EventQueue {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    fn become_stream(&self, kind: StreamKind) {
+    fn become_stream(&self, kind: StreamKind, overflow: Overflow) {
         let mut state = self.state();
+        state.overflow = overflow;
         state.bound = STREAM_BOUND;
         state.kind = kind;
         if kind == StreamKind::Messages {
             state.events.retain(|event| matches!(event, Event::Message(_)));
             state.bytes = state.events.iter().map(Event::weight).sum();
         }
+    }
+
+    fn is_full(&self, writer: &Waker) -> bool {
+        let mut state = self.state();
+        let is_full = state.is_half_full();
+        if is_full {
+            state.writer = Some(writer.clone());
+        }
+        is_full
     }
 
     fn end(&self) {
@@ -186,6 +214,9 @@ impl EventQueue {
         }
         if let Some(event) = state.events.pop_front() {
             state.bytes = state.bytes.saturating_sub(event.weight());
+            let writer = if state.is_half_full() { None } else { state.writer.take() };
+            drop(state);
+            writer.into_iter().for_each(Waker::wake);
             return Next::Event(event);
         }
         if state.is_ended {
@@ -196,11 +227,27 @@ impl EventQueue {
     }
 }
 
+/// A stream that is dropped holds nothing up any more.
+impl Drop for EventQueue {
+    fn drop(&mut self) {
+        let writer = self.state().writer.take();
+        writer.into_iter().for_each(Waker::wake);
+    }
+}
+
 impl QueueState {
+    fn is_half_full(&self) -> bool {
+        self.events.len() >= self.bound.events / 2 || self.bytes >= self.bound.bytes / 2
+    }
+
     fn push(&mut self, event: Event) {
         self.bytes += event.weight();
         self.events.push_back(event);
-        while self.events.len() > self.bound.events || self.bytes > self.bound.bytes {
+        let bound = self.bound;
+        // A lossless stream is bounded by the client, which does not read while it is half full.
+        while self.overflow == Overflow::DropOldest
+            && (self.events.len() > bound.events || self.bytes > bound.bytes)
+        {
             // One event is never dropped for its own size.
             if self.events.len() == 1 {
                 return;
@@ -305,7 +352,7 @@ mod tests {
 
     #[test]
     fn the_first_stream_begins_with_what_came_before_it() {
-        let mut hub = Hub::new();
+        let mut hub = Hub::new(Overflow::DropOldest);
         hub.push(&message("1"));
         let (mut first, mut second) = (hub.events(), hub.events());
         hub.push(&message("2"));
@@ -315,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_not_read_loses_the_oldest_and_reports_it() {
-        let mut hub = Hub::new();
+        let mut hub = Hub::new(Overflow::DropOldest);
         let mut events = hub.events();
         for number in 0..STREAM_BOUND.events + 2 {
             hub.push(&message(&number.to_string()));
@@ -327,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_stream_holds_few_large_messages_and_at_least_one() {
-        let mut hub = Hub::new();
+        let mut hub = Hub::new(Overflow::DropOldest);
         let mut events = hub.events();
         let large = format!("\"{}\"", "x".repeat(STREAM_BOUND.bytes));
         hub.push(&message("1"));
@@ -337,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_stream_ends_after_its_last_event_and_goes_on_later() {
-        let mut hub = Hub::new();
+        let mut hub = Hub::new(Overflow::DropOldest);
         let events = hub.events();
         hub.push(&message("1"));
         hub.end();
@@ -347,5 +394,26 @@ mod tests {
         hub.resume();
         hub.push(&message("2"));
         assert!(matches!(events.0.next(None), Next::Event(_)));
+    }
+
+    #[test]
+    fn a_lossless_stream_is_full_when_it_is_half_full_and_drops_nothing() {
+        let mut hub = Hub::new(Overflow::Wait);
+        let mut events = hub.events();
+        let half = STREAM_BOUND.events / 2;
+        for number in 0..half {
+            assert!(!hub.is_full(Waker::noop()));
+            hub.push(&message(&number.to_string()));
+        }
+        assert!(hub.is_full(Waker::noop()));
+        for _ in 0..STREAM_BOUND.events {
+            hub.push(&message("1"));
+        }
+        assert_eq!(taken(&mut events).len(), half + STREAM_BOUND.events);
+        assert!(!hub.is_full(Waker::noop()));
+        hub.push(&message(&format!("\"{}\"", "x".repeat(STREAM_BOUND.bytes))));
+        assert!(hub.is_full(Waker::noop()));
+        drop(events);
+        assert!(!hub.is_full(Waker::noop()));
     }
 }

@@ -27,7 +27,7 @@
 //!
 //! Without `async` there is `blocking::Client`, with the feature `blocking`.
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "blocking"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 

@@ -41,6 +41,14 @@ pub(crate) enum TokenSource {
     Function(TokenFunction),
 }
 
+/// What happens when a program does not read its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overflow {
+    DropOldest,
+    /// The client does not read meanwhile.
+    Wait,
+}
+
 /// Bounds of the requests that wait to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Queue {
@@ -87,7 +95,7 @@ impl Default for Backoff {
 /// let options = Options::new().key("shop").tag("language", "FR").ident("cashier-7");
 /// ```
 #[derive(Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "two independent choices")]
+#[expect(clippy::struct_excessive_bools, reason = "independent choices")]
 pub struct Options {
     pub(crate) key: Option<String>,
     pub(crate) secret: Option<String>,
@@ -97,6 +105,7 @@ pub struct Options {
     pub(crate) rewind: Option<u32>,
     pub(crate) is_resuming: bool,
     pub(crate) is_lazy: bool,
+    pub(crate) overflow: Overflow,
     pub(crate) queue: Queue,
     pub(crate) backoff: Backoff,
     pub(crate) timeout: Duration,
@@ -116,6 +125,7 @@ impl Default for Options {
             rewind: None,
             is_resuming: true,
             is_lazy: false,
+            overflow: Overflow::DropOldest,
             queue: Queue::default(),
             backoff: Backoff::default(),
             timeout: Duration::from_secs(10),
@@ -202,6 +212,17 @@ impl Options {
     #[must_use]
     pub const fn without_resuming(mut self) -> Self {
         self.is_resuming = false;
+        self
+    }
+
+    /// Reads nothing more from the server while a stream of the program is half full, instead of dropping its oldest
+    /// events. The server closes a client that does not read for too long; the client then resumes.
+    ///
+    /// Answers to requests are not read meanwhile either: a program that waits for one must not be the one that reads
+    /// the stream.
+    #[must_use]
+    pub const fn lossless(mut self) -> Self {
+        self.overflow = Overflow::Wait;
         self
     }
 

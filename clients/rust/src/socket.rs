@@ -25,7 +25,7 @@ const READ_BUFFER: usize = 8 * 1024;
 /// Bytes of the largest message that is read.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Characters of the body of a refusal that an error has.
-const BODY_CHARACTERS_MAX: usize = 200;
+const BODY_CHARACTERS_MAX: usize = 1000;
 
 /// An open WebSocket.
 pub(crate) type Socket = WebSocketStream<Transport>;

@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use crate::error::ConnectError;
 
+/// Close code of a client that has ended.
+pub(crate) const NORMAL: u16 = 1000;
 /// Close code of a connection that ended without a Close frame (RFC 6455 §7.1.5).
 pub(crate) const ABNORMAL: u16 = 1006;
 
@@ -137,6 +139,20 @@ pub struct Recovery {
     pub missed: Option<u64>,
     /// Why messages may be missing.
     pub reason: Option<RecoveryReason>,
+}
+
+impl Recovery {
+    /// The first connection of a client has missed nothing.
+    pub(crate) const FIRST: Self =
+        Self { is_resumed: false, is_recovered: true, replayed: 0, missed: None, reason: None };
+    /// A later connection on which the server says nothing about what was missed.
+    pub(crate) const UNKNOWN: Self = Self {
+        is_resumed: false,
+        is_recovered: false,
+        replayed: 0,
+        missed: None,
+        reason: Some(RecoveryReason::New),
+    };
 }
 
 /// Why messages may be missing.

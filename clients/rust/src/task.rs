@@ -253,6 +253,9 @@ impl Line {
         if let Poll::Ready(Err(error)) = self.poll_write(shared, context) {
             return Poll::Ready(Err(error));
         }
+        if !shared.machine().may_read(context.waker(), shared.clock.now()) {
+            return Poll::Pending;
+        }
         let next = Pin::new(&mut self.socket).poll_next(context);
         next.map(|next| next.unwrap_or(Err(tungstenite::Error::ConnectionClosed)))
     }

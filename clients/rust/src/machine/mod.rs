@@ -1,20 +1,24 @@
 //! The life of a client without its socket: what happens goes in, frames and events come out.
 
+mod liveness;
 mod requests;
 mod retries;
 mod session;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use self::liveness::Liveness;
 pub use self::requests::Offline;
 pub(crate) use self::requests::{Answer, NewRequest, Outcome};
 use self::requests::{Requests, Resumption};
-pub(crate) use self::retries::NORMAL;
 use self::retries::{Retries, is_final};
 use self::session::{Opening, Session};
 use self::tags::OwnTags;
@@ -24,12 +28,9 @@ use crate::error::{ConnectError, ErrorCode, RequestError};
 use crate::events::Hub;
 use crate::frame::{self, FrameKind, Welcome};
 use crate::message::{Event, Message, Place};
-use crate::options::{Options, TokenReason, TokenSource};
+use crate::options::{Options, Overflow, TokenReason, TokenSource};
 use crate::status::{ABNORMAL, Disconnect, Recovery, RecoveryReason, Status};
 use crate::target::Tags;
-
-/// How long after a ping of the server is due the connection is given up.
-const SILENCE: Duration = Duration::from_secs(10);
 
 /// What the task that owns the socket has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +54,7 @@ pub(crate) struct Machine {
     retries: Retries,
     /// Number of the present connection, or of the latest one.
     connection: u64,
-    heard_at: Option<Instant>,
-    silence: Option<Duration>,
+    liveness: Liveness,
     is_dropped: bool,
     session: Session,
     requests: Requests,
@@ -82,13 +82,12 @@ impl Machine {
             phase: Phase::Idle,
             retries: Retries::new(options.backoff),
             connection: 0,
-            heard_at: None,
-            silence: None,
+            liveness: Liveness::default(),
             is_dropped: false,
             session: Session::default(),
             requests: Requests::new(options.queue),
             own: OwnTags::new(options.tags.clone()),
-            hub: Hub::new(),
+            hub: Hub::new(options.overflow),
             status,
             outbound: VecDeque::new(),
             wants_token: false,
@@ -169,10 +168,14 @@ impl Machine {
         }
     }
 
-    /// Whether this connection is the present one.
+    /// Whether it is the present one.
     pub(crate) const fn is_current(&self, connection: u64) -> bool {
-        self.connection == connection
-            && matches!(self.phase, Phase::Connecting { .. } | Phase::Online)
+        let is_online = matches!(self.phase, Phase::Online);
+        self.connection == connection && (is_online || self.is_connecting())
+    }
+
+    const fn is_connecting(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { .. })
     }
 
     /// Whether the program has closed the client, so that what is outbound must still be written.
@@ -183,6 +186,17 @@ impl Machine {
     /// The next text to write.
     pub(crate) fn next_text(&mut self) -> Option<Utf8Bytes> {
         self.outbound.pop_front()
+    }
+
+    /// Whether the task reads on. Otherwise it is woken when a program has read its stream.
+    pub(crate) fn may_read(&mut self, waker: &Waker, now: Instant) -> bool {
+        let waits = self.options.overflow == Overflow::Wait;
+        if waits && matches!(self.phase, Phase::Online) && self.hub.is_full(waker) {
+            self.liveness.pause();
+            return false;
+        }
+        self.liveness.resume(now);
+        true
     }
 
     /// Whether the server wants another token; once for each time.
@@ -202,7 +216,7 @@ impl Machine {
             Phase::Connecting { deadline, .. } if deadline <= now => {
                 self.lost(Disconnect::failed(ConnectError::Timeout), None, random, now);
             }
-            Phase::Online if self.silent_at().is_some_and(|deadline| deadline <= now) => {
+            Phase::Online if self.liveness.silent_at().is_some_and(|deadline| deadline <= now) => {
                 self.lost(Disconnect::closed(ABNORMAL, "silence"), None, random, now);
             }
             Phase::Waiting { retry_at } if retry_at <= now => {
@@ -217,7 +231,7 @@ impl Machine {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let own = match self.phase {
             Phase::Connecting { deadline, .. } => Some(deadline),
-            Phase::Online => self.silent_at(),
+            Phase::Online => self.liveness.silent_at(),
             Phase::Waiting { retry_at } => Some(retry_at),
             Phase::Idle | Phase::Closed => None,
         };
@@ -226,13 +240,14 @@ impl Machine {
 
     /// Takes a frame of the server. What is not a frame, or not known, is ignored.
     pub(crate) fn receive(&mut self, text: &str, random: f64, now: Instant) {
-        self.heard_at = Some(now);
+        self.liveness.heard(now);
         let Ok(kind) = serde_json::from_str::<FrameKind>(text) else { return };
-        let is_online = matches!(self.phase, Phase::Online);
         match kind.op.as_str() {
             "bye" => return self.dismissed(text, random, now),
-            "welcome" if !is_online => self.welcome(text, kind.at.clone(), now),
-            _ if !is_online => return,
+            "welcome" if matches!(self.phase, Phase::Connecting { .. }) => {
+                self.welcome(text, kind.at.clone(), now);
+            }
+            _ if !matches!(self.phase, Phase::Online) => return,
             "msg" => self.message(text),
             "recovery" => self.recovery(text),
             "ping" => self.pong(),
@@ -247,8 +262,7 @@ impl Machine {
     fn welcome(&mut self, text: &str, at: Option<String>, now: Instant) {
         let Some(mut welcome) = read::<Welcome>(text) else { return };
         let is_first = self.session.is_new();
-        let silence = Duration::from_secs(welcome.ping).saturating_add(SILENCE);
-        self.silence = (welcome.ping > 0).then_some(silence);
+        self.liveness.begin(welcome.ping);
         self.retries.online(now);
         self.phase = Phase::Online;
         self.session.welcomed(&mut welcome, &self.options);
@@ -262,13 +276,10 @@ impl Machine {
         self.requests.online(resumption, now, &mut self.outbound);
         self.change(Status::Online { attempt: self.retries.attempt() });
         if !self.session.is_recovering() {
-            self.recovered(Recovery {
-                is_resumed: !is_first && welcome.resumed,
-                is_recovered: is_first,
-                replayed: 0,
-                missed: None,
-                reason: (!is_first).then_some(RecoveryReason::New),
-            });
+            let is_resumed = welcome.resumed;
+            let other = Recovery { is_resumed, ..Recovery::UNKNOWN };
+            let recovery = if is_first { Recovery::FIRST } else { other };
+            self.hub.push(&Event::Recovery(recovery));
         }
         if is_changed && !is_first {
             self.hub.push(&Event::Tags(self.own.known().clone()));
@@ -293,13 +304,14 @@ impl Machine {
         let Some(found) = read::<frame::RecoveryFrame>(text) else { return };
         // Where nothing is recovering, `new` repeats what `welcome` has said.
         if self.session.is_recovering() || found.reason != Some(RecoveryReason::New) {
-            self.recovered(Recovery {
+            let recovery = Recovery {
                 is_resumed: self.session.is_resumed(),
                 is_recovered: found.recovered,
                 replayed: found.replayed,
                 missed: found.missed,
                 reason: found.reason,
-            });
+            };
+            self.hub.push(&Event::Recovery(recovery));
         }
         self.session.recovered();
     }
@@ -375,18 +387,10 @@ impl Machine {
         self.status.send_replace(status);
     }
 
-    fn recovered(&mut self, recovery: Recovery) {
-        self.hub.push(&Event::Recovery(recovery));
-    }
-
     fn moved_to(&mut self, at: Option<String>) {
         if let Some(at) = at {
             self.session.moved_to(at, &self.options);
         }
-    }
-
-    fn silent_at(&self) -> Option<Instant> {
-        Some(later(self.heard_at?, self.silence?))
     }
 }
 

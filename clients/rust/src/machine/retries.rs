@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::clock::jittered;
 use crate::options::{Backoff, TokenReason};
+use crate::status::NORMAL;
 
 /// Close codes (`docs/protocol-v1.md`).
-pub(crate) const NORMAL: u16 = 1000;
 const UNAUTHORIZED: u16 = 4009;
 const TOKEN_EXPIRED: u16 = 4110;
 /// The longest pause after the server has asked to come back at once.
@@ -86,6 +86,7 @@ pub(super) fn is_final(code: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     /// V182.
     #[test]
@@ -99,6 +100,18 @@ mod tests {
         let wanted = Some(Duration::from_millis(700));
         assert_eq!(retries.pause(4200, wanted, 0.5), Duration::from_millis(700));
         assert_eq!(retries.pause(4200, Some(Duration::MAX), 0.5), RETRY_AFTER_MAX);
+    }
+
+    /// V182.
+    #[test]
+    fn a_thousand_clients_do_not_come_back_in_the_same_moment() {
+        let chance = Clock::System;
+        let mut counts = [0; 10];
+        for _ in 0..1000 {
+            let pause = Retries::new(Backoff::default()).pause(1006, None, chance.random());
+            counts[usize::try_from(pause.as_millis() / 100).unwrap()] += 1;
+        }
+        assert!(counts.iter().all(|count| (1..200).contains(count)), "{counts:?}");
     }
 
     #[test]
