@@ -51,6 +51,8 @@ pub mod broker_client;
 #[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]
+pub mod cluster;
+#[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
 pub mod demo_page;

@@ -9,6 +9,7 @@ pub mod auth_file;
 pub mod bloatless;
 mod choices;
 pub mod control;
+pub mod envelope;
 pub mod expression;
 mod findings;
 pub mod frames;

@@ -25,6 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("http", &["types"]),
     ("replay", &["types"]),
     ("rate_limit", &["types"]),
+    ("cluster", &["types"]),
     ("websocket", &["types"]),
     ("index", &["types"]),
     ("json_schema", &["types", "json"]),
@@ -92,6 +93,7 @@ const PURE: &[&str] = &[
     "websocket",
     "index",
     "replay",
+    "cluster",
     "json_schema",
     "expression",
     "auth",
@@ -129,6 +131,7 @@ const FUZZED: &[&str] = &[
     "token",
     "resume_token",
     "v1_frames",
+    "envelope",
 ];
 
 const LINES_MAX: usize = 400;

@@ -1,6 +1,7 @@
 //! All limits of the server, each with its unit, its reason and its relation to other limits.
 
 mod api;
+mod cluster;
 mod operators;
 mod rates;
 mod replay;
@@ -10,6 +11,7 @@ mod v1;
 use std::time::Duration;
 
 pub use api::*;
+pub use cluster::*;
 pub use operators::*;
 pub use rates::*;
 pub use replay::*;

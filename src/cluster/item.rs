@@ -1,0 +1,355 @@
+//! Items of a lane, and how they are written in a batch.
+
+use bytes::{BufMut, Bytes};
+use smallvec::SmallVec;
+
+use super::envelope::HostRun;
+use super::hello::EpochEnds;
+use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
+use crate::types::limits::{CLUSTER_HOSTS_MAX, CLUSTER_PART_BYTES_MAX};
+use crate::types::{Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation};
+
+/// Identifies a lane of one sender: the common lane, or the private lane to one run of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LaneKey(pub u32);
+
+impl LaneKey {
+    /// The lane to all hosts.
+    pub const COMMON: Self = Self(0);
+
+    /// Returns the private lane to a run: its last 32 bits, which are random.
+    #[must_use]
+    pub fn private(run: HostRun) -> Self {
+        let [.., a, b, c, d] = run.0.to_be_bytes();
+        Self(u32::from_be_bytes([a, b, c, d]).max(1))
+    }
+}
+
+/// A place in a lane. Lanes are numbered from 1 in each epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LanePoint {
+    /// The lane.
+    pub lane: LaneKey,
+    /// The number of an item in it.
+    pub number: u64,
+}
+
+/// Orders an item relative to other lanes of its sender: it comes after each of these points. An item of a private
+/// lane names the common item before it, an item of the common lane those private lanes that have moved since
+/// the common item before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fence(pub SmallVec<[LanePoint; 1]>);
+
+impl Fence {
+    /// Returns the number that the fence names for a lane, or 0.
+    #[must_use]
+    pub fn number_in(&self, lane: LaneKey) -> u64 {
+        self.0.iter().find(|point| point.lane == lane).map_or(0, |point| point.number)
+    }
+}
+
+/// How much of an item a lane's number is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemPart {
+    /// The whole item.
+    Whole,
+    /// The first part of a large item. The next number has the next part.
+    First,
+    /// A part between the first and the last.
+    More,
+    /// The last part of a large item.
+    Last,
+}
+
+/// An item or a part of one, as it is in a batch. Its number follows from its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneItem {
+    /// What it comes after.
+    pub fence: Fence,
+    /// How much of the item it is.
+    pub part: ItemPart,
+    /// The bytes of an [`ItemBody`], or a part of them.
+    pub body: Bytes,
+}
+
+impl LaneItem {
+    /// Appends the item, preceded by its length.
+    pub(super) fn encode(&self, lane: LaneKey, out: &mut Vec<u8>) {
+        let mut head = Vec::with_capacity(8);
+        head.put_u8(match self.part {
+            ItemPart::Whole => 0,
+            ItemPart::First => 1,
+            ItemPart::More => 2,
+            ItemPart::Last => 3,
+        });
+        if lane == LaneKey::COMMON {
+            put_length(&mut head, self.fence.0.len());
+            for point in &self.fence.0 {
+                head.put_u32_le(point.lane.0);
+                put_varint(&mut head, point.number);
+            }
+        } else {
+            put_varint(&mut head, self.fence.number_in(LaneKey::COMMON));
+        }
+        put_length(out, head.len() + self.body.len());
+        out.put_slice(&head);
+        out.put_slice(&self.body);
+    }
+
+    pub(super) fn decode(lane: LaneKey, bytes: Bytes) -> Result<Self, InvalidMessage> {
+        let mut fields = BodyReader(bytes);
+        let part = match fields.u8()? {
+            0 => ItemPart::Whole,
+            1 => ItemPart::First,
+            2 => ItemPart::More,
+            3 => ItemPart::Last,
+            _ => return Err(InvalidMessage::Field("part")),
+        };
+        let mut fence = Fence::default();
+        if lane == LaneKey::COMMON {
+            for _ in 0..fields.count(CLUSTER_HOSTS_MAX)? {
+                let lane = LaneKey(fields.u32()?);
+                fence.0.push(LanePoint { lane, number: fields.varint()? });
+            }
+        } else {
+            fence.0.push(LanePoint { lane: LaneKey::COMMON, number: fields.varint()? });
+        }
+        if fields.0.len() > CLUSTER_PART_BYTES_MAX {
+            return Err(InvalidMessage::Field("part"));
+        }
+        Ok(Self { fence, part, body: fields.0 })
+    }
+}
+
+/// Kind of a hello.
+const HELLO: u8 = 1;
+/// Kind of a publication.
+const PUBLICATION: u8 = 2;
+/// Set in kinds and in tags of fields that a receiver must understand. Others are skipped.
+const REQUIRED: u8 = 0x80;
+
+/// Tag of the worker that accepted the publication, and its number there.
+const SOURCE: u8 = 1 | REQUIRED;
+/// Tag of the publication's place in the order of its broker.
+const SEQUENCE: u8 = 2;
+/// Tag of a publication that is sent again by the next bridge.
+const REPEATED: u8 = 3 | REQUIRED;
+/// Tag of the route.
+const ROUTE: u8 = 4 | REQUIRED;
+/// Tag of the content.
+const CONTENT: u8 = 5 | REQUIRED;
+
+/// A publication on its way to other hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CarriedPublication {
+    /// The worker that accepted it.
+    pub source: WorkerIncarnation,
+    /// Its number within that worker.
+    pub number: Number,
+    /// The broker that resolved it.
+    pub generation: Generation,
+    /// Its number in the order of that broker.
+    pub sequence: Sequence,
+    /// Its tenant and address, in the encoding of the link.
+    pub route: Bytes,
+    /// How dialects interpret the payload.
+    pub form: PayloadForm,
+    /// The payload.
+    pub payload: Bytes,
+    /// The broker has given it to an earlier bridge, too.
+    pub is_repeated: bool,
+}
+
+/// The content of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ItemBody {
+    /// Begins the common lane of an epoch.
+    Hello(EpochEnds),
+    /// A publication.
+    Publication(CarriedPublication),
+    /// Not known to this version, and not required.
+    Skipped,
+}
+
+/// Error: what was read is not an item of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemFault {
+    /// A kind or field that must be understood, and is not known to this version.
+    Unknown(u8),
+    /// The bytes are not an item.
+    Invalid(InvalidMessage),
+}
+
+impl From<InvalidMessage> for ItemFault {
+    fn from(fault: InvalidMessage) -> Self {
+        Self::Invalid(fault)
+    }
+}
+
+impl ItemBody {
+    /// Returns the encoding of a hello.
+    #[must_use]
+    pub fn hello(ends: &EpochEnds) -> Bytes {
+        let mut out = vec![HELLO];
+        ends.encode(&mut out);
+        out.into()
+    }
+
+    /// Returns the encoding of a publication.
+    #[must_use]
+    pub fn publication(publication: &CarriedPublication) -> Bytes {
+        let CarriedPublication { source, number, generation, sequence, .. } = publication;
+        let CarriedPublication { route, form, payload, is_repeated, .. } = publication;
+        let mut out = Vec::with_capacity(route.len() + payload.len() + 48);
+        out.put_u8(PUBLICATION);
+        out.put_slice(&[SOURCE, 14]);
+        out.put_u16_le(source.worker.0);
+        out.put_u32_le(source.generation.0);
+        out.put_u64_le(number.0);
+        out.put_slice(&[SEQUENCE, 12]);
+        out.put_u32_le(generation.0);
+        out.put_u64_le(sequence.0);
+        if *is_repeated {
+            out.put_slice(&[REPEATED, 0]);
+        }
+        out.put_u8(ROUTE);
+        put_length(&mut out, route.len());
+        out.put_slice(route);
+        out.put_u8(CONTENT);
+        put_length(&mut out, 1 + payload.len());
+        out.put_u8(match form {
+            PayloadForm::Packet => 1,
+            PayloadForm::Message => 2,
+            PayloadForm::Text => 3,
+            PayloadForm::WithHeaders => 4,
+        });
+        out.put_slice(payload);
+        out.into()
+    }
+
+    /// Reads an item. Payload and route share its memory.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not an item, or one that this version must know and does not.
+    pub fn decode(bytes: Bytes) -> Result<Self, ItemFault> {
+        let mut fields = BodyReader(bytes);
+        match fields.u8()? {
+            HELLO => Ok(Self::Hello(EpochEnds::decode(&mut fields)?)),
+            PUBLICATION => decode_publication(fields),
+            kind if kind & REQUIRED != 0 => Err(ItemFault::Unknown(kind)),
+            _ => Ok(Self::Skipped),
+        }
+    }
+}
+
+fn decode_publication(mut fields: BodyReader) -> Result<ItemBody, ItemFault> {
+    let missing = |field| move || ItemFault::Invalid(InvalidMessage::Field(field));
+    let (mut source, mut order, mut route, mut content) = (None, None, None, None);
+    let mut is_repeated = false;
+    while !fields.is_empty() {
+        let tag = fields.u8()?;
+        let mut value = BodyReader(fields.bytes()?);
+        match tag {
+            SOURCE => source = Some((source_of(&mut value)?, Number(value.u64()?))),
+            SEQUENCE => order = Some((Generation(value.u32()?), Sequence(value.u64()?))),
+            REPEATED => is_repeated = true,
+            ROUTE => route = Some(std::mem::take(&mut value.0)),
+            CONTENT => content = Some((form(value.u8()?)?, std::mem::take(&mut value.0))),
+            tag if tag & REQUIRED != 0 => return Err(ItemFault::Unknown(tag)),
+            _ => value.0.clear(),
+        }
+        value.end()?;
+    }
+    let (source, number) = source.ok_or_else(missing("source"))?;
+    let (generation, sequence) = order.ok_or_else(missing("sequence"))?;
+    let route = route.ok_or_else(missing("route"))?;
+    let (form, payload) = content.ok_or_else(missing("content"))?;
+    Ok(ItemBody::Publication(CarriedPublication {
+        source,
+        number,
+        generation,
+        sequence,
+        route,
+        form,
+        payload,
+        is_repeated,
+    }))
+}
+
+fn source_of(fields: &mut BodyReader) -> Result<WorkerIncarnation, InvalidMessage> {
+    Ok(WorkerIncarnation { worker: WorkerId(fields.u16()?), generation: Generation(fields.u32()?) })
+}
+
+fn form(byte: u8) -> Result<PayloadForm, InvalidMessage> {
+    match byte {
+        1 => Ok(PayloadForm::Packet),
+        2 => Ok(PayloadForm::Message),
+        3 => Ok(PayloadForm::Text),
+        4 => Ok(PayloadForm::WithHeaders),
+        _ => Err(InvalidMessage::Field("form")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publication(payload: usize) -> CarriedPublication {
+        CarriedPublication {
+            source: WorkerIncarnation { worker: WorkerId(3), generation: Generation(9) },
+            number: Number(77),
+            generation: Generation(2),
+            sequence: Sequence(1 << 40),
+            route: Bytes::from_static(b"route"),
+            form: PayloadForm::Text,
+            payload: vec![7; payload].into(),
+            is_repeated: false,
+        }
+    }
+
+    #[test]
+    fn a_publication_is_read_as_it_is_written() {
+        for payload in [0, 1, 200, 1 << 20] {
+            for is_repeated in [false, true] {
+                let publication = CarriedPublication { is_repeated, ..publication(payload) };
+                let bytes = ItemBody::publication(&publication);
+                let read = ItemBody::decode(bytes);
+                assert_eq!(read, Ok(ItemBody::Publication(publication)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_publication_takes_few_bytes_more_than_its_payload() {
+        let bytes = ItemBody::publication(&publication(100));
+        assert!(bytes.len() <= 100 + 5 + 40, "{}", bytes.len());
+    }
+
+    #[test]
+    fn an_unknown_item_or_field_is_skipped_unless_it_is_required() {
+        let decode = |bytes: &[u8]| ItemBody::decode(Bytes::copy_from_slice(bytes));
+        assert_eq!(decode(&[0x20, 1, 2, 3]), Ok(ItemBody::Skipped));
+        assert_eq!(decode(&[0xa0, 1, 2, 3]), Err(ItemFault::Unknown(0xa0)));
+        let known = ItemBody::publication(&publication(1));
+        let with_field = |tag: u8| decode(&[&known[..], &[tag, 2, 0, 0]].concat());
+        assert_eq!(with_field(0x21), decode(&known));
+        assert_eq!(with_field(0xa1), Err(ItemFault::Unknown(0xa1)));
+    }
+
+    #[test]
+    fn an_item_without_a_field_is_invalid() {
+        let invalid = |field| Err(ItemFault::Invalid(InvalidMessage::Field(field)));
+        assert_eq!(ItemBody::decode(Bytes::from_static(&[PUBLICATION])), invalid("source"));
+        let bytes = ItemBody::publication(&publication(0));
+        for length in 0..bytes.len() {
+            assert!(ItemBody::decode(bytes.slice(..length)).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_private_lane_is_never_that_of_the_common_lane() {
+        assert_eq!(LaneKey::private(HostRun(5 << 32)), LaneKey(1));
+        assert_eq!(LaneKey::private(HostRun(5 << 32 | 77)), LaneKey(77));
+    }
+}

@@ -1,0 +1,44 @@
+//! The rules between hosts: numbered lanes, repair, gaps, epochs of bridges, and which hosts are live.
+//!
+//! NATS may lose, repeat and overtake messages. A host therefore numbers what it sends in *lanes*: the common lane to
+//! all other hosts, and a private lane to each. It keeps what it has sent for a while (`replay_buffer`), and sends again
+//! what another host lacks. Fences keep the order of a publisher between lanes. What cannot be recovered is a gap,
+//! which is always reported. `docs/architecture.md` explains the rules.
+
+mod arrivals;
+mod bridge_core;
+mod confirmation;
+mod effect;
+mod envelope;
+mod heartbeats;
+mod hello;
+mod hosts;
+mod item;
+mod lanes_in;
+mod lanes_out;
+mod message;
+mod repairs;
+mod replay_buffer;
+mod subject;
+mod taken;
+mod wire;
+
+pub use bridge_core::{BridgeCore, BridgeOptions, OutgoingMessage};
+pub use effect::{
+    Arrival, ClusterCounts, ClusterEffect, DegradedReason, Forward, ForwardReach, KeptForBridge,
+    LaneGap,
+};
+pub use envelope::{
+    BridgeEpoch, BridgeIdentity, CLUSTER_FORMAT, CLUSTER_MESSAGE_BYTES_MAX, ClusterSeal, HostRun,
+};
+pub use hello::{EpochEnds, LaneEnds};
+pub use hosts::HostState;
+pub use item::{
+    CarriedPublication, Fence, ItemBody, ItemFault, ItemPart, LaneItem, LaneKey, LanePoint,
+};
+pub use lanes_in::{GapReason, HeldBounds, PassedSources};
+pub use message::{ClusterMessage, HostHeartbeat, LaneBatch, ListedHost, RepairRequest};
+pub use replay_buffer::ReplayBounds;
+pub use subject::{ClusterName, ClusterSubject};
+pub use taken::{LaneStart, PassedPublication, TakenLane, TakenLanes, TakenTable};
+pub use wire::InvalidMessage;

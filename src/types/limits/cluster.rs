@@ -1,0 +1,87 @@
+//! Limits of the lanes between hosts.
+
+use std::time::Duration;
+
+/// Hosts that one host remembers in the life of its bridge, those that are gone included. A cluster has at most
+/// a hundred.
+pub const CLUSTER_HOSTS_MAX: usize = 256;
+/// Runs of one host that were replaced and are never accepted again.
+pub const CLUSTER_FORMER_RUNS_MAX: usize = 8;
+/// Hosts that may be asked at once to prove that they live.
+pub const CLUSTER_CANDIDATES_MAX: usize = 64;
+/// Characters of the name of a cluster: it is a part of each subject.
+pub const CLUSTER_NAME_BYTES_MAX: usize = 32;
+/// Bytes of a sealed body, so that a message fits a NATS server with `max_payload: 64KB`.
+pub const CLUSTER_BODY_BYTES_MAX: usize = 60 * 1024;
+/// Bytes of an item, or of one part of a larger item. The rest of a body is for fences.
+pub const CLUSTER_PART_BYTES_MAX: usize = 52 * 1024;
+/// Bytes of an item: more than the largest message that a client may send.
+pub const CLUSTER_ITEM_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes that are kept to be sent again, by default.
+pub const CLUSTER_REPLAY_BYTES: usize = 64 * 1024 * 1024;
+/// How long items are kept to be sent again, by default. A host that was silent for longer is forgotten.
+pub const CLUSTER_REPLAY_TIME: Duration = Duration::from_secs(60);
+/// Bytes that were sent and that the NATS server has not confirmed.
+pub const CLUSTER_UNCONFIRMED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of items that wait for earlier items of the same host.
+pub const CLUSTER_HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The same for all hosts together.
+pub const CLUSTER_HELD_TOTAL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of one answer to a request for items.
+pub const CLUSTER_REPAIR_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes a second that are sent again even if nothing else is sent.
+pub const CLUSTER_REPAIR_RATE: u64 = 16 * 1024 * 1024;
+/// Of what a host sends, at most one part in this many is sent again on request.
+pub const CLUSTER_REPAIR_PART: u64 = 4;
+/// The shortest wait before missing items are requested. Most were only overtaken.
+pub const CLUSTER_REPAIR_WAIT: Duration = Duration::from_millis(30);
+/// The longest such wait. Hosts choose at random, so that they do not all request at once.
+pub const CLUSTER_REPAIR_WAIT_MAX: Duration = Duration::from_millis(80);
+/// How long an answer may take before the request is repeated.
+pub const CLUSTER_REPAIR_RETRY: Duration = Duration::from_millis(300);
+/// A pause in an answer after which the rest is requested.
+pub const CLUSTER_REPAIR_PAUSE: Duration = Duration::from_millis(20);
+/// Small messages of one kind that arrive at a host in a second, from all hosts together.
+pub const CLUSTER_SMALL_BATCHES: u32 = 20_000;
+/// Small messages that a host may send in a lane in a second, however many hosts there are.
+pub const CLUSTER_SMALL_BATCHES_MIN: u32 = 200;
+/// Interval of heartbeats.
+pub const CLUSTER_HEARTBEAT: Duration = Duration::from_millis(250);
+/// The next heartbeat follows this long after the last item of a burst: it shows what was lost at the end.
+pub const CLUSTER_HEARTBEAT_AFTER_BURST: Duration = Duration::from_millis(20);
+/// Own heartbeats without one of another host before that host is silent: one second.
+pub const CLUSTER_SILENT_BEATS: u64 = 4;
+/// Own heartbeats without one of another host before that host is gone: three seconds.
+pub const CLUSTER_GONE_BEATS: u64 = 12;
+/// How long items of a silent host wait for earlier ones.
+pub const CLUSTER_HELD_TIME: Duration = Duration::from_secs(10);
+/// How long an echo is awaited before the next is sent.
+pub const CLUSTER_ECHO_EVERY: Duration = Duration::from_millis(5);
+/// Echoes that are awaited at once.
+pub const CLUSTER_ECHOES_MAX: usize = 64;
+/// How long publishers wait for another host: without an echo for this long, the replay buffer is enough.
+pub const CLUSTER_ECHO_WAIT: Duration = Duration::from_secs(1);
+/// How long a host waits after a reconnect for another host before it sends again what was not confirmed.
+pub const CLUSTER_RESUME_WAIT: Duration = Duration::from_millis(500);
+/// Epochs whose ends a hello reports.
+pub const CLUSTER_EPOCHS: usize = 8;
+/// Control messages that wait for the carrier.
+pub const CLUSTER_CONTROL_MAX: usize = 1024;
+/// Keys of epochs of other hosts that are kept. Deriving one takes a microsecond.
+pub const CLUSTER_KEYS_MAX: usize = 256;
+/// Ranges that other hosts have requested and that are not sent yet.
+pub const CLUSTER_REPAIRS_MAX: usize = 512;
+
+const _: () = assert!(
+    CLUSTER_HOSTS_MAX * (4 + 10) + CLUSTER_PART_BYTES_MAX + 64 < CLUSTER_BODY_BYTES_MAX,
+    "a part and its fence fit a body"
+);
+const _: () = assert!(CLUSTER_GONE_BEATS > CLUSTER_SILENT_BEATS, "silent comes before gone");
+const _: () = assert!(
+    CLUSTER_REPLAY_TIME.as_secs() > CLUSTER_HELD_TIME.as_secs(),
+    "items of a silent host are passed on before it is forgotten"
+);
+const _: () = assert!(
+    CLUSTER_EPOCHS * CLUSTER_HOSTS_MAX * (4 + 10) < CLUSTER_PART_BYTES_MAX,
+    "a hello is one item"
+);
