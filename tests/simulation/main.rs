@@ -18,6 +18,7 @@ mod api;
 mod broker;
 mod budget;
 mod check;
+mod cluster;
 mod connection;
 mod faults;
 mod marks;

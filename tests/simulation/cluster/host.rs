@@ -1,0 +1,304 @@
+//! One host: the real core of a bridge, a broker that is modelled, and workers that keep their publications.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tagcast::cluster::{
+    Arrival, BridgeCore, BridgeEpoch, BridgeIdentity, BridgeOptions, CarriedPublication,
+    ClusterEffect, ClusterName, Forward, ForwardReach, GapReason, HeldBounds, HostRun,
+    KeptForBridge, LaneGap, ReplayBounds,
+};
+use tagcast::types::{
+    Generation, HostId, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation,
+};
+
+use crate::rng::Rng;
+
+/// Workers of a host.
+pub const WORKERS: usize = 2;
+
+/// The hosts that a publication is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    All,
+    /// The client of a UUID on one host.
+    One(usize),
+}
+
+/// A publication of a worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    /// Unique in a run of the simulation, in the order of publishing.
+    pub id: u64,
+    pub worker: usize,
+    pub number: u64,
+    pub target: Target,
+    /// Bytes of its payload.
+    pub size: usize,
+    /// Its worker gives it to a second broker.
+    pub is_repeated: bool,
+}
+
+/// Bounds of a bridge.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub replay: ReplayBounds,
+    pub held: HeldBounds,
+}
+
+/// What a broker knows, and what it has not passed on.
+#[derive(Debug, Default)]
+pub struct Broker {
+    generation: u32,
+    sequence: u64,
+    kept: KeptForBridge,
+    /// Other hosts that are counted, and whether they are live.
+    pub hosts: BTreeMap<HostId, bool>,
+    /// Forwards that are not carried, in order.
+    forwards: VecDeque<Forward>,
+    /// Forwards of this broker on this link that are carried.
+    carried: u64,
+    /// To the bridge.
+    to_bridge: VecDeque<Forward>,
+    /// From the bridge.
+    from_bridge: VecDeque<ClusterEffect>,
+}
+
+/// Something that a host has learned from others.
+#[derive(Debug)]
+pub enum Event {
+    /// A run is live: a new one, or again.
+    Live(u64),
+    Delivered(Arrival),
+    Gap {
+        run: u64,
+        items: Option<u64>,
+        reason: GapReason,
+    },
+}
+
+/// One host.
+#[derive(Debug)]
+pub struct Host {
+    pub id: HostId,
+    pub place: usize,
+    pub run: u64,
+    epoch: u32,
+    name: ClusterName,
+    bounds: Bounds,
+    pub bridge: Option<BridgeCore>,
+    pub broker: Broker,
+    /// Publications that the broker has not acknowledged, by worker.
+    windows: Vec<VecDeque<Published>>,
+    numbers: Vec<u64>,
+    /// Arrivals that workers have had, by the life of the bridge and number (rule L6).
+    seen: BTreeSet<(u32, u64)>,
+    /// The last deaths of the bridge and of the broker.
+    pub bridge_died: Option<Instant>,
+    pub broker_died: Option<Instant>,
+    pub events: Vec<Event>,
+}
+
+impl Host {
+    pub fn new(place: usize, name: ClusterName, bounds: Bounds, rng: &mut Rng) -> Self {
+        let id = HostId(u32::try_from(place).unwrap() + 10);
+        Self {
+            id,
+            place,
+            run: 1 + rng.below(u64::MAX - 1),
+            epoch: 0,
+            name,
+            bounds,
+            bridge: None,
+            broker: Broker { generation: 1, kept: KeptForBridge::first(), ..Broker::default() },
+            windows: vec![VecDeque::new(); WORKERS],
+            numbers: vec![0; WORKERS],
+            seen: BTreeSet::new(),
+            bridge_died: None,
+            broker_died: None,
+            events: Vec::new(),
+        }
+    }
+
+    /// Starts a bridge. The broker gives it what it has kept, and everything that is not carried.
+    pub fn start_bridge(&mut self, now: Instant, rng: &mut Rng) {
+        self.epoch += 1;
+        let identity = BridgeIdentity {
+            host: self.id,
+            run: HostRun(self.run),
+            epoch: BridgeEpoch(self.epoch),
+        };
+        let mut random = [0; 32];
+        random.fill_with(|| u8::try_from(rng.below(256)).unwrap());
+        let options = BridgeOptions {
+            name: self.name.clone(),
+            uuid_key: [7; 32],
+            identity,
+            random,
+            replay: self.bounds.replay,
+            held: self.bounds.held,
+            kept: self.broker.kept.clone(),
+        };
+        self.bridge = Some(BridgeCore::new(options, now));
+        self.broker.carried = 0;
+        let again = self.broker.forwards.iter().cloned();
+        self.broker.to_bridge = again.map(repeated).collect();
+    }
+
+    /// The bridge dies. The broker still reads what it has written.
+    pub fn kill_bridge(&mut self, now: Instant) {
+        self.bridge = None;
+        self.broker.to_bridge.clear();
+        self.broker_turn(usize::MAX);
+        self.bridge_died = Some(now);
+    }
+
+    /// The broker dies and is replaced. Workers repeat what it had not acknowledged.
+    pub fn kill_broker(&mut self, now: Instant) {
+        let unread: Vec<Forward> = self.broker.to_bridge.drain(..).collect();
+        let generation = self.broker.generation + 1;
+        let sequence = self.broker.sequence;
+        self.broker = Broker { generation, sequence, ..Broker::default() };
+        self.broker_died = Some(now);
+        if let Some(bridge) = &mut self.bridge {
+            unread.into_iter().for_each(|forward| bridge.forward(forward, now));
+            self.broker.kept = bridge.broker_restarted();
+            self.broker.from_bridge.extend(bridge.take_effects());
+            self.broker_turn(usize::MAX);
+        }
+        let mut again: Vec<Published> = self.windows.iter().flatten().copied().collect();
+        self.windows.iter_mut().for_each(VecDeque::clear);
+        again.sort_by_key(|it| it.id);
+        again.into_iter().for_each(|it| self.resolve(Published { is_repeated: true, ..it }));
+    }
+
+    /// A worker publishes.
+    pub fn publish(&mut self, id: u64, worker: usize, target: Target, size: usize) -> Published {
+        self.numbers[worker] += 1;
+        let number = self.numbers[worker];
+        let published = Published { id, worker, number, target, size, is_repeated: false };
+        self.resolve(published);
+        published
+    }
+
+    fn resolve(&mut self, published: Published) {
+        self.broker.sequence += 1;
+        if self.broker.hosts.is_empty() {
+            return;
+        }
+        let reach = match published.target {
+            Target::One(place) => {
+                let host = HostId(u32::try_from(place).unwrap() + 10);
+                let is_live = self.broker.hosts.get(&host).copied().unwrap_or(false);
+                if is_live { ForwardReach::One(host) } else { ForwardReach::All }
+            }
+            Target::All => ForwardReach::All,
+        };
+        let target = match published.target {
+            Target::All => 0,
+            Target::One(place) => u64::try_from(place).unwrap() + 1,
+        };
+        let mut payload = published.id.to_le_bytes().to_vec();
+        payload.resize(payload.len() + published.size, 1);
+        let publication = CarriedPublication {
+            source: WorkerIncarnation {
+                worker: WorkerId(u16::try_from(published.worker).unwrap()),
+                generation: Generation(1),
+            },
+            number: Number(published.number),
+            generation: Generation(self.broker.generation),
+            sequence: Sequence(self.broker.sequence),
+            route: Bytes::copy_from_slice(&target.to_le_bytes()),
+            form: PayloadForm::Message,
+            payload: payload.into(),
+            is_repeated: published.is_repeated,
+        };
+        let forward = Forward { reach, publication };
+        self.windows[published.worker].push_back(published);
+        self.broker.forwards.push_back(forward.clone());
+        if self.bridge.is_some() {
+            self.broker.to_bridge.push_back(forward);
+        }
+    }
+
+    /// The bridge reads its link.
+    pub fn bridge_reads(&mut self, most: usize, now: Instant) {
+        let Some(bridge) = &mut self.bridge else { return };
+        for _ in 0..most.min(self.broker.to_bridge.len()) {
+            bridge.forward(self.broker.to_bridge.pop_front().unwrap(), now);
+        }
+        self.broker.from_bridge.extend(bridge.take_effects());
+    }
+
+    /// The broker reads its link, and acknowledges what it has read.
+    pub fn broker_turn(&mut self, most: usize) {
+        let mut taken = 0;
+        for _ in 0..most.min(self.broker.from_bridge.len()) {
+            match self.broker.from_bridge.pop_front().unwrap() {
+                ClusterEffect::HostLive { host, taken } => {
+                    self.broker.hosts.insert(host, true);
+                    self.events.push(Event::Live(taken.run.0));
+                    self.broker.kept.taken.set(host, taken);
+                }
+                ClusterEffect::HostGone(host) => {
+                    self.broker.hosts.insert(host, false);
+                }
+                ClusterEffect::HostForgotten(host) => {
+                    self.broker.kept.taken.note_forgotten(host);
+                    self.broker.hosts.remove(&host);
+                }
+                ClusterEffect::Arrive(arrival) => {
+                    taken = arrival.number;
+                    self.broker.kept.taken.note(&arrival.taken);
+                    if self.seen.insert((self.epoch, arrival.number)) {
+                        self.events.push(Event::Delivered(arrival));
+                    }
+                }
+                ClusterEffect::Carried { forwards, epoch, points } => {
+                    self.broker.kept.ends.note(epoch, &points);
+                    self.carry(forwards);
+                }
+                ClusterEffect::LaneClosed(lane) => self.broker.kept.ends.close(lane),
+                ClusterEffect::Gap { number, gap: LaneGap { run, items, reason, .. } } => {
+                    taken = number;
+                    self.events.push(Event::Gap { run: run.0, items, reason });
+                }
+                ClusterEffect::Degraded(_) | ClusterEffect::DuplicateHost => {}
+            }
+        }
+        if let Some(bridge) = &mut self.bridge
+            && taken > 0
+        {
+            bridge.acknowledged(taken);
+        }
+    }
+
+    /// The broker acknowledges publications to their workers.
+    fn carry(&mut self, forwards: u64) {
+        while self.broker.carried < forwards {
+            self.broker.carried += 1;
+            let carried = self.broker.forwards.pop_front().unwrap();
+            let worker = usize::from(carried.publication.source.worker.0);
+            let acknowledged = self.windows[worker].pop_front().unwrap();
+            assert_eq!(acknowledged.number, carried.publication.number.0);
+        }
+    }
+
+    /// Returns whether everything that was published is carried.
+    pub fn is_idle(&self) -> bool {
+        let is_idle = self.bridge.as_ref().is_some_and(BridgeCore::is_idle);
+        is_idle && self.broker.forwards.is_empty() && self.broker.from_bridge.is_empty()
+    }
+
+    /// Returns the same host after its death, with another run.
+    pub fn renewed(&self, rng: &mut Rng) -> Self {
+        Self::new(self.place, self.name.clone(), self.bounds, rng)
+    }
+}
+
+/// Marks what an earlier bridge may have sent.
+fn repeated(mut forward: Forward) -> Forward {
+    forward.publication.is_repeated = true;
+    forward
+}
