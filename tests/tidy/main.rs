@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod cited_code;
+mod fuzz_lock;
 mod shape;
 mod spoken;
 mod test_names;
