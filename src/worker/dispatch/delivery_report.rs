@@ -93,7 +93,7 @@ pub(in crate::worker) fn report_reached(
     asker: ReportRequester,
     counted: &CountedPublication,
 ) {
-    if context.requests.on_counted(counted) {
+    if context.requests.on_counted(asker.slot, counted) {
         return;
     }
     let Some(mut connection) = connections.take(asker.slot) else { return };

@@ -97,10 +97,16 @@ impl OpenRequests {
         self.0.pop_front_if(|request| request.number.0 <= up_to)
     }
 
-    /// Takes the counts of a publication. Returns false if no request has asked for them.
-    pub(in crate::worker) fn on_counted(&mut self, counted: &CountedPublication) -> bool {
+    /// Takes the counts of a publication of a client. Returns false if no request has asked for them. A request of
+    /// another client may wait for the same number.
+    pub(in crate::worker) fn on_counted(
+        &mut self,
+        publisher: Slot,
+        counted: &CountedPublication,
+    ) -> bool {
         let CountedPublication { number, clients, workers, scan_values, away } = *counted;
-        let Some(request) = self.find(number) else { return false };
+        let request = self.find(number).filter(|request| request.slot == publisher);
+        let Some(request) = request else { return false };
         request.counts = Some(V1Counts { matched: clients, away, workers });
         if scan_values > 0 {
             let why =
@@ -112,7 +118,8 @@ impl OpenRequests {
 
     /// Takes what has become of a change of tags.
     pub(in crate::worker) fn on_outcome(&mut self, number: Number, outcome: &CommandOutcome) {
-        let Some(request) = self.find(number) else { return };
+        let is_change = |request: &&mut V1OpenRequest| request.kind == OpenRequestKind::TagChange;
+        let Some(request) = self.find(number).filter(is_change) else { return };
         if *outcome == CommandOutcome::TooManyTags {
             let error = V1Error::new(V1ErrorCode::LimitExceeded, "more than 128 tags");
             request.error = Some(error.over(TAGS_MAX));
@@ -386,4 +393,49 @@ pub(in crate::worker) fn on_tags_changed(
     let mut frame = BytesMut::new();
     frames::text(&mut frame, text.as_bytes());
     write_to(context, connections, slot, uuid, frame);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request of a client that waits for a number, as one with a new token does.
+    fn waiting(slot: u32, number: u64) -> OpenRequests {
+        let request = V1OpenRequest {
+            number: Number(number),
+            slot: Slot(slot),
+            client: ClientUuid([1; 16]),
+            id: Some(V1RequestId(1)),
+            kind: OpenRequestKind::Publication,
+            counts: None,
+            is_reported: false,
+            error: None,
+        };
+        OpenRequests([request].into())
+    }
+
+    #[test]
+    fn a_waiting_request_leaves_the_counts_of_another_client() {
+        let mut requests = waiting(7, 3);
+        let counted = |number| CountedPublication {
+            number: Number(number),
+            clients: 1,
+            workers: 1,
+            scan_values: 0,
+            away: None,
+        };
+        assert!(!requests.on_counted(Slot(8), &counted(3)));
+        assert!(!requests.on_counted(Slot(7), &counted(2)));
+        assert!(requests.on_counted(Slot(7), &counted(3)));
+    }
+
+    #[test]
+    fn a_waiting_request_leaves_the_outcome_of_another_command() {
+        let mut requests = waiting(7, 3);
+        requests.on_outcome(Number(3), &CommandOutcome::TooManyTags);
+        assert_eq!(requests.0[0].error, None);
+        requests.0[0].kind = OpenRequestKind::TagChange;
+        requests.on_outcome(Number(3), &CommandOutcome::TooManyTags);
+        assert!(requests.0[0].error.is_some());
+    }
 }
