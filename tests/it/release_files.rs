@@ -36,7 +36,9 @@ pub fn a_release_has_all_files_with_checksums_and_a_bill_of_materials() {
     let components = bill["components"].as_array().unwrap();
     let has = |name: &str| components.iter().any(|component| component["name"] == name);
     assert!(has("rustls") && has("hyper") && !has("criterion") && !has("proptest"));
-    assert!(components.iter().all(|component| component["hashes"][0]["content"].is_string()));
+    // What is in the repository itself has no checksum of a registry.
+    let mut foreign = components.iter().filter(|component| component["name"] != "tagcast-client");
+    assert!(foreign.all(|component| component["hashes"][0]["content"].is_string()));
 
     let archive = names.iter().find(|name| name.ends_with(".tar.gz")).unwrap();
     let list = Command::new("tar").arg("-tzf").arg(files.join(archive)).output().unwrap();
