@@ -7,7 +7,7 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until};
 
 use super::json;
-use super::stream::{EMPTY_LINE, NOT_PERMITTED, ReaderToken, read_to_the_end};
+use super::stream::{EMPTY_LINE, KeptAlive, NOT_PERMITTED, ReaderToken, read_to_the_end};
 use crate::admin::{EventPage, EventPosition, ServerEvent, ServerEventKind};
 use crate::api::config::ApiConfig;
 use crate::api::cursor::ListScope;
@@ -19,7 +19,7 @@ use crate::api::parameters::Parameters;
 use crate::api::response::ApiAnswer;
 use crate::api::state::ApiState;
 use crate::auth::Operator;
-use crate::types::limits::{EVENTS_EVERY, TAIL_KEEPALIVE};
+use crate::types::limits::EVENTS_EVERY;
 
 /// The list, as its cursors name it.
 const LIST: [&str; 1] = ["server events"];
@@ -145,7 +145,7 @@ impl ServerEventStream {
 
     /// Asks the supervisor again and again.
     async fn read(&self, mut position: Option<EventPosition>) -> Result<&'static str, ClientGone> {
-        let (mut is_begun, mut sent) = (false, Instant::now());
+        let (mut is_begun, mut stream) = (false, KeptAlive::new(&self.events));
         loop {
             let next = Instant::now() + EVENTS_EVERY;
             let config = self.state.config();
@@ -163,13 +163,7 @@ impl ServerEventStream {
                     push_page(&mut lines, &page, &operator);
                 }
                 position = Some(page.position);
-                if lines.is_empty() && sent.elapsed() >= TAIL_KEEPALIVE {
-                    lines.push_str(EMPTY_LINE);
-                }
-                if !lines.is_empty() {
-                    sent = Instant::now();
-                    self.events.send(lines).await?;
-                }
+                stream.send(lines).await?;
             }
             sleep_until(next).await;
         }

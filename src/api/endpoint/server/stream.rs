@@ -10,6 +10,7 @@ use crate::api::event_stream::{ClientGone, EventSender, push_event};
 use crate::api::operators::AuthenticatedOperator;
 use crate::api::state::ApiState;
 use crate::auth::{Operator, Operators, TokenDigest};
+use crate::types::limits::TAIL_KEEPALIVE;
 
 /// How long the end of a stream waits for its client.
 pub(super) const FAREWELL_TIME: Duration = Duration::from_secs(1);
@@ -51,6 +52,35 @@ impl ReaderToken {
             true => state.operators.sessions().valid(self.digest, operators, Instant::now()),
             false => operators.with_token(self.digest),
         }
+    }
+}
+
+/// Sends the lines of a stream, and a comment when there was none for a while, so that proxies keep the connection.
+#[derive(Debug)]
+pub(super) struct KeptAlive<'a> {
+    events: &'a EventSender,
+    sent: Instant,
+}
+
+impl<'a> KeptAlive<'a> {
+    pub(super) fn new(events: &'a EventSender) -> Self {
+        Self { events, sent: Instant::now() }
+    }
+
+    /// Sends lines. There may be none.
+    ///
+    /// # Errors
+    ///
+    /// If the client is gone.
+    pub(super) async fn send(&mut self, mut lines: String) -> Result<(), ClientGone> {
+        if lines.is_empty() && self.sent.elapsed() >= TAIL_KEEPALIVE {
+            lines.push_str(EMPTY_LINE);
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.sent = Instant::now();
+        self.events.send(lines).await
     }
 }
 

@@ -8,7 +8,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::no_such_application;
 use super::publication_json::{publication_json, push_payload};
-use super::stream::{EMPTY_LINE, FAREWELL_TIME, NOT_PERMITTED, ReaderToken, read_to_the_end};
+use super::stream::{
+    EMPTY_LINE, FAREWELL_TIME, KeptAlive, NOT_PERMITTED, ReaderToken, read_to_the_end,
+};
 use crate::api::config::ApiConfig;
 use crate::api::endpoint::recipients::expression_error;
 use crate::api::error::{ApiError, ErrorCode};
@@ -22,7 +24,7 @@ use crate::auth::Operator;
 use crate::link::query::{PresenceQuery, QueryKind, QueryResult};
 use crate::link::tail::{TailPage, TailQuery};
 use crate::telemetry::unix_millis;
-use crate::types::limits::{TAIL_KEEPALIVE, TAIL_PAYLOAD_MAX, TAIL_RATE, TAIL_RATE_MAX};
+use crate::types::limits::{TAIL_PAYLOAD_MAX, TAIL_RATE, TAIL_RATE_MAX};
 use crate::types::{Expression, Tenant};
 
 /// How often a fast reader asks the broker, a second.
@@ -155,7 +157,7 @@ impl TailStream {
         let credit = (self.filter.rate / QUESTIONS_PER_SECOND).max(1);
         let every = Duration::from_secs(1) * u32::try_from(credit).unwrap_or(1)
             / u32::try_from(self.filter.rate).unwrap_or(1).max(1);
-        let (mut is_first, mut sent) = (true, Instant::now());
+        let (mut is_first, mut stream) = (true, KeptAlive::new(&self.events));
         loop {
             let next = Instant::now() + every;
             if !self.is_permitted() {
@@ -170,13 +172,7 @@ impl TailStream {
                     false => push_event(&mut lines, "gap", "{\"reason\":\"broker_replaced\"}"),
                 }
                 self.push_page(&mut lines, &page);
-                if lines.is_empty() && sent.elapsed() >= TAIL_KEEPALIVE {
-                    lines.push_str(EMPTY_LINE);
-                }
-                if !lines.is_empty() {
-                    sent = Instant::now();
-                    self.events.send(lines).await?;
-                }
+                stream.send(lines).await?;
             }
             sleep_until(next).await;
         }
