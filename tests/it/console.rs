@@ -31,6 +31,13 @@ fn go_to(page: &mut Page, screen: &str) {
     ));
 }
 
+fn log_in_with_token(page: &mut Page) {
+    page.wait_for("document.getElementById('enter') !== null");
+    write(page, "token", crate::operators::EVE);
+    click(page, "enter");
+    page.wait_for("document.querySelectorAll('.tile').length === 9");
+}
+
 fn log_in(page: &mut Page) {
     page.wait_for("document.getElementById('enter') !== null");
     write(page, "name", "anna");
@@ -91,10 +98,7 @@ pub fn publications_are_shown_while_they_are_made() {
     let _clients = Clients::open(&server);
     let browser = Browser::start();
     let mut page = browser.open(&format!("http://127.0.0.1:{}/console", server.api_port("http")));
-    page.wait_for("document.getElementById('enter') !== null");
-    write(&mut page, "token", crate::operators::EVE);
-    click(&mut page, "enter");
-    page.wait_for("document.querySelectorAll('.tile').length === 9");
+    log_in_with_token(&mut page);
     go_to(&mut page, "live");
     click(&mut page, "live-payloads");
     click(&mut page, "live-start");
@@ -120,10 +124,7 @@ pub fn events_are_shown_when_they_happen() {
     let server = operated("consolePage = on\n");
     let browser = Browser::start();
     let mut page = browser.open(&format!("http://127.0.0.1:{}/console", server.api_port("http")));
-    page.wait_for("document.getElementById('enter') !== null");
-    write(&mut page, "token", crate::operators::EVE);
-    click(&mut page, "enter");
-    page.wait_for("document.querySelectorAll('.tile').length === 9");
+    log_in_with_token(&mut page);
     go_to(&mut page, "events");
     page.wait_for("document.querySelector('tr[data-kind=ready]') !== null");
     server.kill_broker();
