@@ -23,7 +23,7 @@ impl TraceParent {
         let [version] = digits(parts.next()?)?;
         let (trace, span) = (digits(parts.next()?)?, digits(parts.next()?)?);
         let [flags] = digits(parts.next()?)?;
-        // Later versions may have more after another dash. 255 is no version.
+        // Later versions may have more after another dash. 255 is not a valid version.
         let has_right_end = match version {
             0 => rest.is_empty(),
             255 => false,

@@ -214,7 +214,7 @@ fn a_rust_client_connects_inside_tls() {
     );
 }
 
-/// Polls a future so many times, and drops it.
+/// Polls a future this number of times, then drops it.
 async fn drop_after<F: Future>(polls: usize, future: F) {
     let mut future = pin!(future);
     for _ in 0..polls {

@@ -223,7 +223,7 @@ impl LanesIn {
         }
     }
 
-    /// Passes on what has its turn, at most so many items. Returns how many.
+    /// Passes on the items whose turn it is, up to a number. Returns how many.
     pub(super) fn pass(
         &mut self,
         most: usize,

@@ -21,7 +21,7 @@ impl Liveness {
         self.heard_at = Some(now);
     }
 
-    /// A connection begins whose server sends a ping every so many seconds; 0 for none.
+    /// A connection begins. The server sends a ping each time this number of seconds has passed; 0 for none.
     pub(super) fn begin(&mut self, ping: u64) {
         let silence = Duration::from_secs(ping).saturating_add(SILENCE);
         self.silence = (ping > 0).then_some(silence);
