@@ -4,6 +4,8 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::harness::watch::{cpu_time_of_workers, resident_of_workers};
 use crate::harness::{
     DEADLINE, KEY, Open, Raw, Server, Setup, eventually, pause, with_a_bystander,
@@ -168,6 +170,55 @@ fn many_long_heads_at_once_take_a_bounded_part_of_the_memory() {
         drop(clients);
         server.open(&Open::web()).expect_silence();
     });
+}
+
+/// A client of `tagcast.v1` that never sends its first frame holds its whole head.
+#[test]
+fn many_long_heads_before_hello_take_a_bounded_part_too() {
+    let server = Setup::new().ini("maxHead = 64K\nhandshakeTimeout = 60s").start();
+    let before = resident_of_workers(&server);
+    let request = Open::v1("/web").and_header("Cookie", &"c".repeat(60_000)).request();
+    let ask = |from: String| {
+        let mut client = Raw::connect_from(&from, server.port);
+        client.send(&request);
+        client
+    };
+    let clients: Vec<_> = addresses().take(900).map(ask).collect();
+    eventually("heads above their share are refused", || {
+        let refused = clients.iter().filter(|client| begins_with(client, b"HTTP/1.1 503"));
+        (refused.count() > 150).then_some(())
+    });
+    let grown = resident_of_workers(&server).saturating_sub(before);
+    assert!(grown < 48 * 1024 * 1024, "{grown} bytes for {} heads", clients.len());
+    drop(clients);
+    server.wait_until_empty();
+    server.open_v1("/web", json!({}));
+}
+
+#[test]
+fn the_beginning_of_many_hellos_counts_with_their_heads() {
+    let server = Setup::new().workers(1).ini("maxHead = 64K\nhandshakeTimeout = 60s").start();
+    let open = Open::v1("/web").and_header("Cookie", &"c".repeat(25_000));
+    let mut clients: Vec<_> = (0..500).map(|_| open.upgrade(server.port)).collect();
+    for client in &mut clients {
+        // A text frame of 16,000 bytes, the first 12,000 of them.
+        let mut begun = vec![0x81, 0xfe, 0x3e, 0x80, 0, 0, 0, 0];
+        begun.resize(12_000, b' ');
+        client.send(begun);
+    }
+    eventually("clients above their share are closed", || {
+        let closed = server.output().matches("status=\"Close 4100\"").count();
+        (closed > 10).then_some(())
+    });
+    drop(clients);
+    server.wait_until_empty();
+    server.open_v1("/web", json!({}));
+}
+
+/// Returns whether an answer with this beginning has arrived.
+fn begins_with(client: &Raw, expected: &[u8]) -> bool {
+    let mut start = vec![0; expected.len()];
+    is_answered(client) && client.stream().peek(&mut start).is_ok() && start == expected
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::refusals::Caller;
 use super::resuming::{self, PendingResume, ResumeOutcome};
 use super::session_cookie::RequiredCheck;
 use super::shown_token::{self, AdmittedCredentials, FoundToken, OfferedProtocols};
-use super::{admission, joining, opening_tags, refusals};
+use super::{NO_ROOM_FOR_HEADS, admission, joining, opening_tags, refusals};
 use crate::http::{
     self, Refusal, RefusalStatus, RequestKind, SupportedVersions, Upgrade, WireFormat,
     effective_address,
@@ -27,7 +27,7 @@ use crate::websocket::{FrameEvent, Leniency, LoneContinuation, MessageLimits, wr
 use crate::worker::clock::{Moment, unix_time};
 use crate::worker::connection::outbox::PartKind;
 use crate::worker::connection::{
-    CONTROL_FLOOD, Connection, FULL, KeepaliveMode, Phase, bye, close, write,
+    CONTROL_FLOOD, Connection, FULL, KeepaliveMode, Phase, SCARCE, bye, close, write,
 };
 use crate::worker::context::Context;
 
@@ -93,6 +93,9 @@ pub(super) fn begin(
         return Err(BAD_ORIGIN);
     }
     let ReceivedHead { head, mut early, peer, until } = received;
+    if head.len() > context.handshakes.bytes_for_each() {
+        return Err(NO_ROOM_FOR_HEADS);
+    }
     let caller = Box::new(Caller::of(peer, upgrade.head, &context.settings.trusted_proxies));
     let pending = PendingHello { head: head.to_owned(), peer, until, caller, resource };
     context.handshakes.advance(connection, Phase::Greeting(Box::new(pending)));
@@ -125,7 +128,10 @@ pub(in crate::worker) fn on_bytes(
         let Connection { reader, control_frames, .. } = &mut *connection;
         let event = match reader.next(&mut input, &HELLO_LIMITS) {
             Ok(Some(event)) => event,
-            Ok(None) => return reader.give_back(),
+            Ok(None) => {
+                reader.give_back();
+                return limit_memory(context, connection);
+            }
             Err(violation) => return refuse(context, connection, &violation.close_reason()),
         };
         let is_control = matches!(event, FrameEvent::Ping(_) | FrameEvent::Pong(_));
@@ -152,6 +158,15 @@ pub(in crate::worker) fn on_bytes(
                 return on_hello(context, connection, &text, early);
             }
         }
+    }
+}
+
+/// Closes a connection that holds more than its share of the memory of heads with its head and the beginning of its
+/// first frame.
+fn limit_memory(context: &mut Context, connection: &mut Connection) {
+    let Phase::Greeting(pending) = &connection.phase else { return };
+    if pending.held() + connection.reader.held() > context.handshakes.bytes_for_each() {
+        refuse(context, connection, &SCARCE);
     }
 }
 
