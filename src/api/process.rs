@@ -13,7 +13,7 @@ use super::config::ApiConfig;
 use super::operators;
 use super::publisher::BrokerLinkLost;
 use super::replay_file::ReplayFile;
-use super::state::{ApiState, unix_seconds};
+use super::state::{ApiState, ServingStage, unix_seconds};
 use super::traces;
 use crate::config::Config;
 use crate::link::control::{
@@ -191,7 +191,7 @@ impl ApiProcess {
             }
             (ApiCommand::Quiesce, _) => {
                 self.end = EndCause::Shutdown;
-                self.drain();
+                self.state.move_on(ServingStage::Draining);
                 if self.stage == EndStage::Serving {
                     self.stage = EndStage::Quiescing;
                 }
@@ -256,14 +256,9 @@ impl ApiProcess {
         }
     }
 
-    /// Stops accepting connections and refuses new requests.
-    fn drain(&mut self) {
-        self.acceptor.stop_accepting();
-        self.state.drain();
-    }
-
     fn leave(&mut self, within: Duration) {
-        self.drain();
+        self.acceptor.stop_accepting();
+        self.state.move_on(ServingStage::Leaving);
         self.stage = EndStage::Leaving { until: Instant::now() + within };
     }
 

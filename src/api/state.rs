@@ -45,10 +45,8 @@ pub(super) struct ApiState {
     /// Memory of large answers.
     pub(super) answers: AnswerMemory,
     pub(super) request_ids: RequestIds,
-    /// True once no more requests are accepted. Pending requests are finished.
-    is_draining: Cell<bool>,
-    /// Signals that the drain has started.
-    pub(super) drain_begun: Notify,
+    stage: Cell<ServingStage>,
+    stage_changed: Notify,
     pub(super) health: ApiHealth,
     pub(super) metrics: MetricsCollector,
     pub(super) operators: OperatorState,
@@ -65,6 +63,16 @@ pub(super) struct ApiState {
     started: Instant,
     wrong_credentials: RefCell<LogThrottle>,
     evicted_ids: EvictedIds,
+}
+
+/// What is accepted, in the order of an orderly end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ServingStage {
+    Serving,
+    /// No request but health checks. Pending requests are finished.
+    Draining,
+    /// No connection either.
+    Leaving,
 }
 
 /// What was logged about ids that were forgotten early.
@@ -95,8 +103,8 @@ impl ApiState {
             bodies: Arc::new(Semaphore::new(API_BODIES_BYTES_MAX)),
             answers: AnswerMemory::default(),
             request_ids: RequestIds::default(),
-            is_draining: Cell::new(false),
-            drain_begun: Notify::new(),
+            stage: Cell::new(ServingStage::Serving),
+            stage_changed: Notify::new(),
             health: ApiHealth::default(),
             metrics: MetricsCollector::default(),
             operators: OperatorState::default(),
@@ -133,13 +141,24 @@ impl ApiState {
 
     /// Returns true if requests are refused because the server is stopping.
     pub(super) fn is_draining(&self) -> bool {
-        self.is_draining.get()
+        self.stage.get() >= ServingStage::Draining
     }
 
-    /// Stops accepting requests.
-    pub(super) fn drain(&self) {
-        self.is_draining.set(true);
-        self.drain_begun.notify_waiters();
+    /// Moves on to a stage. There is no way back.
+    pub(super) fn move_on(&self, stage: ServingStage) {
+        self.stage.set(stage.max(self.stage.get()));
+        self.stage_changed.notify_waiters();
+    }
+
+    /// Waits for a stage.
+    pub(super) async fn reached(&self, stage: ServingStage) {
+        loop {
+            let changed = self.stage_changed.notified();
+            if self.stage.get() >= stage {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Records wrong credentials. At most one log line per minute reports their number.

@@ -91,9 +91,10 @@ impl ApiSockets {
             .collect()
     }
 
-    /// Closes the API's own addresses. Connections that workers hand over are still received.
+    /// Closes the API's own addresses here, at a shutdown. The API process has duplicates, and answers health
+    /// checks as long as it lives. Files of Unix sockets stay until then.
     pub fn close(&mut self) {
         self.tcp = None;
-        self.unix.clear();
+        self.unix.iter_mut().for_each(SocketFile::close);
     }
 }

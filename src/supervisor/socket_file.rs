@@ -20,7 +20,8 @@ const BACKLOG: i32 = 4096;
 /// The socket and its path.
 #[derive(Debug)]
 pub(super) struct SocketFile {
-    socket: OwnedFd,
+    /// None once it was closed in this process.
+    socket: Option<OwnedFd>,
     path: PathBuf,
     /// Device and inode of the socket file. Only this file is removed. None if the file belongs to
     /// another program.
@@ -45,11 +46,13 @@ impl SocketFile {
         fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         bind(&socket, &address)?;
         let made = fs::symlink_metadata(path)?;
-        let made = Self { socket, path: path.to_owned(), identity: Some((made.dev(), made.ino())) };
+        let identity = Some((made.dev(), made.ino()));
+        let mut made = Self { socket: None, path: path.to_owned(), identity };
         fs::set_permissions(path, Permissions::from_mode(mode))?;
         if kind == SocketType::STREAM {
-            listen(&made.socket, BACKLOG)?;
+            listen(&socket, BACKLOG)?;
         }
+        made.socket = Some(socket);
         Ok(made)
     }
 
@@ -65,7 +68,7 @@ impl SocketFile {
         passed: &mut PassedSockets,
     ) -> Result<Self, StartError> {
         if let Some(socket) = passed.take_unix(path) {
-            return Ok(Self { socket, path: path.to_owned(), identity: None });
+            return Ok(Self { socket: Some(socket), path: path.to_owned(), identity: None });
         }
         Self::bind(path, mode, SocketType::STREAM).map_err(|error| StartError::unix(path, error))
     }
@@ -88,9 +91,16 @@ impl SocketFile {
     ///
     /// # Errors
     ///
-    /// If the process has no descriptors left.
+    /// If the process has no descriptors left, or if the socket was closed.
     pub(super) fn hand_out(&self) -> io::Result<OwnedFd> {
-        self.socket.as_fd().try_clone_to_owned()
+        let socket = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        socket.as_fd().try_clone_to_owned()
+    }
+
+    /// Closes the socket in this process. The file stays, so a process with a duplicate of the socket can still
+    /// be reached.
+    pub(super) fn close(&mut self) {
+        self.socket = None;
     }
 }
 

@@ -2,8 +2,10 @@
 
 use crate::harness::api::head;
 use crate::harness::processes::send_signal;
-use crate::harness::{Finished, Open, Raw, Server, Setup, eventually, run_to_end};
+use crate::harness::{DEADLINE, Finished, Open, Raw, Server, Setup, eventually, run_to_end};
 use rustix::process::Signal;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 fn own_address() -> Setup {
     Setup::new().workers(1).ini("apiAddress = http://127.0.0.1:0")
@@ -89,7 +91,7 @@ fn a_bound_path_wins_over_a_health_endpoint() {
     assert_ne!(get(server.port, "/up").2, "{\"health\":\"OK\"}");
 }
 
-/// A243, without the drain.
+/// A243, for the broker.
 #[test]
 fn a_long_outage_of_the_broker_is_reported_and_a_short_one_is_not() {
     let (server, api) = ready(&own_address());
@@ -115,6 +117,38 @@ fn a_long_outage_of_the_broker_is_reported_and_a_short_one_is_not() {
         (status == 200).then_some(())
     });
     eventually("the link of the API", || (get(api, "/readyz").0 == 200).then_some(()));
+}
+
+/// A243, for the drain. The last client does not answer its Close, so its worker waits for it.
+#[test]
+fn a_drain_is_reported_until_the_last_client_is_gone() {
+    let ini = "apiAddress = http://127.0.0.1:0, unix:api.sock\ndrainTime = 4s";
+    let (server, api) = ready(&Setup::new().workers(1).ini(ini));
+    let mut clients: Vec<Raw> = (0..3).map(|_| server.open(&Open::web())).collect();
+    server.term();
+    eventually("the drain", || (get(api, "/readyz").0 == 503).then_some(()));
+    // A connection without a request, as some health checks keep it, delays nothing.
+    let mut early = Raw::connect(api);
+    let _silent = Raw::connect(api);
+    for client in &mut clients {
+        client.expect_close(1001);
+        for path in ["/readyz", "/healthz"] {
+            let (status, _, body) = get(api, path);
+            assert_eq!((status, &*body), (503, "draining\n"), "{path}");
+        }
+    }
+    assert_eq!(get(api, "/up").2, "{\"health\":\"draining\"}");
+    assert_eq!(get(api, "/livez").0, 200, "the process that answers is alive");
+    let mut over_unix = Raw::connect_unix(&server.folder.path("api.sock"));
+    assert_eq!(over_unix.request(head("GET", "/readyz", &[])).status(), 503);
+    early.request(head("GET", "/v1/info", &[])).is_error(503, "draining");
+    early.wait_for_end();
+    assert!(TcpStream::connect(("127.0.0.1", server.port)).is_err(), "clients go elsewhere");
+    drop(clients);
+    let begun = Instant::now();
+    assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(!server.folder.path("api.sock").exists());
 }
 
 #[test]

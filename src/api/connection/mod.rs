@@ -19,7 +19,7 @@ use tracing::debug;
 use self::registry::RegisteredConnection;
 use self::stream::ApiStream;
 use super::request;
-use super::state::ApiState;
+use super::state::{ApiState, ServingStage};
 use crate::types::limits::{API_LINGER, API_LINGER_BYTES_MAX, HEAD_BYTES_MAX, HEAD_LINES_MAX};
 
 /// Maximum bytes that hyper reads at once.
@@ -55,12 +55,12 @@ pub(super) async fn serve(
         }
     };
     let mut is_over = std::pin::pin!(is_over);
-    let drained = async {
-        if !state.is_draining() {
-            state.drain_begun.notified().await;
-        }
+    // A connection that is accepted in a drain is that of a health check, whose request may come later.
+    let last = match state.is_draining() {
+        true => ServingStage::Leaving,
+        false => ServingStage::Draining,
     };
-    let mut drained = std::pin::pin!(drained);
+    let mut drained = std::pin::pin!(state.reached(last));
     let mut is_drained = false;
     let end = poll_fn(|cx| {
         if is_over.as_mut().poll(cx).is_ready() {

@@ -23,7 +23,7 @@ pub enum ApiCommand {
         /// The broker.
         broker: Generation,
     },
-    /// Accept no more requests, and report [`ChildEvent::Quiesced`](super::ChildEvent::Quiesced) when those in
+    /// Accept no more requests but health checks, and report [`ChildEvent::Quiesced`](super::ChildEvent::Quiesced) when those in
     /// flight are answered and the broker has acknowledged everything.
     Quiesce,
     /// Close all connections and return.

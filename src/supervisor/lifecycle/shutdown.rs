@@ -18,8 +18,10 @@ pub(super) enum Shutdown {
     NotRequested,
     /// Workers wait for the acknowledgements of their publications, up to [`quiesce_deadline`].
     Quiescing { drain_at: Instant, end_at: Instant },
-    /// Workers close their clients.
+    /// Workers close their clients. The API process tells health checks so.
     Draining { end_at: Instant },
+    /// All workers have exited. The API process exits too.
+    Leaving { end_at: Instant },
     /// All workers and the API process have exited. The broker is still running.
     Stopping { end_at: Instant },
     /// All processes have been killed.
@@ -42,7 +44,9 @@ impl Shutdown {
     pub(super) fn replaces(self, child: ChildId) -> bool {
         match self {
             Self::NotRequested => true,
-            Self::Quiescing { .. } | Self::Draining { .. } => matches!(child, ChildId::Broker(_)),
+            Self::Quiescing { .. } | Self::Draining { .. } | Self::Leaving { .. } => {
+                matches!(child, ChildId::Broker(_))
+            }
             Self::Stopping { .. } | Self::Killed => false,
         }
     }
@@ -53,27 +57,31 @@ impl Shutdown {
     pub(super) fn expects_answer_of(self, child: ChildId) -> bool {
         match self {
             Self::NotRequested | Self::Quiescing { .. } => true,
-            Self::Draining { .. } => matches!(child, ChildId::Broker(_)),
+            Self::Draining { .. } | Self::Leaving { .. } => matches!(child, ChildId::Broker(_)),
             Self::Stopping { .. } | Self::Killed => false,
         }
     }
 
     /// Returns true if any process must answer liveness probes.
     pub(super) fn expects_answers(self) -> bool {
-        matches!(self, Self::NotRequested | Self::Quiescing { .. } | Self::Draining { .. })
+        !matches!(self, Self::Stopping { .. } | Self::Killed)
     }
 
     pub(super) fn wakes_at(self) -> Option<Instant> {
         match self {
             Self::NotRequested | Self::Killed => None,
             Self::Quiescing { drain_at, .. } => Some(drain_at),
-            Self::Draining { end_at } | Self::Stopping { end_at } => Some(end_at),
+            Self::Draining { end_at } | Self::Leaving { end_at } | Self::Stopping { end_at } => {
+                Some(end_at)
+            }
         }
     }
 
     fn is_overdue(self, now: Instant) -> bool {
         match self {
-            Self::Draining { end_at } | Self::Stopping { end_at } => end_at <= now,
+            Self::Draining { end_at } | Self::Leaving { end_at } | Self::Stopping { end_at } => {
+                end_at <= now
+            }
             _ => false,
         }
     }
@@ -97,10 +105,16 @@ impl Shutdown {
             let within = time_to_close(now, end_at);
             let drain = |one| Action::Send(one, WorkerCommand::Drain { within }.into());
             effects.extend(children.living_workers().map(drain));
+        }
+        if let Self::Draining { end_at } = *self
+            && children.living_workers().next().is_none()
+        {
+            *self = Self::Leaving { end_at };
+            let within = time_to_close(now, end_at);
             let drain = |api| Action::Send(api, ApiCommand::Drain { within }.into());
             effects.extend(children.living_api().map(drain));
         }
-        if let Self::Draining { end_at } = *self
+        if let Self::Leaving { end_at } = *self
             && children.only_broker_lives()
         {
             *self = Self::Stopping { end_at };

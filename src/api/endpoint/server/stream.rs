@@ -8,7 +8,7 @@ use super::no_such_application;
 use crate::api::error::ApiError;
 use crate::api::event_stream::{ClientGone, EventSender, push_event};
 use crate::api::operators::AuthenticatedOperator;
-use crate::api::state::ApiState;
+use crate::api::state::{ApiState, ServingStage};
 use crate::auth::{Operator, Operators, TokenDigest};
 use crate::types::limits::TAIL_KEEPALIVE;
 
@@ -90,15 +90,9 @@ pub(super) async fn read_to_the_end(
     events: &EventSender,
     read: impl Future<Output = Result<&'static str, ClientGone>>,
 ) {
-    let drained = async {
-        let begun = state.drain_begun.notified();
-        if !state.is_draining() {
-            begun.await;
-        }
-    };
     let end = tokio::select! {
         end = read => end,
-        () = drained => Ok(DRAINING),
+        () = state.reached(ServingStage::Draining) => Ok(DRAINING),
         () = events.closed() => Err(ClientGone),
     };
     if let Ok(end) = end {

@@ -24,6 +24,32 @@ fn an_orderly_end_is_quiet_then_drained_then_stopped() {
 }
 
 #[test]
+fn the_api_process_answers_until_the_last_worker_has_exited() {
+    let mut play = Play { processes: ProcessTable::new(2, DRAIN).with_api(), ..Play::running() };
+    play.did(ProcessTable::start);
+    let api = ChildId::Api(Generation(0));
+    let to_api = |effects: &[Action]| -> Vec<ChildCommand> {
+        let sent = effects.iter().filter_map(|effect| match effect {
+            Action::Send(child, command) if *child == api => Some(command.clone()),
+            _ => None,
+        });
+        sent.filter(|it| !matches!(it, ChildCommand::Api(ApiCommand::Readiness(_)))).collect()
+    };
+    assert_eq!(to_api(&play.signal()), [ApiCommand::Quiesce.into()]);
+    for child in [api, worker(0, 0), worker(1, 0)] {
+        assert_eq!(to_api(&play.reports(child, ChildEvent::Quiesced)), []);
+    }
+    assert_eq!(to_api(&play.dies(worker(0, 0))), []);
+    play.now += Duration::from_secs(4);
+    // Five of the nine seconds are left, and a tenth of them is for the broker.
+    let within = Duration::from_millis(4500);
+    assert_eq!(to_api(&play.dies(worker(1, 0))), [ApiCommand::Drain { within }.into()]);
+    let stops = play.dies(api);
+    assert_eq!(stops.last(), Some(&Action::Send(broker(0), BrokerCommand::Stop.into())));
+    assert_eq!(play.dies(broker(0)), [Action::End]);
+}
+
+#[test]
 fn a_broker_that_dies_while_workers_wait_for_it_is_replaced() {
     let mut play = Play::running();
     play.signal();
