@@ -22,7 +22,7 @@ use crate::link::control::{
 };
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::telemetry::{flush, set_level};
-use crate::types::limits::ORPHAN_WAIT;
+use crate::types::limits::{ORPHAN_WAIT, TRACE_FLUSH_TIMEOUT};
 use crate::types::{Generation, ReplayBasis, WorkerId, WorkerIncarnation, scrub_stack};
 
 /// Interval at which an exiting process checks for pending requests.
@@ -61,9 +61,12 @@ enum EndStage {
     Quiescing,
     /// The supervisor was notified.
     Quiet,
-    /// The process exits when no request is pending, and at this time at the latest.
+    /// The process exits when no request is pending and all spans are sent.
     Leaving {
+        /// It exits at this time at the latest.
         until: Instant,
+        /// Spans are not awaited after this time.
+        spans_until: Instant,
     },
 }
 
@@ -150,6 +153,7 @@ impl ApiProcess {
             }
             if let Some(exit) = self.finish_stage() {
                 self.state.log_last_wrong_credentials();
+                self.state.traces.log_unsent();
                 self.leave_records();
                 return Ok(exit);
             }
@@ -259,7 +263,10 @@ impl ApiProcess {
     fn leave(&mut self, within: Duration) {
         self.acceptor.stop_accepting();
         self.state.move_on(ServingStage::Leaving);
-        self.stage = EndStage::Leaving { until: Instant::now() + within };
+        self.state.traces.flush();
+        let now = Instant::now();
+        let spans_until = now + within.min(TRACE_FLUSH_TIMEOUT);
+        self.stage = EndStage::Leaving { until: now + within, spans_until };
     }
 
     fn read_link(&mut self) {
@@ -306,9 +313,11 @@ impl ApiProcess {
                 self.report(ChildEvent::Quiesced);
                 None
             }
-            EndStage::Leaving { until } => {
-                let is_done = self.state.is_quiet() && self.state.connections.open() == 0;
-                if !is_done && Instant::now() < until {
+            EndStage::Leaving { until, spans_until } => {
+                let now = Instant::now();
+                let is_quiet = self.state.is_quiet() && self.state.connections.open() == 0;
+                let is_done = is_quiet && (spans_until <= now || self.state.traces.is_flushed());
+                if !is_done && now < until {
                     return None;
                 }
                 Some(match self.end {

@@ -26,8 +26,18 @@ use crate::link::control::{
 /// Maximum commands queued for one child. A child that does not accept this many is hung.
 const COMMANDS_MAX: usize = 1024;
 /// Environment variables that a child inherits. Others may contain secrets.
-const ENVIRONMENT: [&str; 7] =
-    ["PATH", "HOME", "TZ", "LANG", "TMPDIR", "RUST_BACKTRACE", TRACEABLE];
+const ENVIRONMENT: [&str; 9] = [
+    "PATH",
+    "HOME",
+    "TZ",
+    "LANG",
+    "TMPDIR",
+    "RUST_BACKTRACE",
+    // Certificate authorities in place of those of the system.
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    TRACEABLE,
+];
 
 /// Blocks of at least this size are returned to the system when they are freed (mallopt(3)). By
 /// default the allocator raises this size with the first large message. It would then keep the

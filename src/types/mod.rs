@@ -4,6 +4,7 @@ mod address;
 mod alias;
 mod application_figures;
 mod budget;
+mod causes;
 mod client;
 mod client_filter;
 mod close;
@@ -46,6 +47,7 @@ pub use address::{
 pub use alias::{Alias, Claim, Exclusivity, GrantNumber};
 pub use application_figures::{ApplicationFigures, ApplicationTable, ShownApplications};
 pub use budget::TurnBudget;
+pub use causes::causes;
 pub use client::{AddressLimit, Client, ClientClass, Ident, IdentError, LimitedApplication};
 pub use client_filter::ClientFilter;
 pub use close::{CloseCode, CloseReason};

@@ -2,12 +2,16 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
+use crate::backend::tls_config;
 use crate::harness::api::{Clients, PUBLISH, SHOP, post, setup};
+use crate::harness::tls::certificate_in;
 use crate::harness::{DEADLINE, Folder, Open, Raw, Server, run_to_end, run_to_end_with};
 use crate::metrics::wait_for;
 
@@ -22,12 +26,26 @@ struct Collector {
 
 impl Collector {
     fn start() -> Self {
+        Self::receive_by(receive)
+    }
+
+    /// Receives inside TLS, with the certificate in this folder.
+    fn start_tls(folder: &Folder) -> Self {
+        let pem = |name| std::fs::read_to_string(folder.path(name)).unwrap();
+        let config = tls_config((&pem("cert.pem"), &pem("key.pem")));
+        Self::receive_by(move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            receive(StreamOwned::new(connection, stream))
+        })
+    }
+
+    fn receive_by(receive: impl Fn(TcpStream) -> Option<(String, Value)> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, requests) = channel();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let Some(request) = receive(&mut stream.unwrap()) else { continue };
+                let Some(request) = receive(stream.unwrap()) else { continue };
                 if sender.send(request).is_err() {
                     return;
                 }
@@ -58,8 +76,8 @@ impl Collector {
 }
 
 /// Reads one request and answers it.
-fn receive(stream: &mut TcpStream) -> Option<(String, Value)> {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+fn receive(stream: impl Read + Write) -> Option<(String, Value)> {
+    let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).ok().filter(|read| *read > 0)?;
     let (mut length, mut line) = (0, String::new());
@@ -72,7 +90,8 @@ fn receive(stream: &mut TcpStream) -> Option<(String, Value)> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    stream
+    reader
+        .get_mut()
         .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
         .unwrap();
     Some((first.split(' ').nth(1)?.to_owned(), serde_json::from_slice(&body).unwrap()))
@@ -192,6 +211,49 @@ fn without_a_receiver_nothing_is_sent_and_a_reload_begins_and_ends_it() {
     reload(&before);
     publish(&server, Some(&sampled()), ALL);
     assert!(collector.requests.recv_timeout(Duration::from_secs(3)).is_err());
+}
+
+#[test]
+fn spans_of_the_last_second_are_sent_before_the_server_ends() {
+    let collector = Collector::start();
+    let server = setup().ini(&format!("otlpEndpoint = {}", collector.endpoint())).start();
+    let mut clients = Clients::open(&server);
+    let answer = publish(&server, Some(&sampled()), ALL);
+    drop(clients.f.frame());
+    server.term();
+    assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
+    collector.spans(3 + answer["workers"].as_u64().unwrap() as usize);
+}
+
+#[test]
+fn a_receiver_that_does_not_answer_does_not_hold_up_the_end() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let server = setup().ini(&format!("otlpEndpoint = http://127.0.0.1:{port}")).start();
+    publish(&server, Some(&sampled()), ALL);
+    let begun = Instant::now();
+    server.term();
+    assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    server.wait_for_output("event=trace_export_failed why=\"the process exits\" unsent=3");
+}
+
+/// The certificate of the receiver is signed by an authority that only `SSL_CERT_FILE` names.
+#[test]
+fn a_receiver_inside_tls_is_trusted_by_its_certificate_only() {
+    let folder = Folder::new();
+    certificate_in(&folder);
+    let collector = Collector::start_tls(&folder);
+    let ini = format!("otlpEndpoint = https://localhost:{}", collector.port);
+    let authority = folder.path("cert.pem").display().to_string();
+    let server = setup().ini(&ini).variable("SSL_CERT_FILE", &authority).start();
+    publish(&server, Some(&sampled()), ALL);
+    collector.spans(3);
+    drop(server);
+    let server = setup().ini(&ini).start();
+    publish(&server, Some(&sampled()), ALL);
+    let output = server.wait_for_output("trace_export_failed");
+    assert!(output.contains("certificate"), "{output}");
 }
 
 #[test]

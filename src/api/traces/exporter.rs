@@ -13,13 +13,14 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::span::{TraceSpan, export_json};
 use crate::api::state::ApiState;
 use crate::telemetry::LogThrottle;
-use crate::types::limits::{TRACE_EXPORT_EVERY, TRACE_EXPORT_TIMEOUT, TRACE_WARNING_EVERY};
+use crate::types::causes;
+use crate::types::limits::{TRACE_EXPORT_TIMEOUT, TRACE_WARNING_EVERY};
 
 /// A receiver, and the client for it.
 pub(in crate::api) struct Exporter {
@@ -78,7 +79,7 @@ impl Exporter {
             .map_err(failed)?;
         let answer = timeout(TRACE_EXPORT_TIMEOUT, self.client.request(request)).await;
         let answer = answer.map_err(|_| failed("no answer in time"))?;
-        let status = answer.map_err(failed)?.status();
+        let status = answer.map_err(|error| ExportError(causes(&error)))?.status();
         match status.is_success() {
             true => Ok(()),
             false => Err(failed(format_args!("status {}", status.as_u16()))),
@@ -107,8 +108,7 @@ pub(in crate::api) async fn export(state: Rc<ApiState>) {
     let traces = &state.traces;
     let (began, mut warnings) = (Instant::now(), LogThrottle::new(1, TRACE_WARNING_EVERY));
     loop {
-        traces.wake.notified().await;
-        sleep(TRACE_EXPORT_EVERY).await;
+        traces.collected().await;
         while let Some(spans) = traces.take() {
             let Some(exporter) = traces.exporter() else {
                 traces.note_dropped(spans.len());

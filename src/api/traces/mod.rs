@@ -12,6 +12,7 @@ use std::time::Duration;
 use hyper::{HeaderMap, Uri};
 use serde_json::json;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tracing::warn;
 
 use self::exporter::Exporter;
@@ -21,7 +22,7 @@ use self::span::{SpanId, SpanKind, TraceSpan};
 use crate::http::TraceParent;
 use crate::telemetry::unix_time;
 use crate::types::SpanTimes;
-use crate::types::limits::{TRACE_BATCH_MAX, TRACE_SPANS_MAX};
+use crate::types::limits::{TRACE_BATCH_MAX, TRACE_EXPORT_EVERY, TRACE_SPANS_MAX};
 
 /// The header that names the trace of a request.
 const HEADER: &str = "traceparent";
@@ -36,6 +37,11 @@ pub(super) struct Traces {
     wake: Notify,
     /// Publications whose reports are awaited.
     open: Cell<usize>,
+    /// Spans that the exporter is sending.
+    sending: Cell<usize>,
+    /// Spans are not collected any longer, but sent as they come.
+    is_ending: Cell<bool>,
+    ending: Notify,
     exported: Cell<u64>,
     dropped: Cell<u64>,
 }
@@ -102,14 +108,50 @@ impl Traces {
         self.dropped.get()
     }
 
+    /// Sends spans as they come from now on, because the process is about to exit.
+    pub(super) fn flush(&self) {
+        self.is_ending.set(true);
+        self.ending.notify_one();
+    }
+
+    /// Returns true if no span waits, and none is expected.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.unsent() == 0 && self.open.get() == 0
+    }
+
+    /// Warns about the spans that are lost with the process.
+    pub(super) fn log_unsent(&self) {
+        let unsent = self.unsent();
+        if unsent > 0 {
+            let why = "the process exits";
+            warn!(event = "trace_export_failed", why, unsent, "failed to send spans");
+        }
+    }
+
+    fn unsent(&self) -> usize {
+        self.waiting.borrow().len() + self.sending.get()
+    }
+
+    /// Waits for spans, and then for a time in which more are collected.
+    async fn collected(&self) {
+        self.wake.notified().await;
+        if !self.is_ending.get() {
+            tokio::select! {
+                () = sleep(TRACE_EXPORT_EVERY) => {}
+                () = self.ending.notified() => {}
+            }
+        }
+    }
+
     fn exporter(&self) -> Option<Rc<Exporter>> {
         self.exporter.borrow().clone()
     }
 
-    /// Takes the spans of one export; `None` if there are none.
+    /// Takes the spans of the next export; `None` if there are none. Those of the one before are done.
     fn take(&self) -> Option<Vec<TraceSpan>> {
         let mut waiting = self.waiting.borrow_mut();
         let count = waiting.len().min(TRACE_BATCH_MAX);
+        self.sending.set(count);
         (count > 0).then(|| waiting.drain(..count).collect())
     }
 

@@ -72,6 +72,9 @@ pub const TRACE_BATCH_MAX: usize = 512;
 pub const TRACE_EXPORT_EVERY: Duration = Duration::from_secs(1);
 /// Longest time for a request to the receiver.
 pub const TRACE_EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time that an exiting API process waits until its last spans are sent. A receiver that does not answer must not
+/// delay the end of a server.
+pub const TRACE_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// Interval of the log lines about a receiver that fails.
 pub const TRACE_WARNING_EVERY: Duration = Duration::from_secs(60);
 /// Open questions to one client.

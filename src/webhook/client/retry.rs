@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use super::WebhookOutcome;
 use super::target::WebhookTarget;
+use crate::types::causes;
 use crate::webhook::{BreakerDecision, BreakerTransition, parse};
 
 /// Pause before a retry of an event that did not reach the backend.
@@ -179,16 +180,4 @@ fn has_not_arrived(error: &Error) -> bool {
     let cause = std::error::Error::source(error);
     let canceled = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>());
     error.is_connect() || canceled.is_some_and(hyper::Error::is_canceled)
-}
-
-/// Formats an error and its chain of causes. None of them contains the address of the backend.
-fn causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -234,16 +234,8 @@ fn read(reader: &mut BufReader<impl Read>) -> Option<ReceivedEvent> {
 }
 
 /// Starts a backend inside TLS that answers every event with the same text, each on a separate connection.
-pub fn start_tls((certificate, key): (&str, &str), text: &'static str) -> u16 {
-    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap);
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain.collect(), key)
-        .unwrap();
-    let config = Arc::new(config);
+pub fn start_tls(pems: (&str, &str), text: &'static str) -> u16 {
+    let config = tls_config(pems);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -256,4 +248,17 @@ pub fn start_tls((certificate, key): (&str, &str), text: &'static str) -> u16 {
         }
     });
     port
+}
+
+/// The TLS configuration of a backend with this certificate and key in PEM.
+pub fn tls_config((certificate, key): (&str, &str)) -> Arc<ServerConfig> {
+    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap);
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain.collect(), key)
+        .unwrap();
+    Arc::new(config)
 }
