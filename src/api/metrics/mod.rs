@@ -64,12 +64,14 @@ impl MetricsFeed {
         }
     }
 
-    fn wait(&self) -> oneshot::Receiver<Arc<MetricsSnapshot>> {
+    /// Queues a request for new figures. Returns true with it if no other one waits, so that they are not asked
+    /// for twice.
+    fn wait(&self) -> (oneshot::Receiver<Arc<MetricsSnapshot>>, bool) {
         let (sender, receiver) = oneshot::channel();
         let mut waiting = self.waiting.borrow_mut();
         waiting.retain(|one| !one.is_closed());
         waiting.push(sender);
-        receiver
+        (receiver, waiting.len() == 1)
     }
 }
 
@@ -103,9 +105,11 @@ impl MetricsCollector {
         if let Some(recent) = feed.recent() {
             return Some(recent);
         }
-        let receiver = feed.wait();
-        self.detail.set(self.detail.get().max(detail));
-        self.wanted.notify_one();
+        let (receiver, is_first) = feed.wait();
+        if is_first {
+            self.detail.set(self.detail.get().max(detail));
+            self.wanted.notify_one();
+        }
         timeout(METRICS_WAIT, receiver).await.ok()?.ok()
     }
 }
