@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::api::{ApiAnswer, Clients, OTHER, PUBLISH, SHOP, head, post};
+use crate::harness::api::{ApiAnswer, Clients, OTHER, PUBLISH, SHOP, SHOP_SECRET, head, post};
 use crate::harness::processes::send_signal;
-use crate::harness::{Raw, Server, eventually};
+use crate::harness::tokens::{auth, token};
+use crate::harness::{Open, Raw, Server, eventually};
 use crate::metrics::wait_for;
-use crate::operators::{CI, EVE, bearer, operated};
+use crate::operators::{CI, EVE, bearer, operated, secrets};
 
 const TAIL: &str = "/v1/server/tail";
 
@@ -224,6 +225,49 @@ fn an_expression_selects_by_the_clients_that_are_reached() {
     }
     let payloads: Vec<Value> = (0..3).map(|_| tail.publication()["payload"].clone()).collect();
     assert_eq!(payloads, ["1", "2", "3"]);
+}
+
+/// Case A254 for the two streams: whatever clients and backends show, only the payload is in them.
+#[test]
+fn no_secret_is_in_a_stream() {
+    let server = operated("");
+    server.folder.write("auth.yml", &auth("    clientPublish: true"));
+    assert_eq!(server.command(&["reload"]).code, Some(0));
+    let anna = server.log_in();
+    let mut tail = Tail::open(&server, "?application=shop&rate=100&payloads=1", EVE);
+    let mut events = Tail::open_stream(&server, "/v1/server/events/stream", EVE);
+    let token = token(&json!({"sub": "1", "jti": "t-1"}));
+    let mut client = server.open(&Open::at(&format!("/web?token={token}")));
+    let secret = SHOP_SECRET;
+    client
+        .text(format!(r#"{{"opcode":"broadcast","message":1,"key":"shop","secret":"{secret}"}}"#));
+    client.expect_next();
+    let _guest = server.open(&Open::at("/web?key=shop&secret=wr0ng-guess"));
+    server.operate("GET", "/v1/server/me", "wr0ng-guess").is_error(401, "invalid_credentials");
+    let wrong =
+        server.operate_with("/v1/server/login", "x", r#"{"name":"anna","password":"wr0ng-guess"}"#);
+    wrong.is_error(401, "invalid_credentials");
+    let revoked = server.command(&["token", "revoke", "--app", "shop", "--jti", "t-1"]);
+    assert_eq!(revoked.code, Some(0), "{}", revoked.text);
+    publish(&server, r#"{"to":"all","message":"the last"}"#);
+    let reason = r#"{"reason":"the last change"}"#;
+    assert_eq!(server.operate_with("/v1/server/reload", &anna, reason).status(), 200);
+    let until = |stream: &mut Tail, last: &str| {
+        let mut all = String::new();
+        while !all.contains(last) {
+            let (name, data) = stream.next().expect("the stream ended");
+            all += &format!("{name} {data}\n");
+        }
+        all
+    };
+    let shown =
+        until(&mut tail, "the last") + &until(&mut events, "credentials refused (operator)");
+    let shown = shown + &server.operate("GET", "/v1/server/events", EVE).body;
+    assert!(shown.contains("the last change") && shown.contains(r#""payload":"#), "{shown}");
+    let all = secrets(&anna).into_iter();
+    for secret in all.chain([token, "wr0ng-guess".to_owned()]) {
+        assert!(!shown.contains(&secret), "{secret} in {shown}");
+    }
 }
 
 #[test]

@@ -203,6 +203,37 @@ fn a_wrong_token_opens_nothing_and_the_log_has_the_reason() {
     }
 }
 
+/// A207, A208, A209, for claims that only their text shows.
+#[test]
+fn claims_are_read_as_they_are_written() {
+    let server = server();
+    let key = Secret::new(SHOP_SECRET.to_owned());
+    let with = |claims: String| {
+        in_query(&sign_token(&claims, TokenAlgorithm::Hs256, &key, "main").unwrap())
+    };
+    let exp = now() + 600;
+    let user = "u".repeat(256);
+    for (claims, exact) in [
+        (format!(r#"{{"exp":{exp}}}"#), "token_audience"),
+        (format!(r#"{{"aud":["x","y"],"exp":{exp}}}"#), "token_audience"),
+        (r#"{"aud":"shop"}"#.to_owned(), "token_claims"),
+        (format!(r#"{{"aud":"shop","exp":{exp},"exp":{exp}}}"#), "token_claims"),
+        (format!(r#"{{"aud":"shop","exp":{exp},"sub":"{user}"}}"#), "token_claims"),
+        (format!(r#"{{"aud":"shop","exp":{exp},"sub":""}}"#), "token_claims"),
+    ] {
+        expect_refused(&server, &with(claims), "token_invalid", exact);
+    }
+    let longest = &user[1..];
+    for claims in [
+        format!(r#"{{"aud":["x","shop"],"exp":{exp}}}"#),
+        format!(r#"{{"aud":"shop","exp":{exp}.9}}"#),
+        format!(r#"{{"aud":"shop","exp":{exp},"sub":"{longest}"}}"#),
+    ] {
+        let client = server.open(&with(claims));
+        assert_eq!(show(&server, &client)["token"]["exp"], exp);
+    }
+}
+
 #[test]
 fn a_refusal_after_the_upgrade_has_the_reason_in_its_close_frame() {
     let server = setup().ini("refuse = afterUpgrade").auth(&auth("")).start();
