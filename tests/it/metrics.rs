@@ -256,9 +256,10 @@ fn sums_agree_with_clients_whichever_process_dies() {
     let server = Setup::new().ini("apiAddress = http://127.0.0.1:0").start();
     let publish = "tagcast_api_requests_total{route=\"/v1/apps/{app}/publish\",status=\"200\"}";
     let mut before = BTreeMap::new();
-    for round in 1..=5 {
+    let roles = ["tagcast broker", "tagcast api", "tagcast worker 0", "tagcast worker 1"];
+    for round in 0..=roles.len() {
         exchange(&server);
-        let rounds = f64::from(round);
+        let rounds = (round + 1) as f64;
         let after = wait_for(
             &server,
             &[
@@ -276,8 +277,7 @@ fn sums_agree_with_clients_whichever_process_dies() {
         );
         expect_none_falls(&before, &after);
         let all = server.children();
-        let role = ["tagcast broker", "tagcast api", "tagcast worker 0", "tagcast worker 1"];
-        let Some(role) = role.get(round as usize - 1) else { break };
+        let Some(role) = roles.get(round) else { break };
         let (process, _) = all.iter().find(|(_, command)| command.starts_with(role)).unwrap();
         send_signal(*process, Signal::KILL);
         eventually("its successor", || {
