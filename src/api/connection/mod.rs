@@ -4,7 +4,7 @@ pub(super) mod activity;
 pub(super) mod registry;
 pub(super) mod stream;
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -83,7 +83,18 @@ pub(super) async fn serve(
             if let Err(error) = end {
                 debug!(peer = %connection.peer(), %error, "API connection ended");
             }
-            Box::pin(linger(served.into_parts().io.into_inner())).await;
+            let lingering = linger(served.into_parts().io.into_inner());
+            // That of a health check must not delay the end.
+            let is_cut = async {
+                match last {
+                    ServingStage::Leaving => state.reached(last).await,
+                    _ => pending().await,
+                }
+            };
+            tokio::select! {
+                () = Box::pin(lingering) => {}
+                () = is_cut => {}
+            }
         }
     }
 }
