@@ -62,6 +62,7 @@ pub use sections::operators::OperatorSettings;
 pub use sections::phpws::PhpwsSettings;
 pub use sections::rates::RateSettings;
 pub use sections::resource::ResourceBinding;
+pub use sections::sse::SseSettings;
 pub use settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, TlsSettings, UuidKey,
 };

@@ -13,7 +13,7 @@ use super::parse;
 use super::parse::{Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::sections::backend::BackendSources;
 use super::sections::{
-    api, bloatless, echo, gomoob, jsauth, legacy, operators, phpws, rates, resource, tls,
+    api, bloatless, echo, gomoob, jsauth, legacy, operators, phpws, rates, resource, sse, tls,
 };
 use super::settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, UuidKey,
@@ -86,6 +86,7 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
             .unwrap_or(Some(BuiltinKind::Phpws)),
         unknown_path: given.read("", "unknownPath", choice).unwrap_or(UnknownPath::Closed),
         page: given.read("", "page", switch).unwrap_or(true),
+        sse: sse::read(given),
         api,
         operators,
         jsauth: jsauth::read(given, folder),

@@ -21,6 +21,7 @@ use super::sections::operators::OperatorSettings;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::rates::RateSettings;
 use super::sections::resource::ResourceBinding;
+use super::sections::sse::SseSettings;
 use super::{ListenAddress, UnixAddresses};
 use crate::auth::{Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
@@ -68,6 +69,9 @@ pub struct Config {
     pub unknown_path: UnknownPath,
     /// True if a plain GET of `/` returns the demo page.
     pub page: bool,
+    /// Server-sent events.
+    #[serde(default)]
+    pub sse: SseSettings,
     /// The HTTP API for backends.
     pub api: ApiSettings,
     /// Operators of the server.

@@ -4,6 +4,7 @@
 //! parses the head with [`parse`], and passes it to [`decide`]. Bytes after the head belong to the
 //! WebSocket.
 
+mod event_stream;
 mod forwarded;
 mod handshake;
 mod head;
@@ -25,6 +26,10 @@ pub use self::legacy::hixie::{Hixie, KEY3_BYTES, bytes_behind, hixie};
 pub use self::legacy::legacy_errors::{Year, bare};
 pub use self::legacy::malformed_2021::{RepairedHead, repair};
 pub use self::legacy::raw::{RAW_GREETING, RawGreeting, raw_greeting};
+pub use event_stream::{
+    cors_headers, event_stream_head, event_stream_refusal, event_stream_request, names_position,
+    preflight_response, streams_refusals,
+};
 pub use forwarded::{effective_address, effective_address_by, effective_address_of};
 pub use handshake::{
     ClientType, PlainAnswer, RequestKind, SupportedVersions, Upgrade, WireFormat, decide,

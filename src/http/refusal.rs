@@ -20,6 +20,8 @@ pub enum RefusalStatus {
     NotFound,
     /// 405: the method is not GET.
     MethodNotAllowed,
+    /// 406: the client does not accept what the path sends.
+    NotAcceptable,
     /// 408: the head did not arrive in time.
     Timeout,
     /// 426: the WebSocket version is not 13.
@@ -42,6 +44,7 @@ impl RefusalStatus {
             Self::Forbidden => "403 Forbidden",
             Self::NotFound => "404 Not Found",
             Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::NotAcceptable => "406 Not Acceptable",
             Self::Timeout => "408 Request Timeout",
             Self::UpgradeRequired => "426 Upgrade Required",
             Self::TooManyRequests => "429 Too Many Requests",
@@ -51,7 +54,7 @@ impl RefusalStatus {
     }
 
     /// Returns the header lines that tell a client how to correct its request.
-    const fn header(self) -> &'static str {
+    pub(super) const fn header(self) -> &'static str {
         match self {
             Self::MethodNotAllowed => "Allow: GET\r\n",
             // RFC 6455 §4.4 requires the version, RFC 9110 §15.5.22 the protocol.

@@ -62,6 +62,8 @@ protocols! {
     Bloatless = bloatless,
     /// `tagcast.v1`, the protocol of modern clients.
     V1 = v1,
+    /// Server-sent events, for clients that only receive.
+    Sse = sse,
 }
 
 impl Protocol {
@@ -82,7 +84,7 @@ impl Protocol {
     pub fn render(self, content: Content<&[u8]>, cast: Cast) -> Cow<'_, [u8]> {
         let spec = self.spec();
         let content = match content.form {
-            PayloadForm::WithHeaders if !spec.has_requests => content.split_headers().1,
+            PayloadForm::WithHeaders if !spec.has_event_names => content.split_headers().1,
             _ => content,
         };
         match spec.render {

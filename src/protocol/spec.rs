@@ -28,6 +28,9 @@ pub struct ProtocolSpec {
     pub has_compat_flags: bool,
     /// Whether `[echo] handshake` applies.
     pub has_echo_handshake: bool,
+    /// Whether rendered publications follow each other without frames, in an HTTP response that does not end
+    /// (WHATWG HTML, section 9.2).
+    pub is_event_stream: bool,
     /// Renders a publication as text for a client; `None` if clients receive no publications.
     pub render: Option<Render>,
     /// Returns the first frame for a client with this UUID.
@@ -68,6 +71,8 @@ pub struct ProtocolSpec {
     /// Whether clients open with a first frame after the 101 response, and send requests with ids that the
     /// server itself carries out (`tagcast.v1`).
     pub has_requests: bool,
+    /// Whether clients receive the name of an event.
+    pub has_event_names: bool,
 }
 
 /// Questions to a client.
@@ -135,6 +140,7 @@ impl ProtocolSpec {
         has_php_clients: false,
         has_compat_flags: false,
         has_echo_handshake: false,
+        is_event_stream: false,
         render: None,
         greeting: None,
         chunk_marks: None,
@@ -153,5 +159,6 @@ impl ProtocolSpec {
         has_reports: false,
         questions: None,
         has_requests: false,
+        has_event_names: false,
     };
 }

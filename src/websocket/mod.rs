@@ -14,7 +14,7 @@ pub mod write;
 
 pub use self::legacy::hixie::HixieReader;
 pub use self::legacy::raw::{RawEnd, RawReader};
-pub use self::legacy::{LegacyFraming, MessageReader};
+pub use self::legacy::{LegacyFraming, MessageReader, UnexpectedInput};
 pub use header::{Leniency, LoneContinuation, MessageLimits, PeerRole};
 pub use opcode::{Fin, Opcode};
 pub use reader::{FrameEvent, FrameReader};

@@ -48,6 +48,8 @@ pub enum Violation {
     BadCloseLength,
     /// Unknown frame type of drafts 75 and 76.
     UnknownLead(u8),
+    /// Input on a stream of events, which only the server sends.
+    UnexpectedInput,
 }
 
 impl Violation {
@@ -86,6 +88,7 @@ impl Violation {
             Self::BadUtf8 | Self::BadMessage => "text is not UTF-8",
             Self::InPieces => "a message in pieces",
             Self::BadCloseLength => "close with half a code",
+            Self::UnexpectedInput => "input on a stream of events",
         };
         Cow::Borrowed(fixed)
     }

@@ -11,7 +11,9 @@ use super::connection::tls::acceptor;
 use super::handshake::session_cookie::SessionCheck;
 use crate::auth::uuid::Signer;
 use crate::auth::{Permissions, ResumeKey};
-use crate::config::{BloatlessSettings, Config, EchoHandshake, LegacySettings, Refuse};
+use crate::config::{
+    BloatlessSettings, Config, EchoHandshake, LegacySettings, Refuse, SseSettings,
+};
 use crate::http::Origins;
 use crate::protocol::ProtocolOptions;
 use crate::protocol::phpws::{CompatFlag, CompatFlags};
@@ -33,6 +35,8 @@ pub(super) struct WorkerSettings {
     pub(super) paths: Routes,
     /// True if a plain GET of `/` returns the demo page.
     pub(super) has_demo_page: bool,
+    /// Server-sent events.
+    pub(super) sse: SseSettings,
     /// True if the API process serves the metrics to operators.
     pub(super) has_operators: bool,
     /// Clients may choose their tags where no resource decides.
@@ -69,6 +73,11 @@ impl WorkerSettings {
     /// Returns the ping interval and the keepalive interval of php-type clients.
     pub(super) fn ping_intervals(&self) -> (Duration, Duration) {
         (self.ping_every, self.php_keepalive)
+    }
+
+    /// Returns true if a plain GET of a path returns a stream of events. A resource of that path comes first.
+    pub(super) fn is_event_stream(&self, path: &str) -> bool {
+        self.sse.path.as_deref() == Some(path) && !self.paths.is_bound(path)
     }
 
     /// Returns the Unix seconds by which tokens are judged. The clock is not read where no application accepts
@@ -121,6 +130,7 @@ impl WorkerSettings {
             paths: paths(config),
             has_open_tags: config.gomoob.has_open_tags,
             has_demo_page: config.page,
+            sse: config.sse.clone(),
             has_operators: config.operators.operators.is_some(),
             head_bytes_max: config.limits.max_head,
             outbox_bytes_max: config.limits.outbox_limit,

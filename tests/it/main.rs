@@ -155,6 +155,7 @@ mod secrets_in_memory;
 mod signals;
 mod slow_and_silent;
 mod socket_activation;
+mod sse;
 mod subscribe;
 mod supervisor_crash;
 mod tenants;

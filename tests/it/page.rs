@@ -1,7 +1,9 @@
 //! The page in a real browser: a message that is published to one page appears only there.
 
 use crate::browser::{Browser, Page};
+use crate::harness::processes::send_signal;
 use crate::harness::{Folder, Server, Setup, tokens};
+use rustix::process::Signal;
 
 fn shows(text: &str) -> String {
     format!("document.getElementById('messages').textContent.includes('{text}')")
@@ -375,4 +377,36 @@ pub fn a_page_shows_a_token_as_a_subprotocol() {
     // A browser ends a connection if it has offered names and none was chosen.
     assert_eq!(open(&format!("['tagcast-token.{token}']")), "closed");
     assert_eq!(open("['tagcast', 'tagcast-token.x']"), "closed");
+}
+
+/// V149.
+pub fn an_event_source_comes_back_after_its_worker_died() {
+    let server = Setup::new().workers(1).start();
+    let browser = Browser::start();
+    // A document without a policy of its own.
+    let mut page = browser.open(&format!("http://127.0.0.1:{}/livez", server.port));
+    page.value(
+        "window.heard = []; window.uuids = []; window.events = new EventSource('/sse'); \
+         events.onmessage = ({ data }) => heard.push(JSON.parse(data)); \
+         events.addEventListener('tagcast:welcome', ({ data }) => \
+             uuids.push(JSON.parse(data).uuid));",
+    );
+    page.wait_for("uuids.length === 1");
+    server.publish_well(&["--all", "before"]);
+    page.wait_for("heard.includes('before')");
+    send_signal(server.workers(1)[0], Signal::KILL);
+    page.wait_for("uuids.length === 2");
+    assert_eq!(page.value("uuids[0] !== uuids[1]"), true);
+    server.publish_well(&["--all", "after"]);
+    page.wait_for("heard.includes('after')");
+    assert_eq!(page.value("heard.length"), 2);
+}
+
+/// V153: by its standard it gives up.
+pub fn an_event_source_with_a_wrong_key_ends() {
+    let server = Setup::new().auth(APPLICATIONS).start();
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://127.0.0.1:{}/livez", server.port));
+    page.value("window.events = new EventSource('/sse?key=nobody')");
+    page.wait_for("events.readyState === 2");
 }

@@ -22,10 +22,15 @@ pub(super) fn join(queue: &BatchQueue, protocol: Protocol) -> Joined {
     let BatchQueue { publications, payloads } = queue;
     let mut frames = Vec::with_capacity(payloads.len() + publications.len() * FRAME_BYTES_MORE);
     let mut ends = Vec::with_capacity(publications.len());
+    let is_event_stream = protocol.spec().is_event_stream;
     let mut start = 0;
     for QueuedPublication { end, form, cast } in publications {
         let payload = payloads.get(start..*end).unwrap_or_default();
-        write::text(&mut frames, &protocol.render(Content { form: *form, payload }, *cast));
+        let rendered = protocol.render(Content { form: *form, payload }, *cast);
+        match is_event_stream {
+            false => write::text(&mut frames, &rendered),
+            true => frames.extend_from_slice(&rendered),
+        }
         ends.push(frames.len());
         start = *end;
     }
@@ -44,6 +49,7 @@ pub(super) fn frame_of_large(
     let payload = large.payload();
     let frame = match protocol.render(Content { form: *form, payload }, *cast) {
         Cow::Borrowed(rendered) if std::ptr::eq(rendered, payload) => large.frame().clone(),
+        rendered if protocol.spec().is_event_stream => rendered.into_owned().into(),
         rendered => write::text_frame(&rendered),
     };
     let ends = vec![frame.len()];

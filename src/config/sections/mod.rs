@@ -12,4 +12,5 @@ pub(super) mod operators;
 pub(super) mod phpws;
 pub(super) mod rates;
 pub(super) mod resource;
+pub(super) mod sse;
 pub(super) mod tls;

@@ -68,8 +68,7 @@ pub struct Upgrade<'a> {
     pub accept: String,
     /// Header `Host`. It defines the same origin.
     pub host: Cow<'a, str>,
-    /// Header `Origin`. An empty header counts as absent, because phpWebSocketServer clients of
-    /// 2021 send it.
+    /// Header `Origin`. An empty one, of clients of 2021, counts as absent.
     pub origin: Option<Cow<'a, str>>,
     /// Header `Sec-WebSocket-Version`. [`Upgrade::check_version`] checks it.
     pub version: Option<&'a [u8]>,
@@ -90,6 +89,8 @@ pub enum WireFormat {
     Hixie(Hixie),
     /// JSON without frames. The handshake is not answered.
     Raw,
+    /// Server-sent events.
+    EventStream,
 }
 
 /// WebSocket versions that a protocol family supports.
@@ -143,9 +144,8 @@ pub fn decide<'a>(head: &'a RequestHead<'a>) -> Result<RequestKind<'a>, Refusal>
     Ok(RequestKind::Page { path: if is_whole { "/" } else { path(head)? }, wanted })
 }
 
-/// Decides about a request for a path that is served only over WebSocket. The check is as lenient
-/// as bloatless/php-websocket: the request is a handshake even without `Upgrade`, `Connection` or a
-/// key.
+/// Decides about a request for a path that is served only over WebSocket, as leniently as
+/// bloatless/php-websocket: the request needs no `Upgrade`, `Connection` or key.
 ///
 /// # Errors
 ///
@@ -199,13 +199,13 @@ fn upgrade<'a>(head: &'a RequestHead<'a>, demands: Demands) -> Result<Upgrade<'a
     Ok(Upgrade { accept, origin, version, ..common(head, host, WireFormat::Rfc6455)? })
 }
 
-fn origin<'a>(head: &RequestHead<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
+pub(super) fn origin<'a>(head: &RequestHead<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
     let origin = only(head, "Origin", TWO_ORIGINS)?.filter(|origin| !origin.is_empty());
     Ok(origin.map(String::from_utf8_lossy))
 }
 
 /// Builds the parts that all handshakes have.
-fn common<'a>(
+pub(super) fn common<'a>(
     head: &'a RequestHead<'a>,
     host: &'a [u8],
     wire: WireFormat,
@@ -313,7 +313,7 @@ impl<'a> Upgrade<'a> {
     pub fn check_version(&self, supported: SupportedVersions) -> Result<(), Refusal> {
         match self.wire {
             WireFormat::Rfc6455 => check(self.version, supported),
-            WireFormat::Hixie(_) | WireFormat::Raw => Ok(()),
+            WireFormat::Hixie(_) | WireFormat::Raw | WireFormat::EventStream => Ok(()),
         }
     }
 
@@ -323,7 +323,7 @@ impl<'a> Upgrade<'a> {
         match &self.wire {
             WireFormat::Rfc6455 => switching_protocols(&self.accept, protocol),
             WireFormat::Hixie(hixie) => hixie.switching_protocols(self.origin.as_deref(), protocol),
-            WireFormat::Raw => Vec::new(),
+            WireFormat::Raw | WireFormat::EventStream => Vec::new(),
         }
     }
 
@@ -348,7 +348,7 @@ impl<'a> Upgrade<'a> {
     pub fn protocols(&self) -> impl Iterator<Item = &'a str> {
         let offered = self.head.tokens(match &self.wire {
             WireFormat::Hixie(hixie) => hixie.protocol_header(),
-            WireFormat::Rfc6455 | WireFormat::Raw => "Sec-WebSocket-Protocol",
+            _ => "Sec-WebSocket-Protocol",
         });
         offered.map(|name| str::from_utf8(name).unwrap_or("\u{FFFD}"))
     }

@@ -32,6 +32,7 @@ pub const SPEC: ProtocolSpec = ProtocolSpec {
     versions: SupportedVersions::Rfc6455,
     render: Some(render),
     has_requests: true,
+    has_event_names: true,
     ..ProtocolSpec::BARE
 };
 

@@ -264,6 +264,9 @@ pub const LINK_MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Default size at which the log file is rotated, in bytes: small enough for an editor, enough for
 /// days of a log at level info.
 pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes that the client of a stream of events may send after its request. They are ignored: some programs end a
+/// request with one more line break.
+pub const UNEXPECTED_BYTES_MAX: u32 = 512;
 /// Rotated log files that are kept by default.
 pub const LOG_FILES_KEPT: usize = 5;
 

@@ -9,6 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use self::buffer::MessageBuffer;
 use super::{FrameEvent, FrameReader, HixieReader, MessageLimits, Opcode, RawReader, Violation};
 use crate::types::HixieForm;
+use crate::types::limits::UNEXPECTED_BYTES_MAX;
 
 /// Reader for the messages of a connection in any framing.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub enum MessageReader {
     Rfc(FrameReader),
     /// An older framing.
     Foreign(Box<LegacyFraming>),
+    /// Nothing is expected: the connection is a stream of events.
+    Unexpected(UnexpectedInput),
 }
 
 // Each connection holds one reader. The older framings must not enlarge it.
@@ -51,6 +54,10 @@ impl MessageReader {
         match self {
             Self::Rfc(reader) => reader.next(input, limits),
             Self::Foreign(foreign) => foreign.next(input, limits.message_bytes_max),
+            Self::Unexpected(ignored) => {
+                ignored.ignore(std::mem::take(input).len())?;
+                Ok(None)
+            }
         }
     }
 
@@ -63,6 +70,7 @@ impl MessageReader {
                 LegacyFraming::Hixie(reader) => reader.is_mid_frame(),
                 LegacyFraming::Raw(reader) => reader.is_mid_message(),
             },
+            Self::Unexpected(_) => false,
         }
     }
 
@@ -71,7 +79,7 @@ impl MessageReader {
     pub fn is_unfinished(&self) -> bool {
         match self {
             Self::Rfc(reader) => reader.is_unfinished(),
-            Self::Foreign(_) => self.is_mid_frame(),
+            Self::Foreign(_) | Self::Unexpected(_) => self.is_mid_frame(),
         }
     }
 
@@ -81,6 +89,7 @@ impl MessageReader {
         match self {
             Self::Rfc(reader) => reader.bytes_held(),
             Self::Foreign(foreign) => foreign.buffer().bytes(),
+            Self::Unexpected(_) => 0,
         }
     }
 
@@ -90,6 +99,7 @@ impl MessageReader {
         match self {
             Self::Rfc(reader) => reader.take_message(),
             Self::Foreign(foreign) => Some(foreign.buffer_mut().take_message()),
+            Self::Unexpected(_) => None,
         }
     }
 
@@ -98,6 +108,7 @@ impl MessageReader {
         match self {
             Self::Rfc(reader) => reader.release_message(),
             Self::Foreign(foreign) => foreign.buffer_mut().release_message(),
+            Self::Unexpected(_) => {}
         }
     }
 
@@ -107,14 +118,15 @@ impl MessageReader {
         match self {
             Self::Rfc(reader) => reader.release(),
             Self::Foreign(foreign) => foreign.buffer_mut().release(),
+            Self::Unexpected(_) => {}
         }
     }
 
-    /// Returns the older framing. `None` if the connection uses RFC 6455.
+    /// Returns the older framing. `None` if what is sent to the connection needs no conversion.
     #[must_use]
     pub fn foreign(&self) -> Option<&LegacyFraming> {
         match self {
-            Self::Rfc(_) => None,
+            Self::Rfc(_) | Self::Unexpected(_) => None,
             Self::Foreign(foreign) => Some(foreign),
         }
     }
@@ -131,6 +143,27 @@ impl MessageReader {
             && let LegacyFraming::Raw(reader) = &mut **foreign
         {
             reader.pause();
+        }
+    }
+}
+
+/// Counts the input of a connection on which nothing is expected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnexpectedInput {
+    bytes: u32,
+}
+
+impl UnexpectedInput {
+    /// Ignores these many bytes.
+    ///
+    /// # Errors
+    ///
+    /// If there were too many in total.
+    fn ignore(&mut self, bytes: usize) -> Result<(), Violation> {
+        self.bytes = self.bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        match self.bytes > UNEXPECTED_BYTES_MAX {
+            true => Err(Violation::UnexpectedInput),
+            false => Ok(()),
         }
     }
 }

@@ -3,17 +3,19 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::{
     AWAY, CONTROL_FLOOD, Connection, EXPIRED, FULL, HALF_A_FRAME, HALF_A_MESSAGE, NO_BROKER, Phase,
     REVOKED, SCARCE, SILENT, SLOW, TOKEN_REVOKED,
 };
+use crate::protocol::sse;
 use crate::protocol::v1::V1Bye;
 use crate::types::{CloseCode, CloseReason};
 use crate::websocket::write as frames;
 use crate::worker::context::Context;
 use crate::worker::control::drain::Stage;
+use crate::worker::handshake::event_stream;
 
 /// Each reason of the worker with that of the protocol.
 static REASONS: [(&CloseReason, CloseReason); 12] = [
@@ -35,6 +37,8 @@ static REASONS: [(&CloseReason, CloseReason); 12] = [
 const CAPACITY_SPREAD: Duration = Duration::from_secs(10);
 /// Least time over which clients are asked to come back.
 const SPREAD_MIN: Duration = Duration::from_secs(1);
+/// Time over which the clients of broken streams come back.
+const STREAM_SPREAD: Duration = Duration::from_secs(3);
 /// The golden ratio in units of 2^-32. Its multiples are spread evenly, however many there are.
 const GOLDEN: u32 = 2_654_435_769;
 
@@ -45,6 +49,12 @@ pub(in crate::worker) struct RetryTimes {
 }
 
 impl RetryTimes {
+    /// Returns the time in milliseconds after which the client of a stream reconnects if it breaks. `EventSource`
+    /// has no random part in its own time.
+    pub(in crate::worker) fn next_of_stream(&mut self) -> u64 {
+        1000 + self.next_within(STREAM_SPREAD)
+    }
+
     /// Returns the next time in milliseconds within a span. The times of many clients are spread evenly over it.
     fn next_within(&mut self, span: Duration) -> u64 {
         self.count = self.count.wrapping_add(1);
@@ -71,7 +81,7 @@ pub(in crate::worker) fn worded<'r>(
     reason: &'r CloseReason,
 ) -> Cow<'r, CloseReason> {
     let is_fixed = matches!(reason.text, Cow::Borrowed(_));
-    if !is_fixed || !is_greeted(connection) {
+    if !is_fixed || !(is_greeted(connection) || event_stream::is_open_stream(connection)) {
         return Cow::Borrowed(reason);
     }
     let own = REASONS.iter().find(|(known, _)| **known == *reason);
@@ -92,7 +102,13 @@ pub(super) fn push(
     frames::text(out, V1Bye { reason, retry_after_ms }.frame().as_bytes());
 }
 
-fn retry_after_ms(context: &mut Context, code: CloseCode) -> Option<u64> {
+/// Returns the last event of a stream of events.
+pub(super) fn of_stream(context: &mut Context, reason: &CloseReason) -> Bytes {
+    sse::bye(reason, retry_after_ms(context, reason.code)).into()
+}
+
+/// Returns the time after which a client is asked to come back, in milliseconds.
+pub(in crate::worker) fn retry_after_ms(context: &mut Context, code: CloseCode) -> Option<u64> {
     let now = context.clock.now();
     let span = match (code, &context.stage) {
         (CloseCode::RESTART, Stage::Draining { until, .. }) => until.until_then(now),

@@ -16,7 +16,7 @@ use crate::worker::connection::{bye, readiness, write};
 use crate::worker::context::Context;
 use crate::worker::dispatch;
 use crate::worker::dispatch::resumption::ClientEnd;
-use crate::worker::handshake::{authorize, refusals};
+use crate::worker::handshake::{authorize, event_stream, refusals};
 
 /// Closes a WebSocket with a Close frame. Nothing is written to it afterwards.
 pub(in crate::worker) fn close(
@@ -112,7 +112,9 @@ fn close_with(
         );
     }
     let mut frame = BytesMut::new();
-    if !matches!(ended, CloseOutcome::Abruptly) && !ends_abruptly(context, connection) {
+    if event_stream::is_open_stream(connection) {
+        frame.extend_from_slice(&bye::of_stream(context, reason));
+    } else if !matches!(ended, CloseOutcome::Abruptly) && !ends_abruptly(context, connection) {
         if matches!(ended, CloseOutcome::ByServer(_)) {
             bye::push(context, connection, reason, &mut frame);
         }

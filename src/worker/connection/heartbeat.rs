@@ -1,10 +1,10 @@
 //! Pings and other signs of life of silent clients.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::outbox::PartKind;
 use super::{Connection, KeepaliveMode, SILENT};
-use crate::protocol::v1;
+use crate::protocol::{sse, v1};
 use crate::session::HeartbeatAction;
 use crate::types::limits::RAW_PAUSE;
 use crate::websocket::write as frames;
@@ -23,11 +23,15 @@ pub(in crate::worker) fn first_heartbeat(context: &Context, sign: KeepaliveMode)
         KeepaliveMode::KeepAlive if !context.settings.php_keepalive.is_zero() => {
             context.clock.now().after(context.settings.php_keepalive)
         }
+        KeepaliveMode::Comment if !context.settings.sse.heartbeat.is_zero() => {
+            context.clock.now().after(context.settings.sse.heartbeat)
+        }
         // The connection may have sent the beginning of a message.
         KeepaliveMode::Pause => context.clock.now().after(RAW_PAUSE),
         KeepaliveMode::Ping
         | KeepaliveMode::Frame
         | KeepaliveMode::KeepAlive
+        | KeepaliveMode::Comment
         | KeepaliveMode::Kernel => Moment::NEVER,
     }
 }
@@ -36,6 +40,7 @@ pub(in crate::worker) fn tick(context: &mut Context, connection: &mut Connection
     match connection.keepalive {
         KeepaliveMode::KeepAlive => return keep_alive(context, connection),
         KeepaliveMode::Pause => return read::on_pause(context, connection),
+        KeepaliveMode::Comment => return comment(context, connection),
         KeepaliveMode::Ping | KeepaliveMode::Frame | KeepaliveMode::Kernel => {}
     }
     connection.next_heartbeat = context.clock.now().after(context.settings.ping_every);
@@ -50,6 +55,14 @@ pub(in crate::worker) fn tick(context: &mut Context, connection: &mut Connection
         }
         HeartbeatAction::Ping => ping(context, connection),
     }
+}
+
+/// Shows a client and the proxies on its way that its stream is alive. Whether something else was sent in the
+/// meantime is not recorded, because that would cost each delivery.
+fn comment(context: &mut Context, connection: &mut Connection) {
+    let comment = Bytes::from_static(sse::COMMENT.as_bytes());
+    write::write(context, connection, comment, PartKind::Frames);
+    connection.next_heartbeat = first_heartbeat(context, KeepaliveMode::Comment);
 }
 
 /// Pings a client in the form of its protocol.

@@ -40,6 +40,7 @@ use self::pacing::Pacer;
 use self::tls::TlsSession;
 use super::accept::tls_handshakes::Watcher;
 use super::clock::Moment;
+use super::handshake::event_stream::EventStreamOpening;
 use super::handshake::hello::PendingHello;
 use super::handshake::refusals::Caller;
 use super::handshake::resuming::PendingResume;
@@ -77,8 +78,7 @@ pub(super) struct Connection {
     pub(super) pending_input: Option<Box<PendingInput>>,
     /// Work done for the connection. It decides the order of service.
     pub(super) usage: Usage,
-    /// The connection is in the serve queue. It is there at most once, however often the kernel
-    /// reports it.
+    /// The connection is in the serve queue, however often the kernel reports it.
     pub(super) is_waiting: bool,
     /// Time of the earliest timer that is set.
     pub(super) wake_at: Moment,
@@ -86,8 +86,7 @@ pub(super) struct Connection {
     pub(super) keepalive: KeepaliveMode,
     pub(super) heartbeat: Heartbeat,
     pub(super) control_frames: RateLimiter,
-    /// Bytes held, and the progress of incomplete input: a frame, a message in fragments or chunks,
-    /// or a TLS record.
+    /// Bytes held, and the progress of incomplete input, such as a frame or a TLS record.
     pub(super) incomplete: IncompleteInput,
 }
 
@@ -178,6 +177,8 @@ pub(super) struct PendingJoin {
     pub(super) until: Moment,
     /// What the client says about an earlier connection (`tagcast.v1`).
     pub(super) resume: Option<Box<PendingResume>>,
+    /// Present if the client opens a stream of events.
+    pub(super) event_stream: Option<Box<EventStreamOpening>>,
 }
 
 /// Request data of a client, kept until the broker has confirmed the join.
@@ -193,7 +194,7 @@ pub(super) struct JoinRequest {
     pub(super) user: Option<Box<str>>,
     /// Commands of that backend for the time after the connection is open.
     pub(super) commands: Vec<WebhookCommand>,
-    /// Event for that backend if the client disconnects before the connection is open.
+    /// Event for that backend if the client disconnects earlier.
     pub(super) never_opened: Option<WebhookRequest>,
 }
 
@@ -208,12 +209,14 @@ pub(super) enum KeepaliveMode {
     Kernel,
     /// As [`KeepaliveMode::Kernel`], and a pause in the client's input ends a message.
     Pause,
+    /// As [`KeepaliveMode::Kernel`], with comments for the proxies on the way.
+    Comment,
     /// The worker pings after `phpKeepalive` without other data, so the client does not time out.
     KeepAlive,
 }
 
-/// Input of a connection that arrived while the send window was full (rule L4), or that exceeded
-/// its share of a turn. The socket is not read meanwhile.
+/// Input that arrived while the send window was full (rule L4), or that exceeded its share of a
+/// turn. The socket is not read meanwhile.
 #[derive(Debug)]
 pub(super) struct PendingInput {
     /// Message that did not fit in the window. `None` if only the share was used up.

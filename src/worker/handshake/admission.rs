@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::event_stream::EventStreamOpening;
 use super::opening_tags;
 use super::resuming::PendingResume;
 use super::session_cookie::RequiredCheck;
@@ -46,6 +47,8 @@ pub(in crate::worker) struct AdmittedClient<'a> {
     pub(in crate::worker) ident: Option<Ident>,
     /// Present if its protocol has requests.
     pub(in crate::worker) requests: Option<AdmittedRequests>,
+    /// Present if it has asked for a stream of events.
+    pub(in crate::worker) event_stream: Option<Box<EventStreamOpening>>,
 }
 
 /// What a client with requests may do, and has asked for.
@@ -141,6 +144,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
         counted: counted(grant, reach, resource),
         ident: ident(upgrade, credentials.claims()),
         requests: None,
+        event_stream: None,
         credentials,
         resource,
         protocol_family: family,

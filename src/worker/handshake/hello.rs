@@ -248,6 +248,7 @@ fn admit<'a>(
         ip,
         keepalive: KeepaliveMode::Frame,
         requests: Some(AdmittedRequests { may_choose_tags, resume }),
+        event_stream: None,
     })
 }
 

@@ -90,6 +90,7 @@ pub(super) fn join(
         keepalive,
         ident,
         requests,
+        event_stream,
     } = admitted;
     if is_in_query {
         context.query_tokens.note(context.clock.now());
@@ -129,7 +130,8 @@ pub(super) fn join(
         resume
     });
     let caller = Box::new(Caller::of(peer, upgrade.head, &context.settings.trusted_proxies));
-    let joining = PendingJoin { session, caller, answer, request, early, until, resume };
+    let joining =
+        PendingJoin { session, caller, answer, request, early, until, resume, event_stream };
     authorize::authorize_or_join(context, connection, Box::new(joining), client);
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 pub(crate) mod authorize;
 pub(crate) mod count;
+pub(crate) mod event_stream;
 pub(crate) mod handover;
 pub(crate) mod health;
 pub(crate) mod hello;
@@ -90,6 +91,10 @@ pub(in crate::worker) fn on_head(context: &mut Context, connection: &mut Connect
             false => legacy::decide(context, connection, &head, &mut early)?,
         };
         match request {
+            RequestKind::Page { path, wanted } if context.settings.is_event_stream(path) => {
+                let arrived = ReceivedHead { head: &bytes, early, peer, until };
+                event_stream::begin(context, connection, &head, wanted, arrived)?;
+            }
             RequestKind::Page { path, wanted } => {
                 let request = PageRequest { path, wanted, program: program_for(peer, &head) };
                 pages::serve_page(context, connection, request)?;
@@ -124,7 +129,8 @@ fn open(context: &mut Context, connection: &mut Connection) {
     let Phase::Joining(joining) = context.handshakes.advance(connection, Phase::Gone) else {
         return;
     };
-    let PendingJoin { mut session, answer, request, mut early, resume, .. } = *joining;
+    let PendingJoin { mut session, answer, request, mut early, resume, event_stream, .. } =
+        *joining;
     if let Some(client) = context.broker.uplink.client(connection.slot) {
         // It may be that of an earlier connection.
         session.uuid = client.uuid;
@@ -170,6 +176,8 @@ fn open(context: &mut Context, connection: &mut Connection) {
     if has_requests {
         // The tags are those that the resource has set.
         hello::send_welcome(context, connection, resume.as_deref());
+    } else if let Some(opening) = event_stream {
+        event_stream::send_opening(context, connection, &opening);
     } else {
         send_greeting(context, connection, answer, greeting.as_deref());
     }

@@ -19,7 +19,7 @@ use crate::worker::connection::close;
 use crate::worker::connection::tls_failure;
 use crate::worker::connection::{Connection, Phase};
 use crate::worker::context::Context;
-use crate::worker::handshake::{hello, legacy};
+use crate::worker::handshake::{event_stream, hello, legacy};
 
 /// Most characters of a path or an origin in a log line. Clients choose them.
 const TEXT_CHARACTERS_MAX: usize = 128;
@@ -112,6 +112,9 @@ pub(in crate::worker) fn refuse_head(
     refusal: &Refusal,
     head: &[u8],
 ) {
+    if event_stream::refuse_opening(context, connection, refusal) {
+        return;
+    }
     if bye::is_greeted(connection) {
         return hello::refuse_with(context, connection, refusal);
     }
