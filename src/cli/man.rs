@@ -50,7 +50,10 @@ fn write_pages(command: &Command, folder: &Path) -> io::Result<()> {
     let page = Man::new(command.clone()).source(source).manual("Tagcast");
     let mut text = Vec::new();
     page.render(&mut text)?;
-    // The text after the options is examples.
-    let text = String::from_utf8_lossy(&text).replace(".SH EXTRA", ".SH EXAMPLES");
+    // The text after the options is examples, which has that title in the help too.
+    let text = String::from_utf8_lossy(&text)
+        .replace(".SH EXTRA", ".SH EXAMPLES")
+        .replace(".SH EXAMPLES\nExamples:\n", ".SH EXAMPLES\n")
+        .replace(".SH EXAMPLES\nExample: ", ".SH EXAMPLES\n  ");
     fs::write(folder.join(page.get_filename()), text)
 }

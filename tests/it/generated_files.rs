@@ -25,6 +25,8 @@ fn every_command_has_a_man_page_with_its_examples() {
         let page = fs::read_to_string(pages.join(format!("tagcast-{command}.1"))).unwrap();
         assert!(page.contains(".SH OPTIONS"), "{command}");
         assert!(page.contains(".SH EXAMPLES") && !page.contains(".SH EXTRA"), "{command}");
+        let (_, examples) = page.split_once(".SH EXAMPLES\n").unwrap();
+        assert!(!examples.starts_with("Example"), "{command}: the title is there twice");
     }
     let nested = fs::read_to_string(pages.join("tagcast-app-add.1")).unwrap();
     assert!(nested.contains("tagcast\\-app\\-add") || nested.contains("tagcast app add"));
