@@ -4,6 +4,8 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::process::geteuid;
+
 use super::diagnostic::{Diagnostic, Problem, ValueLocation};
 use crate::types::limits::FOLDER_ENTRIES_MAX;
 
@@ -24,6 +26,20 @@ const READERS: u32 = 0o004;
 
 /// Returns warnings about an existing file or folder.
 pub(super) fn of(path: &Path, keep: Keep) -> Vec<Diagnostic> {
+    of_user(path, keep, geteuid().as_raw())
+}
+
+/// Returns the user of the server with this state folder: the one that runs this program, or if that is root, the owner
+/// of the folder.
+pub(super) fn user_of(state_folder: &Path) -> u32 {
+    match geteuid() {
+        user if user.is_root() => fs::metadata(state_folder).map_or(0, |found| found.uid()),
+        user => user.as_raw(),
+    }
+}
+
+/// Like [`of`], where the file may belong to this user.
+pub(super) fn of_user(path: &Path, keep: Keep, user: u32) -> Vec<Diagnostic> {
     let Ok(found) = fs::metadata(path) else { return Vec::new() };
     let shown = path.display();
     let mode = found.mode() & 0o777;
@@ -36,7 +52,7 @@ pub(super) fn of(path: &Path, keep: Keep) -> Vec<Diagnostic> {
         let what = format!("every user of this machine can read the secrets in it (mode {mode:o})");
         odd.push(Problem::new(what, format!("chmod o-r {shown}")));
     }
-    if let Some(owner) = foreign_owner(&found) {
+    if let Some(owner) = foreign_owner(&found, user) {
         let what = format!("belongs to another user (id {owner}), who can change it");
         odd.push(Problem::new(what, format!("chown it to the user of the server: {shown}")));
     }
@@ -46,9 +62,8 @@ pub(super) fn of(path: &Path, keep: Keep) -> Vec<Diagnostic> {
 }
 
 /// Returns the owner if it is neither this user nor root.
-fn foreign_owner(found: &Metadata) -> Option<u32> {
-    let own = rustix::process::geteuid().as_raw();
-    Some(found.uid()).filter(|owner| *owner != 0 && *owner != own)
+fn foreign_owner(found: &Metadata, user: u32) -> Option<u32> {
+    Some(found.uid()).filter(|owner| *owner != 0 && *owner != user)
 }
 
 /// Returns an entry that makes a folder look like the document root of a website, which serves its
@@ -107,10 +122,15 @@ mod tests {
             assert_eq!(odd.len(), count, "{mode:o} {keep:?}: {odd:?}");
         }
         assert!(of(&folder.join("nothing"), Keep::FromReaders).is_empty());
-        if rustix::process::geteuid().is_root() {
+        if geteuid().is_root() {
             std::os::unix::fs::chown(&file, Some(12345), None).unwrap();
             let odd = of(&file, Keep::FromWriters);
             assert!(odd.iter().any(|it| it.to_string().contains("id 12345")), "{odd:?}");
+            // Root looks at the folder of another user, who runs the server.
+            std::os::unix::fs::chown(&folder, Some(12345), None).unwrap();
+            assert_eq!(user_of(&folder), 12345);
+            fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+            assert_eq!(of_user(&file, Keep::FromReaders, 12345), []);
         }
         fs::remove_dir_all(folder).unwrap();
     }

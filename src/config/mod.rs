@@ -242,9 +242,10 @@ impl Files {
     fn look_at_rights(&self, given: &mut ConfigLayers<'_>, config: &Config) {
         let mut odd = file_permissions::of(&self.path, Keep::FromWriters);
         odd.extend(file_permissions::of(&self.folder.join(".env"), Keep::FromWriters));
-        odd.extend(file_permissions::of(&config.state_folder, Keep::FromWriters));
+        let user = file_permissions::user_of(&config.state_folder);
+        odd.extend(file_permissions::of_user(&config.state_folder, Keep::FromWriters, user));
         if let UuidKey::File(file) = &config.uuid_key {
-            odd.extend(file_permissions::of(file, Keep::FromReaders));
+            odd.extend(file_permissions::of_user(file, Keep::FromReaders, user));
         }
         let auth = resolve::auth_path(given, &self.folder);
         let auth = auth.unwrap_or_else(|| Some(self.folder.join(AUTH_FILE)));

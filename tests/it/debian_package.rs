@@ -65,6 +65,16 @@ TAGCAST_SECRET=wrong tagcast publish -i /etc/tagcast/websock.ini --key default -
 ls /var/lib/tagcast
 stop
 
+echo "== edit"
+start
+sed -i 's/^;pingInterval = 20s/pingInterval = 15s/' /etc/tagcast/websock.ini
+tagcast check -i /etc/tagcast/websock.ini 2>&1 | grep warning || echo "nothing to warn of"
+tagcast reload -i /etc/tagcast/websock.ini
+tagcast status -i /etc/tagcast/websock.ini | head -n 3
+stop
+# The unit has no other log than standard error, which journalctl shows.
+grep -o 'event=\(listening\|config_applied\|shutdown_requested\|server_stopped\)' /run/log | sort -u
+
 echo "== upgrade"
 echo "; a line of the operator" >>/etc/tagcast/websock.ini
 dpkg -i --force-confold /packages/second.deb
@@ -161,6 +171,8 @@ pub fn it_is_installed_run_upgraded_removed_and_purged() {
         "refused 77",
         "uuid.key",
         "the server has stopped",
+        "nothing to warn of\nconfiguration 2 is active\nchanged: pingInterval: 20s -> 15s\ntagcast 0.1.0",
+        "event=config_applied\nevent=listening\nevent=server_stopped\nevent=shutdown_requested\n",
         "== upgrade",
         "; a line of the operator\n; a new comment of the second version\n640 root:tagcast",
         "auth.yml",
