@@ -133,6 +133,7 @@ impl Canonical for ToBroker {
             | Self::Remember(_)
             | Self::Identify(_)
             | Self::Work(_)
+            | Self::Charged(_)
             | Self::Leave { .. } => true,
         }
     }

@@ -144,7 +144,11 @@ impl ApiProcess {
             match woken {
                 Woken::Commands => self.read_commands()?,
                 Woken::Link => self.read_link(),
-                Woken::Publication => self.state.publisher.write(),
+                Woken::Publication => {
+                    let charges = self.state.rate_limits.take_charges();
+                    self.state.publisher.report_charges(charges);
+                    self.state.publisher.write();
+                }
                 Woken::Metrics => {
                     let detail = self.state.metrics.take_detail();
                     self.report(ChildEvent::MetricsWanted { detail });
@@ -270,7 +274,11 @@ impl ApiProcess {
     }
 
     fn read_link(&mut self) {
-        if let Some(BrokerLinkLost { broker }) = self.state.publisher.read() {
+        let lost = self.state.publisher.read();
+        for charge in self.state.publisher.take_charges() {
+            self.state.rate_limits.charge_of_others(&charge);
+        }
+        if let Some(BrokerLinkLost { broker }) = lost {
             self.link = None;
             self.state.health.unlinked();
             let peer = self.state.publisher.source();

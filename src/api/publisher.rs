@@ -13,6 +13,7 @@ pub(super) use super::publisher_state::PublisherState;
 use super::tracked::{AskPlace, AskReceipt, ReportedReceipt, TooManyOpen};
 use super::window_waits::{self, WindowRequest};
 use crate::broker_client::LinkBytes;
+use crate::link::fairness::ApplicationCharge;
 use crate::link::transport::Transport;
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::types::{AskToken, ClientUuid, Generation, TrackedSubject, Tracking, WorkerIncarnation};
@@ -277,6 +278,17 @@ impl ApiPublisher {
         window_waits::offer(&mut state);
         self.changed.notify_waiters();
         lost
+    }
+
+    /// Returns what other processes have accepted of applications with limits, once.
+    pub(super) fn take_charges(&self) -> Vec<ApplicationCharge> {
+        std::mem::take(&mut self.state.borrow_mut().charges)
+    }
+
+    /// Queues what this process has accepted of applications with limits, for the other members of the link.
+    pub(super) fn report_charges(&self, charges: Vec<ApplicationCharge>) {
+        let mut state = self.state.borrow_mut();
+        charges.into_iter().for_each(|charge| state.client.uplink.report_charge(charge));
     }
 
     /// Writes pending output to the broker.

@@ -14,6 +14,7 @@ use super::tracked::{ReportProgress, TrackedRequests};
 use super::window_waits::WindowWaits;
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::{BrokerClient, BrokerEvent};
+use crate::link::fairness::ApplicationCharge;
 use crate::link::query::QueryResult;
 use crate::types::limits::READ_BYTES;
 use crate::types::{Number, ReplayBasis, Slot, Tracking, WorkerIncarnation};
@@ -36,6 +37,8 @@ pub(super) struct PublisherState {
     pub(super) window_waits: WindowWaits,
     /// Requests that wait for the outcome of a command. The window limits them.
     pub(super) commanded: HashMap<Number, AwaitedOutcome>,
+    /// What other processes have accepted of applications with limits, until the process has counted it.
+    pub(super) charges: Vec<ApplicationCharge>,
     pub(super) scratch: Box<[u8]>,
 }
 
@@ -60,6 +63,7 @@ impl PublisherState {
             told_basis: None,
             window_waits: WindowWaits::default(),
             commanded: HashMap::new(),
+            charges: Vec::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
         }
     }
@@ -151,6 +155,10 @@ impl PublisherState {
                 if let Some(waiting) = self.commanded.remove(&number) {
                     waiting.send(*outcome);
                 }
+                None
+            }
+            BrokerEvent::Charged(charge) => {
+                self.charges.push(charge);
                 None
             }
             // This process has no clients. The caller wakes the requests that wait for a throttle.

@@ -12,7 +12,8 @@ use super::access::ApiApplication;
 use super::config::ApiConfig;
 use super::error::{ApiError, ErrorCode};
 use crate::http::effective_address_by;
-use crate::rate_limit::{AddressBuckets, BYTES, PublicationBuckets, RateBucket, ReachedLimit};
+use crate::link::fairness::ApplicationCharge;
+use crate::rate_limit::{AddressBuckets, BYTES, RateBucket, ReachedLimit, SharedBuckets};
 use crate::types::RateLimitedCounts;
 
 /// The names of the limits in errors.
@@ -32,7 +33,7 @@ pub(super) struct RequestRoom {
 #[derive(Debug, Default)]
 struct ApplicationBuckets {
     requests: Option<RateBucket>,
-    publications: PublicationBuckets,
+    publications: SharedBuckets,
 }
 
 /// The buckets of all applications and addresses.
@@ -43,6 +44,8 @@ pub(super) struct RequestLimits {
     by_application: RefCell<HashMap<Box<str>, ApplicationBuckets>>,
     by_address: RefCell<Option<AddressBuckets>>,
     counts: Cell<RateLimitedCounts>,
+    /// What the other processes have to know about publications of this one.
+    charges: RefCell<Vec<ApplicationCharge>>,
 }
 
 impl RequestLimits {
@@ -53,6 +56,7 @@ impl RequestLimits {
             by_application: RefCell::default(),
             by_address: RefCell::default(),
             counts: Cell::default(),
+            charges: RefCell::default(),
         };
         limits.configure(config);
         limits
@@ -120,13 +124,29 @@ impl RequestLimits {
         let mut buckets = self.by_application.borrow_mut();
         let Some(own) = buckets.get_mut(&application.key) else { return Ok(()) };
         let taken = own.publications.take(bytes, self.now());
-        taken.map_err(|ReachedLimit { name, limit, wait }| {
+        let charged = taken.map_err(|ReachedLimit { name, limit, wait }| {
             self.note(|counts| match name {
                 BYTES => counts.bytes += 1,
                 _ => counts.publications += 1,
             });
             ApiError::rate_limited(name, limit, wait)
-        })
+        })?;
+        let application = || application.key.clone();
+        let report = charged.map(|amount| ApplicationCharge { application: application(), amount });
+        self.charges.borrow_mut().extend(report);
+        Ok(())
+    }
+
+    /// Counts what another process has accepted of an application.
+    pub(super) fn charge_of_others(&self, charge: &ApplicationCharge) {
+        if let Some(own) = self.by_application.borrow_mut().get_mut(&charge.application) {
+            own.publications.charge_of_others(charge.amount, self.now());
+        }
+    }
+
+    /// Returns what the other processes have to know, once.
+    pub(super) fn take_charges(&self) -> Vec<ApplicationCharge> {
+        self.charges.take()
     }
 
     /// Counts a request of the address of its client. Clients of Unix sockets have no address.

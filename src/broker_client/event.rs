@@ -5,7 +5,7 @@ use std::io;
 use super::link_io::BrokerLink;
 use super::report_requests::ReportRequester;
 use crate::link::command::{CloseOrder, CommandOutcome};
-use crate::link::fairness::TenantThrottle;
+use crate::link::fairness::{ApplicationCharge, TenantThrottle};
 use crate::link::message::{CountedPublication, Full};
 use crate::link::query::{BrokerQuery, DescribeRequest, QueryResult};
 use crate::link::resume::ToResumable;
@@ -78,6 +78,8 @@ pub enum BrokerEvent {
     Outcome(Number, Box<CommandOutcome>),
     /// The publishers of a tenant wait from now on, or no longer.
     Throttle(TenantThrottle),
+    /// What another process has accepted of an application whose publications are limited.
+    Charged(ApplicationCharge),
     /// About a client that may resume; never [`ToResumable::Record`].
     Resumable(ToResumable),
     /// The broker asks for a client of this worker, on behalf of another process.

@@ -28,11 +28,10 @@ use super::tls;
 use super::tls_failure::TlsFailure;
 use super::url::{ServerUrl, encode};
 use crate::http::request_signature::{CONTENT, NONCE, SIGNATURE, SignedParts, TIMESTAMP};
+use crate::types::OPEN_APPLICATION;
 
 /// Bytes of the largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The application of a server without `auth.yml`.
-const OPEN_APPLICATION: &str = "-";
 /// Code of the error about a signature that may be older than the server.
 const PREDATES_RESTART: &str = "predates_restart";
 

@@ -8,7 +8,7 @@ use super::command::{
     AnnouncedVersion, BulkChange, CloseOrder, CommandOutcome, NumberedCommand, RetaggedClient,
     RetaggedClients,
 };
-use super::fairness::{TenantThrottle, WorkReport};
+use super::fairness::{ApplicationCharge, TenantThrottle, WorkReport};
 pub use super::in_place::{FromBroker, FromWorker, PublishFrame};
 use super::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryResult};
 use super::resume::{FromResumable, ToResumable};
@@ -20,7 +20,7 @@ use crate::types::{
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 18;
+pub const VERSION: u16 = 19;
 
 /// Work for one tag, in bytes of a usual message.
 pub(super) const ROW_WORK: usize = 64;
@@ -154,6 +154,9 @@ pub enum ToBroker {
     Resumable(FromResumable),
     /// Work that this worker has done for a tenant, once [`ToWorker::CountWork`] has arrived.
     Work(WorkReport),
+    /// What this process has accepted of an application whose publications are limited. The broker passes it on to
+    /// all other members of the link.
+    Charged(ApplicationCharge),
     /// A publication. The worker keeps it until it is acknowledged (rule L4).
     Publish {
         /// Number of the publication, counted by the worker.
@@ -189,6 +192,8 @@ impl ToBroker {
             }
             Self::Tracked { outcome: TrackedOutcome::Answer(json), .. } => json.len(),
             Self::Remember(records) => records.len() * ROW_WORK,
+            // A copy for each worker.
+            Self::Charged(_) => ROW_WORK,
             _ => 0,
         }
     }
@@ -233,6 +238,8 @@ pub enum ToWorker {
     },
     /// The publishers of a tenant wait from now on, or no longer. A link begins without throttles.
     Throttle(TenantThrottle),
+    /// What another process has accepted of an application whose publications are limited.
+    Charged(ApplicationCharge),
     /// About a client that may resume.
     Resumable(ToResumable),
     /// A publication for some of this worker's clients.

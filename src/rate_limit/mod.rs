@@ -4,11 +4,13 @@
 
 mod address_buckets;
 mod publication_buckets;
+mod shared_buckets;
 
 use std::time::Duration;
 
 pub(crate) use self::address_buckets::AddressBuckets;
 pub(crate) use self::publication_buckets::{BYTES, PublicationBuckets, ReachedLimit};
+pub(crate) use self::shared_buckets::SharedBuckets;
 use crate::types::RateLimit;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;

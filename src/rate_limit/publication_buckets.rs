@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::RateBucket;
-use crate::types::RateLimit;
+use crate::types::{ChargedAmount, RateLimit};
 
 /// A bucket for publications and one for their bytes, where there is a limit.
 #[derive(Clone, Debug, Default)]
@@ -56,12 +56,26 @@ impl PublicationBuckets {
 
     /// Counts a publication that was accepted. What is above the limit is owed.
     pub(crate) fn charge(&mut self, bytes: usize, now: Duration) {
+        self.charge_all(ChargedAmount { publications: 1, bytes: bytes as u64 }, now);
+    }
+
+    /// Counts publications that were accepted.
+    pub(crate) fn charge_all(&mut self, amount: ChargedAmount, now: Duration) {
         if let Some(bucket) = &mut self.publications {
-            bucket.charge(1, now);
+            bucket.charge(amount.publications, now);
         }
         if let Some(bucket) = &mut self.bytes {
-            bucket.charge(bytes as u64, now);
+            bucket.charge(amount.bytes, now);
         }
+    }
+
+    /// Returns true if an amount is at least this part of what a second allows.
+    pub(crate) fn is_part(&self, amount: ChargedAmount, part: u64) -> bool {
+        let is_part = |bucket: &Option<RateBucket>, units: u64| {
+            let least = |it: &RateBucket| (it.limit().per_second() / part).max(1);
+            bucket.as_ref().is_some_and(|it| units >= least(it))
+        };
+        is_part(&self.publications, amount.publications) || is_part(&self.bytes, amount.bytes)
     }
 
     /// Counts a publication if it is within both limits.

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+/// The key by which a server without applications counts and serves all clients.
+pub const OPEN_APPLICATION: &str = "-";
+
 /// A key with an optional secret, not verified yet.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials<'a> {

@@ -55,7 +55,7 @@ pub use counts::{
     ApiCounts, BrokerCounts, CountDetail, CountReport, OutboxFigures, ProcessCounts,
     RateLimitedCounts, WorkerCounts,
 };
-pub use credentials::Credentials;
+pub use credentials::{Credentials, OPEN_APPLICATION};
 pub use description::{ClientDescription, DescribedToken, TenantStatistics};
 pub use encryption::Encryption;
 pub use expression::{
@@ -81,7 +81,7 @@ pub use metrics::{
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, FramedPayload, PayloadForm, Publication};
-pub use rate_limit::{LimitValue, RateLimit, RateText};
+pub use rate_limit::{ChargedAmount, LimitValue, RateLimit, RateText};
 pub use readiness::Readiness;
 pub use replay::{
     IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,

@@ -32,6 +32,23 @@ impl RateLimit {
     }
 }
 
+/// Publications that were counted towards limits, and the bytes of their payloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChargedAmount {
+    /// Publications.
+    pub publications: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+}
+
+impl ChargedAmount {
+    /// Adds another amount.
+    pub fn add(&mut self, more: Self) {
+        self.publications = self.publications.saturating_add(more.publications);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+    }
+}
+
 /// The numbers of a rate as they are written: `200/s`, `5M/s burst 20M`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateText<'a> {

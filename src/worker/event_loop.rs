@@ -201,6 +201,7 @@ impl EventLoop {
         self.continue_walks();
         serve::serve_openings(&mut self.context, &mut self.connections);
         questions::expire_due(&mut self.context);
+        throttled::report_charges(&mut self.context);
         self.context.broker.report_writes(self.context.clock.now().time());
         self.context.broker.write();
         overload::look_early(&mut self.context, &mut self.connections);
@@ -372,6 +373,9 @@ impl EventLoop {
             // For the API process.
             BrokerEvent::Tracked { .. } | BrokerEvent::Remembered { .. } => {}
             BrokerEvent::Throttle(it) => context.throttle.on_throttle(&it, context.clock.now()),
+            BrokerEvent::Charged(charge) => {
+                context.throttle.charge_of_others(&charge, context.clock.now());
+            }
             BrokerEvent::Resumable(event) => resumption::on_event(context, connections, &event),
             BrokerEvent::Describe(request) => describe::answer(context, connections, request),
             BrokerEvent::Lost(lost) => link_loss::report(context, self.identity.source, &lost),

@@ -8,10 +8,7 @@ use crate::auth::{
     ApiPermission, ApiRights, Application, ApplicationLimits, ApplicationSecret, AuthMethods,
     DefaultLimits, MessageCheck,
 };
-use crate::types::Tenant;
-
-/// The name of the application on a server without applications.
-pub(in crate::api) const OPEN_APPLICATION: &str = "-";
+use crate::types::{OPEN_APPLICATION, Tenant};
 
 /// An application in the form that the API uses, for a request with one of its secrets.
 pub(in crate::api) struct ApiApplication {

@@ -9,12 +9,13 @@ use hyper::HeaderMap;
 use hyper::header::{self, HeaderValue};
 
 use self::api_secret::{ApiSecret, SignatureKey};
-pub(super) use self::application::{ApiApplication, OPEN_APPLICATION};
+pub(super) use self::application::ApiApplication;
 use super::error::{ApiError, ErrorCode};
 use super::signature::{SignedHeaders, SignedTarget};
 use crate::auth::{
     ApiPermissions, ApiRights, Application, Applications, DefaultLimits, SecretDigest,
 };
+use crate::types::OPEN_APPLICATION;
 
 const API_KEY: &str = "x-api-key";
 

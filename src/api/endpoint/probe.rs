@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 use super::EndpointContext;
-use crate::api::access::{OPEN_APPLICATION, ShownRequest};
+use crate::api::access::ShownRequest;
 use crate::api::config::ApiConfig;
 use crate::api::error::ApiError;
 use crate::api::signature::SignedTarget;
@@ -18,7 +18,7 @@ use crate::config::{Config, ConfigSources, load};
 use crate::link::codec::{Malformed, MessageDecoder};
 use crate::link::message::ToBroker;
 use crate::link::transport::{Transport, memory_pair};
-use crate::types::{Content, Generation, WorkerId, WorkerIncarnation};
+use crate::types::{Content, Generation, OPEN_APPLICATION, WorkerId, WorkerIncarnation};
 
 /// Reads bodies of publications.
 #[derive(Debug)]

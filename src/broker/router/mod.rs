@@ -37,7 +37,9 @@ use crate::link::command::{AnnouncedVersion, BulkChange};
 use crate::link::message::{ToBroker, ToWorker};
 use crate::link::query::QueryResult;
 use crate::link::resume::FromResumable;
-use crate::types::{ConnectionRef, Number, VersionedTags, WorkerId, WorkerIncarnation};
+use crate::types::{
+    ConnectionRef, Number, PublicationId, VersionedTags, WorkerId, WorkerIncarnation,
+};
 
 /// Clocks of a broker.
 #[derive(Clone, Copy, Debug)]
@@ -306,15 +308,7 @@ impl Router {
                 }
                 Ok(())
             }
-            ToBroker::Identify(_) if !source.worker.is_api() => {
-                Err(ProtocolError::OutOfPlace("an id"))
-            }
-            ToBroker::Identify(id) => {
-                if let Some(member) = self.workers.get_mut(&source.worker) {
-                    member.identify_next(id);
-                }
-                Ok(())
-            }
+            ToBroker::Identify(id) => self.identify_next(source.worker, id),
             ToBroker::Tracked { publisher, number, outcome } => {
                 self.tracked.reported(source, publisher, number);
                 self.report_tracked(TrackedReport { publisher, number, outcome });
@@ -322,6 +316,10 @@ impl Router {
             }
             ToBroker::Work(report) => {
                 self.fair_share.on_report(source.worker, &report);
+                Ok(())
+            }
+            ToBroker::Charged(charge) => {
+                self.pass_on_charge(source.worker, &charge);
                 Ok(())
             }
             ToBroker::Publish { number, publication } => {
@@ -336,6 +334,17 @@ impl Router {
             | ToBroker::Remember(_)
             | ToBroker::Announced { .. } => Err(ProtocolError::OutOfPlace("an announcement")),
         }
+    }
+
+    /// Keeps the id of the next publication, which only the API process gives.
+    fn identify_next(&mut self, worker: WorkerId, id: PublicationId) -> Result<(), ProtocolError> {
+        if !worker.is_api() {
+            return Err(ProtocolError::OutOfPlace("an id"));
+        }
+        if let Some(member) = self.workers.get_mut(&worker) {
+            member.identify_next(id);
+        }
+        Ok(())
     }
 
     fn send(&mut self, worker: WorkerId, message: &ToWorker) {

@@ -13,7 +13,7 @@ use crate::broker::descriptions::AskedDescription;
 use crate::broker::queries;
 use crate::broker::replays::TurnProgress;
 use crate::broker::turn::Turn;
-use crate::link::fairness::TenantThrottle;
+use crate::link::fairness::{ApplicationCharge, TenantThrottle};
 use crate::link::message::{ToBroker, ToWorker};
 use crate::link::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryKind, QueryResult};
 use crate::link::resume::FromResumable;
@@ -274,6 +274,14 @@ impl Router {
         for tenant in self.fair_share.throttled().to_vec() {
             let throttle = TenantThrottle { tenant, is_throttled: true };
             self.send(worker, &ToWorker::Throttle(throttle));
+        }
+    }
+
+    /// Passes on what a member of the link has accepted of an application with limits.
+    pub(super) fn pass_on_charge(&mut self, from: WorkerId, charge: &ApplicationCharge) {
+        let others = self.workers.iter_mut().filter(|(worker, _)| **worker != from);
+        for (_, member) in others {
+            member.out.send(&ToWorker::Charged(charge.clone()));
         }
     }
 

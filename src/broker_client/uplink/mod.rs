@@ -365,6 +365,7 @@ impl Uplink {
             ToWorker::Retagged(retagged) => self.on_retagged(*retagged),
             ToWorker::Close(order) => self.on_close(*order),
             ToWorker::Throttle(throttle) => Some(self.on_throttle(throttle)),
+            ToWorker::Charged(charge) => Some(BrokerEvent::Charged(charge)),
             ToWorker::Resumable(message) => self.on_resumable(message),
             ToWorker::RetaggedMatching(retagged) => {
                 self.bulk_changes.begin(*retagged);

@@ -10,7 +10,7 @@ use crate::broker_client::sync::SyncMark;
 use crate::broker_client::window_turns::TurnOutcome;
 use crate::link::codec::{WireMessage, encode_publish};
 use crate::link::command::{ClientCommand, CommandKind, CommandOutcome, NumberedCommand};
-use crate::link::fairness::{TenantThrottle, WorkReport};
+use crate::link::fairness::{ApplicationCharge, TenantThrottle, WorkReport};
 use crate::link::message::{CountedPublication, NewPublication, ToBroker};
 use crate::link::query::{DescribeAnswer, QueryKind};
 use crate::link::resume::{ClientRequest, FromResumable};
@@ -24,6 +24,14 @@ impl Uplink {
     pub(crate) fn report_work(&mut self, report: WorkReport) {
         if self.is_linked {
             ToBroker::Work(report).encode(&mut self.out);
+        }
+    }
+
+    /// Reports what was accepted of an application whose publications are limited. Without a link nothing is
+    /// reported.
+    pub fn report_charge(&mut self, charge: ApplicationCharge) {
+        if self.is_linked {
+            ToBroker::Charged(charge).encode(&mut self.out);
         }
     }
 

@@ -1,12 +1,12 @@
-//! Encodes and decodes messages about tenants, their work and their throttles.
+//! Encodes and decodes messages about tenants, their work and their throttles, and about limits of applications.
 
 use bytes::BufMut;
 
 use super::Malformed;
 use super::decode::FieldReader;
 use super::encode::put_text;
-use crate::link::fairness::{TenantThrottle, WorkReport};
-use crate::types::Tenant;
+use crate::link::fairness::{ApplicationCharge, TenantThrottle, WorkReport};
+use crate::types::{ChargedAmount, Tenant};
 
 /// Kind of a [`ToBroker::Work`](crate::link::message::ToBroker::Work).
 pub(super) const WORK: u8 = 36;
@@ -16,6 +16,26 @@ pub(super) const TENANT: u8 = 36;
 pub(super) const COUNT_WORK: u8 = 37;
 /// Kind of a [`ToWorker::Throttle`](crate::link::message::ToWorker::Throttle).
 pub(super) const THROTTLE: u8 = 38;
+
+/// Kind of [`ToBroker::Charged`](crate::link::message::ToBroker::Charged) and of
+/// [`ToWorker::Charged`](crate::link::message::ToWorker::Charged).
+pub(super) const CHARGED: u8 = 39;
+
+pub(super) fn put_charge(
+    out: &mut Vec<u8>,
+    ApplicationCharge { application, amount }: &ApplicationCharge,
+) {
+    out.put_u8(CHARGED);
+    put_text(out, application);
+    out.put_u64_le(amount.publications);
+    out.put_u64_le(amount.bytes);
+}
+
+pub(super) fn read_charge(body: &mut FieldReader<'_>) -> Result<ApplicationCharge, Malformed> {
+    let application = body.text()?.into();
+    let amount = ChargedAmount { publications: body.u64()?, bytes: body.u64()? };
+    Ok(ApplicationCharge { application, amount })
+}
 
 pub(super) fn put_work(out: &mut Vec<u8>, WorkReport { tenant, done }: &WorkReport) {
     out.put_u8(WORK);
@@ -75,6 +95,10 @@ mod tests {
             passes(&ToWorker::CountWork { reported_from: number });
             passes(&ToWorker::Throttle(TenantThrottle { tenant: tenant.clone(), is_throttled }));
             passes(&ToWorker::Tenant(tenant));
+            let amount = ChargedAmount { publications: number, bytes: !number };
+            let charge = ApplicationCharge { application: name.into(), amount };
+            passes(&ToBroker::Charged(charge.clone()));
+            passes(&ToWorker::Charged(charge));
         }
     }
 }

@@ -11,7 +11,7 @@ use super::description::{DESCRIBED, put_describe_answer, read_describe_answer};
 use super::encode::{
     put_claim, put_client, put_count, put_ip, put_length, put_publication, put_source, with_length,
 };
-use super::fairness::{WORK, put_work, read_work};
+use super::fairness::{CHARGED, WORK, put_charge, put_work, read_charge, read_work};
 use super::query::{put_query, read_query};
 use super::replay::{IDENTIFY, REMEMBER, put_id, put_records, read_id, read_records};
 use super::resume::{RESUMABLE, put_from_resumable, read_from_resumable};
@@ -79,6 +79,7 @@ impl WireMessage for ToBroker {
                 put_ip(out, *ip);
             }
             Self::Work(report) => put_work(out, report),
+            Self::Charged(charge) => put_charge(out, charge),
             Self::Resumable(message) => put_from_resumable(out, message),
             Self::Sync { number } => put_number(out, 12, *number),
             Self::Remember(records) => put_records(out, records),
@@ -120,6 +121,7 @@ impl WireMessage for ToBroker {
             },
             12 => Self::Sync { number: body.u64()? },
             WORK => Self::Work(read_work(&mut body)?),
+            CHARGED => Self::Charged(read_charge(&mut body)?),
             RESUMABLE => Self::Resumable(read_from_resumable(&mut body)?),
             DESCRIBED => Self::Described(read_describe_answer(&mut body)?),
             20 => Self::Reserve { slot: body.slot()?, ip: body.ip()? },

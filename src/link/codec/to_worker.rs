@@ -10,7 +10,8 @@ use super::decode::FieldReader;
 use super::description::{DESCRIBE, put_describe_request, read_describe_request};
 use super::encode::{put_counted, put_deliver, put_grant, put_set, with_length};
 use super::fairness::{
-    COUNT_WORK, TENANT, THROTTLE, put_count_work, put_tenant, put_throttle, read_throttle,
+    CHARGED, COUNT_WORK, TENANT, THROTTLE, put_charge, put_count_work, put_tenant, put_throttle,
+    read_charge, read_throttle,
 };
 use super::query::{put_result, read_result};
 use super::replay::{REMEMBER, put_records, read_records};
@@ -29,6 +30,7 @@ impl WireMessage for ToWorker {
             Self::Tenant(tenant) => put_tenant(out, tenant),
             Self::CountWork { reported_from } => put_count_work(out, *reported_from),
             Self::Throttle(throttle) => put_throttle(out, throttle),
+            Self::Charged(charge) => put_charge(out, charge),
             Self::Resumable(message) => put_to_resumable(out, message),
             Self::Joined { slot, number, own, smallest } => {
                 out.put_u8(4);
@@ -101,6 +103,7 @@ impl WireMessage for ToWorker {
             TENANT => Self::Tenant(body.tenant()?),
             COUNT_WORK => Self::CountWork { reported_from: body.u64()? },
             THROTTLE => Self::Throttle(read_throttle(&mut body)?),
+            CHARGED => Self::Charged(read_charge(&mut body)?),
             RESUMABLE => Self::Resumable(read_to_resumable(&mut body)?),
             4 => Self::Joined {
                 slot: body.slot()?,

@@ -27,6 +27,13 @@ pub(in crate::worker) fn charge(context: &mut Context, slot: Slot, charged: Char
     }
 }
 
+/// Queues what this worker has accepted of applications with limits, for the other members of the link.
+pub(in crate::worker) fn report_charges(context: &mut Context) {
+    for charge in context.throttle.take_charges() {
+        context.broker.uplink.report_charge(charge);
+    }
+}
+
 /// Applies the limits of the token of a client.
 pub(in crate::worker) fn apply_token_limits(
     context: &mut Context,

@@ -4,6 +4,7 @@
 //! and may be more than there was room for: the rest is owed. So no publication is refused, and the rate is
 //! exact over time. Publishers of one application wait in a line, and each turn in it is one message.
 
+mod charges;
 mod tenants;
 mod waits;
 
@@ -15,10 +16,11 @@ use self::waits::Waiting;
 pub(super) use self::waits::{AllWaits, WaitTotals};
 use super::clock::Moment;
 use crate::auth::{ApplicationLimits, Applications, DefaultLimits, PublisherLimits, TokenLimits};
-use crate::rate_limit::PublicationBuckets;
+use crate::link::fairness::ApplicationCharge;
+use crate::rate_limit::{PublicationBuckets, SharedBuckets};
 use crate::telemetry::LogThrottle;
 use crate::types::limits::THROTTLE_LOG_EVERY;
-use crate::types::{Slot, Tenant};
+use crate::types::{OPEN_APPLICATION, Slot, Tenant};
 
 /// Index of an application in the configuration. `None`: the server has no applications.
 type ApplicationIndex = Option<u32>;
@@ -47,6 +49,10 @@ pub(in crate::worker) struct ThrottledConnection {
 pub(in crate::worker) struct Throttle {
     /// By index. Empty while no application has a limit.
     applications: Vec<Option<Box<ApplicationThrottle>>>,
+    /// The index of each application with a limit, by its key.
+    places: HashMap<Box<str>, u32>,
+    /// What the other processes have to know about publications of this one.
+    charges: Vec<ApplicationCharge>,
     /// That of a server without applications.
     open: Option<Box<ApplicationThrottle>>,
     /// Limits of single connections, by their tokens.
@@ -77,7 +83,7 @@ impl Default for WaitLog {
 #[derive(Debug)]
 struct ApplicationThrottle {
     key: Box<str>,
-    all: PublicationBuckets,
+    all: SharedBuckets,
     per_connection: PublisherLimits,
     waiting: VecDeque<ThrottledConnection>,
 }
@@ -110,7 +116,7 @@ impl ApplicationThrottle {
     fn new(key: &str, limits: &ApplicationLimits) -> Option<Box<Self>> {
         let (all, per_connection) = (limits.of_all(), limits.per_connection);
         (!all.is_empty() || !per_connection.is_empty()).then(|| {
-            let all = PublicationBuckets::new(all.publications.limit(), all.bytes.limit());
+            let all = SharedBuckets::new(all.publications.limit(), all.bytes.limit());
             Box::new(Self { key: key.into(), all, per_connection, waiting: VecDeque::new() })
         })
     }
@@ -150,7 +156,7 @@ impl Throttle {
             list.map(|it| renewed(former.remove(&*it.key), &it.key, &it.limits)).collect();
         let none = ApplicationLimits::default();
         let open = if applications.is_none() { none.or(defaults) } else { none };
-        self.open = renewed(self.open.take(), "", &open);
+        self.open = renewed(self.open.take(), OPEN_APPLICATION, &open);
         for mut removed in former.into_values() {
             self.released.append(&mut removed.waiting);
         }
@@ -160,10 +166,10 @@ impl Throttle {
             self.applications = all;
         }
         let placed = self.applications.iter().zip(0..);
-        let placed = placed.filter_map(|(it, place)| Some((&it.as_ref()?.key, place)));
-        let places: HashMap<&Box<str>, u32> = placed.collect();
+        self.places =
+            placed.filter_map(|(it, place)| Some((it.as_ref()?.key.clone(), place))).collect();
         let places: Vec<Option<u32>> =
-            former_keys.iter().map(|key| places.get(key.as_ref()?).copied()).collect();
+            former_keys.iter().map(|key| self.places.get(key.as_ref()?).copied()).collect();
         self.renew_publishers(&places, now);
         self.due = (!self.released.is_empty()).then_some(now);
     }
@@ -237,31 +243,6 @@ impl Throttle {
         match index {
             None => self.open.as_deref_mut(),
             Some(index) => self.applications.get_mut(index as usize)?.as_deref_mut(),
-        }
-    }
-
-    /// Counts a publication of a client.
-    pub(in crate::worker) fn charge(
-        &mut self,
-        index: ApplicationIndex,
-        slot: Slot,
-        bytes: usize,
-        now: Moment,
-    ) {
-        let limits = self.limits_of(index, slot);
-        match self.application_mut(index) {
-            Some(application) => application.all.charge(bytes, now.time()),
-            None if limits.is_empty() => return,
-            None => {}
-        }
-        let new = || ThrottledPublisher { application: index, own: None, waiting: None };
-        let publisher = self.publishers.entry(slot).or_insert_with(new);
-        publisher.application = index;
-        if publisher.own.is_none() {
-            publisher.own = own_buckets(limits);
-        }
-        if let Some(own) = &mut publisher.own {
-            own.charge(bytes, now.time());
         }
     }
 

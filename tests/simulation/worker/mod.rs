@@ -279,6 +279,7 @@ impl Worker {
             | BrokerEvent::Remembered { .. }
             | BrokerEvent::Answer { .. }
             | BrokerEvent::Throttle(_)
+            | BrokerEvent::Charged(_)
             | BrokerEvent::TagsChanged { .. }
             | BrokerEvent::Describe(_) => {}
             BrokerEvent::Reached { counted, .. } => {
