@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::harness::tls::certificate_between;
 use crate::harness::{Finished, Folder, Server, Setup, run_to_end};
 
 /// Runs the command with its findings as JSON. Returns the exit code and the findings.
@@ -116,6 +117,26 @@ fn an_address_without_a_server_or_without_upgrades_is_an_error() {
     let (code, findings) = doctor(&folder, &["--url", &url]);
     assert_eq!(code, Some(78));
     assert!(found(&findings, "refused").1.contains("check name, port and firewall"));
+}
+
+#[test]
+fn a_certificate_that_ends_or_is_not_trusted_is_found() {
+    let folder = Folder::new();
+    folder.write(
+        "websock.ini",
+        "address = wss://127.0.0.1:0\ncertFile = cert.pem\npkFile = key.pem\n",
+    );
+    certificate_between(&folder, 2020, 2021);
+    let (code, findings) = doctor(&folder, &[]);
+    assert_eq!((code, found(&findings, "expired on").0), (Some(78), "error"), "{findings:#?}");
+    certificate_between(&folder, 2020, 2040);
+    let server = Server::run(folder, &["serve"], &[]);
+    let url = format!("wss://localhost:{}/", server.port);
+    let (code, findings) = doctor(&server.folder, &["--url", &url]);
+    assert_eq!(code, Some(78));
+    assert!(found(&findings, "certificate").1.contains("--ca FILE"), "{findings:#?}");
+    let (code, findings) = doctor(&server.folder, &["--url", &url, "--ca", "cert.pem"]);
+    assert_eq!(code, Some(0), "{findings:#?}");
 }
 
 #[test]

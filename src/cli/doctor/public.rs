@@ -101,6 +101,11 @@ fn key_without_secret(config: &Config) -> Option<String> {
 
 fn refused(error: &ClientError) -> Finding {
     let what = printable(&error.to_string());
+    if matches!(error, ClientError::Tls(..) | ClientError::Trust(_)) {
+        let cure = "clients need a certificate for this name that they trust, with its whole chain: certFile, or \
+                    that of the proxy; --ca FILE trusts another authority here";
+        return Finding::bad(FindingLevel::Error, CHECK, what, cure);
+    }
     let (severity, cure) = match error.kind() {
         ClientErrorKind::NotPermitted => (
             FindingLevel::Warning,

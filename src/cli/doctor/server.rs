@@ -65,7 +65,8 @@ fn certificate(config: &Config) -> Vec<Finding> {
     let Some(summary) = tls.certificate_summary(SystemTime::now()) else { return Vec::new() };
     let days = summary.days_left;
     let mut all = Vec::new();
-    let what = format!("{} expires in {days} days", summary.subject);
+    let unit = if days == 1 { "day" } else { "days" };
+    let what = format!("{} expires in {days} {unit}", summary.subject);
     all.push(if days > RENEWAL_DAYS {
         Finding::ok(CHECK, what)
     } else {
