@@ -126,7 +126,7 @@ fn large_messages_of_another_tenant() -> Result<(), String> {
     Err(format!("{alone:?} alone, {during:?} meanwhile, {one:?} for one post"))
 }
 
-/// A235, with fewer clients.
+/// A235, with fewer clients; `docs/benchmarks.md` has the case with all of them.
 #[test]
 fn an_answer_does_not_wait_for_large_messages_of_another_tenant() {
     let _quiet = crate::harness::alone();
