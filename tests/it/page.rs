@@ -379,12 +379,18 @@ pub fn a_page_shows_a_token_as_a_subprotocol() {
     assert_eq!(open("['tagcast', 'tagcast-token.x']"), "closed");
 }
 
+/// A document without a script and without a policy of its own.
+fn bare_page(browser: &Browser, server: &Server) -> Page {
+    let mut page = browser.open(&format!("http://127.0.0.1:{}/livez", server.port));
+    page.wait_for("location.pathname === '/livez' && document.readyState === 'complete'");
+    page
+}
+
 /// V149.
 pub fn an_event_source_comes_back_after_its_worker_died() {
     let server = Setup::new().workers(1).start();
     let browser = Browser::start();
-    // A document without a policy of its own.
-    let mut page = browser.open(&format!("http://127.0.0.1:{}/livez", server.port));
+    let mut page = bare_page(&browser, &server);
     page.value(
         "window.heard = []; window.uuids = []; window.events = new EventSource('/sse'); \
          events.onmessage = ({ data }) => heard.push(JSON.parse(data)); \
@@ -406,7 +412,7 @@ pub fn an_event_source_comes_back_after_its_worker_died() {
 pub fn an_event_source_with_a_wrong_key_ends() {
     let server = Setup::new().auth(APPLICATIONS).start();
     let browser = Browser::start();
-    let mut page = browser.open(&format!("http://127.0.0.1:{}/livez", server.port));
+    let mut page = bare_page(&browser, &server);
     page.value("window.events = new EventSource('/sse?key=nobody')");
     page.wait_for("events.readyState === 2");
 }
