@@ -14,7 +14,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::config::ApiConfig;
 use super::error::{ApiError, ErrorCode};
 use super::state::ApiState;
-use crate::types::limits::{API_BODY_BYTES_MIN, API_BODY_PAUSE, API_BODY_TIME};
+use crate::types::limits::{
+    API_BODY_BYTES_MIN, API_BODY_PAUSE, API_BODY_TIME, API_SMALL_BODY_BYTES,
+};
 
 /// Bytes reserved at a time for a body of unknown length.
 const PART_BYTES: usize = 64 * 1024;
@@ -115,7 +117,7 @@ struct BodyMemory<'a> {
 impl BodyMemory<'_> {
     async fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
         let held = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        if bytes <= held {
+        if bytes <= held.max(API_SMALL_BODY_BYTES) {
             return Ok(());
         }
         let wanted = if held == 0 { bytes } else { (bytes - held).max(PART_BYTES) };
@@ -202,6 +204,19 @@ mod tests {
         ] {
             assert!(!is_right(wrong), "{wrong:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_body_does_not_wait_for_the_memory_of_large_ones() {
+        let all = Arc::new(Semaphore::new(0));
+        let within = Duration::from_secs(1);
+        let mut memory = BodyMemory { all: &all, within, permit: None };
+        memory.grow_to(API_SMALL_BODY_BYTES).await.unwrap();
+        let refused = memory.grow_to(API_SMALL_BODY_BYTES + 1).await;
+        assert_eq!(refused.unwrap_err().code(), ErrorCode::Busy);
+        all.add_permits(API_SMALL_BODY_BYTES + 1);
+        memory.grow_to(API_SMALL_BODY_BYTES + 1).await.unwrap();
+        assert_eq!(all.available_permits(), 0, "a larger one has all of it");
     }
 
     #[tokio::test(start_paused = true)]

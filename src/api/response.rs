@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::event_stream::{ApiBody, EventBody};
 use super::rate_limits::RequestRoom;
 use crate::types::Readiness;
+use crate::types::limits::API_SMALL_BODY_BYTES;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -64,8 +65,12 @@ impl ApiAnswer {
         Self { status: StatusCode::OK, body: whole(body), headers: Vec::new() }
     }
 
-    /// 200 with JSON that takes its share of this memory until it is sent. None if there is not enough.
+    /// 200 with JSON that takes its share of this memory until it is sent, unless it is small. None if there is not
+    /// enough.
     pub(super) fn ok_within(memory: &Arc<Semaphore>, json: Vec<u8>) -> Option<Self> {
+        if json.len() <= API_SMALL_BODY_BYTES {
+            return Some(Self { status: StatusCode::OK, body: whole(json), headers: Vec::new() });
+        }
         let bytes = u32::try_from(json.len()).ok()?;
         let _permit = Arc::clone(memory).try_acquire_many_owned(bytes).ok()?;
         let body = Bytes::from_owner(HeldBody { json, _permit });

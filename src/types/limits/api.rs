@@ -31,6 +31,9 @@ pub const API_BODY_BYTES_MIN: usize = 1024;
 pub const API_WRITE_STALL: Duration = Duration::from_secs(10);
 /// Maximum bytes of the bodies of all requests together.
 pub const API_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes up to which a body, or the answer of a client to a question, takes no part of that memory: the number of
+/// connections bounds these. Otherwise a small request would wait for the large ones of another tenant.
+pub const API_SMALL_BODY_BYTES: usize = 16 * 1024;
 /// Maximum concurrent requests.
 pub const API_REQUESTS_MAX: usize = 256;
 /// Pages of lists of up to [`LIST_BYTES_MAX`](super::LIST_BYTES_MAX) that are read or sent at the same time.
