@@ -44,10 +44,12 @@ pub mod api;
 pub mod auth;
 #[doc(hidden)]
 pub mod bench;
+mod bridge;
 #[doc(hidden)]
 pub mod broker;
 #[doc(hidden)]
 pub mod broker_client;
+mod carrier;
 #[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]

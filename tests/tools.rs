@@ -36,6 +36,10 @@ mod chat;
 mod chat_php;
 #[path = "it/chat_python.rs"]
 mod chat_python;
+#[path = "it/cluster.rs"]
+mod cluster;
+#[path = "it/cluster_faults.rs"]
+mod cluster_faults;
 #[path = "it/conformance.rs"]
 mod conformance;
 #[path = "it/console.rs"]
@@ -126,7 +130,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Browsers are heavy, and some of these measure.
     arguments.test_threads.get_or_insert(2);
-    let all = trials().into_iter().chain(operations()).collect();
+    let all = trials().into_iter().chain(operations()).chain(hosts()).collect();
     let conclusion = libtest_mimic::run(&arguments, all);
     browser::quit();
     conclusion.exit_code()
@@ -212,6 +216,32 @@ fn operations() -> Vec<Trial> {
         proxies::haproxy_passes_tls_through_with_addresses needs HAPROXY;
         release_files::a_release_has_all_files_with_checksums_and_a_bill_of_materials needs DPKG, SHLIBDEPS, PYTHON;
         socket_activation::systemd_starts_the_server_at_the_first_connection needs SOCKET_ACTIVATE;
+    }
+}
+
+/// Tests of several hosts.
+#[rustfmt::skip]
+fn hosts() -> Vec<Trial> {
+    trials! {
+        cluster::a_publication_on_one_host_reaches_clients_on_others needs NATS;
+        cluster::a_new_client_is_reached_from_another_host_at_once needs NATS;
+        cluster::the_order_of_one_publisher_is_kept_between_hosts needs NATS;
+        cluster::a_large_message_crosses_whole needs NATS;
+        cluster::tenants_and_clusters_are_apart_and_nothing_of_them_can_be_read needs NATS;
+        cluster::what_is_not_of_a_host_is_dropped_and_counted needs NATS;
+        cluster::a_host_that_stops_is_gone_at_once_and_loses_nothing needs NATS;
+        cluster::the_status_shows_the_cluster needs NATS;
+        cluster::a_name_is_found_on_another_host_and_preferred_on_the_own_one needs NATS;
+        cluster_faults::killed_bridges_lose_and_repeat_no_publication needs NATS;
+        cluster_faults::killed_brokers_lose_and_repeat_no_publication_between_hosts needs NATS;
+        cluster_faults::a_restarted_nats_server_loses_no_publication needs NATS;
+        cluster_faults::without_nats_hosts_serve_their_own_clients_and_catch_up_later needs NATS;
+        cluster_faults::hosts_that_start_before_nats_join_when_it_comes needs NATS;
+        cluster_faults::a_suspended_nats_server_delays_no_local_client needs NATS;
+        cluster_faults::wrong_credentials_are_reported_and_used_again_when_they_are_right needs NATS;
+        cluster_faults::a_user_that_may_not_publish_is_reported needs NATS;
+        cluster_faults::a_nats_server_for_small_messages_only_is_refused needs NATS;
+        cluster_faults::what_the_replay_buffer_does_not_hold_is_a_gap needs NATS;
     }
 }
 

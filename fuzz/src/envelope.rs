@@ -68,6 +68,7 @@ fn item(bytes: &[u8]) {
     let written = match &body {
         ItemBody::Hello(ends) => ItemBody::hello(ends),
         ItemBody::Publication(publication) => ItemBody::publication(publication),
+        ItemBody::Missing(items) => ItemBody::missing(*items),
         ItemBody::Skipped => return,
     };
     assert_eq!(ItemBody::decode(written), Ok(body));

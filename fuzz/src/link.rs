@@ -72,6 +72,8 @@ impl Canonical for ToWorker {
             | Self::Retagged(_)
             | Self::RetaggedMatching(_)
             | Self::Resumable(_)
+            // Its tables have one order too.
+            | Self::Bridge(_)
             | Self::Close(_) => false,
             Self::Answer { result: QueryResult::Clients(page), .. } => {
                 page.clients.iter().all(|client| client.tags.is_empty())
@@ -92,7 +94,9 @@ impl Canonical for ToBroker {
         match self {
             Self::Announce { client, .. } | Self::Join { client, .. } => client.tags.is_empty(),
             // The tags of an edit have one order, which their sender may not have kept.
-            Self::Command(_) | Self::LastBulkChange(_) | Self::Resumable(_) => false,
+            Self::Command(_) | Self::LastBulkChange(_) | Self::Resumable(_) | Self::Bridge(_) => {
+                false
+            }
             Self::Ask { query, .. } => match &query.kind {
                 QueryKind::Presence(query) => {
                     matches!(&query.filter, ClientFilter::Tags(query) if query.is_empty())

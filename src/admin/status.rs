@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{ApiCounts, BrokerCounts, Pressure, ProcessCounts, WorkerCounts};
+use crate::types::{
+    ApiCounts, BridgeCounts, BrokerCounts, ClusterState, NatsFault, Pressure, ProcessCounts,
+    WorkerCounts,
+};
 
 /// A running server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +26,10 @@ pub struct ServerStatus {
     pub configuration: Configuration,
     /// Memory usage and limit. None without a limit.
     pub memory: Option<MemoryStatus>,
-    /// The broker, followed by the API process and the workers.
+    /// The cluster of this host. None if it runs alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The broker, followed by the API process, the bridge and the workers.
     pub processes: Vec<ProcessStatus>,
 }
 
@@ -68,7 +74,7 @@ pub struct MemoryStatus {
 /// A process of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessStatus {
-    /// `broker`, `api` or `worker 0`.
+    /// `broker`, `api`, `bridge` or `worker 0`.
     pub role: String,
     /// Process id. None while the restart of the process is delayed.
     pub pid: Option<u32>,
@@ -106,6 +112,15 @@ impl ServerStatus {
     pub fn api(&self) -> Option<ApiCounts> {
         self.processes.iter().find_map(|process| match process.counts {
             Some(ProcessCounts::Api(counts)) => Some(counts),
+            _ => None,
+        })
+    }
+
+    /// Returns the counters of the bridge. None if it did not answer.
+    #[must_use]
+    pub fn bridge(&self) -> Option<BridgeCounts> {
+        self.processes.iter().find_map(|process| match process.counts {
+            Some(ProcessCounts::Bridge(counts)) => Some(counts),
             _ => None,
         })
     }
@@ -154,11 +169,44 @@ impl fmt::Display for ServerStatus {
             let [used, ceiling] = [used_bytes, ceiling_bytes].map(megabytes);
             writeln!(f, "memory: {used:.1} MB of {ceiling:.1} MB, {}", pressure.text())?;
         }
+        if let Some(name) = &self.cluster {
+            writeln!(f, "cluster {name}: {}", cluster_text(self.bridge().as_ref()))?;
+        }
         writeln!(f)?;
         let titles = ["role", "pid", "gen", "state", "up", "memory", "files", "clients"];
         row(f, titles.map(str::to_owned))?;
         self.processes.iter().try_for_each(|process| row(f, process.cells()))
     }
+}
+
+/// Returns whether publications pass between hosts, and which hosts there are.
+fn cluster_text(bridge: Option<&BridgeCounts>) -> String {
+    let Some(bridge) = bridge else { return "the bridge does not answer".to_owned() };
+    let since = Span(bridge.state_s);
+    let state = match bridge.state {
+        ClusterState::Connected => "connected to NATS".to_owned(),
+        ClusterState::Disconnected => {
+            let fault = bridge.fault.map_or("not connected yet", NatsFault::text);
+            format!("disconnected for {since}: {fault}")
+        }
+        ClusterState::CannotReceive => {
+            format!(
+                "cannot receive for {since}: does the NATS user have the permission to subscribe?"
+            )
+        }
+        ClusterState::CannotSend => {
+            format!("cannot send for {since}: does the NATS user have the permission to publish?")
+        }
+    };
+    let BridgeCounts { hosts_live, hosts_silent, hosts_gone, gaps, .. } = bridge;
+    let mut text = format!("{state}, {hosts_live} hosts live");
+    for (count, what) in [(hosts_silent, "silent"), (hosts_gone, "gone")] {
+        if *count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    text.push_str(&format!(", {gaps} gaps"));
+    text
 }
 
 impl ProcessStatus {
@@ -169,7 +217,7 @@ impl ProcessStatus {
             Some(ProcessCounts::Api(counts)) => counts.open.to_string(),
             Some(ProcessCounts::Broker(counts)) => counts.clients.to_string(),
             None if self.pid.is_some() => "no answer".to_owned(),
-            None => "-".to_owned(),
+            Some(ProcessCounts::Bridge(_)) | None => "-".to_owned(),
         };
         [
             self.role.clone(),

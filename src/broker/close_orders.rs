@@ -15,7 +15,7 @@ pub(super) fn order_closes(
     order: &CloseOrder,
 ) {
     let mut sets: BTreeMap<WorkerId, SlotSet> = sets.into_iter().collect();
-    for (worker, member) in workers.iter_mut().filter(|(worker, _)| !worker.is_api()) {
+    for (worker, member) in workers.iter_mut().filter(|(worker, _)| worker.has_clients()) {
         let slots = sets.remove(worker).unwrap_or_default();
         let order = CloseOrder { connections: ClosedConnections::Set(slots), ..order.clone() };
         member.out.send(&ToWorker::Close(Box::new(order)));

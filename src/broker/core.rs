@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use super::connection_limits::MaxConnections;
 use super::links::Links;
-use super::router::{BrokerClocks, Router, timers};
+use super::router::{BrokerClocks, Router, bridge, timers};
 use crate::link::control::ChildEvent;
 use crate::link::message::FromWorker;
 use crate::link::transport::Transport;
@@ -20,7 +20,7 @@ use crate::reactor::poller::Interest;
 use crate::types::limits::{
     AWAY_MEMORY, EXPRESSION_SCAN_MAX, FAIR_SHARE_CHECK, FAIR_SHARE_WORK, IDEMPOTENCY_MAX,
 };
-use crate::types::{Generation, WorkerId, WorkerIncarnation};
+use crate::types::{Generation, HostId, WorkerId, WorkerIncarnation};
 
 impl fmt::Debug for TurnBudgets<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,6 +47,8 @@ pub struct BrokerCore {
     fair_share_work: u64,
     /// Memory for clients that are away, in bytes.
     away_bytes: usize,
+    /// This host, if it shares publications with others.
+    own_host: Option<HostId>,
     /// Time since 1970 at which this broker was started.
     started: Duration,
     /// The worker whose link was read last.
@@ -83,6 +85,7 @@ impl BrokerCore {
             clocks: None,
             fair_share_work: FAIR_SHARE_WORK,
             away_bytes: AWAY_MEMORY,
+            own_host: None,
             started: Duration::ZERO,
             read_last: WorkerId(0),
             lost: BTreeSet::new(),
@@ -109,6 +112,9 @@ impl BrokerCore {
         self.router.limit_tenants(self.fair_share_work);
         timers::limit_away(&mut self.router, self.away_bytes);
         timers::started_at(&mut self.router, self.started);
+        if let Some(own) = self.own_host {
+            bridge::share(&mut self.router, own, self.generation);
+        }
         if let Some(clocks) = self.clocks {
             self.router.measure_with(clocks);
         }
@@ -170,6 +176,14 @@ impl BrokerCore {
         timers::started_at(&mut self.router, started);
     }
 
+    /// Shares publications with other hosts, if this host has an id among them. Only the first call counts.
+    pub fn share_with_hosts(&mut self, own: Option<HostId>) {
+        if let Some(own) = own.filter(|_| self.own_host.is_none()) {
+            self.own_host = Some(own);
+            bridge::share(&mut self.router, own, self.generation);
+        }
+    }
+
     /// Returns the longest time until the next turn; `None`: until the next event. `now` is the time since any fixed
     /// moment.
     #[must_use]
@@ -218,6 +232,7 @@ impl BrokerCore {
             || self.router.has_departed()
             || self.router.is_changing_many()
             || self.router.has_records()
+            || bridge::has_forwards(&self.router)
             || timers::has_due(&self.router)
             || !(self.lost.is_empty() && self.dead.is_empty())
     }

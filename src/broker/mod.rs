@@ -8,7 +8,9 @@ mod connection_limits;
 pub mod core;
 mod descriptions;
 mod fair_share;
+mod forwards;
 mod links;
+mod other_hosts;
 mod protocol_error;
 mod queries;
 mod records;
@@ -165,6 +167,7 @@ impl Broker {
                     self.core.limit_tenants(config.fair_share_work);
                     self.core.limit_away(config.away_bytes);
                     self.core.limit_applications(config.connections);
+                    self.core.share_with_hosts(config.cluster_host);
                 }
                 self.report(ChildEvent::Configured { number });
             }

@@ -1,6 +1,7 @@
 //! Publications of one turn that wait for their acknowledgement.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::types::{Number, WorkerIncarnation};
 
@@ -12,4 +13,8 @@ pub(super) struct Turn {
     pub(super) resolved: BTreeMap<WorkerIncarnation, Number>,
     /// For each link, the total number of bytes that it must have taken.
     pub(super) marks: Vec<(WorkerIncarnation, u64)>,
+    /// How many of the publications for other hosts must be carried, counted from the first on.
+    pub(super) forwards: u64,
+    /// When it ended, since any fixed moment.
+    pub(super) ended_at: Duration,
 }

@@ -28,6 +28,8 @@ pub struct WorkerState {
     pub(super) last_publication: Option<Number>,
     pub(super) turn_ended_at: Option<Number>,
     pub(super) set_names: u32,
+    /// It was here before this broker, and may repeat what an earlier one has forwarded to other hosts.
+    pub(super) may_repeat: bool,
     /// The tenant whose publications were sent last.
     tenant: Tenant,
     counts: PublishCounts,
@@ -90,6 +92,7 @@ impl WorkerState {
             last_publication: None,
             turn_ended_at: None,
             set_names: 0,
+            may_repeat: false,
             tenant: Tenant::shared(),
             counts: PublishCounts::default(),
             next_request: None,

@@ -125,6 +125,8 @@ impl LaneItem {
 const HELLO: u8 = 1;
 /// Kind of a publication.
 const PUBLICATION: u8 = 2;
+/// Kind of a number of publications that were not kept.
+const MISSING: u8 = 3 | REQUIRED;
 /// Set in kinds and in tags of fields that a receiver must understand. Others are skipped.
 const REQUIRED: u8 = 0x80;
 
@@ -167,6 +169,8 @@ pub enum ItemBody {
     Hello(EpochEnds),
     /// A publication.
     Publication(CarriedPublication),
+    /// So many publications were not kept while their host had no bridge. They may have been for other hosts.
+    Missing(u64),
     /// Not known to this version, and not required.
     Skipped,
 }
@@ -227,6 +231,14 @@ impl ItemBody {
         out.into()
     }
 
+    /// Returns the encoding of a number of publications that were not kept.
+    #[must_use]
+    pub fn missing(items: u64) -> Bytes {
+        let mut out = vec![MISSING];
+        put_varint(&mut out, items);
+        out.into()
+    }
+
     /// Reads an item. Payload and route share its memory.
     ///
     /// # Errors
@@ -237,6 +249,11 @@ impl ItemBody {
         match fields.u8()? {
             HELLO => Ok(Self::Hello(EpochEnds::decode(&mut fields)?)),
             PUBLICATION => decode_publication(fields),
+            MISSING => {
+                let items = fields.varint()?;
+                fields.end()?;
+                Ok(Self::Missing(items))
+            }
             kind if kind & REQUIRED != 0 => Err(ItemFault::Unknown(kind)),
             _ => Ok(Self::Skipped),
         }

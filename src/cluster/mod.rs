@@ -14,6 +14,7 @@ mod heartbeats;
 mod hello;
 mod hosts;
 mod item;
+mod kept;
 mod lanes_in;
 mod lanes_out;
 mod message;

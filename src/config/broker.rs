@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Config;
+use crate::types::HostId;
 
 /// The configuration of a broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct BrokerConfig {
     pub fair_share_work: u64,
     /// Memory for clients that are away, in bytes.
     pub away_bytes: usize,
+    /// This host, if it shares publications with others.
+    #[serde(default)]
+    pub cluster_host: Option<HostId>,
 }
 
 impl BrokerConfig {
@@ -57,6 +61,7 @@ impl Config {
             ids_max: self.api.ids_max,
             fair_share_work: self.limits.fair_share_work,
             away_bytes: self.limits.away_bytes,
+            cluster_host: self.cluster.as_ref().map(|_| self.host),
         }
     }
 }

@@ -114,7 +114,9 @@ impl<'a> ConfigLayers<'a> {
         match parse(&text) {
             Ok(value) => Some(value),
             Err(fault) => {
-                let finding = if name == "uuidKey" {
+                // A URL with a user has a password.
+                let is_secret = name == "uuidKey" || name == "nats" && text.contains('@');
+                let finding = if is_secret {
                     Diagnostic::new(place, &key, fault)
                 } else {
                     Diagnostic::of_value(place, &key, &written, fault)

@@ -4,6 +4,7 @@
 mod app_add;
 mod app_edit;
 mod auth_file;
+mod bridge;
 mod broker;
 mod certificate;
 mod diagnostic;
@@ -44,6 +45,7 @@ pub use app_add::{NewApplication, NotAdded, add_application};
 pub use app_edit::{
     add_secret, applications_in, make_anonymous, remove_application, remove_secret, replace_secret,
 };
+pub use bridge::BridgeConfig;
 pub use broker::BrokerConfig;
 pub use certificate::CertificateSummary;
 pub use listen::ListenAddress;
@@ -54,6 +56,7 @@ pub use report::{ConfigReport, ConfigReportRow};
 pub use sections::api::{ApiAddress, ApiSettings};
 pub use sections::backend::BackendBinding;
 pub use sections::bloatless::{BloatlessSettings, PushSocketSettings};
+pub use sections::cluster::{ClusterSettings, NatsCredentials, NatsSettings};
 pub use sections::echo::{EchoHandshake, EchoSettings};
 pub use sections::gomoob::GomoobSettings;
 pub use sections::jsauth::JsAuth;

@@ -13,7 +13,8 @@ use super::parse;
 use super::parse::{Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::sections::backend::BackendSources;
 use super::sections::{
-    api, bloatless, echo, gomoob, jsauth, legacy, operators, phpws, rates, resource, sse, tls,
+    api, bloatless, cluster, echo, gomoob, jsauth, legacy, operators, phpws, rates, resource, sse,
+    tls,
 };
 use super::settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, UuidKey,
@@ -63,6 +64,8 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
     let operators =
         operators::read(given, folder, applications.as_ref().ok().and_then(Option::as_ref));
     let rates = rates::read(given);
+    let uuid_key = uuid_key(given, folder);
+    let cluster = cluster::read(given, folder, limits.max_message, &uuid_key);
     let resources = resource::read(given, BackendSources { applications: known, folder });
     Config {
         listen,
@@ -78,7 +81,7 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
         admission: admission(given),
         rates,
         tls,
-        uuid_key: uuid_key(given, folder),
+        uuid_key,
         host: HostId::default(),
         state_folder: state_dir(given, folder),
         default_dialect: given
@@ -94,6 +97,7 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
         echo: echo::read(given),
         legacy: legacy::read(given),
         bloatless: bloatless::read(given, folder),
+        cluster,
         gomoob: gomoob::read(given),
         resources,
     }

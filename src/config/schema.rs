@@ -143,6 +143,17 @@ pub const KEYS: &[ConfigKey] = &[
     key("bloatless", "answers", "http", "word").reloadable(),
     key("bloatless", "pushSocket", "none", "path"),
     key("bloatless", "pushSocketMode", "0660", "file mode"),
+    key("cluster", "nats", "none", "list of URLs").reloadable(),
+    key("cluster", "name", "none", "name"),
+    key("cluster", "credsFile", "none", "path").reloadable(),
+    key("cluster", "nkeyFile", "none", "path").reloadable(),
+    key("cluster", "userFile", "none", "path").reloadable(),
+    key("cluster", "tokenFile", "none", "path").reloadable(),
+    key("cluster", "caFile", "none", "path").reloadable(),
+    key("cluster", "certFile", "none", "path").reloadable(),
+    key("cluster", "pkFile", "none", "path").reloadable(),
+    key("cluster", "replayBytes", "64M", "size"),
+    key("cluster", "replayTime", "60s", "duration"),
 ];
 
 /// Prefix of our environment variables.

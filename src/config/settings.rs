@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::parse;
 use super::sections::api::{ApiAddress, ApiSettings};
 use super::sections::bloatless::BloatlessSettings;
+use super::sections::cluster::ClusterSettings;
 use super::sections::echo::EchoSettings;
 use super::sections::gomoob::GomoobSettings;
 use super::sections::jsauth::JsAuth;
@@ -22,7 +23,7 @@ use super::sections::phpws::PhpwsSettings;
 use super::sections::rates::RateSettings;
 use super::sections::resource::ResourceBinding;
 use super::sections::sse::SseSettings;
-use super::{ListenAddress, UnixAddresses};
+use super::{BridgeConfig, ListenAddress, UnixAddresses};
 use crate::auth::{Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
 use crate::telemetry::{LogFormat, LogLevel};
@@ -87,6 +88,9 @@ pub struct Config {
     pub legacy: LegacySettings,
     /// The applications of bloatless/php-websocket.
     pub bloatless: BloatlessSettings,
+    /// The other hosts of this one. None if it runs alone.
+    #[serde(default)]
+    pub cluster: Option<ClusterSettings>,
     /// Options of the Gomoob dialect.
     pub gomoob: GomoobSettings,
     /// Resources bound by the file.
@@ -287,6 +291,14 @@ impl Config {
         let tls = self.tls.as_ref().filter(|_| speaks_tls);
         let tls = tls.map(|tls| TlsSettings { ticket_secret: None, ..tls.clone() });
         Self { tls, resources: Vec::new(), ..self.clone() }
+    }
+
+    /// Returns the configuration for the bridge: the key that all hosts share, and the settings of the cluster.
+    /// `None` if this host runs alone.
+    #[must_use]
+    pub fn for_bridge(&self) -> Option<BridgeConfig> {
+        let cluster = self.cluster.clone()?;
+        Some(BridgeConfig { cluster, host: self.host, uuid_key: self.uuid_key.clone() })
     }
 
     /// Returns the keys of the applications whose secrets sign webhook events.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use super::bridge::{FromBridge, ToBridge};
 use super::command::{
     AnnouncedVersion, BulkChange, CloseOrder, CommandOutcome, NumberedCommand, RetaggedClient,
     RetaggedClients,
@@ -20,7 +21,7 @@ use crate::types::{
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 19;
+pub const VERSION: u16 = 20;
 
 /// Work for one tag, in bytes of a usual message.
 pub(super) const ROW_WORK: usize = 64;
@@ -152,6 +153,8 @@ pub enum ToBroker {
     Identify(PublicationId),
     /// About a client that may resume.
     Resumable(FromResumable),
+    /// From the bridge alone.
+    Bridge(FromBridge),
     /// Work that this worker has done for a tenant, once [`ToWorker::CountWork`] has arrived.
     Work(WorkReport),
     /// What this process has accepted of an application whose publications are limited. The broker passes it on to
@@ -178,6 +181,7 @@ impl ToBroker {
                 client.tags.len() * ROW_WORK
             }
             Self::Resumable(message) => message.work(),
+            Self::Bridge(message) => message.work(),
             Self::Command(it) => it.command.kind.work(),
             Self::Seen { numbers, .. } => numbers.len() * ROW_WORK / 4,
             Self::Publish { publication, .. } => {
@@ -242,6 +246,8 @@ pub enum ToWorker {
     Charged(ApplicationCharge),
     /// About a client that may resume.
     Resumable(ToResumable),
+    /// For the bridge alone.
+    Bridge(ToBridge),
     /// A publication for some of this worker's clients.
     Deliver(Deliver),
     /// Requests a report on the `Deliver` that follows. This is a separate message, so that other

@@ -1,5 +1,6 @@
 //! Messages between worker and broker and between supervisor and children, and the transports for them.
 
+pub mod bridge;
 pub mod codec;
 pub mod command;
 pub mod control;

@@ -12,7 +12,7 @@ use rustix::process::{
 use super::api_sockets::ApiSockets;
 use super::lifecycle::{ChildId, ProcessTable};
 use super::push_socket::PushSocket;
-use super::state_dir::{host_id, random_key, uuid_key};
+use super::state_dir::{host_id, random_key, random_run, uuid_key};
 use super::{ListeningSockets, PassedSockets, StartError, StateDir};
 use crate::config::{Config, LogSettings, UuidKey};
 use crate::link::control::{Attachment, ChildCommand, ConfigText, ControlMessage, WorkerCommand};
@@ -31,6 +31,8 @@ pub struct Bootstrap {
     pub json: ConfigText,
     /// The configuration for the API process, as JSON.
     api_json: ConfigText,
+    /// The configuration for the bridge, as JSON.
+    bridge_json: ConfigText,
     /// Configuration for a broker as JSON, without secrets.
     pub broker_json: ConfigText,
     /// Applications whose secrets have signed events since the start. A removed resource may still
@@ -62,6 +64,7 @@ impl Bootstrap {
         match child {
             ChildId::Broker(_) => Arc::clone(&self.broker_json),
             ChildId::Api(_) => Arc::clone(&self.api_json),
+            ChildId::Bridge(_) => Arc::clone(&self.bridge_json),
             ChildId::Worker(_) => Arc::clone(&self.json),
         }
     }
@@ -79,6 +82,10 @@ impl Bootstrap {
             config.uuid_key = UuidKey::Value(Secret::new(key));
         }
         config.host = host_id(&config.state_folder)?;
+        if let Some(cluster) = &mut config.cluster {
+            let what = "failed to create the number of this run";
+            cluster.run = random_run().map_err(|error| StartError::System { what, error })?;
+        }
         if let Some(tls) = &mut config.tls {
             let what = "failed to create the secret for session tickets";
             let secret = random_key().map_err(|error| StartError::System { what, error })?;
@@ -95,6 +102,7 @@ impl Bootstrap {
             number: ConfigNumber(1),
             json: ConfigText::default(),
             api_json: ConfigText::default(),
+            bridge_json: ConfigText::default(),
             broker_json: ConfigText::default(),
             signing: BTreeSet::new(),
             next_expiry: None,
@@ -113,6 +121,9 @@ impl Bootstrap {
         self.json = Arc::new(self.config.for_worker(&self.signing, now).to_json());
         if self.api.is_some() {
             self.api_json = Arc::new(self.config.for_api().to_json());
+        }
+        if let Some(bridge) = self.config.for_bridge() {
+            self.bridge_json = Arc::new(bridge.to_json());
         }
         self.broker_json = Arc::new(self.config.for_broker().to_json().into());
         let applications = self.config.applications.as_ref();
@@ -137,7 +148,8 @@ impl Bootstrap {
     #[must_use]
     pub fn process_table(&self) -> ProcessTable {
         let table = ProcessTable::new(self.config.workers, self.config.limits.drain_time);
-        if self.api.is_some() { table.with_api() } else { table }
+        let table = if self.api.is_some() { table.with_api() } else { table };
+        if self.config.cluster.is_some() { table.with_bridge() } else { table }
     }
 
     /// The commands that bring a child its sockets.
@@ -150,7 +162,7 @@ impl Bootstrap {
         child: ChildId,
     ) -> io::Result<Vec<ControlMessage<ChildCommand, L>>> {
         match child {
-            ChildId::Broker(_) => Ok(Vec::new()),
+            ChildId::Broker(_) | ChildId::Bridge(_) => Ok(Vec::new()),
             ChildId::Api(_) => self.api.as_ref().map_or(Ok(Vec::new()), ApiSockets::commands),
             ChildId::Worker(_) => self.sockets(),
         }
@@ -183,6 +195,9 @@ impl Bootstrap {
     pub fn reconfigure(&mut self, mut config: Config) -> ConfigNumber {
         config.uuid_key = self.config.uuid_key.clone();
         config.host = self.config.host;
+        if let (Some(cluster), Some(before)) = (&mut config.cluster, &self.config.cluster) {
+            cluster.run = before.run;
+        }
         if let (Some(tls), Some(before)) = (&mut config.tls, &self.config.tls) {
             tls.ticket_secret.clone_from(&before.ticket_secret);
         }

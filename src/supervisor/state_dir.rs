@@ -222,6 +222,13 @@ pub(super) fn random_key() -> io::Result<String> {
 }
 
 /// Fills a few bytes from the kernel.
+/// Returns the number of this life of the supervisor. It is not 0.
+pub(super) fn random_run() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    fill(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes).max(1))
+}
+
 fn fill(bytes: &mut [u8]) -> io::Result<()> {
     let filled = getrandom(&mut *bytes, GetRandomFlags::empty())?;
     if filled != bytes.len() {

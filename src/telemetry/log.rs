@@ -200,6 +200,10 @@ struct LogLayer<O> {
 
 impl<O: LogOutput, S: Subscriber> Layer<S> for LogLayer<O> {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        // The bridge writes lines of its own about what this library reports.
+        if event.metadata().target().starts_with("async_nats") {
+            return;
+        }
         let lost = self.lost.swap(0, Ordering::Relaxed) + self.outlet.take_lost();
         let line = LogEntry::of(event).line(&self.process, self.format, lost);
         let is_urgent = *event.metadata().level() <= Level::WARN;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApplicationTable, LabelledSeries};
+use super::{ApplicationTable, BridgeCounts, LabelledSeries};
 
 /// The counters and gauges of a worker. Counters start with the process.
 ///
@@ -173,6 +173,8 @@ pub enum ProcessCounts {
     Broker(BrokerCounts),
     /// The API process.
     Api(ApiCounts),
+    /// The bridge to other hosts.
+    Bridge(BridgeCounts),
 }
 
 /// What a process reports when the supervisor asks for its counters.

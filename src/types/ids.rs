@@ -13,16 +13,35 @@ impl WorkerId {
     /// The number of the API process on the link. It publishes as a worker does, and has no clients.
     pub const API: Self = Self(u16::MAX);
 
+    /// The number of the bridge on the link. It publishes what other hosts have published, and has no clients.
+    pub const BRIDGE: Self = Self(u16::MAX - 1);
+
+    /// Returns whether this is the bridge, and not a worker.
+    #[must_use]
+    pub fn is_bridge(self) -> bool {
+        self == Self::BRIDGE
+    }
+
+    /// Returns whether this is a worker, which has clients.
+    #[must_use]
+    pub fn has_clients(self) -> bool {
+        !self.is_api() && !self.is_bridge()
+    }
+
     /// Returns whether this is the API process, and not a worker.
     #[must_use]
     pub fn is_api(self) -> bool {
         self == Self::API
     }
 
-    /// Returns the name of the process in logs, as the supervisor writes it: `worker 0` or `api`.
+    /// Returns the name of the process in logs, as the supervisor writes it: `worker 0`, `api` or `bridge`.
     #[must_use]
     pub fn role(self) -> String {
-        if self.is_api() { "api".to_owned() } else { format!("worker {self}") }
+        match self {
+            Self::API => "api".to_owned(),
+            Self::BRIDGE => "bridge".to_owned(),
+            worker => format!("worker {worker}"),
+        }
     }
 }
 

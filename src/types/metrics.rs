@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiCounts, ApplicationTable, BrokerCounts, Histogram, LabelledSeries, Pressure, ProcessCounts,
-    WorkerCounts, WorkerId,
+    ApiCounts, ApplicationTable, BridgeCounts, BrokerCounts, Histogram, LabelledSeries, Pressure,
+    ProcessCounts, WorkerCounts, WorkerId,
 };
 
 /// The figures of a server at one moment.
@@ -66,6 +66,8 @@ pub enum ProcessRole {
     Broker,
     /// The API process.
     Api,
+    /// The bridge to other hosts.
+    Bridge,
     /// A worker.
     Worker,
 }
@@ -78,6 +80,7 @@ impl ProcessRole {
             Self::Supervisor => "supervisor",
             Self::Broker => "broker",
             Self::Api => "api",
+            Self::Bridge => "bridge",
             Self::Worker => "worker",
         }
     }
@@ -116,6 +119,9 @@ pub struct EndedCounts {
     pub broker: BrokerCounts,
     /// Of API processes.
     pub api: ApiCounts,
+    /// Of bridges.
+    #[serde(default)]
+    pub bridge: BridgeCounts,
 }
 
 /// A number of unplanned ends.
@@ -175,6 +181,7 @@ impl EndedCounts {
             }
             ProcessCounts::Broker(counts) => self.broker.publications += counts.publications,
             ProcessCounts::Api(counts) => self.api.add_counters(counts),
+            ProcessCounts::Bridge(counts) => self.bridge.add_counters(counts),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod address;
 mod alias;
 mod application_figures;
+mod bridge_counts;
 mod budget;
 mod causes;
 mod client;
@@ -46,6 +47,7 @@ pub use address::{
 };
 pub use alias::{Alias, Claim, Exclusivity, GrantNumber};
 pub use application_figures::{ApplicationFigures, ApplicationTable, ShownApplications};
+pub use bridge_counts::{BridgeCounts, ClusterState, NatsFault};
 pub use budget::TurnBudget;
 pub use causes::causes;
 pub use client::{AddressLimit, Client, ClientClass, Ident, IdentError, LimitedApplication};

@@ -66,6 +66,7 @@ mod chat_example;
 mod client_headers;
 mod client_tls;
 mod client_wire;
+mod cluster;
 mod configuration;
 mod configuration_table;
 mod conformance;

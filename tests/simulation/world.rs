@@ -295,6 +295,7 @@ impl World {
         match child {
             ChildId::Broker(_) => self.broker = None,
             ChildId::Api(_) => self.api = None,
+            ChildId::Bridge(_) => {}
             ChildId::Worker(source) => drop(self.workers.remove(&source.worker)),
         }
         self.note(|| format!("{child:?} ends"));
@@ -313,6 +314,7 @@ impl World {
                     return;
                 }
             }
+            ChildId::Bridge(_) => return,
             ChildId::Api(_) => {
                 let Some(api) = self.api.take() else { return };
                 if api.is_informed() && !self.broker.as_ref().is_some_and(Broker::is_ready) {

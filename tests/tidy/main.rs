@@ -37,9 +37,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("webhook", &["types", "json", "expression", "http", "protocol"]),
     ("webhook/client", &["types", "reactor", "webhook"]),
     ("resource", &["types", "json", "http", "protocol", "auth", "session", "webhook"]),
-    ("config", &["types", "telemetry", "websocket", "protocol", "auth", "webhook", "resource"]),
-    ("link", &["types", "telemetry", "reactor"]),
-    ("broker", &["types", "telemetry", "config", "index", "reactor", "link", "replay"]),
+    (
+        "config",
+        &["types", "telemetry", "websocket", "protocol", "auth", "webhook", "resource", "cluster"],
+    ),
+    ("link", &["types", "telemetry", "reactor", "cluster"]),
+    ("broker", &["types", "telemetry", "config", "index", "reactor", "link", "replay", "cluster"]),
+    ("carrier", &["types", "config", "reactor", "cluster"]),
+    ("bridge", &["types", "telemetry", "config", "reactor", "link", "cluster", "carrier"]),
     ("broker_client", &["types", "protocol", "websocket", "link", "replay"]),
     (
         "worker",

@@ -93,7 +93,7 @@ impl ServerFigures {
                 }
                 Some(ProcessCounts::Api(counts)) => api.add_counters(counts),
                 Some(ProcessCounts::Broker(counts)) => figures.clients += counts.clients,
-                None => {}
+                Some(ProcessCounts::Bridge(_)) | None => {}
             }
         }
         Self {

@@ -8,7 +8,7 @@ use crate::types::{BrokerCounts, HistogramFamily, LabelledSeries, SeriesFamily};
 #[must_use]
 pub fn counts(router: &Router) -> BrokerCounts {
     BrokerCounts {
-        workers: router.workers.keys().filter(|worker| !worker.is_api()).count() as u64,
+        workers: router.workers.keys().filter(|worker| worker.has_clients()).count() as u64,
         clients: router.clients() as u64,
         rows: router.index.rows() as u64,
         publications: router.publications,

@@ -63,7 +63,7 @@ pub(super) fn enter(
     router.last_version = number.0;
     router.resolve_cache.forget();
     let own = connections(router, source.worker);
-    let workers = router.workers.keys().filter(|worker| !worker.is_api());
+    let workers = router.workers.keys().filter(|worker| worker.has_clients());
     let smallest = workers.map(|worker| connections(router, *worker)).min();
     let joined = ToWorker::Joined { slot, number, own, smallest: smallest.unwrap_or(own) };
     router.send(source.worker, &joined);

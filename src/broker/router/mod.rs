@@ -6,6 +6,8 @@
 
 mod announced_records;
 mod away;
+pub mod bridge;
+mod deliveries;
 pub mod figures;
 mod joins;
 mod publications;
@@ -20,6 +22,7 @@ use super::bulk_change::RunningBulkChange;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 use super::descriptions::OpenDescriptions;
 use super::fair_share::FairShare;
+use super::other_hosts::OtherHosts;
 pub use super::protocol_error::ProtocolError;
 use super::records::Records;
 use super::replays::ReplayKeeper;
@@ -96,6 +99,8 @@ pub struct Router {
     records: Records,
     takeovers: Takeovers,
     resumes: ResumeCounts,
+    /// Other hosts. `None` if this one shares nothing.
+    hosts: Option<Box<OtherHosts>>,
     /// Time of this turn, since any fixed moment.
     now: Duration,
     /// Time since 1970 at which this broker was started.
@@ -121,7 +126,9 @@ impl Router {
 
     /// Adds a worker whose link was created.
     pub fn linked(&mut self, source: WorkerIncarnation) {
-        let former = self.workers.insert(source.worker, WorkerState::new(source));
+        let mut member = WorkerState::new(source);
+        member.may_repeat = self.awaited.contains(&source);
+        let former = self.workers.insert(source.worker, member);
         debug_assert!(former.is_none(), "a worker's link is made once for each broker");
         self.replays.linked(source);
         self.tell_throttles(source.worker);
@@ -135,6 +142,9 @@ impl Router {
             return;
         }
         self.workers.remove(&source.worker);
+        if let Some(hosts) = self.hosts.as_mut().filter(|_| source.worker.is_bridge()) {
+            hosts.forwards.unlinked();
+        }
         self.replays.unlinked(source);
         self.tail.unlinked(source);
         self.fair_share.forget_worker(source.worker);
@@ -205,7 +215,6 @@ impl Router {
         source: WorkerIncarnation,
         message: ToBroker,
     ) -> Result<(), ProtocolError> {
-        let resolving = self.is_resolving();
         let Some(member) = self.workers.get_mut(&source.worker) else {
             return Err(ProtocolError::OtherWorker(source));
         };
@@ -249,23 +258,37 @@ impl Router {
                 self.replays.announced(source);
                 Ok(())
             }
+            (LinkState::Announcing | LinkState::Announced, ToBroker::Bridge(message))
+                if source.worker.is_bridge() =>
+            {
+                bridge::on_message(self, source, message)
+            }
             // Nothing that is resolved depends on their order.
             (LinkState::Announcing | LinkState::Announced, ToBroker::Remember(records)) => {
                 self.replays.learn(source, &records)
             }
-            (LinkState::Announced, message) if resolving && member.held.is_empty() => {
-                match self.waits_for_departed(source, &message) {
-                    true => self.hold(source, message),
-                    false => self.apply(source, message)?,
-                }
-                Ok(())
-            }
-            (LinkState::Announced, message) => {
-                member.held.push_back(message);
-                Ok(())
-            }
+            (LinkState::Announced, message) => self.apply_or_hold(source, message),
             _ => Err(ProtocolError::OutOfPlace("a message")),
         }
+    }
+
+    /// Applies a message of a worker that has announced its clients, or holds it back.
+    fn apply_or_hold(
+        &mut self,
+        source: WorkerIncarnation,
+        message: ToBroker,
+    ) -> Result<(), ProtocolError> {
+        let resolving = self.is_resolving();
+        let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
+        if !(resolving && member.held.is_empty()) {
+            member.held.push_back(message);
+            return Ok(());
+        }
+        if self.waits_for_departed(source, &message) {
+            self.hold(source, message);
+            return Ok(());
+        }
+        self.apply(source, message)
     }
 
     fn apply(&mut self, source: WorkerIncarnation, message: ToBroker) -> Result<(), ProtocolError> {
@@ -285,6 +308,7 @@ impl Router {
                 Ok(())
             }
             ToBroker::Resumable(message) => resumes::apply(self, source, message),
+            ToBroker::Bridge(message) => bridge::take_gap(self, source, &message),
             ToBroker::Command(command) => self.command(source, *command),
             ToBroker::Alias { slot, claim } => {
                 self.alias(source, slot, &claim);

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::bridge::{self, ResolvedPublication};
+use super::deliveries::deliver;
 use super::{LinkState, ProtocolError, Router, away};
 use crate::broker::bulk_change::{BulkResult, RunningBulkChange, with_sources};
 use crate::broker::close_orders::order_closes;
-use crate::broker::resolve_cache::{KnownRoute, RouteCounts, WorkerTarget};
+use crate::broker::other_hosts::SoleRecipient;
+use crate::broker::resolve_cache::{KnownRoute, RouteCounts};
 use crate::broker::tag_changes::{TagChangeEffect, change_tags, outcome_of_repeated};
 use crate::broker::tail::TailIndex;
 use crate::broker::tracking::{BegunTracking, TrackedReport};
@@ -16,17 +19,17 @@ use crate::link::command::{
     BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind, CommandOutcome,
     MatchedClients, NumberedCommand, RetaggedClient, RetaggedClients, address_of,
 };
-use crate::link::message::{CountedPublication, Deliver, PublishFrame, ToBroker, ToWorker};
+use crate::link::message::{CountedPublication, PublishFrame, ToBroker, ToWorker};
 use crate::types::{
-    ClientUuid, CloseReason, ConnectionRef, Content, Number, Publication, ReplayRecords, Sequence,
-    SlotSet, TagChange, TagVersion, Tenant, UsedId, WorkerId, WorkerIncarnation, send_work,
+    ClientUuid, CloseReason, ConnectionRef, Content, Number, Publication, ReplayRecords, SlotSet,
+    TagChange, TagVersion, Tenant, UsedId, WorkerId, WorkerIncarnation,
 };
 
-/// The sender of a command, and its number.
+/// The sender of a command or a publication, and its number.
 #[derive(Clone, Copy, Debug)]
-struct CommandId {
-    source: WorkerIncarnation,
-    number: Number,
+pub(super) struct CommandId {
+    pub(super) source: WorkerIncarnation,
+    pub(super) number: Number,
 }
 
 impl Router {
@@ -91,6 +94,7 @@ impl Router {
         let is_repeated = is_single && self.delivered.contains(&(source, number));
         let (mut is_refused, mut tracking) = (is_repeated, None);
         let mut client_request = member.take_request();
+        let mut is_evaluated = true;
         if let Some(request) = member.take_count_request() {
             tracking = request.tracking.map(|tracking| self.tracked.begin(tracking));
             let known = request.id.and_then(|id| self.replays.used(&id));
@@ -108,7 +112,8 @@ impl Router {
             let is_away = is_single.then_some(away.is_some() && !is_repeated && known.is_none());
             member.counted(CountedPublication { away: is_away, ..counted });
             is_refused |= known.is_some();
-            client_request = client_request.filter(|_| counts.is_evaluated());
+            is_evaluated = counts.is_evaluated();
+            client_request = client_request.filter(|_| is_evaluated);
             // A dry run allows no recipient, and is no publication even if none matches.
             is_refused |= request.clients_max.is_some_and(|max| max == 0 || counts.clients > max);
         }
@@ -118,6 +123,7 @@ impl Router {
         if is_refused {
             return Ok(());
         }
+        let is_away = away.is_some();
         if let Some(key) = away {
             self.records.keep(&key, source, number, content);
         }
@@ -125,23 +131,13 @@ impl Router {
         self.publications += 1;
         let index = TailIndex { index: &self.index, departed: &self.departed };
         self.tail.copy(source, route, content, index);
-        let Self { index, resolve_cache, workers, fair_share, .. } = self;
-        let (tenant, targets) = route.targets(resolve_cache, index, workers);
-        let mut load = fair_share.load(tenant);
-        let sequence = Sequence(self.last_sequence);
-        for WorkerTarget { worker, target, clients } in &targets.by_worker {
-            if let Some(member) = workers.get_mut(worker) {
-                if let Some(load) = &mut load {
-                    load.give(*worker, clients.saturating_mul(send_work(content.payload.len())));
-                }
-                member.switch_to(tenant);
-                if let Some(BegunTracking { tracking, .. }) = tracking {
-                    member.out.send(&ToWorker::Track(tracking));
-                }
-                // The worker of the publisher keeps the content until the acknowledgement.
-                let content = (member.source != source).then_some(content);
-                member.out.deliver(&Deliver { source, number, sequence, target: *target, content });
-            }
+        let id = CommandId { source, number };
+        let mut sole = deliver(self, id, route, content, tracking.as_ref());
+        if is_away {
+            sole = SoleRecipient::Away;
+        }
+        if is_evaluated {
+            bridge::forward(self, route, ResolvedPublication { source, number, content, sole });
         }
         if let Some(begun) = tracking {
             self.track(source, number, begun, route);
@@ -313,7 +309,7 @@ impl Router {
             BulkResult::TooManyTags => CommandOutcome::TooManyTags,
             BulkResult::Changed(mut changed) => {
                 let workers = self.workers.values_mut();
-                for member in workers.filter(|it| !it.source.worker.is_api()) {
+                for member in workers.filter(|it| it.source.worker.has_clients()) {
                     let slots = changed.remove(&member.source).unwrap_or_default();
                     let retagged = RetaggedClients { change: change.clone(), slots };
                     member.out.send(&ToWorker::RetaggedMatching(Box::new(retagged)));

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::{Router, resumes};
+use super::{Router, bridge, resumes};
 use crate::index::identity::last_places_of;
 use crate::types::WorkerId;
 
@@ -30,10 +30,10 @@ pub fn has_due(router: &Router) -> bool {
     router.records.has_due(router.now)
 }
 
-/// Returns the time at which [`take_over_due`] must be called.
+/// Returns the time at which a join waits no longer, or a publication no longer for the bridge.
 #[must_use]
 pub fn next_due(router: &Router) -> Option<Duration> {
-    router.takeovers.next_due()
+    router.takeovers.next_due().into_iter().chain(bridge::next_due(router)).min()
 }
 
 /// Sets the memory for clients that are away, in bytes.

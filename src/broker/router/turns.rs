@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::{LinkState, Router, resumes, timers};
+use super::{LinkState, Router, bridge, resumes, timers};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::queries;
 use crate::broker::replays::TurnProgress;
@@ -262,7 +262,7 @@ impl Router {
 
     fn tell_count(&mut self, worker: WorkerId) {
         if let Some(reported_from) = self.fair_share.reported_from()
-            && !worker.is_api()
+            && worker.has_clients()
         {
             self.send(worker, &ToWorker::CountWork { reported_from });
         }
@@ -319,10 +319,14 @@ impl Router {
             }
         }
         if !resolved.is_empty() {
-            let marks = self.workers.values().map(|member| (member.source, member.out.appended()));
-            self.turns.push_back(Turn { resolved, marks: marks.collect() });
+            // What the bridge must have is carried, which says more.
+            let links = self.workers.values().filter(|it| !it.source.worker.is_bridge());
+            let marks = links.map(|member| (member.source, member.out.appended())).collect();
+            let forwards = self.hosts.as_ref().map_or(0, |hosts| hosts.forwards.added());
+            self.turns.push_back(Turn { resolved, marks, forwards, ended_at: self.now });
             self.turns_ended += 1;
         }
+        bridge::give(self);
         self.acknowledge();
     }
 
@@ -338,6 +342,9 @@ impl Router {
     fn acknowledge_turns(&mut self) {
         while let Some(turn) = self.turns.front_mut() {
             let members = &self.workers;
+            let is_carried = self.hosts.as_mut().is_none_or(|hosts| {
+                !hosts.forwards.waits_for(turn.forwards, self.now.saturating_sub(turn.ended_at))
+            });
             turn.marks.retain(|(source, mark)| {
                 members
                     .get(&source.worker)
@@ -345,7 +352,9 @@ impl Router {
             });
             let open = &turn.marks;
             turn.resolved.retain(|source, up_to| {
-                let waits = open.iter().any(|(waited_for, _)| waited_for != source);
+                // Publications of other hosts wait for no other host.
+                let waits = open.iter().any(|(waited_for, _)| waited_for != source)
+                    || !is_carried && !source.worker.is_bridge();
                 if let Some(member) = self.workers.get_mut(&source.worker)
                     && member.source == *source
                     && !waits

@@ -377,6 +377,8 @@ impl Uplink {
             | ToWorker::Tenant(_)
             | ToWorker::CountWork { .. }
             | ToWorker::Track(_)
+            // Sent to the bridge alone.
+            | ToWorker::Bridge(_)
             | ToWorker::Set { .. } => None,
         }
     }

@@ -169,7 +169,7 @@ impl ReportPair<'_> {
                 Some(ProcessCounts::Worker(counts)) => numbers::count(float(counts.open)),
                 Some(ProcessCounts::Api(counts)) => numbers::count(float(counts.open)),
                 Some(ProcessCounts::Broker(counts)) => numbers::count(float(counts.clients)),
-                None => dash(),
+                Some(ProcessCounts::Bridge(_)) | None => dash(),
             };
             let cells = vec![
                 process_name(one.role, one.worker),

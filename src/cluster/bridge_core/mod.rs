@@ -192,6 +192,14 @@ impl BridgeCore {
         self.note_waiting(now);
     }
 
+    /// Reports publications that the broker has not kept for this bridge as a gap to all hosts. They count as one
+    /// forward.
+    pub fn forward_missing(&mut self, items: u64, now: Instant) {
+        let point = self.lanes.append(LaneKey::COMMON, ItemBody::missing(items), now);
+        self.forwards.push(self.lanes.last_order(), Some(point));
+        self.note_waiting(now);
+    }
+
     fn private_lane(&self, host: HostId) -> LaneKey {
         let known = self.hosts.get(host).filter(|host| host.state != HostState::Forgotten);
         known.map_or(LaneKey::COMMON, |host| LaneKey::private(host.run))

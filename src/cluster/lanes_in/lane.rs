@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 
 use super::held::{HeldItems, HeldMemory};
 use super::repair_timer::RepairTimer;
 use crate::cluster::item::{ItemPart, LaneItem, LaneKey};
+use crate::cluster::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::{Generation, Number, WorkerId, WorkerIncarnation};
 
 /// The last publication of each worker of a host that was passed on in a lane.
@@ -33,6 +34,25 @@ impl PassedSources {
     pub fn has(&self, source: WorkerIncarnation, number: Number) -> bool {
         let one = PassedSource { generation: source.generation, number };
         self.0.get(&source.worker).is_some_and(|last| one <= *last)
+    }
+
+    pub(in crate::cluster) fn encode(&self, out: &mut Vec<u8>) {
+        put_length(out, self.0.len());
+        for (worker, passed) in &self.0 {
+            out.put_u16_le(worker.0);
+            out.put_u32_le(passed.generation.0);
+            put_varint(out, passed.number.0);
+        }
+    }
+
+    pub(in crate::cluster) fn decode(fields: &mut BodyReader) -> Result<Self, InvalidMessage> {
+        let mut sources = BTreeMap::new();
+        for _ in 0..fields.count(usize::from(u16::MAX) + 1)? {
+            let (worker, generation) = (WorkerId(fields.u16()?), Generation(fields.u32()?));
+            let number = Number(fields.varint()?);
+            sources.insert(worker, PassedSource { generation, number });
+        }
+        Ok(Self(sources))
     }
 }
 

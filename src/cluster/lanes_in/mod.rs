@@ -32,6 +32,8 @@ pub enum GapReason {
     Memory,
     /// They are of a version that this host does not understand.
     Version,
+    /// Their sender had no bridge for so long that it did not keep them.
+    NotSent,
 }
 
 impl GapReason {
@@ -44,6 +46,7 @@ impl GapReason {
             Self::HostGone => "host_gone",
             Self::Memory => "memory",
             Self::Version => "version",
+            Self::NotSent => "not_sent",
         }
     }
 }
@@ -317,6 +320,9 @@ fn understood(
             lane.sources.note(source, of_source);
             let point = LanePoint { lane: lane.key, number };
             Some(Passed::Publication { epoch, point, publication })
+        }
+        Ok(ItemBody::Missing(items)) => {
+            Some(Passed::Gap { items: Some(items), reason: GapReason::NotSent })
         }
         Ok(ItemBody::Hello(_) | ItemBody::Skipped) => None,
         Err(ItemFault::Unknown(_) | ItemFault::Invalid(_)) => gap(GapReason::Version),

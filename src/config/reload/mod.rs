@@ -6,7 +6,9 @@ use super::auth_file::InvalidAuthFile;
 use super::diagnostic::{Diagnostic, Diagnostics, ValueLocation, visible};
 use super::resolve::Exposure;
 use super::sections::operators;
-use super::{Config, ConfigKey, EffectiveValues, KEYS, Loaded, LogSettings, TlsSettings};
+use super::{
+    ClusterSettings, Config, ConfigKey, EffectiveValues, KEYS, Loaded, LogSettings, TlsSettings,
+};
 use crate::auth::{Application, ApplicationSecret, Applications, OWN_SECRET};
 
 /// A valid reload.
@@ -78,7 +80,13 @@ fn merged(former: &Config, fresh: Config) -> Config {
     api.addresses.clone_from(&former.api.addresses);
     let mut bloatless = fresh.bloatless;
     bloatless.push_socket.clone_from(&former.bloatless.push_socket);
+    // Joining and leaving a cluster needs a restart, and so do its name and the bounds of the replay buffer.
+    let cluster = former.cluster.clone().map(|before| ClusterSettings {
+        nats: fresh.cluster.map_or_else(|| before.nats.clone(), |it| it.nats),
+        ..before
+    });
     Config {
+        cluster,
         listen: former.listen.clone(),
         unix: former.unix.clone(),
         workers: former.workers,

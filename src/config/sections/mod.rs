@@ -3,6 +3,7 @@
 pub(super) mod api;
 pub(super) mod backend;
 pub(super) mod bloatless;
+pub(super) mod cluster;
 pub(super) mod compat;
 pub(super) mod echo;
 pub(super) mod gomoob;

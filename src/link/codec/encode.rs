@@ -206,6 +206,15 @@ pub(super) fn put_route(out: &mut Vec<u8>, tenant: &Tenant, address: &Address) {
     });
 }
 
+/// Returns tenant and address as a publication has them.
+#[must_use]
+pub fn encode_route(tenant: &Tenant, address: &Address) -> Vec<u8> {
+    let mut out = Vec::with_capacity(FIELDS_BYTES);
+    put_text(&mut out, &tenant.0);
+    put_address(&mut out, address);
+    out
+}
+
 fn put_content(out: &mut Vec<u8>, content: Content<&[u8]>) {
     out.put_u8(form_byte(content.form));
     out.put_slice(content.payload);

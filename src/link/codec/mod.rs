@@ -3,6 +3,7 @@
 //! The codec is written by hand so that payloads are decoded without a copy and every length is checked
 //! against the available bytes before it is used.
 
+mod bridge;
 mod command;
 mod decode;
 mod decoder;
@@ -27,7 +28,9 @@ use bytes::Bytes;
 use self::decode::FieldReader;
 pub use self::decoder::MessageDecoder;
 use self::decoder::first_body;
-pub use self::encode::{encode_deliver, encode_publish, encode_publish_head, encode_set};
+pub use self::encode::{
+    encode_deliver, encode_publish, encode_publish_head, encode_route, encode_set,
+};
 use super::message::{Deliver, FromBroker, FromWorker, PublishFrame, ToBroker, ToWorker};
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
 use crate::types::{Address, Content, Tenant};

@@ -2,6 +2,7 @@
 
 use bytes::BufMut;
 
+use super::bridge::{BRIDGE, put_from_bridge, read_from_bridge};
 use super::command::{
     put_announced_version, put_command, put_last_bulk_change, read_announced_version,
     read_bulk_change, read_command,
@@ -81,6 +82,7 @@ impl WireMessage for ToBroker {
             Self::Work(report) => put_work(out, report),
             Self::Charged(charge) => put_charge(out, charge),
             Self::Resumable(message) => put_from_resumable(out, message),
+            Self::Bridge(message) => put_from_bridge(out, message),
             Self::Sync { number } => put_number(out, 12, *number),
             Self::Remember(records) => put_records(out, records),
             Self::Identify(id) => put_id(out, id),
@@ -123,6 +125,7 @@ impl WireMessage for ToBroker {
             WORK => Self::Work(read_work(&mut body)?),
             CHARGED => Self::Charged(read_charge(&mut body)?),
             RESUMABLE => Self::Resumable(read_from_resumable(&mut body)?),
+            BRIDGE => Self::Bridge(read_from_bridge(&mut body)?),
             DESCRIBED => Self::Described(read_describe_answer(&mut body)?),
             20 => Self::Reserve { slot: body.slot()?, ip: body.ip()? },
             13 => Self::Count {

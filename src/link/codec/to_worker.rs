@@ -2,6 +2,7 @@
 
 use bytes::BufMut;
 
+use super::bridge::{BRIDGE, put_to_bridge, read_to_bridge};
 use super::command::{
     put_close_order, put_command_outcome, put_retagged, put_retagged_clients, read_close_order,
     read_command_outcome, read_retagged, read_retagged_clients,
@@ -32,6 +33,7 @@ impl WireMessage for ToWorker {
             Self::Throttle(throttle) => put_throttle(out, throttle),
             Self::Charged(charge) => put_charge(out, charge),
             Self::Resumable(message) => put_to_resumable(out, message),
+            Self::Bridge(message) => put_to_bridge(out, message),
             Self::Joined { slot, number, own, smallest } => {
                 out.put_u8(4);
                 out.put_u32_le(slot.0);
@@ -104,6 +106,7 @@ impl WireMessage for ToWorker {
             COUNT_WORK => Self::CountWork { reported_from: body.u64()? },
             THROTTLE => Self::Throttle(read_throttle(&mut body)?),
             CHARGED => Self::Charged(read_charge(&mut body)?),
+            BRIDGE => Self::Bridge(read_to_bridge(&mut body)?),
             RESUMABLE => Self::Resumable(read_to_resumable(&mut body)?),
             4 => Self::Joined {
                 slot: body.slot()?,

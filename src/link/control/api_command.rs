@@ -79,7 +79,9 @@ impl TryFrom<ChildCommand> for ApiCommand {
         match command {
             ChildCommand::Api(command) => Ok(command),
             ChildCommand::Common(command) => Ok(Self::Common(command)),
-            ChildCommand::Worker(_) | ChildCommand::Broker(_) => Err(WrongRole),
+            ChildCommand::Worker(_) | ChildCommand::Broker(_) | ChildCommand::Bridge(_) => {
+                Err(WrongRole)
+            }
         }
     }
 }

@@ -51,7 +51,9 @@ impl TryFrom<ChildCommand> for BrokerCommand {
         match command {
             ChildCommand::Broker(command) => Ok(command),
             ChildCommand::Common(command) => Ok(Self::Common(command)),
-            ChildCommand::Worker(_) | ChildCommand::Api(_) => Err(WrongRole),
+            ChildCommand::Worker(_) | ChildCommand::Api(_) | ChildCommand::Bridge(_) => {
+                Err(WrongRole)
+            }
         }
     }
 }

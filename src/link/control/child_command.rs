@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{ApiCommand, BrokerCommand, WorkerCommand};
+use super::{ApiCommand, BridgeCommand, BrokerCommand, WorkerCommand};
 use crate::link::transport::Transport;
 use crate::telemetry::LogLevel;
 use crate::types::{ConfigNumber, CountDetail};
@@ -64,6 +64,8 @@ pub enum ChildCommand {
     Broker(BrokerCommand),
     /// A command to the API process.
     Api(ApiCommand),
+    /// A command to the bridge.
+    Bridge(BridgeCommand),
     /// A command to any role.
     Common(CommonCommand),
 }
@@ -83,6 +85,12 @@ impl From<BrokerCommand> for ChildCommand {
 impl From<ApiCommand> for ChildCommand {
     fn from(command: ApiCommand) -> Self {
         Self::Api(command)
+    }
+}
+
+impl From<BridgeCommand> for ChildCommand {
+    fn from(command: BridgeCommand) -> Self {
+        Self::Bridge(command)
     }
 }
 

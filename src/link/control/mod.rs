@@ -4,6 +4,7 @@
 //! A new command needs a variant in the enum of its role, code that sends it and code that handles it.
 
 mod api_command;
+mod bridge_command;
 mod broker_command;
 mod child_command;
 mod child_event;
@@ -16,9 +17,10 @@ use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use crate::types::{Generation, WorkerIncarnation};
+use crate::types::{Generation, WorkerId, WorkerIncarnation};
 
 pub use api_command::{ApiCommand, ApiListener};
+pub use bridge_command::BridgeCommand;
 pub use broker_command::BrokerCommand;
 pub use child_command::{
     Attachment, AttachmentKind, ChildCommand, CommonCommand, ConfigText, ControlMessage,
@@ -40,15 +42,16 @@ pub struct WorkerIdentity {
     pub source: WorkerIncarnation,
 }
 
-/// Returns the command that gives a worker, or the API process, its end of a link.
+/// Returns the command that gives a worker, the API process or the bridge its end of a link.
 pub fn link_command<L>(
     source: WorkerIncarnation,
     broker: Generation,
     end: Attachment<L>,
 ) -> ControlMessage<ChildCommand, L> {
-    match source.worker.is_api() {
-        true => ControlMessage::with(ApiCommand::Link { broker }, end),
-        false => ControlMessage::with(WorkerCommand::Link { broker }, end),
+    match source.worker {
+        WorkerId::API => ControlMessage::with(ApiCommand::Link { broker }, end),
+        WorkerId::BRIDGE => ControlMessage::with(BridgeCommand::Link { broker }, end),
+        _ => ControlMessage::with(WorkerCommand::Link { broker }, end),
     }
 }
 

@@ -112,7 +112,9 @@ impl TryFrom<ChildCommand> for WorkerCommand {
         match command {
             ChildCommand::Worker(command) => Ok(command),
             ChildCommand::Common(command) => Ok(Self::Common(command)),
-            ChildCommand::Broker(_) | ChildCommand::Api(_) => Err(WrongRole),
+            ChildCommand::Broker(_) | ChildCommand::Api(_) | ChildCommand::Bridge(_) => {
+                Err(WrongRole)
+            }
         }
     }
 }

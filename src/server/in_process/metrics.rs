@@ -79,6 +79,7 @@ impl ThreadMetrics {
             let (role, worker) = match child {
                 ChildId::Broker(_) => (ProcessRole::Broker, None),
                 ChildId::Api(_) => (ProcessRole::Api, None),
+                ChildId::Bridge(_) => (ProcessRole::Bridge, None),
                 ChildId::Worker(source) => (ProcessRole::Worker, Some(source.worker)),
             };
             let (resident_bytes, descriptors, descriptors_max) = (None, None, None);

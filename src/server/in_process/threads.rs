@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::metrics::{ServerState, ThreadMetrics};
 use crate::api;
+use crate::bridge;
 use crate::broker;
 use crate::link::control::{
     ApiCommand, Attachment, BrokerCommand, ChildCommand, ChildEvent, CommonCommand, ControlMessage,
@@ -141,6 +142,12 @@ impl Threads {
                     end.send(message)?;
                 }
                 let run = move || api::run(generation, Box::new(control));
+                Ok(Running { end, thread: builder.spawn(run)? })
+            }
+            ChildId::Bridge(generation) => {
+                let (mut end, control) = memory_control()?;
+                end.send(configure)?;
+                let run = move || bridge::run(generation, Box::new(control));
                 Ok(Running { end, thread: builder.spawn(run)? })
             }
             ChildId::Broker(generation) => {

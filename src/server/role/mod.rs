@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::api;
+use crate::bridge;
 use crate::broker;
 use crate::link::control::{ExitReason, RoleCommand, SocketControl, WorkerIdentity};
 use crate::resource::ResourceFactories;
@@ -31,6 +32,7 @@ pub struct Role {
 enum RoleKind {
     Broker,
     Api,
+    Bridge,
     Worker(WorkerId),
 }
 
@@ -42,6 +44,7 @@ impl Role {
         let kind = match arguments.next()?.as_str() {
             "broker" => RoleKind::Broker,
             "api" => RoleKind::Api,
+            "bridge" => RoleKind::Bridge,
             "worker" => RoleKind::Worker(WorkerId(arguments.next()?.parse().ok()?)),
             _ => return None,
         };
@@ -77,6 +80,7 @@ impl Role {
         match self.kind {
             RoleKind::Broker => with_control(|control| broker::run(self.generation, control)),
             RoleKind::Api => with_control(|control| api::run(self.generation, control)),
+            RoleKind::Bridge => with_control(|control| bridge::run(self.generation, control)),
             RoleKind::Worker(worker) => {
                 let source = WorkerIncarnation { worker, generation: self.generation };
                 let identity = WorkerIdentity { source };
@@ -89,6 +93,7 @@ impl Role {
         match self.kind {
             RoleKind::Broker => "broker".to_owned(),
             RoleKind::Api => "api".to_owned(),
+            RoleKind::Bridge => "bridge".to_owned(),
             RoleKind::Worker(worker) => format!("worker {worker}"),
         }
     }

@@ -13,6 +13,8 @@ pub enum ChildId {
     Broker(Generation),
     /// The API process.
     Api(Generation),
+    /// The bridge to other hosts.
+    Bridge(Generation),
     /// A worker.
     Worker(WorkerIncarnation),
 }
@@ -25,7 +27,7 @@ pub enum Action {
     Start(ChildId),
     /// Create a link and pass one end to each of these processes.
     Link {
-        /// The worker, or the API process on its seat.
+        /// The worker, or the API process or the bridge on its seat.
         source: WorkerIncarnation,
         /// A broker.
         broker: Generation,
@@ -68,6 +70,7 @@ impl fmt::Display for ChildId {
         match self {
             Self::Broker(_) => write!(f, "broker"),
             Self::Api(_) => write!(f, "api"),
+            Self::Bridge(_) => write!(f, "bridge"),
             Self::Worker(source) => write!(f, "worker {}", source.worker),
         }
     }
@@ -77,7 +80,11 @@ impl ChildId {
     /// The process at the worker's end of a link.
     #[must_use]
     pub fn of(source: WorkerIncarnation) -> Self {
-        if source.worker.is_api() { Self::Api(source.generation) } else { Self::Worker(source) }
+        match source.worker {
+            WorkerId::API => Self::Api(source.generation),
+            WorkerId::BRIDGE => Self::Bridge(source.generation),
+            _ => Self::Worker(source),
+        }
     }
 
     /// The number by which the broker knows this process. `None` for the broker itself.
@@ -86,6 +93,9 @@ impl ChildId {
         match self {
             Self::Broker(_) => None,
             Self::Api(generation) => Some(WorkerIncarnation { worker: WorkerId::API, generation }),
+            Self::Bridge(generation) => {
+                Some(WorkerIncarnation { worker: WorkerId::BRIDGE, generation })
+            }
             Self::Worker(source) => Some(source),
         }
     }
@@ -94,7 +104,9 @@ impl ChildId {
     #[must_use]
     pub fn generation(self) -> Generation {
         match self {
-            Self::Broker(generation) | Self::Api(generation) => generation,
+            Self::Broker(generation) | Self::Api(generation) | Self::Bridge(generation) => {
+                generation
+            }
             Self::Worker(source) => source.generation,
         }
     }

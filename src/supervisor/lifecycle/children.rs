@@ -14,6 +14,8 @@ pub(super) struct Children {
     broker: ChildSlot,
     /// None if the API is off.
     api: Option<ChildSlot>,
+    /// None if the host runs alone.
+    bridge: Option<ChildSlot>,
     /// Worker slots, one more than there are workers. In a rolling restart the successor starts
     /// before the old worker exits.
     workers: BTreeMap<WorkerId, ChildSlot>,
@@ -25,6 +27,7 @@ impl Children {
         Self {
             broker: ChildSlot::default(),
             api: None,
+            bridge: None,
             workers: (0..=workers)
                 .map(|worker_id| (WorkerId(worker_id), ChildSlot::default()))
                 .collect(),
@@ -34,6 +37,11 @@ impl Children {
     /// Adds an empty slot for an API process.
     pub(super) fn add_api(&mut self) {
         self.api = Some(ChildSlot::default());
+    }
+
+    /// Adds an empty slot for a bridge.
+    pub(super) fn add_bridge(&mut self) {
+        self.bridge = Some(ChildSlot::default());
     }
 
     /// Returns all processes that are running or waiting for a restart, with their states. The
@@ -46,7 +54,9 @@ impl Children {
         });
         let api = self.api.as_ref();
         let api = api.and_then(|slot| Some((ChildId::Api(slot.last()?), slot.state())));
-        let said = broker.into_iter().chain(api).chain(workers);
+        let bridge = self.bridge.as_ref();
+        let bridge = bridge.and_then(|slot| Some((ChildId::Bridge(slot.last()?), slot.state())));
+        let said = broker.into_iter().chain(api).chain(bridge).chain(workers);
         said.filter_map(|(child, state)| Some((child, state.word()?)))
     }
 
@@ -55,16 +65,21 @@ impl Children {
         let broker = self.broker.take_up();
         let child = ChildId::Broker(broker);
         let api = self.living_api().and_then(ChildId::source);
-        let sources: Vec<_> = self.living_sources().chain(api).collect();
+        let bridge = self.living_bridge().and_then(ChildId::source);
+        let sources: Vec<_> = self.living_sources().chain(api).chain(bridge).collect();
         effects.push(Action::Start(child));
         let living = BrokerCommand::LiveWorkers { sources: sources.clone() };
         effects.push(Action::Send(child, living.into()));
         effects.extend(sources.into_iter().map(|source| Action::Link { source, broker }));
     }
 
-    /// Starts the process of this seat, which may be that of the API process.
+    /// Starts the process of this seat, which may be that of the API process or of the bridge.
     pub(super) fn start_worker(&mut self, worker: WorkerId, effects: &mut Vec<Action>) {
-        let slot = if worker.is_api() { self.api.as_mut() } else { self.workers.get_mut(&worker) };
+        let slot = match worker {
+            WorkerId::API => self.api.as_mut(),
+            WorkerId::BRIDGE => self.bridge.as_mut(),
+            _ => self.workers.get_mut(&worker),
+        };
         let Some(slot) = slot else { return };
         let source = WorkerIncarnation { worker, generation: slot.take_up() };
         effects.push(Action::Start(ChildId::of(source)));
@@ -79,7 +94,9 @@ impl Children {
             self.start_broker(effects);
         }
         let api = self.api.iter().map(|slot| (&WorkerId::API, slot));
-        let due = self.workers.iter().chain(api).filter(|(_, slot)| slot.is_due(now));
+        let bridge = self.bridge.iter().map(|slot| (&WorkerId::BRIDGE, slot));
+        let seats = self.workers.iter().chain(api).chain(bridge);
+        let due = seats.filter(|(_, slot)| slot.is_due(now));
         let workers: Vec<_> = due.map(|(worker, _)| *worker).collect();
         for worker in workers {
             self.start_worker(worker, effects);
@@ -88,7 +105,7 @@ impl Children {
 
     /// Returns the time of the next restart.
     pub(super) fn next_start(&self) -> Option<Instant> {
-        let others = [&self.broker].into_iter().chain(&self.api);
+        let others = [&self.broker].into_iter().chain(&self.api).chain(&self.bridge);
         self.workers.values().chain(others).filter_map(ChildSlot::starts_at).min()
     }
 
@@ -104,9 +121,10 @@ impl Children {
         }
     }
 
-    /// Makes a planned restart of the broker happen at the latest at this time.
+    /// Makes a planned restart of the broker or the bridge happen at the latest at this time.
     pub(super) fn restart_broker_by(&mut self, latest: Instant) {
         self.broker.start_by(latest);
+        self.bridge.iter_mut().for_each(|slot| slot.start_by(latest));
     }
 
     /// Cancels all restarts of workers and of the API process.
@@ -114,9 +132,15 @@ impl Children {
         self.workers.values_mut().chain(&mut self.api).for_each(ChildSlot::vacate);
     }
 
+    /// Cancels the restart of the bridge.
+    pub(super) fn vacate_bridge(&mut self) {
+        self.bridge.iter_mut().for_each(ChildSlot::vacate);
+    }
+
     /// Cancels all restarts.
     pub(super) fn vacate(&mut self) {
         self.vacate_workers();
+        self.vacate_bridge();
         self.broker.vacate();
     }
 
@@ -126,6 +150,10 @@ impl Children {
 
     pub(super) fn mark_api(&mut self, state: ChildState) {
         self.api.iter_mut().for_each(|slot| slot.set_state(state));
+    }
+
+    pub(super) fn mark_bridge_ready(&mut self) {
+        self.bridge.iter_mut().for_each(|slot| slot.set_state(ChildState::Ready));
     }
 
     /// Records that a worker has become ready.
@@ -155,6 +183,7 @@ impl Children {
         match child {
             ChildId::Broker(_) => Some(&mut self.broker),
             ChildId::Api(_) => self.api.as_mut(),
+            ChildId::Bridge(_) => self.bridge.as_mut(),
             ChildId::Worker(source) => self.workers.get_mut(&source.worker),
         }
     }
@@ -169,6 +198,9 @@ impl Children {
             ChildId::Broker(generation) => self.broker.is_held_by(generation),
             ChildId::Api(generation) => {
                 self.api.as_ref().is_some_and(|slot| slot.is_held_by(generation))
+            }
+            ChildId::Bridge(generation) => {
+                self.bridge.as_ref().is_some_and(|slot| slot.is_held_by(generation))
             }
             ChildId::Worker(source) => self
                 .workers
@@ -189,6 +221,10 @@ impl Children {
 
     pub(super) fn living_api(&self) -> Option<ChildId> {
         self.api.as_ref()?.holder().map(ChildId::Api)
+    }
+
+    pub(super) fn living_bridge(&self) -> Option<ChildId> {
+        self.bridge.as_ref()?.holder().map(ChildId::Bridge)
     }
 
     pub(super) fn living_workers(&self) -> impl Iterator<Item = ChildId> {
@@ -229,7 +265,7 @@ impl Children {
         self.workers.values().chain(&self.api).all(is_quiesced)
     }
 
-    /// Returns true if no process is running except the broker.
+    /// Returns true if no process is running except the broker and the bridge.
     pub(super) fn only_broker_lives(&self) -> bool {
         self.living_sources().next().is_none() && self.living_api().is_none()
     }

@@ -44,7 +44,9 @@ impl LostLinks {
     /// may accept it.
     pub(super) fn forget_explained(&mut self, dead: ChildId, now: Instant) {
         self.0.retain_mut(|lost| match dead {
-            ChildId::Worker(_) | ChildId::Api(_) => ChildId::of(lost.ends.worker) != dead,
+            ChildId::Worker(_) | ChildId::Api(_) | ChildId::Bridge(_) => {
+                ChildId::of(lost.ends.worker) != dead
+            }
             ChildId::Broker(generation) if lost.ends.broker != generation => true,
             ChildId::Broker(_) => {
                 lost.until = now;

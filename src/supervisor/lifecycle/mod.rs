@@ -21,7 +21,7 @@ use crate::link::control::{
 use crate::types::limits::RESTART_PAUSE_MIN;
 use crate::types::{Readiness, WorkerId, WorkerIncarnation};
 
-/// The processes of one server: a broker, its workers, and the API process.
+/// The processes of one server: a broker, its workers, the API process, and the bridge to other hosts.
 #[derive(Debug)]
 pub struct ProcessTable {
     children: Children,
@@ -63,10 +63,18 @@ impl ProcessTable {
         self
     }
 
+    /// The same with a bridge to other hosts.
+    #[must_use]
+    pub fn with_bridge(mut self) -> Self {
+        self.children.add_bridge();
+        self
+    }
+
     /// Starts all processes.
     pub fn start(&mut self, now: Instant, effects: &mut Vec<Action>) {
         self.liveness.start(now);
         self.children.start_broker(effects);
+        self.children.start_worker(WorkerId::BRIDGE, effects);
         self.children.start_worker(WorkerId::API, effects);
         for worker_id in 0..self.size {
             self.children.start_worker(WorkerId(worker_id), effects);
@@ -148,12 +156,13 @@ impl ProcessTable {
                 self.children.mark_quiesced(source.worker);
             }
             (ChildEvent::Ready, ChildId::Api(_)) => self.children.mark_api(ChildState::Ready),
+            (ChildEvent::Ready, ChildId::Bridge(_)) => self.children.mark_bridge_ready(),
             (ChildEvent::Quiesced, ChildId::Api(_)) => self.children.mark_api(ChildState::Quiesced),
             (ChildEvent::LinkLost { peer, broker }, _) => {
                 self.link_lost(LinkEnds { worker: peer, broker }, child, now);
             }
             (ChildEvent::Ready, ChildId::Broker(_)) => self.children.mark_broker_ready(),
-            (ChildEvent::Quiesced, ChildId::Broker(_))
+            (ChildEvent::Quiesced, ChildId::Broker(_) | ChildId::Bridge(_))
             | (
                 ChildEvent::Configured { .. }
                 | ChildEvent::Revoked { .. }
@@ -280,7 +289,7 @@ impl ProcessTable {
         }
         let children = &self.children;
         let living = children.living_workers().chain(children.living_broker());
-        let living = living.chain(children.living_api());
+        let living = living.chain(children.living_api()).chain(children.living_bridge());
         let expected = living.filter(|child| self.shutdown.expects_answer_of(*child));
         for finding in self.liveness.tick(now, expected) {
             match finding {

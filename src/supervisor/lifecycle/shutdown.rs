@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::children::Children;
 use super::{Action, ChildId};
-use crate::link::control::{ApiCommand, BrokerCommand, WorkerCommand};
+use crate::link::control::{ApiCommand, BridgeCommand, BrokerCommand, WorkerCommand};
 use crate::types::limits::HUNG_BROKER_REPLACED;
 
 /// The fraction of a period that is reserved for later steps: of the drain time for the broker and
@@ -22,7 +22,9 @@ pub(super) enum Shutdown {
     Draining { end_at: Instant },
     /// All workers have exited. The API process exits too.
     Leaving { end_at: Instant },
-    /// All workers and the API process have exited. The broker is still running.
+    /// The API process has exited too. The bridge sends what is left, and announces the end of this host.
+    Parting { end_at: Instant },
+    /// The bridge has exited too. The broker is still running.
     Stopping { end_at: Instant },
     /// All processes have been killed.
     Killed,
@@ -45,9 +47,9 @@ impl Shutdown {
         match self {
             Self::NotRequested => true,
             Self::Quiescing { .. } | Self::Draining { .. } | Self::Leaving { .. } => {
-                matches!(child, ChildId::Broker(_))
+                matches!(child, ChildId::Broker(_) | ChildId::Bridge(_))
             }
-            Self::Stopping { .. } | Self::Killed => false,
+            Self::Parting { .. } | Self::Stopping { .. } | Self::Killed => false,
         }
     }
 
@@ -57,8 +59,10 @@ impl Shutdown {
     pub(super) fn expects_answer_of(self, child: ChildId) -> bool {
         match self {
             Self::NotRequested | Self::Quiescing { .. } => true,
-            Self::Draining { .. } | Self::Leaving { .. } => matches!(child, ChildId::Broker(_)),
-            Self::Stopping { .. } | Self::Killed => false,
+            Self::Draining { .. } | Self::Leaving { .. } => {
+                matches!(child, ChildId::Broker(_) | ChildId::Bridge(_))
+            }
+            Self::Parting { .. } | Self::Stopping { .. } | Self::Killed => false,
         }
     }
 
@@ -71,17 +75,19 @@ impl Shutdown {
         match self {
             Self::NotRequested | Self::Killed => None,
             Self::Quiescing { drain_at, .. } => Some(drain_at),
-            Self::Draining { end_at } | Self::Leaving { end_at } | Self::Stopping { end_at } => {
-                Some(end_at)
-            }
+            Self::Draining { end_at }
+            | Self::Leaving { end_at }
+            | Self::Parting { end_at }
+            | Self::Stopping { end_at } => Some(end_at),
         }
     }
 
     fn is_overdue(self, now: Instant) -> bool {
         match self {
-            Self::Draining { end_at } | Self::Leaving { end_at } | Self::Stopping { end_at } => {
-                end_at <= now
-            }
+            Self::Draining { end_at }
+            | Self::Leaving { end_at }
+            | Self::Parting { end_at }
+            | Self::Stopping { end_at } => end_at <= now,
             _ => false,
         }
     }
@@ -117,6 +123,14 @@ impl Shutdown {
         if let Self::Leaving { end_at } = *self
             && children.only_broker_lives()
         {
+            *self = Self::Parting { end_at };
+            children.vacate_bridge();
+            let leave = |bridge| Action::Send(bridge, BridgeCommand::Leave.into());
+            effects.extend(children.living_bridge().map(leave));
+        }
+        if let Self::Parting { end_at } = *self
+            && children.living_bridge().is_none()
+        {
             *self = Self::Stopping { end_at };
             children.vacate();
             let stop = |one| Action::Send(one, BrokerCommand::Stop.into());
@@ -126,7 +140,8 @@ impl Shutdown {
             effects.push(Action::Late);
             self.kill_all(children, effects);
         }
-        if self.is_last() && children.living_broker().is_none() && children.only_broker_lives() {
+        let is_alone = children.only_broker_lives() && children.living_bridge().is_none();
+        if self.is_last() && children.living_broker().is_none() && is_alone {
             effects.push(Action::End);
         }
     }
@@ -136,6 +151,7 @@ impl Shutdown {
         *self = Self::Killed;
         children.vacate();
         let living = children.living_workers().chain(children.living_api());
+        let living = living.chain(children.living_bridge());
         effects.extend(living.chain(children.living_broker()).map(Action::Kill));
     }
 }

@@ -263,6 +263,7 @@ impl Supervisor {
             }
         };
         ServerStatus {
+            cluster: self.prepared.config.cluster.as_ref().map(|it| it.name.clone()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             stage: self.stage(),

@@ -199,6 +199,7 @@ fn seat(child: ChildId) -> Seat {
     match child {
         ChildId::Broker(_) => (ProcessRole::Broker, None),
         ChildId::Api(_) => (ProcessRole::Api, None),
+        ChildId::Bridge(_) => (ProcessRole::Bridge, None),
         ChildId::Worker(source) => (ProcessRole::Worker, Some(source.worker)),
     }
 }

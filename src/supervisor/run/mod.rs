@@ -339,6 +339,7 @@ fn arguments(child: ChildId, level: LogLevel, format: LogFormat) -> Vec<String> 
     let mut arguments = match child {
         ChildId::Broker(_) => vec!["broker".to_owned()],
         ChildId::Api(_) => vec!["api".to_owned()],
+        ChildId::Bridge(_) => vec!["bridge".to_owned()],
         ChildId::Worker(source) => vec!["worker".to_owned(), source.worker.to_string()],
     };
     arguments.push("--generation".to_owned());

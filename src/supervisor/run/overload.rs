@@ -171,7 +171,7 @@ impl MemoryMonitor {
         }
     }
 
-    /// Sends the stage to a worker. A broker has no memory to release, so it gets none.
+    /// Sends the stage to a worker. Broker and bridge have no memory to release, so they get none.
     fn send_pressure(&self, child: ChildId, children: &RunningChildren) {
         let pressure = self.pressure;
         match child {
@@ -180,7 +180,7 @@ impl MemoryMonitor {
                 children.send(child, WorkerCommand::Pressure(allowed));
             }
             ChildId::Api(_) => children.send(child, ApiCommand::Pressure(pressure)),
-            ChildId::Broker(_) => {}
+            ChildId::Broker(_) | ChildId::Bridge(_) => {}
         }
     }
 }

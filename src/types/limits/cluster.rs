@@ -72,6 +72,37 @@ pub const CLUSTER_KEYS_MAX: usize = 256;
 /// Ranges that other hosts have requested and that are not sent yet.
 pub const CLUSTER_REPAIRS_MAX: usize = 512;
 
+/// NATS servers that the configuration may name. Others of their cluster are found through them.
+pub const NATS_SERVERS_MAX: usize = 16;
+/// Messages from NATS that wait for the bridge, for each of its two connections. What comes above is dropped, and
+/// other hosts send it again.
+pub const CARRIER_IN_MAX: usize = 512;
+/// Messages for NATS that wait in the carrier. The rest waits in the replay buffer.
+pub const CARRIER_OUT_MAX: usize = 64;
+/// Bytes of a file with credentials for NATS that are read.
+pub const NATS_CREDENTIALS_BYTES_MAX: u64 = 64 * 1024;
+/// How long connecting to a NATS server may take, its subscriptions included.
+pub const NATS_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Pause before the second attempt to connect to NATS. Each later pause is twice as long.
+pub const NATS_RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest pause between two attempts: a NATS server that has returned is used within this time.
+pub const NATS_RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Interval of pings on connections to NATS. A connection that answers two of them late is given up.
+pub const NATS_PING: Duration = Duration::from_secs(5);
+/// How long the broker waits for a bridge that does not say that publications are carried, before it acknowledges
+/// them without. A bridge says so after [`CLUSTER_ECHO_WAIT`] at the latest.
+pub const BRIDGE_WAIT: Duration = Duration::from_secs(2);
+/// The same while there is no bridge. One that has died is replaced within a tenth of this.
+pub const BRIDGE_ABSENT_WAIT: Duration = Duration::from_secs(1);
+/// Bytes of publications that the broker keeps for a bridge for which it no longer waits.
+pub const BRIDGE_KEPT_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of forwards that wait in the link to the bridge. More are handed over when it has taken them.
+pub const BRIDGE_LINK_BYTES: usize = 1024 * 1024;
+/// How long a bridge that ends waits until everything is with the NATS server.
+pub const BRIDGE_END_WAIT: Duration = Duration::from_secs(1);
+
+const _: () =
+    assert!(BRIDGE_WAIT.as_millis() > CLUSTER_ECHO_WAIT.as_millis(), "a bridge says it first");
 const _: () = assert!(
     CLUSTER_HOSTS_MAX * (4 + 10) + CLUSTER_PART_BYTES_MAX + 64 < CLUSTER_BODY_BYTES_MAX,
     "a part and its fence fit a body"

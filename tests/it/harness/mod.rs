@@ -24,6 +24,7 @@ pub mod frames;
 mod gomoob;
 pub mod hixie;
 mod log;
+pub mod nats;
 mod opening;
 pub mod pacing;
 mod packets;

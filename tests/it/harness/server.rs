@@ -342,7 +342,7 @@ fn has_role(command_line: &str, role: &str) -> bool {
 /// Returns true if the process is still the child that was seen, not another one with the same id.
 fn is_ours(pid: u32) -> bool {
     let line = command_line(pid);
-    is_alive(pid) && ["worker", "broker", "api"].iter().any(|role| has_role(&line, role))
+    is_alive(pid) && ["worker", "broker", "api", "bridge"].iter().any(|role| has_role(&line, role))
 }
 
 pub(super) fn exit_within(child: &mut Child, within: Duration) -> Option<ExitStatus> {

@@ -58,7 +58,7 @@ fn counters(snapshot: &MetricsSnapshot) -> Vec<(EventCounter, u64)> {
             Some(ProcessCounts::Worker(counts)) => workers.add_counters(counts),
             Some(ProcessCounts::Api(counts)) => api.add_counters(counts),
             Some(ProcessCounts::Broker(counts)) => tenants += counts.tenant_throttles,
-            None => {}
+            Some(ProcessCounts::Bridge(_)) | None => {}
         }
     }
     let mut all = Vec::new();

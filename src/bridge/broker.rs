@@ -1,0 +1,152 @@
+//! The bridge and its broker: the beginning of a link, and the messages on it.
+
+use std::io;
+use std::time::Instant;
+
+use tracing::info;
+
+use super::link::BridgeLink;
+use super::now;
+use super::process::{BROKER, BridgeProcess, TURN_MESSAGES, name_of};
+use crate::cluster::{
+    BridgeCore, BridgeEpoch, BridgeIdentity, BridgeOptions, ClusterEffect, HeldBounds, HostRun,
+    KeptForBridge, ReplayBounds,
+};
+use crate::config::BridgeConfig;
+use crate::link::bridge::{FromBridge, ToBridge};
+use crate::link::control::ChildEvent;
+use crate::link::message::ToWorker;
+use crate::link::transport::Transport;
+use crate::reactor::poller::Interest;
+use crate::types::Generation;
+
+impl BridgeProcess {
+    /// Begins the link to a new broker. The old one is dead, and its link is read to the end.
+    pub(super) fn connect(
+        &mut self,
+        broker: Generation,
+        transport: Box<dyn Transport>,
+    ) -> io::Result<()> {
+        while self.link.is_some() {
+            if let Some(link) = &mut self.link {
+                link.mark_unread();
+            }
+            self.read_link(now());
+            // Nothing more can arrive.
+            if self.link.as_ref().is_some_and(|link| !link.is_busy()) {
+                self.link = None;
+            }
+        }
+        self.poller.watch(transport.ready(), BROKER, Interest::Edge)?;
+        let mut link = BridgeLink::new(broker, transport, self.source);
+        match &mut self.core {
+            None => {
+                link.say(FromBridge::Start);
+                link.announced();
+            }
+            Some(core) => {
+                link.say(FromBridge::Kept(Box::new(core.broker_restarted())));
+                let effects = core.take_effects();
+                let is_of_hosts = |effect: &ClusterEffect| {
+                    matches!(effect, ClusterEffect::HostLive { .. } | ClusterEffect::HostGone(_))
+                };
+                let (hosts, rest): (Vec<_>, Vec<_>) = effects.into_iter().partition(is_of_hosts);
+                let say = |link: &mut BridgeLink, effect| {
+                    link.say(FromBridge::Effect(Box::new(effect)));
+                };
+                hosts.into_iter().for_each(|effect| say(&mut link, effect));
+                link.announced();
+                rest.into_iter().for_each(|effect| say(&mut link, effect));
+            }
+        }
+        self.link = Some(link);
+        info!(event = "broker_linked", broker = broker.0, "linked to the broker");
+        Ok(())
+    }
+
+    /// Applies messages of the broker.
+    pub(super) fn read_link(&mut self, now: Instant) {
+        for _ in 0..TURN_MESSAGES {
+            let Some(link) = &mut self.link else { return };
+            match link.next(&mut self.scratch) {
+                Ok(Some(message)) => self.on_message(message, now),
+                Ok(None) => return,
+                Err(error) => {
+                    let broker = link.broker;
+                    info!(
+                        event = "broker_link_lost",
+                        broker = broker.0,
+                        %error,
+                        "link to the broker lost"
+                    );
+                    self.link = None;
+                    self.report(ChildEvent::LinkLost { peer: self.source, broker });
+                    return;
+                }
+            }
+        }
+    }
+
+    fn on_message(&mut self, message: ToWorker, now: Instant) {
+        match (message, &mut self.core) {
+            (ToWorker::Bridge(ToBridge::Kept(kept)), None) => self.begin(*kept, now),
+            (ToWorker::Bridge(ToBridge::Forward(forward)), Some(core)) => {
+                self.notices.counts.items_out += 1;
+                core.forward(*forward, now);
+            }
+            (ToWorker::Bridge(ToBridge::Missing(items)), Some(core)) => {
+                core.forward_missing(items, now);
+            }
+            (ToWorker::Acknowledged { up_to }, Some(core)) => core.acknowledged(up_to.0),
+            // Throttles are for publishers. There are no clients here.
+            _ => {}
+        }
+    }
+
+    /// Creates the rules with what earlier bridges have left.
+    fn begin(&mut self, kept: KeptForBridge, now: Instant) {
+        let BridgeConfig { cluster, host, uuid_key } = &self.config;
+        let (Ok(name), Some(key)) = (name_of(&self.config), uuid_key.bytes()) else { return };
+        let mut random = [0; 32];
+        if aws_lc_rs::rand::fill(&mut random).is_err() {
+            return;
+        }
+        let identity = BridgeIdentity {
+            host: *host,
+            run: HostRun(cluster.run),
+            epoch: BridgeEpoch(self.source.generation.0.saturating_add(1)),
+        };
+        let options = BridgeOptions {
+            name,
+            uuid_key: *key,
+            identity,
+            random,
+            replay: ReplayBounds { bytes: cluster.replay_bytes, time: cluster.replay_time },
+            held: HeldBounds::default(),
+            kept,
+        };
+        let mut core = BridgeCore::new(options, now);
+        if self.is_connected {
+            core.connected(now);
+        }
+        self.core = Some(core);
+        info!(event = "bridge_ready", host = %host, "bridge ready");
+        self.report(ChildEvent::Ready);
+    }
+
+    /// Tells the broker what has happened. Returns whether it has all of it, so that messages may follow.
+    pub(super) fn write_link(&mut self) -> io::Result<bool> {
+        let Some(link) = &mut self.link else { return Ok(true) };
+        if let Some(core) = &mut self.core {
+            for effect in core.take_effects() {
+                self.notices.on_effect(&effect, now());
+                link.say(FromBridge::Effect(Box::new(effect)));
+            }
+        }
+        let is_written = link.write();
+        if let Some(interest) = link.next_interest() {
+            self.poller.rewatch(link.ready(), BROKER, interest)?;
+        }
+        Ok(is_written)
+    }
+}

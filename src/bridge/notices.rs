@@ -1,0 +1,219 @@
+//! What the bridge logs and counts: its connection, gaps, and messages that it drops.
+
+use std::time::{Duration, Instant};
+
+use crate::carrier::CarrierEvent;
+use crate::cluster::{
+    BridgeCore, ClusterCounts, ClusterEffect, DegradedReason, HostState, InvalidMessage, LaneGap,
+};
+use crate::telemetry::LogThrottle;
+use crate::types::{BridgeCounts, ClusterState};
+
+/// Time in which one line of a kind is written.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+/// While there is no connection, a line is written this often, and when the reason changes.
+const LOST_EVERY: Duration = Duration::from_secs(30);
+
+/// The state of the bridge for people.
+#[derive(Debug)]
+pub(super) struct Notices {
+    started: Instant,
+    pub(super) counts: BridgeCounts,
+    /// Since when the state is as it is.
+    since: Instant,
+    degraded: Option<DegradedReason>,
+    gaps: LogThrottle,
+    invalid: LogThrottle,
+    faults: LogThrottle,
+    slow: LogThrottle,
+    duplicates: LogThrottle,
+    lost: LogThrottle,
+}
+
+impl Notices {
+    pub(super) fn new(now: Instant) -> Self {
+        let once = LogThrottle::new(1, LOG_EVERY);
+        Self {
+            started: now,
+            counts: BridgeCounts::default(),
+            since: now,
+            degraded: None,
+            gaps: LogThrottle::new(10, LOG_EVERY),
+            invalid: once,
+            faults: LogThrottle::new(5, LOG_EVERY),
+            slow: once,
+            duplicates: once,
+            lost: LogThrottle::new(1, LOST_EVERY),
+        }
+    }
+
+    fn at(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started)
+    }
+
+    /// Notes a change of the connections to NATS.
+    pub(super) fn on_carrier(&mut self, event: &CarrierEvent, now: Instant) {
+        let at = self.at(now);
+        match event {
+            CarrierEvent::Connected { server, version, .. } => {
+                tracing::info!(event = "nats_connected", server, version, "connected to NATS");
+                self.counts.connects += 1;
+                self.counts.fault = None;
+                self.lost = LogThrottle::new(1, LOST_EVERY);
+                self.set_state(ClusterState::Connected, now);
+            }
+            CarrierEvent::Lost { fault, text } => {
+                let is_other = self.counts.fault != Some(*fault);
+                if self.lost.admits(at) || is_other {
+                    tracing::error!(
+                        event = "nats_disconnected",
+                        fault = fault.text(),
+                        reason = text,
+                        "no connection to NATS: this host serves its own clients only"
+                    );
+                }
+                self.counts.fault = Some(*fault);
+                self.set_state(ClusterState::Disconnected, now);
+            }
+            CarrierEvent::Fault(text) => {
+                if self.faults.admits(at) {
+                    tracing::error!(event = "nats_error", reason = text, "NATS reports an error");
+                }
+            }
+            CarrierEvent::SlowConsumer => {
+                if self.slow.admits(at) {
+                    tracing::warn!(
+                        event = "nats_slow_consumer",
+                        "messages of NATS were dropped, other hosts send them again"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Notes something that the broker gets too.
+    pub(super) fn on_effect(&mut self, effect: &ClusterEffect, now: Instant) {
+        let at = self.at(now);
+        match effect {
+            ClusterEffect::HostLive { host, .. } => {
+                tracing::info!(event = "cluster_host_live", host = %host, "another host is live");
+            }
+            ClusterEffect::HostGone(host) => {
+                tracing::warn!(event = "cluster_host_gone", host = %host, "another host is gone");
+            }
+            ClusterEffect::Arrive(_) => self.counts.items_in += 1,
+            ClusterEffect::Gap { gap: LaneGap { host, items, reason, .. }, .. } => {
+                self.counts.gaps += 1;
+                self.counts.lost_items += items.unwrap_or(0);
+                if self.gaps.admits(at) {
+                    let items = items.map_or_else(|| "unknown".to_owned(), |it| it.to_string());
+                    tracing::error!(
+                        event = "cluster_gap",
+                        host = %host,
+                        items,
+                        reason = reason.as_str(),
+                        "publications of another host are lost"
+                    );
+                }
+            }
+            ClusterEffect::Degraded(reason) => self.on_degraded(*reason, now),
+            ClusterEffect::DuplicateHost => {
+                if self.duplicates.admits(at) {
+                    tracing::error!(
+                        event = "cluster_host_duplicate",
+                        "another host has the id of this one: remove host.id from one state folder"
+                    );
+                }
+            }
+            ClusterEffect::HostForgotten(_)
+            | ClusterEffect::Carried { .. }
+            | ClusterEffect::LaneClosed(_) => {}
+        }
+    }
+
+    fn on_degraded(&mut self, reason: Option<DegradedReason>, now: Instant) {
+        if self.degraded == reason {
+            return;
+        }
+        self.degraded = reason;
+        let state = match reason {
+            None => ClusterState::Connected,
+            Some(DegradedReason::Disconnected) => ClusterState::Disconnected,
+            Some(DegradedReason::CannotReceive) => ClusterState::CannotReceive,
+            Some(DegradedReason::CannotSend) => ClusterState::CannotSend,
+        };
+        self.set_state(state, now);
+        match reason {
+            None => tracing::info!(event = "cluster_recovered", "publications pass between hosts"),
+            // It has a line of its own.
+            Some(DegradedReason::Disconnected) => {}
+            Some(DegradedReason::CannotReceive) => tracing::error!(
+                event = "cluster_cannot_receive",
+                "own heartbeats do not come back from NATS: check the permission to subscribe"
+            ),
+            Some(DegradedReason::CannotSend) => tracing::error!(
+                event = "cluster_cannot_send",
+                "what is sent to NATS does not come back: check the permission to publish"
+            ),
+        }
+    }
+
+    fn set_state(&mut self, state: ClusterState, now: Instant) {
+        if self.counts.state != state {
+            self.counts.state = state;
+            self.since = now;
+        }
+    }
+
+    /// Notes a message that was dropped.
+    pub(super) fn on_invalid(&mut self, error: InvalidMessage, subject: &str, now: Instant) {
+        let at = self.at(now);
+        if self.invalid.admits(at) {
+            tracing::warn!(
+                event = "cluster_message_invalid",
+                subject,
+                reason = %error,
+                "a message from NATS was dropped"
+            );
+        }
+    }
+
+    /// Returns the counters and the state.
+    pub(super) fn counts(
+        &self,
+        core: Option<&BridgeCore>,
+        overflows: u64,
+        now: Instant,
+    ) -> BridgeCounts {
+        let mut counts = BridgeCounts { overflows, ..self.counts };
+        counts.state_s = now.saturating_duration_since(self.since).as_secs();
+        counts.hosts_live = 1;
+        let Some(core) = core else { return counts };
+        for (_, state) in core.hosts() {
+            match state {
+                HostState::Live => counts.hosts_live += 1,
+                HostState::Silent => counts.hosts_silent += 1,
+                HostState::Gone => counts.hosts_gone += 1,
+                HostState::Forgotten => {}
+            }
+        }
+        let ClusterCounts {
+            invalid_messages,
+            duplicates_dropped,
+            repair_requests,
+            repaired_items,
+            control_dropped: _,
+            evicted_unconfirmed,
+            replay_buffer_bytes,
+            held_items,
+        } = core.counts();
+        counts.invalid_messages = invalid_messages;
+        counts.duplicates_dropped = duplicates_dropped;
+        counts.repair_requests = repair_requests;
+        counts.repaired_items = repaired_items;
+        counts.evicted_unconfirmed = evicted_unconfirmed;
+        counts.replay_buffer_bytes = replay_buffer_bytes as u64;
+        counts.buffered_items = held_items as u64;
+        counts
+    }
+}

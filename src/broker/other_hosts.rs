@@ -1,0 +1,210 @@
+//! What the broker knows of other hosts, and which of them get a publication.
+
+use std::collections::BTreeMap;
+
+use super::forwards::KeptForwards;
+use crate::cluster::{ClusterEffect, ForwardReach, KeptForBridge};
+use crate::index::Index;
+use crate::types::{Address, ClientUuid, Generation, HostId, MatchOptions, Recipients, Tenant};
+
+/// Where the recipient of a publication to a single client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SoleRecipient {
+    /// On this host.
+    Here,
+    /// Without a connection, and able to resume on this host.
+    Away,
+    /// Not here, as far as this host knows.
+    Elsewhere,
+}
+
+/// The other hosts of a cluster.
+#[derive(Debug)]
+pub(super) struct OtherHosts {
+    /// This host.
+    own: HostId,
+    /// This broker.
+    pub(super) generation: Generation,
+    /// The hosts that get publications, and whether each is live. For the others they are kept.
+    hosts: BTreeMap<HostId, bool>,
+    /// For the next bridge.
+    pub(super) kept: KeptForBridge,
+    pub(super) forwards: KeptForwards,
+    /// Publications of other hosts.
+    pub(super) arrived: u64,
+    /// Those that this version cannot read.
+    pub(super) unreadable: u64,
+}
+
+impl OtherHosts {
+    /// Knows no other host yet.
+    pub(super) fn new(own: HostId, generation: Generation) -> Self {
+        // The first broker of a server knows that there was no bridge before.
+        let is_first = generation == Generation(0);
+        Self {
+            own,
+            generation,
+            hosts: BTreeMap::new(),
+            kept: if is_first { KeptForBridge::first() } else { KeptForBridge::default() },
+            forwards: KeptForwards::default(),
+            arrived: 0,
+            unreadable: 0,
+        }
+    }
+
+    /// A bridge without a past begins. The first of a server has had no predecessor.
+    pub(super) fn begin(&mut self, bridge: Generation) -> KeptForBridge {
+        self.kept.is_complete |= bridge == Generation(0);
+        // It takes all hosts for live that are kept, until they are silent.
+        self.hosts.values_mut().for_each(|is_live| *is_live = true);
+        self.forwards.linked();
+        self.kept.clone()
+    }
+
+    /// Notes what the bridge has said, except for what has a number among its arrivals.
+    pub(super) fn note(&mut self, effect: ClusterEffect) {
+        match effect {
+            ClusterEffect::HostLive { host, taken } => {
+                self.hosts.insert(host, true);
+                self.kept.taken.set(host, taken);
+            }
+            ClusterEffect::HostGone(host) => {
+                if let Some(is_live) = self.hosts.get_mut(&host) {
+                    *is_live = false;
+                }
+            }
+            ClusterEffect::HostForgotten(host) => {
+                self.hosts.remove(&host);
+                self.kept.taken.note_forgotten(host);
+            }
+            ClusterEffect::Carried { forwards, epoch, points } => {
+                self.kept.ends.note(epoch, &points);
+                self.forwards.carry(forwards);
+            }
+            ClusterEffect::LaneClosed(lane) => self.kept.ends.close(lane),
+            ClusterEffect::Arrive(_)
+            | ClusterEffect::Gap { .. }
+            | ClusterEffect::Degraded(_)
+            | ClusterEffect::DuplicateHost => {}
+        }
+    }
+
+    /// Returns which other hosts get a publication, if any does. `sole` matters only for one to a single client.
+    pub(super) fn reach(
+        &self,
+        index: &Index,
+        tenant: &Tenant,
+        address: &Address,
+        sole: SoleRecipient,
+    ) -> Option<ForwardReach> {
+        if self.hosts.is_empty() {
+            return None;
+        }
+        if !address.recipients.is_single() {
+            return Some(ForwardReach::All);
+        }
+        if sole != SoleRecipient::Elsewhere {
+            return None;
+        }
+        let (named, is_plain) = bare(address);
+        let holder = Address { recipients: named.clone(), except: None };
+        if !is_plain && index.resolve_one(tenant, &holder).is_some() {
+            // The client is here and is left out. No other one takes its place.
+            return None;
+        }
+        let (uuid, has_name) = names(named);
+        match uuid.map(ClientUuid::home) {
+            Some(home) if self.hosts.get(&home) == Some(&true) => Some(ForwardReach::One(home)),
+            // It has gone.
+            Some(home) if home == self.own && !has_name => None,
+            _ => Some(ForwardReach::All),
+        }
+    }
+}
+
+/// Returns the recipients without what leaves some out, and whether there was nothing of this kind.
+fn bare(address: &Address) -> (&Recipients, bool) {
+    let (mut recipients, mut is_plain) = (&address.recipients, address.except.is_none());
+    loop {
+        recipients = match recipients {
+            Recipients::Without(it) => &it.recipients,
+            Recipients::Among(it) => &it.recipients,
+            recipients => return (recipients, is_plain),
+        };
+        is_plain = false;
+    }
+}
+
+/// Returns the UUID of a single client, and whether the address has another name of it.
+fn names(recipients: &Recipients) -> (Option<ClientUuid>, bool) {
+    match recipients {
+        Recipients::First { uuid, ident } => (*uuid, ident.is_some()),
+        Recipients::Named(named) => {
+            let lax = [MatchOptions::ANY_WEB, MatchOptions::ANY_IDENT, MatchOptions::SAME_NUMBER];
+            let is_lax = lax.iter().any(|lax| named.options.has(*lax));
+            (named.uuid, named.alias.is_some() || named.ident.is_some() || is_lax)
+        }
+        _ => (None, true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{BridgeEpoch, HostRun, LaneStart, TakenLanes};
+    use crate::types::{Ident, RecipientsWithout};
+
+    const OWN: HostId = HostId(1);
+    const LIVE: HostId = HostId(2);
+    const GONE: HostId = HostId(3);
+
+    fn hosts() -> OtherHosts {
+        let mut hosts = OtherHosts::new(OWN, Generation(0));
+        for host in [LIVE, GONE] {
+            let (run, epoch) = (HostRun(u64::from(host.0)), BridgeEpoch(1));
+            let taken = TakenLanes::begin(run, epoch, LaneStart::default());
+            hosts.note(ClusterEffect::HostLive { host, taken });
+        }
+        hosts.note(ClusterEffect::HostGone(GONE));
+        hosts
+    }
+
+    fn reach(hosts: &OtherHosts, recipients: Recipients) -> Option<ForwardReach> {
+        let address = Address { recipients, except: None };
+        hosts.reach(&Index::default(), &Tenant::shared(), &address, SoleRecipient::Elsewhere)
+    }
+
+    fn one(home: HostId, ident: Option<&str>) -> Recipients {
+        let uuid = Some(ClientUuid::at_home([7; 16], home));
+        Recipients::First { uuid, ident: ident.and_then(|text| Ident::new(text).ok()) }
+    }
+
+    #[test]
+    fn a_client_is_looked_for_on_the_host_that_its_uuid_names() {
+        let hosts = hosts();
+        assert_eq!(reach(&hosts, one(LIVE, None)), Some(ForwardReach::One(LIVE)));
+        assert_eq!(reach(&hosts, one(LIVE, Some("x"))), Some(ForwardReach::One(LIVE)));
+        assert_eq!(reach(&hosts, one(GONE, None)), Some(ForwardReach::All));
+        assert_eq!(reach(&hosts, one(HostId(9), None)), Some(ForwardReach::All), "unknown");
+        assert_eq!(reach(&hosts, one(OWN, None)), None, "it has gone");
+        assert_eq!(reach(&hosts, one(OWN, Some("x"))), Some(ForwardReach::All));
+    }
+
+    #[test]
+    fn tags_and_names_reach_all_hosts_that_are_known() {
+        let mut hosts = hosts();
+        let everyone = || Address::everyone().recipients;
+        assert_eq!(reach(&hosts, everyone()), Some(ForwardReach::All));
+        let address = Address::everyone();
+        let shared = Tenant::shared();
+        let all = hosts.reach(&Index::default(), &shared, &address, SoleRecipient::Here);
+        assert_eq!(all, Some(ForwardReach::All), "also with recipients here");
+        let ident = Recipients::First { uuid: None, ident: Ident::new("x").ok() };
+        assert_eq!(reach(&hosts, ident.clone()), Some(ForwardReach::All));
+        let without = RecipientsWithout { recipients: ident, uuids: Box::default() };
+        assert_eq!(reach(&hosts, Recipients::Without(Box::new(without))), Some(ForwardReach::All));
+        hosts.note(ClusterEffect::HostForgotten(LIVE));
+        hosts.note(ClusterEffect::HostForgotten(GONE));
+        assert_eq!(reach(&hosts, everyone()), None, "no host is left");
+    }
+}

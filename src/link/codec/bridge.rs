@@ -1,0 +1,296 @@
+//! Encodes and decodes messages between the broker and the bridge.
+
+use bytes::{BufMut, Bytes};
+
+use super::Malformed;
+use super::decode::FieldReader;
+use super::encode::{form_byte, put_length, put_source};
+use crate::cluster::{
+    Arrival, BridgeEpoch, CarriedPublication, ClusterEffect, DegradedReason, Forward, ForwardReach,
+    GapReason, HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint, PassedPublication, TakenLanes,
+};
+use crate::link::bridge::{FromBridge, ToBridge};
+use crate::types::{Generation, HostId, Number, Sequence};
+
+/// Kind of a message of the bridge, and of one for it.
+pub(super) const BRIDGE: u8 = 60;
+
+const DEGRADED: [DegradedReason; 3] =
+    [DegradedReason::Disconnected, DegradedReason::CannotReceive, DegradedReason::CannotSend];
+const REASONS: [GapReason; 6] = [
+    GapReason::ReplayBuffer,
+    GapReason::Epoch,
+    GapReason::HostGone,
+    GapReason::Memory,
+    GapReason::Version,
+    GapReason::NotSent,
+];
+
+pub(super) fn put_from_bridge(out: &mut Vec<u8>, message: &FromBridge) {
+    out.put_u8(BRIDGE);
+    match message {
+        FromBridge::Start => out.put_u8(1),
+        FromBridge::Kept(kept) => {
+            out.put_u8(2);
+            kept.encode(out);
+        }
+        FromBridge::Effect(effect) => put_effect(out, effect),
+    }
+}
+
+fn put_effect(out: &mut Vec<u8>, effect: &ClusterEffect) {
+    match effect {
+        ClusterEffect::HostLive { host, taken } => {
+            out.put_u8(3);
+            out.put_u32_le(host.0);
+            taken.encode(out);
+        }
+        ClusterEffect::HostGone(host) => {
+            out.put_u8(4);
+            out.put_u32_le(host.0);
+        }
+        ClusterEffect::HostForgotten(host) => {
+            out.put_u8(5);
+            out.put_u32_le(host.0);
+        }
+        ClusterEffect::Arrive(arrival) => {
+            out.put_u8(6);
+            put_arrival(out, arrival);
+        }
+        ClusterEffect::Carried { forwards, epoch, points } => {
+            out.put_u8(7);
+            out.put_u64_le(*forwards);
+            out.put_u32_le(epoch.0);
+            put_length(out, points.len());
+            points.iter().for_each(|point| put_point(out, *point));
+        }
+        ClusterEffect::LaneClosed(lane) => {
+            out.put_u8(8);
+            out.put_u32_le(lane.0);
+        }
+        ClusterEffect::Gap { number, gap: LaneGap { host, run, items, reason } } => {
+            out.put_u8(9);
+            out.put_u64_le(*number);
+            out.put_u32_le(host.0);
+            out.put_u64_le(run.0);
+            out.put_u64_le(items.unwrap_or(u64::MAX));
+            out.put_u8(place_in(&REASONS, reason));
+        }
+        ClusterEffect::Degraded(reason) => {
+            out.put_u8(10);
+            out.put_u8(reason.map_or(u8::MAX, |reason| place_in(&DEGRADED, &reason)));
+        }
+        ClusterEffect::DuplicateHost => out.put_u8(11),
+    }
+}
+
+fn place_in<T: PartialEq>(all: &[T], one: &T) -> u8 {
+    let place = all.iter().position(|it| it == one);
+    place.and_then(|place| u8::try_from(place).ok()).unwrap_or_default()
+}
+
+fn put_point(out: &mut Vec<u8>, point: LanePoint) {
+    out.put_u32_le(point.lane.0);
+    out.put_u64_le(point.number);
+}
+
+fn put_arrival(out: &mut Vec<u8>, arrival: &Arrival) {
+    let Arrival { number, taken, publication } = arrival;
+    out.put_u64_le(*number);
+    out.put_u32_le(taken.host.0);
+    out.put_u32_le(taken.epoch.0);
+    put_point(out, taken.point);
+    put_publication(out, publication);
+}
+
+fn put_publication(out: &mut Vec<u8>, publication: &CarriedPublication) {
+    let CarriedPublication { source, number, generation, sequence, .. } = publication;
+    put_source(out, *source);
+    out.put_u64_le(number.0);
+    out.put_u32_le(generation.0);
+    out.put_u64_le(sequence.0);
+    out.put_u8(u8::from(publication.is_repeated));
+    out.put_u8(form_byte(publication.form));
+    put_length(out, publication.route.len());
+    out.put_slice(&publication.route);
+    out.put_slice(&publication.payload);
+}
+
+pub(super) fn read_from_bridge(body: &mut FieldReader<'_>) -> Result<FromBridge, Malformed> {
+    let effect = match body.u8()? {
+        1 => return Ok(FromBridge::Start),
+        2 => return Ok(FromBridge::Kept(Box::new(read_kept(body)?))),
+        3 => {
+            let host = HostId(body.u32()?);
+            let taken = TakenLanes::decode(Bytes::copy_from_slice(body.take_rest()));
+            ClusterEffect::HostLive { host, taken: taken.map_err(|_| Malformed::Invalid("lanes"))? }
+        }
+        4 => ClusterEffect::HostGone(HostId(body.u32()?)),
+        5 => ClusterEffect::HostForgotten(HostId(body.u32()?)),
+        6 => ClusterEffect::Arrive(read_arrival(body)?),
+        7 => {
+            let (forwards, epoch) = (body.u64()?, BridgeEpoch(body.u32()?));
+            let points = (0..body.count_of(12)?).map(|_| read_point(body));
+            let points = points.collect::<Result<Vec<_>, Malformed>>()?;
+            ClusterEffect::Carried { forwards, epoch, points }
+        }
+        8 => ClusterEffect::LaneClosed(LaneKey(body.u32()?)),
+        9 => {
+            let number = body.u64()?;
+            let (host, run) = (HostId(body.u32()?), HostRun(body.u64()?));
+            let items = Some(body.u64()?).filter(|items| *items < u64::MAX);
+            let reason = body.u8()?;
+            let known = REASONS.get(usize::from(reason)).copied();
+            let reason = known.ok_or(Malformed::Unknown("reason", reason))?;
+            ClusterEffect::Gap { number, gap: LaneGap { host, run, items, reason } }
+        }
+        10 => match body.u8()? {
+            u8::MAX => ClusterEffect::Degraded(None),
+            reason => {
+                let known = DEGRADED.get(usize::from(reason)).copied();
+                let known = known.ok_or(Malformed::Unknown("reason", reason))?;
+                ClusterEffect::Degraded(Some(known))
+            }
+        },
+        11 => ClusterEffect::DuplicateHost,
+        kind => return Err(Malformed::Unknown("kind", kind)),
+    };
+    Ok(FromBridge::Effect(Box::new(effect)))
+}
+
+fn read_kept(body: &mut FieldReader<'_>) -> Result<KeptForBridge, Malformed> {
+    let kept = KeptForBridge::decode(Bytes::copy_from_slice(body.take_rest()));
+    kept.map_err(|_| Malformed::Invalid("what is kept"))
+}
+
+fn read_point(body: &mut FieldReader<'_>) -> Result<LanePoint, Malformed> {
+    Ok(LanePoint { lane: LaneKey(body.u32()?), number: body.u64()? })
+}
+
+fn read_arrival(body: &mut FieldReader<'_>) -> Result<Arrival, Malformed> {
+    let number = body.u64()?;
+    let (host, epoch) = (HostId(body.u32()?), BridgeEpoch(body.u32()?));
+    let point = read_point(body)?;
+    let publication = read_publication(body)?;
+    let (source, of_source) = (publication.source, publication.number);
+    let taken = PassedPublication { host, epoch, point, source, number: of_source };
+    Ok(Arrival { number, taken, publication })
+}
+
+fn read_publication(body: &mut FieldReader<'_>) -> Result<CarriedPublication, Malformed> {
+    Ok(CarriedPublication {
+        source: body.source()?,
+        number: Number(body.u64()?),
+        generation: Generation(body.u32()?),
+        sequence: Sequence(body.u64()?),
+        is_repeated: body.flag()?,
+        form: body.form()?,
+        route: Bytes::copy_from_slice(body.prefixed()?),
+        payload: Bytes::copy_from_slice(body.take_rest()),
+    })
+}
+
+pub(super) fn put_to_bridge(out: &mut Vec<u8>, message: &ToBridge) {
+    out.put_u8(BRIDGE);
+    match message {
+        ToBridge::Kept(kept) => {
+            out.put_u8(1);
+            kept.encode(out);
+        }
+        ToBridge::Forward(forward) => {
+            out.put_u8(2);
+            let host = match forward.reach {
+                ForwardReach::All => None,
+                ForwardReach::One(host) => Some(host),
+            };
+            out.put_u8(u8::from(host.is_some()));
+            out.put_u32_le(host.map_or(0, |host| host.0));
+            put_publication(out, &forward.publication);
+        }
+        ToBridge::Missing(items) => {
+            out.put_u8(3);
+            out.put_u64_le(*items);
+        }
+    }
+}
+
+pub(super) fn read_to_bridge(body: &mut FieldReader<'_>) -> Result<ToBridge, Malformed> {
+    match body.u8()? {
+        1 => Ok(ToBridge::Kept(Box::new(read_kept(body)?))),
+        2 => {
+            let (is_one, host) = (body.flag()?, HostId(body.u32()?));
+            let reach = if is_one { ForwardReach::One(host) } else { ForwardReach::All };
+            let publication = read_publication(body)?;
+            Ok(ToBridge::Forward(Box::new(Forward { reach, publication })))
+        }
+        3 => Ok(ToBridge::Missing(body.u64()?)),
+        kind => Err(Malformed::Unknown("kind", kind)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::link::codec::WireMessage;
+    use crate::link::message::{ToBroker, ToWorker};
+    use crate::types::{PayloadForm, WorkerId, WorkerIncarnation};
+
+    fn passes<M: WireMessage + PartialEq + std::fmt::Debug>(message: &M) {
+        let mut out = Vec::new();
+        message.encode(&mut out);
+        assert_eq!(M::decode(&out[4..]).as_ref(), Ok(message));
+        assert_ne!(M::decode(&out[4..out.len() - 1]).as_ref(), Ok(message));
+    }
+
+    fn publication(seed: u64, payload: &[u8]) -> CarriedPublication {
+        CarriedPublication {
+            source: WorkerIncarnation { worker: WorkerId(3), generation: Generation(9) },
+            number: Number(seed),
+            generation: Generation(2),
+            sequence: Sequence(seed / 2),
+            route: Bytes::from_static(b"route"),
+            form: PayloadForm::Text,
+            payload: Bytes::copy_from_slice(payload),
+            is_repeated: seed % 2 == 1,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn messages_of_the_bridge_pass(seed: u64, payload: Vec<u8>, at in 0..6_usize) {
+            let publication = publication(seed, &payload);
+            let (host, run, epoch) = (HostId(7), HostRun(seed), BridgeEpoch(5));
+            let (lane, source, number) = (LaneKey(9), publication.source, publication.number);
+            let point = LanePoint { lane, number: seed };
+            let taken = PassedPublication { host, epoch, point, source, number };
+            let items = Some(seed).filter(|items| *items < u64::MAX);
+            let gap = LaneGap { host, run, items, reason: REASONS[at] };
+            let begun = TakenLanes::begin(run, epoch, crate::cluster::LaneStart::default());
+            let forward = |reach| Forward { reach, publication: publication.clone() };
+            for effect in [
+                ClusterEffect::HostLive { host, taken: begun },
+                ClusterEffect::HostGone(host),
+                ClusterEffect::HostForgotten(host),
+                ClusterEffect::Carried { forwards: seed, epoch, points: vec![point; at] },
+                ClusterEffect::LaneClosed(lane),
+                ClusterEffect::Gap { number: seed, gap },
+                ClusterEffect::Degraded(DEGRADED.get(at).copied()),
+                ClusterEffect::DuplicateHost,
+            ] {
+                passes(&ToBroker::Bridge(FromBridge::Effect(Box::new(effect))));
+            }
+            let arrival = Arrival { number: seed, taken, publication: publication.clone() };
+            let arrive = FromBridge::Effect(Box::new(ClusterEffect::Arrive(arrival)));
+            passes(&ToBroker::Bridge(arrive));
+            passes(&ToBroker::Bridge(FromBridge::Start));
+            passes(&ToBroker::Bridge(FromBridge::Kept(Box::default())));
+            passes(&ToWorker::Bridge(ToBridge::Kept(Box::default())));
+            passes(&ToWorker::Bridge(ToBridge::Missing(seed)));
+            for reach in [ForwardReach::All, ForwardReach::One(host)] {
+                passes(&ToWorker::Bridge(ToBridge::Forward(Box::new(forward(reach)))));
+            }
+        }
+    }
+}

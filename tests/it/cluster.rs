@@ -1,0 +1,247 @@
+//! Several hosts share publications over a real NATS server.
+
+use crate::harness::api::{OTHER, PUBLISH, SHOP};
+use crate::harness::nats::{CLUSTER, Nats, host, hosts, wait_until_joined};
+use crate::harness::{
+    DEADLINE, Folder, Open, Raw, Server, broadcast, eventually, feedback_to, feedback_to_ident,
+    run_to_end,
+};
+
+fn page(server: &Server) -> Raw {
+    server.open(&Open::at("/web?key=shop"))
+}
+
+/// Publishes by the API and expects that the host takes it.
+#[track_caller]
+fn publish(server: &Server, body: &str) {
+    let answer = server.post(PUBLISH, SHOP, body);
+    assert_eq!(answer.status(), 200, "{}", answer.body);
+}
+
+fn message(opcode: &str, text: &str) -> String {
+    format!(r#"{{"opcode":"{opcode}","message":"{text}"}}"#)
+}
+
+pub fn a_publication_on_one_host_reaches_clients_on_others() {
+    let nats = Nats::start("");
+    let [a, b, c] = hosts(&nats);
+    let mut publisher = page(&a);
+    let mut pages = [page(&a), page(&b), page(&c)];
+    publisher.text(broadcast("to all"));
+    publisher.expect_next();
+    for page in &mut pages {
+        page.expect_text(&broadcast("to all"));
+    }
+    // A UUID says on which host its client is.
+    for page in &mut pages {
+        let packet = feedback_to(&page.uuid, "to one");
+        publisher.text(&packet);
+        publisher.expect_next();
+        page.expect_text(&packet);
+    }
+    let mut french = b.open(&Open::at(r#"/web?key=shop&tags={"language":"FR"}"#));
+    publish(&a, r#"{"to":{"tags":{"language":"FR"}},"message":"tag"}"#);
+    french.expect_text(&message("broadcast", "tag"));
+    publish(&c, r#"{"to":{"expr":"language=F*"},"message":"expression"}"#);
+    french.expect_text(&message("broadcast", "expression"));
+    let mut script = c.open(&Open::php().target("/php?key=shop").ident("job"));
+    publish(&a, r#"{"to":{"ident":"job"},"message":"ident"}"#);
+    script.expect_text(&message("feedback", "ident"));
+    let uuid = pages[1].uuid.clone();
+    publish(&c, &format!(r#"{{"to":{{"uuid":"{uuid}"}},"message":"by the API"}}"#));
+    pages[1].expect_text(&message("feedback", "by the API"));
+    publish(&b, r#"{"to":"all","message":"last"}"#);
+    for page in pages.iter_mut().chain([&mut french]) {
+        page.expect_text(&message("broadcast", "last"));
+    }
+    for host in [&a, &b, &c] {
+        let counts = host.bridge_counts().unwrap();
+        assert_eq!((counts.gaps, counts.evicted_unconfirmed), (0, 0), "{counts:?}");
+    }
+}
+
+/// The other direction of what a script does: its page is known to no other host beforehand.
+pub fn a_new_client_is_reached_from_another_host_at_once() {
+    let nats = Nats::start("");
+    let [a, b] = hosts(&nats);
+    for _ in 0..20 {
+        let mut new = page(&b);
+        publish(&a, &format!(r#"{{"to":{{"uuid":"{}"}},"message":"hello"}}"#, new.uuid));
+        new.expect_text(&message("feedback", "hello"));
+    }
+}
+
+pub fn the_order_of_one_publisher_is_kept_between_hosts() {
+    let nats = Nats::start("");
+    let [a, b] = hosts(&nats);
+    let mut publisher = page(&a);
+    let mut receiver = page(&b);
+    let packets: Vec<String> = (0..3000)
+        .map(|number| match number % 3 {
+            0 => feedback_to(&receiver.uuid, &number.to_string()),
+            _ => broadcast(&number.to_string()),
+        })
+        .collect();
+    let mut writer = publisher.writer();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for packet in &packets {
+                let frame = crate::harness::frames::text(packet);
+                std::io::Write::write_all(&mut writer, &frame).unwrap();
+            }
+        });
+        scope.spawn(|| (0..packets.len()).for_each(|_| drop(publisher.expect_next())));
+        for packet in &packets {
+            receiver.expect_text(packet);
+        }
+    });
+}
+
+pub fn a_large_message_crosses_whole() {
+    let nats = Nats::start("");
+    let [a, b] = hosts(&nats);
+    let mut publisher = page(&a);
+    let mut receiver = page(&b);
+    let large = broadcast(&"large ".repeat(600_000));
+    publisher.text(&large);
+    publisher.expect_next();
+    receiver.expect_text(&large);
+    publisher.text(broadcast("small"));
+    receiver.expect_text(&broadcast("small"));
+}
+
+pub fn tenants_and_clusters_are_apart_and_nothing_of_them_can_be_read() {
+    let nats = Nats::start("");
+    let mut sniffer = nats.sniff();
+    let [a, b] = hosts(&nats);
+    let stranger = host(&nats).variable("TAGCAST_CLUSTER_NAME", "other").start();
+    let mut foreign = page(&stranger);
+    let mut shop = page(&b);
+    let mut other = b.open(&Open::at("/web?key=other"));
+    let secret = "a-text-that-nobody-else-may-read".repeat(100);
+    publish(&a, &format!(r#"{{"to":"all","message":"{secret}"}}"#));
+    shop.expect_text(&message("broadcast", &secret));
+    let own = r#"{"to":"all","message":"own"}"#;
+    assert_eq!(a.post("/v1/apps/other/publish", OTHER, own).status(), 200);
+    other.expect_text(&message("broadcast", "own"));
+    foreign.expect_silence();
+    let mut is_carried = false;
+    while !is_carried {
+        let (subject, bytes) = sniffer.message();
+        let text = String::from_utf8_lossy(&bytes);
+        for word in ["nobody-else", "shop", "broadcast", "message"] {
+            assert!(!text.contains(word) && !subject.contains(word), "{subject}: {text}");
+        }
+        let is_of_lane = subject.starts_with(&format!("tagcast.{CLUSTER}.m."));
+        is_carried = is_of_lane && bytes.len() > secret.len();
+    }
+}
+
+pub fn what_is_not_of_a_host_is_dropped_and_counted() {
+    let nats = Nats::start("");
+    let [a, b] = hosts(&nats);
+    let mut sniffer = nats.sniff();
+    let (subject, captured) = loop {
+        let (subject, bytes) = sniffer.message();
+        if subject.ends_with(".h") {
+            break (subject, bytes);
+        }
+    };
+    sniffer.publish(&subject, b"garbage");
+    sniffer.publish(&format!("tagcast.{CLUSTER}.m.00000001"), &captured);
+    sniffer.publish(&format!("tagcast.{CLUSTER}.m.00000001"), &vec![b'T'; 200_000]);
+    eventually("three dropped messages", || {
+        (a.bridge_counts()?.invalid_messages >= 3).then_some(())
+    });
+    a.wait_for_output("cluster_message_invalid");
+    let (mut publisher, mut receiver) = (page(&a), page(&b));
+    publisher.text(broadcast("on"));
+    receiver.expect_text(&broadcast("on"));
+}
+
+pub fn a_host_that_stops_is_gone_at_once_and_loses_nothing() {
+    let nats = Nats::start("");
+    let [a, b] = hosts(&nats);
+    let mut publisher = page(&a);
+    let mut receiver = page(&b);
+    for number in 0..200 {
+        publisher.text(broadcast(&number.to_string()));
+    }
+    for _ in 0..200 {
+        publisher.expect_next();
+    }
+    a.term();
+    for number in 0..200 {
+        receiver.expect_text(&broadcast(&number.to_string()));
+    }
+    a.wait_exit(DEADLINE);
+    b.wait_for_output("cluster_host_gone");
+    let again = host(&nats).start();
+    let all = [again, b];
+    wait_until_joined(&all);
+    let mut publisher = page(&all[0]);
+    publisher.text(broadcast("back"));
+    receiver.expect_text(&broadcast("back"));
+}
+
+pub fn the_status_shows_the_cluster() {
+    let mut nats = Nats::start("");
+    let [a, _b] = hosts(&nats);
+    let shown = a.command(&["status"]).text;
+    for words in ["cluster test: connected to NATS, 2 hosts live, 0 gaps", "\nbridge "] {
+        assert!(shown.contains(words), "no {words:?} in\n{shown}");
+    }
+    nats.kill();
+    eventually("a host without NATS", || {
+        let shown = a.command(&["status"]).text;
+        shown.contains("the server cannot be reached").then_some(())
+    });
+}
+
+/// Errors of the configuration need no NATS server.
+#[test]
+fn a_wrong_configuration_of_a_cluster_is_refused() {
+    let key = "01".repeat(32);
+    for (lines, words) in [
+        ("[cluster]\nnats = nats://127.0.0.1:1\n", "cluster.name: is missing"),
+        ("[cluster]\nnats = 127.0.0.1:4222\nname = a\n", "no scheme"),
+        ("[cluster]\nnats = nats://a:b@c\nname = a\n", "userFile"),
+        ("[cluster]\nnats = nats://c\nname = Big\n", "is not a name"),
+        ("[cluster]\nnats = nats://c\nname = a\nuserFile = none.txt\n", "cannot be read"),
+        ("[cluster]\nnats = nats://c\nname = a\ncertFile = websock.ini\n", "is set alone"),
+        ("[cluster]\nnats = nats://c\nname = a\nreplayBytes = 4M\n", "maxMessage"),
+        (
+            "[cluster]\nnats = nats://c\nname = a\nuserFile = websock.ini\ntokenFile = websock.ini\n",
+            "is set in addition to userFile",
+        ),
+    ] {
+        let folder = Folder::new();
+        folder.write("websock.ini", &format!("uuidKey = {key}\n{lines}"));
+        let checked = run_to_end(&folder, &["check", "-i", "websock.ini"]);
+        assert_eq!(checked.code, Some(78), "{lines}: {}", checked.text);
+        assert!(checked.text.contains(words), "{lines}: no {words:?} in {}", checked.text);
+        assert!(!checked.text.contains("a:b"), "{}", checked.text);
+    }
+    let folder = Folder::new();
+    folder.write("websock.ini", "[cluster]\nnats = nats://c\nname = a\n");
+    let checked = run_to_end(&folder, &["check", "-i", "websock.ini"]);
+    assert!(checked.text.contains("uuidKeyFile"), "{}", checked.text);
+}
+
+/// A name that only one host has reaches its client from all others.
+pub fn a_name_is_found_on_another_host_and_preferred_on_the_own_one() {
+    let nats = Nats::start("");
+    let [a, b] = hosts(&nats);
+    let mut publisher = page(&a);
+    let open = Open::php().target("/php?key=shop").ident("role");
+    let mut there = b.open(&open);
+    publisher.text(feedback_to_ident("role", "there"));
+    publisher.expect_next();
+    there.expect_text(&feedback_to_ident("role", "there"));
+    let mut here = a.open(&open);
+    publisher.text(feedback_to_ident("role", "here"));
+    publisher.expect_next();
+    here.expect_text(&feedback_to_ident("role", "here"));
+    publisher.text(feedback_to(&there.uuid, "not by name"));
+    there.expect_text(&feedback_to(&there.uuid, "not by name"));
+}
