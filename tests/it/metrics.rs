@@ -29,7 +29,7 @@ fn ask_for(server: &Server, path: &str) -> ApiAnswer {
 }
 
 /// The samples by name and labels.
-fn scrape(server: &Server) -> BTreeMap<String, f64> {
+pub fn scrape(server: &Server) -> BTreeMap<String, f64> {
     samples_of(&ask(server))
 }
 
@@ -82,7 +82,7 @@ fn metrics_are_served_on_addresses_of_the_api_alone() {
 }
 
 /// Names on the page with their types.
-fn listed() -> BTreeMap<String, String> {
+pub fn listed() -> BTreeMap<String, String> {
     let page = std::fs::read_to_string("docs/metrics.md").unwrap();
     page.lines()
         .filter_map(|line| {
@@ -121,12 +121,13 @@ fn the_page_lists_every_name_with_its_type() {
     for (name, kind) in &shown {
         assert_eq!(listed.get(name), Some(kind), "{name} is on the page");
     }
-    // Without a limit of memory, without a certificate, without resources, refusals and unplanned ends these do not occur.
+    // Without a limit of memory, without a certificate, without resources, without other hosts, refusals and unplanned ends these do not occur.
     let optional = [
         "memory_",
         "certificate_",
         "process_exits_total",
         "resource_",
+        "cluster_",
         "handshakes_refused_total",
         "auth_failures_total",
         "publications_denied_total",

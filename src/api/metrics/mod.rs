@@ -1,6 +1,7 @@
 //! `GET /metrics` and `/metrics/applications`: the figures of all processes and applications, for Prometheus.
 
 mod applications;
+mod hosts;
 mod labelled;
 mod text;
 

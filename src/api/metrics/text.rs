@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::applications::ApplicationMetrics;
-use super::labelled;
+use super::{hosts, labelled};
 use crate::types::{
     ApiCounts, BrokerCounts, CountDetail, ExitCount, MetricsSnapshot, Pressure, ProcessCounts,
     ProcessFigures, WorkerCounts,
@@ -43,13 +43,17 @@ pub(super) fn encode(
 struct ServerMetrics(Arc<MetricsSnapshot>);
 
 /// A figure without labels.
-struct Series<T> {
+pub(super) struct Series<T> {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) of: fn(&T) -> u64,
+}
+
+pub(super) const fn series<T>(
     name: &'static str,
     help: &'static str,
     of: fn(&T) -> u64,
-}
-
-const fn series<T>(name: &'static str, help: &'static str, of: fn(&T) -> u64) -> Series<T> {
+) -> Series<T> {
     Series { name, help, of }
 }
 
@@ -113,6 +117,7 @@ impl Collector for ServerMetrics {
         self.workers(encoder)?;
         self.broker(encoder)?;
         self.api(encoder)?;
+        hosts::encode(&self.0, encoder)?;
         labelled::encode(&self.0, encoder)
     }
 }
@@ -297,7 +302,7 @@ pub(super) fn family<const N: usize>(
     Ok(())
 }
 
-fn gauge(
+pub(super) fn gauge(
     encoder: &mut DescriptorEncoder<'_>,
     name: &'static str,
     help: &'static str,
@@ -307,7 +312,7 @@ fn gauge(
     ConstGauge::new(value.cast_signed()).encode(metric)
 }
 
-fn counter(
+pub(super) fn counter(
     encoder: &mut DescriptorEncoder<'_>,
     name: &'static str,
     help: &'static str,
