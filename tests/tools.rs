@@ -230,6 +230,8 @@ fn hosts() -> Vec<Trial> {
         cluster::tenants_and_clusters_are_apart_and_nothing_of_them_can_be_read needs NATS;
         cluster::what_is_not_of_a_host_is_dropped_and_counted needs NATS;
         cluster::a_host_that_stops_is_gone_at_once_and_loses_nothing needs NATS;
+        cluster::the_example_runs needs NATS;
+        cluster::the_metrics_show_the_cluster needs NATS;
         cluster::the_status_shows_the_cluster needs NATS;
         cluster::a_name_is_found_on_another_host_and_preferred_on_the_own_one needs NATS;
         cluster_faults::killed_bridges_lose_and_repeat_no_publication needs NATS;

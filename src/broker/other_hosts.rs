@@ -1,11 +1,16 @@
 //! What the broker knows of other hosts, and which of them get a publication.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::forwards::KeptForwards;
 use crate::cluster::{ClusterEffect, ForwardReach, KeptForBridge};
 use crate::index::Index;
+use crate::telemetry::LogThrottle;
 use crate::types::{Address, ClientUuid, Generation, HostId, MatchOptions, Recipients, Tenant};
+
+/// Time in which one line about publications that cannot be read is written.
+const UNREADABLE_LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// Where the recipient of a publication to a single client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +35,8 @@ pub(super) struct OtherHosts {
     /// For the next bridge.
     pub(super) kept: KeptForBridge,
     pub(super) forwards: KeptForwards,
-    /// Publications of other hosts.
-    pub(super) arrived: u64,
-    /// Those that this version cannot read.
-    pub(super) unreadable: u64,
+    /// Lines about publications that this version cannot read.
+    pub(super) unreadable: LogThrottle,
 }
 
 impl OtherHosts {
@@ -47,8 +50,7 @@ impl OtherHosts {
             hosts: BTreeMap::new(),
             kept: if is_first { KeptForBridge::first() } else { KeptForBridge::default() },
             forwards: KeptForwards::default(),
-            arrived: 0,
-            unreadable: 0,
+            unreadable: LogThrottle::new(1, UNREADABLE_LOG_EVERY),
         }
     }
 

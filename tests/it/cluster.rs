@@ -6,6 +6,7 @@ use crate::harness::{
     DEADLINE, Folder, Open, Raw, Server, broadcast, eventually, feedback_to, feedback_to_ident,
     run_to_end,
 };
+use crate::metrics::{listed, wait_for};
 
 fn page(server: &Server) -> Raw {
     server.open(&Open::at("/web?key=shop"))
@@ -196,6 +197,49 @@ pub fn the_status_shows_the_cluster() {
         let shown = a.command(&["status"]).text;
         shown.contains("the server cannot be reached").then_some(())
     });
+}
+
+pub fn the_metrics_show_the_cluster() {
+    let nats = Nats::start("");
+    let setup = host(&nats).variable("TAGCAST_API_ADDRESS", "http://127.0.0.1:0");
+    let both = [setup.start(), host(&nats).start()];
+    wait_until_joined(&both);
+    let (mut publisher, mut far) = (page(&both[1]), page(&both[0]));
+    publisher.text(broadcast("counted"));
+    far.expect_text(&broadcast("counted"));
+    let samples = wait_for(
+        &both[0],
+        &[
+            ("tagcast_cluster_connected", 1.0),
+            ("tagcast_cluster_degraded", 0.0),
+            ("tagcast_cluster_hosts{state=\"live\"}", 2.0),
+            ("tagcast_cluster_items_total{direction=\"in\"}", 1.0),
+            ("tagcast_cluster_items_total{direction=\"out\"}", 0.0),
+            ("tagcast_cluster_gaps_total", 0.0),
+        ],
+    );
+    for name in listed().into_keys().filter(|name| name.starts_with("cluster_")) {
+        let is_served = |sample: &String| sample.starts_with(&format!("tagcast_{name}"));
+        assert!(samples.keys().any(is_served), "{name} is served");
+    }
+}
+
+pub fn the_example_runs() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cluster/run");
+    let ports = [0, 1].map(|_| {
+        let free = std::net::TcpListener::bind("127.0.0.11:0").unwrap();
+        free.local_addr().unwrap().port().to_string()
+    });
+    let output = std::process::Command::new(script)
+        .arg("--once")
+        .env("TAGCAST", crate::harness::binary())
+        .env("PORT", &ports[0])
+        .env("NATS_PORT", &ports[1])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("127.0.0.13 received: \"hello from 127.0.0.11\""), "{text}");
 }
 
 /// Errors of the configuration need no NATS server.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::{LinkState, ProtocolError, Router};
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient};
 use crate::broker::resolve_cache::KnownRoute;
-use crate::cluster::{Arrival, CarriedPublication, ClusterEffect, Forward};
+use crate::cluster::{
+    Arrival, CarriedPublication, ClusterEffect, Forward, GapReason, HostRun, LaneGap,
+};
 use crate::link::bridge::{FromBridge, ToBridge};
 use crate::link::codec::encode_route;
 use crate::link::message::{PublishFrame, ToBroker, ToWorker};
@@ -75,17 +77,24 @@ fn arrive(
     let CarriedPublication { route, form, payload, .. } = publication;
     if let Some(hosts) = &mut router.hosts {
         hosts.kept.taken.note(&taken);
-        hosts.arrived += 1;
     }
-    let number = Number(number);
     let content = Content { form, payload: &payload[..] };
-    match router.on_publish(source, PublishFrame { number, route: &route, content }) {
-        // Another host must not end this one's bridge. It speaks a version that this one does not know.
-        Err(ProtocolError::Malformed(_)) => {
-            if let Some(hosts) = &mut router.hosts {
-                hosts.unreadable += 1;
+    let frame = PublishFrame { number: Number(number), route: &route, content };
+    match router.on_publish(source, frame) {
+        // Another host must not end this one's bridge. It has a version that this one does not know.
+        Err(ProtocolError::Malformed(malformed)) => {
+            if router.hosts.as_mut().is_some_and(|hosts| hosts.unreadable.admits(router.now)) {
+                tracing::error!(
+                    event = "cluster_publication_unreadable",
+                    host = %taken.host,
+                    reason = %malformed,
+                    "a publication of another host cannot be read"
+                );
             }
-            Ok(())
+            let (host, reason) = (taken.host, GapReason::Version);
+            let gap = LaneGap { host, run: HostRun(0), items: Some(1), reason };
+            let gap = FromBridge::Effect(Box::new(ClusterEffect::Gap { number, gap }));
+            router.apply_or_hold(source, ToBroker::Bridge(gap))
         }
         other => other,
     }
