@@ -138,6 +138,7 @@ impl Canonical for ToBroker {
             | Self::Identify(_)
             | Self::Work(_)
             | Self::Charged(_)
+            | Self::WindowRepeated
             | Self::Leave { .. } => true,
         }
     }

@@ -7,7 +7,7 @@ use tagcast::auth::{
     Permissions, ResumeSettings, ShownToken, TagSource, TokenAlgorithm, TokenKey, TokenKeyMaterial,
     TokenSettings, sign_token,
 };
-use tagcast::types::Secret;
+use tagcast::types::{HistorySettings, Secret};
 
 const SECRET: &str = "a secret of the fuzzer that no input contains";
 const NOW: u64 = 1_764_345_700;
@@ -57,6 +57,7 @@ fn rules() -> Permissions {
         limits: ApplicationLimits::default(),
         tags: TagSource::default(),
         resume: ResumeSettings::default(),
+        history: HistorySettings::default(),
         tokens: Some(TokenSettings { keys: vec![key], ..TokenSettings::default() }),
     };
     let applications = Applications { list: vec![shop], anonymous: None };

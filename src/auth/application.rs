@@ -7,7 +7,7 @@ use super::{
     ApiRights, ApplicationLimits, ApplicationSecret, DefaultLimits, MessageSchema, ResumeSettings,
     TagSource, TokenSettings,
 };
-use crate::types::Secret;
+use crate::types::{HistorySettings, Secret};
 
 /// Applications that may use the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct Application {
     /// How its clients resume.
     #[serde(default)]
     pub resume: ResumeSettings,
+    /// How many publications of its space are stored.
+    #[serde(default)]
+    pub history: HistorySettings,
 }
 
 impl Application {
@@ -80,6 +83,7 @@ impl Application {
             tokens: None,
             tags: TagSource::default(),
             resume: ResumeSettings::default(),
+            history: HistorySettings::default(),
         }
     }
 }

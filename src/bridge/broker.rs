@@ -15,7 +15,7 @@ use crate::cluster::{
 use crate::config::BridgeConfig;
 use crate::link::bridge::{FromBridge, ToBridge};
 use crate::link::control::ChildEvent;
-use crate::link::message::ToWorker;
+use crate::link::message::{ToBroker, ToWorker};
 use crate::link::transport::Transport;
 use crate::reactor::poller::Interest;
 use crate::types::Generation;
@@ -59,6 +59,7 @@ impl BridgeProcess {
                 rest.into_iter().for_each(|effect| say(&mut link, effect));
             }
         }
+        link.send(&ToBroker::WindowRepeated);
         self.link = Some(link);
         info!(event = "broker_linked", broker = broker.0, "linked to the broker");
         Ok(())

@@ -73,17 +73,21 @@ impl RunningBulkChange {
         self.stage == BulkStage::Completing
     }
 
-    /// Continues until `is_spent` returns true, which is called with the work of each piece.
+    /// Continues until `is_spent` returns true, which is called with the work of each piece. `on_changed` is called
+    /// for each client with new tags.
     pub(super) fn run(
         &mut self,
         index: &mut Index,
+        on_changed: &mut dyn FnMut(&Index, ConnectionRef),
         is_spent: &mut dyn FnMut(usize) -> bool,
     ) -> ControlFlow<(), BulkResult> {
         let mut visited = 0;
         loop {
             while let Some((source, place)) = self.next_place() {
-                if self.visit(index, source, place).is_break() {
-                    return Continue(BulkResult::TooManyTags);
+                match self.visit(index, source, place) {
+                    Break(()) => return Continue(BulkResult::TooManyTags),
+                    Continue(true) => on_changed(index, place),
+                    Continue(false) => {}
                 }
                 visited += 1;
                 if visited == PIECE {
@@ -111,26 +115,27 @@ impl RunningBulkChange {
         }
     }
 
-    /// Breaks if the client would have too many tags.
+    /// Returns whether the client has other tags now. Breaks if it would have too many.
     fn visit(
         &mut self,
         index: &mut Index,
         source: WorkerIncarnation,
         place: ConnectionRef,
-    ) -> ControlFlow<()> {
+    ) -> ControlFlow<(), bool> {
         let BulkChange { edit, version, .. } = &self.change;
         match self.stage {
             BulkStage::Checking if would_have_too_many(index, place, edit) => return Break(()),
-            BulkStage::Checking => return Continue(()),
+            BulkStage::Checking => return Continue(false),
             BulkStage::Completing if version_of(index, place).is_none_or(|own| own >= *version) => {
-                return Continue(());
+                return Continue(false);
             }
             BulkStage::Changing | BulkStage::Completing => {}
         }
         if edit_tags(index, place, edit, *version) {
             self.changed.entry(source).or_default().0.insert(place.slot.0);
+            return Continue(true);
         }
-        Continue(())
+        Continue(false)
     }
 }
 

@@ -9,11 +9,13 @@ pub mod core;
 mod descriptions;
 mod fair_share;
 mod forwards;
+mod journal;
 mod links;
 mod other_hosts;
 mod protocol_error;
 mod queries;
 mod records;
+mod recoveries;
 mod replays;
 mod resolve_cache;
 mod resume_counts;
@@ -67,6 +69,7 @@ fn serve(
     let mut core = BrokerCore::new(generation);
     core.measure_with(BrokerClocks { since_start, unix: unix_time });
     core.started_at(unix_time());
+    core.seed_epochs(random_seed()?);
     Broker { control, poller, core, turns: Histogram::default(), is_ready: false }.serve()
 }
 
@@ -166,6 +169,7 @@ impl Broker {
                     self.core.limit_ids(config.ids_max);
                     self.core.limit_tenants(config.fair_share_work);
                     self.core.limit_away(config.away_bytes);
+                    self.core.limit_history(config.history_bytes, config.histories);
                     self.core.limit_applications(config.connections);
                     self.core.share_with_hosts(config.cluster_host);
                 }
@@ -211,6 +215,16 @@ fn send_report(control: &mut dyn Control<BrokerCommand>, report: ChildEvent) {
 #[expect(clippy::disallowed_methods, reason = "the broker's shell reads the clock, here alone")]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// Returns a number that no other broker has.
+fn random_seed() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    if filled < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// The time since the first call, by the same clock.

@@ -2,6 +2,7 @@
 //! publication to the same tags needs no second search, and the set is sent only once on each link.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -42,6 +43,8 @@ pub(super) struct Targets {
     pub(super) by_worker: SmallVec<[WorkerTarget; 4]>,
     /// Their number.
     clients: u64,
+    /// The expression was too expensive, so that it reaches no client.
+    is_refused: bool,
 }
 
 /// The recipients on one worker.
@@ -60,6 +63,8 @@ pub(super) struct KnownRoute {
     encoded: Box<[u8]>,
     pub(super) tenant: Tenant,
     pub(super) address: Address,
+    /// A copy of the address for stored publications.
+    shared_address: Option<Arc<Address>>,
     /// The recipients, while they are valid.
     targets: Option<Targets>,
     /// Their number, if it was requested and is still valid.
@@ -88,6 +93,7 @@ impl KnownRoute {
             encoded: Box::default(),
             tenant,
             address,
+            shared_address: None,
             targets: None,
             counts: None,
             by_worker: ClientsByWorker::new(),
@@ -113,14 +119,13 @@ impl KnownRoute {
         &self.by_worker
     }
 
-    /// Returns the tenant and the recipients of one more publication. They are resolved if that was not done
-    /// in this turn.
-    pub(super) fn targets(
+    /// Resolves the recipients of one more publication if that was not done in this turn.
+    pub(super) fn resolve(
         &mut self,
         cache: &mut ResolveCache,
         index: &Index,
         members: &mut BTreeMap<WorkerId, WorkerState>,
-    ) -> (&Tenant, &Targets) {
+    ) {
         let targets = match self.targets.take() {
             Some(targets) => targets,
             None => {
@@ -131,7 +136,22 @@ impl KnownRoute {
         self.traffic.publications += 1;
         self.traffic.deliveries += targets.clients;
         cache.recipients.record(&RECIPIENT_BOUNDS, targets.clients);
-        (&self.tenant, self.targets.insert(targets))
+        self.targets = Some(targets);
+    }
+
+    /// Returns the recipients by worker, once they are resolved.
+    pub(super) fn targets(&self) -> &[WorkerTarget] {
+        self.targets.as_ref().map_or(&[], |targets| &targets.by_worker)
+    }
+
+    /// Returns whether an expression was too expensive, once the recipients are resolved.
+    pub(super) fn is_refused(&self) -> bool {
+        self.targets.as_ref().is_some_and(|targets| targets.is_refused)
+    }
+
+    /// Returns the address for stored publications. Those with the same route share it.
+    pub(super) fn shared_address(&mut self) -> &Arc<Address> {
+        self.shared_address.get_or_insert_with(|| Arc::new(self.address.clone()))
     }
 }
 
@@ -227,7 +247,7 @@ impl ResolveCache {
                     WorkerTarget { worker, target, clients: 1 }
                 };
                 let by_worker = one.map(target).into_iter().collect();
-                return Targets { by_worker, clients: one.is_some().into() };
+                return Targets { by_worker, clients: one.is_some().into(), is_refused: false };
             }
         };
         let except = address.except.and_then(|uuid| index.place_of(tenant, uuid));
@@ -236,6 +256,9 @@ impl ResolveCache {
         }
         let mut sets = Vec::new();
         let resolved = counted.unwrap_or_else(|| index.resolve(tenant, address));
+        if resolved.refused.is_some() {
+            return Targets { is_refused: true, ..Targets::default() };
+        }
         for (worker, slots) in resolved.sets {
             if let Some(member) = members.get_mut(&worker) {
                 sets.push(NamedSet { worker, name: member.name_set(tenant, &slots), slots });

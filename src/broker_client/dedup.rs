@@ -67,6 +67,19 @@ impl Deduplicator {
         }
     }
 
+    /// Records a publication to several clients of which one has got it later than the others. Everything before it of
+    /// its source was received here too, or is not for this worker: the broker sends what it stores before it sends it
+    /// again.
+    pub(crate) fn saw_replayed_to_many(&mut self, source: WorkerIncarnation, number: Number) {
+        let line = self.0.entry(source.worker).or_insert_with(|| SourceHistory::new(source));
+        if line.source.generation < source.generation {
+            *line = SourceHistory::new(source);
+        }
+        if line.source == source {
+            line.last = line.last.max(number);
+        }
+    }
+
     /// Returns the publications to a single recipient that were delivered here.
     pub(crate) fn singles(&self) -> impl Iterator<Item = (WorkerIncarnation, Vec<Number>)> + '_ {
         let lines = self.0.values().filter(|line| !line.singles.is_empty());
@@ -91,6 +104,7 @@ impl SourceHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::message::SetName;
     use crate::types::Generation;
 
     const ONE: DeliverTo = DeliverTo::One(Slot(1));
@@ -118,6 +132,18 @@ mod tests {
         }
         assert!(!seen.is_new(source(1), Number(7), &ONE));
         assert_eq!(seen.singles().next().unwrap().1, [3, 5, 7].map(Number));
+    }
+
+    #[test]
+    fn what_one_client_has_got_later_is_not_new_for_the_others() {
+        const MANY: DeliverTo = DeliverTo::Set { name: SetName(0), except: None };
+        let mut seen = Deduplicator::default();
+        seen.saw_replayed_to_many(source(2), Number(5));
+        seen.saw_replayed_to_many(source(1), Number(9));
+        assert!(!seen.is_new(source(2), Number(5), &MANY));
+        assert!(seen.is_new(source(2), Number(6), &MANY));
+        seen.saw_replayed_to_many(source(2), Number(3));
+        assert!(!seen.is_new(source(2), Number(6), &MANY));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(super) fn deliver_tracked(
 ) -> io::Result<Result<(), UnknownSet>> {
     let Some(Tracking { subject, within }) = fanout.take_tracking() else { return Ok(Ok(())) };
     if !uplink.is_new(deliver) {
+        fanout.forget_next();
         note_dropped(deliver, uplink, fanout);
         return Ok(Ok(()));
     }

@@ -47,6 +47,7 @@ impl LargeLinkMessage {
             return Ok(LargeOutcome::Other(self));
         }
         if !uplink.is_new(&deliver) {
+            fanout.forget_next();
             fanout.note_dropped(target, payload.len());
             return Ok(LargeOutcome::Delivered(Ok(())));
         }

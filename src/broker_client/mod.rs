@@ -44,7 +44,9 @@ use self::uplink::Uplink;
 use self::write_reports::WriteReports;
 use crate::link::transport::Transport;
 use crate::types::limits::LARGE_MESSAGE_BYTES;
-use crate::types::{Generation, Slot, TimedWrites, TrackedOutcome, WorkerIncarnation};
+use crate::types::{
+    Generation, ReplayPosition, Slot, TimedWrites, TrackedOutcome, WorkerIncarnation,
+};
 
 /// The broker-facing part of a worker, without its connections.
 #[derive(Debug)]
@@ -144,7 +146,9 @@ impl BrokerClient {
     /// processed.
     #[must_use]
     pub fn is_unread(&self) -> bool {
-        self.link.as_ref().is_some_and(BrokerLink::is_busy) || self.uplink.is_changing_many()
+        self.link.as_ref().is_some_and(BrokerLink::is_busy)
+            || self.uplink.is_changing_many()
+            || self.uplink.has_unrecovered()
     }
 
     /// Returns whether work is left for which no further event will arrive.
@@ -174,6 +178,9 @@ impl BrokerClient {
     /// before more is read.
     pub fn next(&mut self, is_spent: &mut dyn FnMut() -> bool) -> Option<BrokerEvent> {
         loop {
+            if let Some(event) = self.uplink.next_unrecovered() {
+                return Some(event);
+            }
             if let Some(slot) = self.uplink.next_tags_changed() {
                 return Some(BrokerEvent::TagsChanged { slot, own: None });
             }
@@ -296,6 +303,19 @@ impl BrokerClient {
             // The peer is gone. The next read finds that out, after its last messages.
             Err(_) => link.is_unread = true,
         }
+    }
+
+    /// Returns the position up to which the client in a slot was sent everything, if its space stores publications and
+    /// nothing waits for it.
+    #[must_use]
+    pub fn position(&self, slot: Slot) -> Option<ReplayPosition> {
+        self.fanout.position_of(&self.uplink.client(slot)?.tenant, slot)
+    }
+
+    /// Returns whether the space of the client in a slot stores publications.
+    #[must_use]
+    pub fn stores(&self, slot: Slot) -> bool {
+        self.uplink.client(slot).is_some_and(|client| self.fanout.head(&client.tenant).is_some())
     }
 
     /// Moves the queue of deliveries out, so that it can be written. [`BrokerClient::put_fanout`] puts it

@@ -25,6 +25,7 @@ pub(super) fn on_message(
             deliver_tracked(&deliver, uplink, fanout, write_reports)?
         }
         FromBroker::Deliver(deliver) if !uplink.is_new(&deliver) => {
+            fanout.forget_next();
             note_dropped(&deliver, uplink, fanout);
             Ok(())
         }
@@ -35,6 +36,14 @@ pub(super) fn on_message(
         }
         FromBroker::Other(message @ (ToWorker::Batch | ToWorker::Set { .. })) => {
             fanout.take_sets(message)
+        }
+        FromBroker::Other(ToWorker::At(position)) => {
+            fanout.position_next(position);
+            Ok(())
+        }
+        FromBroker::Other(ToWorker::Head(head)) => {
+            fanout.take_head(head);
+            Ok(())
         }
         FromBroker::Other(ToWorker::Tenant(tenant)) => {
             fanout.switch_to(tenant);

@@ -1,13 +1,15 @@
 //! Clients of a worker that may resume: what it must tell a new broker about their records.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::sent_requests::AnnouncedIds;
 use crate::link::resume::{
-    AnnouncedRecord, DecidedRecord, FromResumable, KnownIds, RecordTerms, ResumableJoin,
+    AnnouncedRecord, DecidedRecord, FromResumable, KnownIds, RecordTerms, Recovery, ResumableJoin,
     ResumeClaim,
 };
-use crate::types::{Client, JoinNumber, ResumeGeneration, ResumeStanding, Slot, Tags};
+use crate::types::{
+    Client, JoinNumber, MissedRequest, RecoveryReason, ResumeGeneration, ResumeStanding, Slot, Tags,
+};
 
 /// What a client asks for that may resume.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub struct ResumeRequest {
     pub terms: RecordTerms,
     /// The client that it wants to be. Boxed, because few joins have one, and none after its answer.
     pub claim: Option<Box<ResumeClaim>>,
+    /// What it wants to get again. Boxed for the same reason.
+    pub missed: Option<Box<MissedRequest>>,
 }
 
 /// Clients of this worker that may resume, by their slots. Most workers have none.
@@ -27,10 +31,12 @@ struct ResumableClient {
     request: ResumeRequest,
     /// What the broker has decided.
     known: Option<KnownRecord>,
+    /// How many publications of the past it has got, until the broker says that these are all.
+    recovering: Option<u32>,
 }
 
 // Each client that may resume has one.
-const _: () = assert!(size_of::<(Slot, ResumableClient)>() <= 80, "a client has grown");
+const _: () = assert!(size_of::<(Slot, ResumableClient)>() <= 96, "a client has grown");
 
 /// The record of a client, as its worker knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +62,9 @@ impl ResumableClients {
         request: ResumeRequest,
     ) -> FromResumable {
         let message = join_message(slot, client, &request);
-        self.0.insert(slot, ResumableClient { request, known: None });
+        // A claim may be refused.
+        let recovering = request.missed.as_ref().filter(|_| request.claim.is_none()).map(|_| 0);
+        self.0.insert(slot, ResumableClient { request, known: None, recovering });
         message
     }
 
@@ -70,6 +78,12 @@ impl ResumableClients {
         let Some(client) = self.0.get_mut(&record.slot) else { return false };
         let DecidedRecord { generation, standing, ids, .. } = *record;
         let claim = client.request.claim.take();
+        let missed = client.request.missed.take();
+        let is_recovering = match &claim {
+            Some(_) => standing == ResumeStanding::Resumed,
+            None => missed.is_some(),
+        };
+        client.recovering = is_recovering.then_some(0);
         let shown = claim.filter(|_| standing == ResumeStanding::Resumed);
         let confirmed = shown.map(|claim| claim.generation).unwrap_or_default();
         let (keeps_ids, ids_from) = (ids.accepted.is_some(), ids.from);
@@ -80,6 +94,39 @@ impl ResumableClients {
     /// Returns what the broker has decided.
     pub(crate) fn known(&self, slot: Slot) -> Option<KnownRecord> {
         self.0.get(&slot)?.known
+    }
+
+    /// Returns whether the broker will say that a client has got what it gets of the past.
+    pub(crate) fn is_recovering(&self, slot: Slot) -> bool {
+        self.0.get(&slot).is_some_and(|client| client.recovering.is_some())
+    }
+
+    /// Counts a publication of the past.
+    pub(crate) fn replayed(&mut self, slot: Slot) {
+        let recovering = self.0.get_mut(&slot).and_then(|client| client.recovering.as_mut());
+        recovering.into_iter().for_each(|count| *count += 1);
+    }
+
+    /// A client has got what it gets of the past.
+    pub(crate) fn recovered(&mut self, slot: Slot) {
+        if let Some(client) = self.0.get_mut(&slot) {
+            client.recovering = None;
+        }
+    }
+
+    /// The broker has died. Returns how the recovery of each client ends that it has answered, and that has not got
+    /// everything.
+    pub(crate) fn lose_recoveries(
+        &mut self,
+        has_joined: impl Fn(Slot) -> bool,
+    ) -> BTreeMap<Slot, Recovery> {
+        let (reason, position) = (Some(RecoveryReason::Lost), None);
+        let joined = self.0.iter_mut().filter(|(slot, _)| has_joined(**slot));
+        let lost = joined.filter_map(|(slot, client)| {
+            let replayed = client.recovering.take()?;
+            Some((*slot, Recovery { slot: *slot, replayed, reason, position }))
+        });
+        lost.collect()
     }
 
     /// Returns whether requests of a client are recognised when they are repeated.
@@ -113,7 +160,7 @@ impl ResumableClients {
         client: &Client,
         ids: AnnouncedIds,
     ) -> Option<FromResumable> {
-        let ResumableClient { request, known } = self.0.get(&slot)?;
+        let ResumableClient { request, known, .. } = self.0.get(&slot)?;
         let (known, AnnouncedIds { accepted, is_complete }) = ((*known)?, ids);
         Some(FromResumable::Announce(Box::new(AnnouncedRecord {
             slot,
@@ -142,6 +189,8 @@ impl ResumableClients {
 }
 
 fn join_message(slot: Slot, client: &Client, request: &ResumeRequest) -> FromResumable {
-    let (terms, claim) = (request.terms.clone(), request.claim.as_deref().copied());
-    FromResumable::Join(Box::new(ResumableJoin { slot, client: client.clone(), terms, claim }))
+    let ResumeRequest { terms, claim, missed } = request;
+    let (claim, missed) = (claim.as_deref().copied(), missed.as_deref().copied());
+    let (client, terms) = (client.clone(), terms.clone());
+    FromResumable::Join(Box::new(ResumableJoin { slot, client, terms, claim, missed }))
 }

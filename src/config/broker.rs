@@ -1,8 +1,11 @@
 //! The part of the configuration that a broker needs. It contains no secrets.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Config;
+use crate::types::HistoryTerms;
 use crate::types::HostId;
 
 /// The configuration of a broker.
@@ -25,6 +28,10 @@ pub struct BrokerConfig {
     /// This host, if it shares publications with others.
     #[serde(default)]
     pub cluster_host: Option<HostId>,
+    /// Memory for the stored publications of all spaces, in bytes.
+    pub history_bytes: usize,
+    /// How many publications each space stores, by the name of its tenant. Others store none.
+    pub histories: Vec<(String, HistoryTerms)>,
 }
 
 impl BrokerConfig {
@@ -62,6 +69,22 @@ impl Config {
             fair_share_work: self.limits.fair_share_work,
             away_bytes: self.limits.away_bytes,
             cluster_host: self.cluster.as_ref().map(|_| self.host),
+            history_bytes: self.limits.history_bytes,
+            histories: self.histories(),
         }
+    }
+
+    /// Returns how many publications each space stores. Applications that share a space share them.
+    fn histories(&self) -> Vec<(String, HistoryTerms)> {
+        let mut all: BTreeMap<String, HistoryTerms> = BTreeMap::new();
+        for application in self.applications.iter().flat_map(|all| &all.list) {
+            let terms = application.history.terms(self.limits.outbox_limit);
+            if terms.is_on() {
+                let tenant = application.tenant.clone().unwrap_or_default();
+                let own = all.entry(tenant).or_insert(terms);
+                *own = own.union(terms);
+            }
+        }
+        all.into_iter().collect()
     }
 }

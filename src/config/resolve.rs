@@ -24,10 +24,10 @@ use crate::auth::{Application, Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
 use crate::telemetry::{LogFormat, LogLevel, unix_seconds};
 use crate::types::limits::{
-    AWAY_MEMORY, EXPRESSION_SCAN_MAX, FAIR_SHARE_WORK, HEAD_BYTES_MAX, LOG_BYTES_MAX,
-    LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
+    AWAY_MEMORY, EXPRESSION_SCAN_MAX, FAIR_SHARE_WORK, HEAD_BYTES_MAX, HISTORY_MEMORY,
+    LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
 };
-use crate::types::{Encryption, HostId, IpRange, Secret};
+use crate::types::{Encryption, HistorySettings, HostId, IpRange, Secret};
 
 const WORKERS: Bounds<usize> = Bounds::new(1, 256);
 pub(super) const HANDSHAKE: Bounds<Duration> =
@@ -59,6 +59,7 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
     let mut listen = listen(given, &exposure);
     let known = applications.as_ref().map(Option::as_ref).map_err(|_| ());
     let limits = limits(given);
+    check_history(given, folder, applications.as_ref().ok().and_then(Option::as_ref), &limits);
     let api = api::read(given, folder, limits.max_message, &|address| exposure.check(address));
     let tls = tls::read(given, folder, &mut listen, &api);
     let operators =
@@ -115,6 +116,26 @@ fn warn_of_other_sites(given: &mut ConfigLayers<'_>, applications: Option<&Appli
         );
         given.warn("allowedOrigins", Problem::new(what, "name the site's own pages"));
     }
+}
+
+/// Checks that everything that a client gets again fits into its outbox.
+fn check_history(
+    given: &mut ConfigLayers<'_>,
+    folder: &Path,
+    applications: Option<&Applications>,
+    limits: &LimitSettings,
+) {
+    let most = HistorySettings::bytes_max(limits.outbox_limit);
+    let is_above = |it: &&Application| it.history.bytes.is_some_and(|bytes| bytes > most);
+    let Some(at) = applications.and_then(|all| all.list.iter().position(|it| is_above(&it))) else {
+        return;
+    };
+    let file = auth_path(given, folder).flatten().unwrap_or_else(|| folder.join(AUTH_FILE));
+    let limit = limits.outbox_limit;
+    let what = format!("is more than half of outboxLimit ({limit} bytes)");
+    let problem = Problem::new(what, format!("use {most} or less"));
+    let about = format!("application {}: historyBytes", at + 1);
+    given.find_fault(ValueLocation::File(file), &about, problem);
 }
 
 /// Reads the applications of `auth.yml`. Without applications the server is open to all clients.
@@ -291,6 +312,7 @@ fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
         Ok(limit)
     });
     let away_bytes = given.read("", "awayMemory", |text| size(text, &AWAY));
+    let history_bytes = given.read("", "historyMemory", |text| size(text, &AWAY));
     let expression_scan = given.read("", "exprScanMax", |text| count(text, &SCANS));
     let expression_scan = expression_scan.and_then(|values| u64::try_from(values).ok());
     let fair_share_work = given.read("", "fairShareWork", |text| count(text, &FAIR_SHARES));
@@ -310,6 +332,7 @@ fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
         max_memory: given.read("", "maxMemory", max_memory).unwrap_or(MaxMemory::Auto),
         outbox_limit: outbox_limit.unwrap_or(max_message + OUTBOX_SLACK_BYTES),
         away_bytes: away_bytes.unwrap_or(AWAY_MEMORY),
+        history_bytes: history_bytes.unwrap_or(HISTORY_MEMORY),
     }
 }
 

@@ -139,6 +139,8 @@ pub struct LimitSettings {
     pub fair_share_work: u64,
     /// Memory for clients of `tagcast.v1` that are away, in bytes.
     pub away_bytes: usize,
+    /// Memory for the stored publications of all spaces, in bytes.
+    pub history_bytes: usize,
 }
 
 /// The memory limit of all processes together.

@@ -12,16 +12,16 @@ use super::command::{
 use super::fairness::{ApplicationCharge, TenantThrottle, WorkReport};
 pub use super::in_place::{FromBroker, FromWorker, PublishFrame};
 use super::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryResult};
-use super::resume::{FromResumable, ToResumable};
+use super::resume::{FromResumable, JournalHead, ToResumable};
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{
     Address, Claim, Client, Content, GrantNumber, JoinNumber, Number, PayloadForm, Publication,
-    PublicationId, Recipients, ReplayRecords, Sequence, Slot, SlotSet, Tenant, TrackedOutcome,
-    Tracking, WorkerIncarnation,
+    PublicationId, Recipients, ReplayPosition, ReplayRecords, Sequence, Slot, SlotSet, Tenant,
+    TrackedOutcome, Tracking, WorkerIncarnation,
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 20;
+pub const VERSION: u16 = 21;
 
 /// Work for one tag, in bytes of a usual message.
 pub(super) const ROW_WORK: usize = 64;
@@ -84,6 +84,8 @@ pub enum ToBroker {
         /// The highest sequence number that the worker has received. The broker continues above it.
         sequence: Sequence,
     },
+    /// All publications that an earlier broker may have delivered were sent again.
+    WindowRepeated,
     /// A client that must be addressable before its handshake is answered (rule L8).
     Join {
         /// The client's slot.
@@ -253,6 +255,11 @@ pub enum ToWorker {
     /// Requests a report on the `Deliver` that follows. This is a separate message, so that other
     /// deliveries need no additional byte.
     Track(Tracking),
+    /// The position of the `Deliver` that follows, where publications are stored. This is a separate message, so that
+    /// other deliveries need no additional byte.
+    At(ReplayPosition),
+    /// The latest position of a space that stores publications: before `Joined`, and once a second if it has moved.
+    Head(JournalHead),
     /// A report of a worker on a publication of this one.
     Tracked {
         /// Number of the publication.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::message::ROW_WORK;
 use crate::types::{
-    AcceptedIds, Client, ClientUuid, Content, Ident, InstanceDigest, JoinNumber, Number,
-    RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding, Slot, Tags,
+    AcceptedIds, Client, ClientUuid, Content, Ident, InstanceDigest, JoinNumber, MissedRequest,
+    Number, RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding, Slot, Tags, Tenant,
     WorkerIncarnation,
 };
 
@@ -67,7 +67,7 @@ impl FromResumable {
 pub enum ToResumable {
     /// Which client a joining one is.
     Record(Box<DecidedRecord>),
-    /// A publication that was kept for a client while it was away.
+    /// A publication that a client has missed.
     Replay(Box<ReplayedPublication>),
     /// All of these have been sent.
     Recovered(Recovery),
@@ -111,7 +111,7 @@ impl KnownIds {
 /// How the broker keeps the record of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordTerms {
-    /// How long the client may be away, in milliseconds.
+    /// How long the client may be away, in milliseconds. 0: it has no record, and only wants to get something again.
     pub grace_ms: u32,
     /// Maximum publications that are kept for it meanwhile.
     pub mailbox: u16,
@@ -132,6 +132,9 @@ pub struct ResumableJoin {
     pub terms: RecordTerms,
     /// The client that it wants to be.
     pub claim: Option<ResumeClaim>,
+    /// What it wants to get again. Answered by [`ToResumable::Recovered`] after `Joined`, as is a claim that is
+    /// accepted.
+    pub missed: Option<MissedRequest>,
 }
 
 /// The contents of a token that a worker has verified.
@@ -143,8 +146,6 @@ pub struct ResumeClaim {
     pub generation: ResumeGeneration,
     /// Time of issue, since 1970.
     pub issued: Duration,
-    /// The last position that the client has received.
-    pub since: Option<ReplayPosition>,
 }
 
 /// The record of a client that a worker announces to a new broker.
@@ -185,7 +186,7 @@ pub struct DecidedRecord {
     pub ids: KnownIds,
 }
 
-/// A publication that was kept for a client.
+/// A publication that a client has missed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplayedPublication {
     /// The client's slot.
@@ -194,8 +195,10 @@ pub struct ReplayedPublication {
     pub source: WorkerIncarnation,
     /// Its number within that worker.
     pub number: Number,
-    /// Its place in the mailbox.
+    /// Its place in the journal or in the mailbox.
     pub position: ReplayPosition,
+    /// Whether it was for this client alone.
+    pub is_direct: bool,
     /// The content.
     pub content: Content<Bytes>,
 }
@@ -207,8 +210,18 @@ pub struct Recovery {
     pub slot: Slot,
     /// How many publications were replayed.
     pub replayed: u32,
-    /// Why it may have missed others.
-    pub reason: RecoveryReason,
-    /// The present place in its mailbox.
-    pub position: ReplayPosition,
+    /// Why it may have missed others. `None`: it has missed none.
+    pub reason: Option<RecoveryReason>,
+    /// The present place in the journal or in its mailbox, if there is one.
+    pub position: Option<ReplayPosition>,
+}
+
+/// The latest position of a space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalHead {
+    /// The tenant of the space.
+    pub tenant: Tenant,
+    /// The position. Every publication up to it that concerns the receiving worker precedes it on the link. `None`: the
+    /// space stores publications no more.
+    pub position: Option<ReplayPosition>,
 }

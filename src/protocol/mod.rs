@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 pub use self::gomoob::RefusalClose;
 pub use self::spec::{
     AckExtras, Acknowledge, ChunkMarks, ProtocolOptions, ProtocolSpec, QuestionAnswer,
-    QuestionSpec, Render,
+    QuestionSpec, Render, RenderAt,
 };
-use crate::types::{Content, PayloadForm};
+use crate::types::{Content, PayloadForm, ReplayPosition};
 
 /// Defines the families. Each is a variant of [`Protocol`] and a file or folder with a table `SPEC`.
 macro_rules! protocols {
@@ -90,6 +90,22 @@ impl Protocol {
         match spec.render {
             Some(render) => render(content, cast),
             None => Cow::Borrowed(content.payload),
+        }
+    }
+}
+
+impl Protocol {
+    /// Renders a publication like [`Protocol::render`], with its position if the protocol has positions.
+    #[must_use]
+    pub fn render_at(
+        self,
+        content: Content<&[u8]>,
+        cast: Cast,
+        at: Option<ReplayPosition>,
+    ) -> Cow<'_, [u8]> {
+        match (at, self.spec().render_at) {
+            (Some(at), Some(render)) => Cow::Owned(render(content, cast, at)),
+            _ => self.render(content, cast),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::bloatless::BloatlessCloseOptions;
 use super::gomoob::{GomoobOptions, RefusalClose};
 use super::phpws::PhpwsOptions;
 use crate::http::SupportedVersions;
-use crate::types::{AskToken, CloseReason, Content};
+use crate::types::{AskToken, CloseReason, Content, ReplayPosition};
 
 /// The properties of a protocol family. Sessions, resources and workers use this table and need no knowledge
 /// of single families.
@@ -33,6 +33,8 @@ pub struct ProtocolSpec {
     pub is_event_stream: bool,
     /// Renders a publication as text for a client; `None` if clients receive no publications.
     pub render: Option<Render>,
+    /// Renders a stored publication with its position; `None` if clients have no positions.
+    pub render_at: Option<RenderAt>,
     /// Returns the first frame for a client with this UUID.
     pub greeting: Option<fn(&str) -> String>,
     /// The texts that begin and end a message in chunks.
@@ -96,6 +98,9 @@ pub struct QuestionAnswer<'a> {
 /// Renders a publication as text.
 pub type Render = for<'a> fn(Content<&'a [u8]>, Cast) -> Cow<'a, [u8]>;
 
+/// Renders a stored publication as text, with its position.
+pub type RenderAt = fn(Content<&[u8]>, Cast, ReplayPosition) -> Vec<u8>;
+
 /// Returns the acknowledgement of a message, given its text and the client's extras.
 pub type Acknowledge = fn(Option<&str>, &AckExtras) -> Cow<'static, str>;
 
@@ -142,6 +147,7 @@ impl ProtocolSpec {
         has_echo_handshake: false,
         is_event_stream: false,
         render: None,
+        render_at: None,
         greeting: None,
         chunk_marks: None,
         reads_binary_as_text: false,

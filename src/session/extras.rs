@@ -21,6 +21,8 @@ pub struct SessionExtras {
     pub may_choose_tags: bool,
     /// Its next frame proves that it has received its `welcome` (`tagcast.v1`).
     pub awaits_frame: bool,
+    /// What it gets of the past, and `recovery`, have not been written. Until then it has no position (`tagcast.v1`).
+    pub awaits_recovery: bool,
     /// The broker asks whether it is alive (`tagcast.v1`).
     pub is_probed: bool,
 }

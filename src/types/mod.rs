@@ -15,6 +15,7 @@ mod description;
 mod encryption;
 mod expression;
 mod histogram;
+mod history;
 mod hixie_form;
 mod host;
 mod ids;
@@ -65,6 +66,7 @@ pub use expression::{
     is_keyword, is_word_byte,
 };
 pub use histogram::{DURATION_BOUNDS, Histogram, RECIPIENT_BOUNDS};
+pub use history::{HistorySettings, HistoryTerms};
 pub use hixie_form::HixieForm;
 pub use host::HostId;
 pub use ids::{
@@ -91,7 +93,7 @@ pub use replay::{
 };
 pub use request_ids::{AcceptedIds, IdNovelty};
 pub use resume::{
-    InstanceDigest, RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding,
+    InstanceDigest, MissedRequest, RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding,
 };
 pub use revocation::{RevocationList, RevokedTokens, TokenIdentity, TokenRevocation};
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};

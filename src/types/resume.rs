@@ -26,10 +26,10 @@ impl fmt::Debug for InstanceDigest {
     }
 }
 
-/// A place in a mailbox. Clients show it as it is, and do not read it.
+/// A place in a journal, or in a mailbox where there is no journal. Clients show it as it is, and do not read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayPosition {
-    /// Which mailbox. A later record of the same client has another one.
+    /// Which journal or mailbox. A later one of the same space or client has another number.
     pub epoch: u32,
     /// Number of the publication in it, from 1. 0 is the place before the first one.
     pub number: u64,
@@ -68,6 +68,15 @@ fn in_base_36(mut number: u64) -> String {
     }
 }
 
+/// What a client wants to get again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissedRequest {
+    /// What was published after its last position; `None` if the server has not written what it shows.
+    Since(Option<ReplayPosition>),
+    /// So many of the latest publications that match its tags.
+    Latest(u32),
+}
+
 /// Why a client may have missed publications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecoveryReason {
@@ -83,12 +92,30 @@ pub enum RecoveryReason {
     New,
     /// It asks for earlier publications, and none are stored.
     Disabled,
+    /// Publications that it may have missed are not stored any more.
+    Evicted,
+    /// The same, and they were dropped while the client waited for them.
+    Overrun,
+    /// Its tags at that time are not stored any more.
+    Retagged,
+    /// Publications of another host will never arrive.
+    Gap,
 }
 
 impl RecoveryReason {
     /// All reasons.
-    pub const ALL: [Self; 6] =
-        [Self::Off, Self::Mailbox, Self::Lost, Self::Expired, Self::New, Self::Disabled];
+    pub const ALL: [Self; 10] = [
+        Self::Off,
+        Self::Mailbox,
+        Self::Lost,
+        Self::Expired,
+        Self::New,
+        Self::Disabled,
+        Self::Evicted,
+        Self::Overrun,
+        Self::Retagged,
+        Self::Gap,
+    ];
 
     /// Returns the `reason` in `recovery`.
     #[must_use]
@@ -100,6 +127,10 @@ impl RecoveryReason {
             Self::Expired => "expired",
             Self::New => "new",
             Self::Disabled => "disabled",
+            Self::Evicted => "evicted",
+            Self::Overrun => "overrun",
+            Self::Retagged => "retagged",
+            Self::Gap => "gap",
         }
     }
 }

@@ -89,7 +89,9 @@ families! {
     Records = "records", Sum, ["state"], 2, "Clients of tagcast.v1 that may resume";
     MailboxBytes = "mailbox_bytes", Sum, [], 1, "Memory of publications that are kept for clients";
     Resumes = "resumes", Counter, ["result"], 6, "Openings that showed a resume token";
-    Recoveries = "recoveries", Counter, ["result"], 6,
+    JournalBytes = "journal_bytes", Sum, [], 1, "Memory of stored publications";
+    JournalEntries = "journal_entries", Sum, [], 1, "Stored publications";
+    Recoveries = "recoveries", Counter, ["result"], 12,
         "Clients that came back, and whether they got what they had missed";
     RequestsRepeated = "requests_repeated", Counter, [], 1,
         "Requests that their clients sent again although they were accepted";

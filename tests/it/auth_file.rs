@@ -32,6 +32,20 @@ fn expect_findings(ini: &str, auth: Option<&str>, expected: &[&str]) {
     }
 }
 
+/// What a client gets again must fit into its outbox.
+#[test]
+fn stored_publications_must_fit_into_an_outbox() {
+    let auth = "applications:\n  - { key: a, secret: s3cret-for-tests-0123456789, authorizeOpen: true, history: 5, historyBytes: 4M }\n";
+    let expected = ["application 1: historyBytes", "use 3145728 or less"];
+    let folder = folder(INI, Some(auth));
+    let Finished { code, text } = run_to_end(&folder, &["check", "-i", "websock.ini"]);
+    assert_eq!(code, Some(WRONG_CONFIGURATION), "{text}");
+    expected.iter().for_each(|words| assert!(text.contains(words), "no {words:?} in\n{text}"));
+    folder.write("websock.ini", &format!("{INI}outboxLimit = 8M\n"));
+    let Finished { code, text } = run_to_end(&folder, &["check", "-i", "websock.ini"]);
+    assert_eq!(code, Some(0), "{text}");
+}
+
 #[test]
 fn a_file_that_is_named_must_be_there() {
     let expected =

@@ -175,6 +175,8 @@ mod traces;
 mod two_servers;
 mod unix_listeners;
 mod v1_closing;
+mod v1_history;
+mod v1_history_faults;
 mod v1_mailbox;
 mod v1_opening;
 mod v1_publish;

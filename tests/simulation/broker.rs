@@ -9,6 +9,7 @@ use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
 use super::budget::Budget;
 use super::pipe::{BytesUntilDeath, End, Watch};
+use super::positions;
 
 /// Work at which brokers throttle tenants, by generation.
 const FAIR_SHARES: [u64; 3] = [25, 6, 0];
@@ -43,6 +44,7 @@ pub enum Order {
 impl Broker {
     pub fn new(generation: Generation, bytes_until_death: BytesUntilDeath) -> Self {
         let mut board = BrokerCore::new(generation);
+        positions::store(&mut board, generation);
         board.limit_tenants(FAIR_SHARES[generation.0 as usize % FAIR_SHARES.len()]);
         Self {
             generation,

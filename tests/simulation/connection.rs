@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use tagcast::broker_client::fanout::Batch;
 use tagcast::broker_client::write_reports::WriteTicket;
 use tagcast::protocol::Protocol;
-use tagcast::types::Slot;
+use tagcast::types::{ReplayPosition, Slot};
 
 use super::model::{ClientNo, Model, PublicationNo};
 use super::reports;
@@ -19,10 +19,21 @@ pub struct Connection {
     pub client: ClientNo,
     pub phase: Phase,
     pub reader: Reader,
-    /// Unread publications, each with the ticket of its delivery.
-    unread: VecDeque<(PublicationNo, WriteTicket)>,
+    /// Publications that it has not read.
+    unread: VecDeque<Unread>,
+    /// `recovery` has not been sent.
+    pub is_recovering: bool,
     /// Requests that are in its socket.
     pub requests: VecDeque<Request>,
+}
+
+/// A publication in a socket.
+#[derive(Debug)]
+struct Unread {
+    publication: PublicationNo,
+    at: Option<ReplayPosition>,
+    /// The ticket of its delivery.
+    ticket: WriteTicket,
 }
 
 /// The phase of a connection.
@@ -45,23 +56,26 @@ impl Connection {
     /// Creates a connection that asks to join.
     pub fn new(client: ClientNo) -> Self {
         let (unread, requests) = (VecDeque::new(), VecDeque::new());
-        Self { client, phase: Phase::Joining, reader: Reader::Reads, unread, requests }
+        let (phase, reader, is_recovering) = (Phase::Joining, Reader::Reads, false);
+        Self { client, phase, reader, unread, is_recovering, requests }
     }
 
     /// Stores the frames of a batch that are for this client.
     pub fn is_sent(&mut self, slot: Slot, batch: &mut Batch) -> Result<(), String> {
         let frames: Vec<_> = batch.frames_for(slot, Protocol::Gomoob).each().collect();
+        let positioned: Vec<_> = batch.frames_for(slot, Protocol::V1).each().collect();
         let mut ticket = Some(reports::ticket(batch, frames.len()));
-        for frame in frames {
+        for (frame, positioned) in frames.iter().zip(positioned) {
             let ticket = ticket.take().unwrap_or_default();
-            self.unread.push_back((publication_in(&frame)?, ticket));
+            let publication = publication_in(frame)?;
+            self.unread.push_back(Unread { publication, at: position_in(&positioned), ticket });
         }
         Ok(())
     }
 
     /// Drops what a client has not read, because it is closed as slow.
     pub fn drops_slow(&mut self) {
-        self.unread.drain(..).for_each(|(_, mut ticket)| ticket.count_slow());
+        self.unread.drain(..).for_each(|mut it| it.ticket.count_slow());
     }
 
     /// Returns true if the client has more unread frames than allowed.
@@ -71,11 +85,17 @@ impl Connection {
 
     /// Reads all frames sent so far.
     pub fn reads(&mut self, model: &mut Model) -> Result<(), String> {
-        self.unread.drain(..).try_for_each(|(no, mut ticket)| {
-            model.receives(self.client, no)?;
+        self.unread.drain(..).try_for_each(|Unread { publication, at, mut ticket }| {
+            model.receives(self.client, publication)?;
+            model.program_reads(self.client, publication, at)?;
             ticket.count_written();
             Ok(())
         })
+    }
+
+    /// Returns true if it has not read everything.
+    pub fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
     }
 }
 
@@ -84,4 +104,11 @@ fn publication_in(frame: &[u8]) -> Result<PublicationNo, String> {
     let start = if frame[1] < 126 { 2 } else { 4 };
     let text = str::from_utf8(&frame[start..]).map_err(|error| error.to_string())?;
     text.trim().parse().map_err(|_| format!("a client receives {text:?}"))
+}
+
+/// Returns the position in a frame of `tagcast.v1`.
+fn position_in(frame: &[u8]) -> Option<ReplayPosition> {
+    let text = String::from_utf8_lossy(frame);
+    let (_, rest) = text.split_once(r#""at":""#)?;
+    ReplayPosition::read(rest.split('"').next()?)
 }

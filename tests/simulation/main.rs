@@ -24,6 +24,7 @@ mod faults;
 mod marks;
 mod model;
 mod pipe;
+mod positions;
 mod programs;
 mod promises;
 mod reports;
@@ -40,6 +41,7 @@ use std::thread;
 use api::Ids;
 use faults::Mixture;
 use pipe::Kernel;
+use positions::RecoveryCounts;
 use shutdown::Shutdown;
 use world::World;
 
@@ -135,6 +137,22 @@ fn clients_resume_and_get_what_was_kept_for_them() {
         replayed += world.model.programs.replayed;
     }
     assert!(resumed > 200 && replayed > 10, "{resumed} resumed, {replayed} replayed");
+}
+
+/// V119.
+#[test]
+fn programs_recover_what_they_have_missed() {
+    let mut counts = RecoveryCounts::default();
+    for seed in 0..60 {
+        let mut world = World::new(seed, AS_IT_IS, None);
+        play(&mut world).unwrap();
+        let RecoveryCounts { recovered, not_known, replayed } = world.model.programs.recoveries;
+        counts.recovered += recovered;
+        counts.not_known += not_known;
+        counts.replayed += replayed;
+    }
+    let RecoveryCounts { recovered, not_known, replayed } = counts;
+    assert!(recovered > 100 && not_known > 20 && replayed > 20, "{counts:?}");
 }
 
 /// V49.

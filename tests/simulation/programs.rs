@@ -8,11 +8,13 @@ use tagcast::broker::router::figures;
 use tagcast::broker_client::resumable::ResumeRequest;
 use tagcast::link::resume::{RecordTerms, ReplayedPublication, ResumeClaim, ToResumable};
 use tagcast::types::{
-    Client, ClientUuid, InstanceDigest, ReplayPosition, ResumeGeneration, ResumeStanding, Slot,
-    Tags, Tenant, WorkerId,
+    Client, ClientUuid, InstanceDigest, MissedRequest, ReplayPosition, ResumeGeneration,
+    ResumeStanding, Slot, Tags, Tenant, WorkerId,
 };
 
-use super::model::{ClientNo, Model, PublicationNo, To};
+use super::model::{ClientNo, Model, Moment, PublicationNo, To};
+use super::positions::RecoveryCounts;
+use super::promises::Sure;
 use super::requests::{ProgramRequests, RequestCounts};
 use super::worker::{Phase, Worker};
 use super::world::World;
@@ -42,6 +44,7 @@ pub struct Programs {
     /// Publications that were replayed.
     pub replayed: u64,
     pub counts: RequestCounts,
+    pub recoveries: RecoveryCounts,
 }
 
 /// A program that connects again and again.
@@ -49,9 +52,13 @@ pub struct Programs {
 pub struct Program {
     instance: InstanceDigest,
     token: Option<(ClientUuid, ResumeGeneration)>,
-    since: Option<ReplayPosition>,
-    /// Replayed publications that it has received.
-    received: BTreeSet<PublicationNo>,
+    /// Its last position, and the time of the first one since which it has got everything.
+    pub since: Option<ReplayPosition>,
+    pub noted_at: Moment,
+    /// The tags of its client.
+    tags: Tags,
+    /// Publications that it has received.
+    pub received: BTreeSet<PublicationNo>,
     /// The present connection.
     pub connection: Option<ClientNo>,
     pub requests: ProgramRequests,
@@ -102,16 +109,19 @@ impl World {
             None
         } else {
             let other = &others[self.rng.place(others.len())];
-            other.token.map(|token| (token, other.since, other.received.clone()))
+            let received = other.received.clone();
+            other.token.map(|token| (token, other.since, other.noted_at, received))
         };
-        let (token, since, received) = copied
-            .map_or((None, None, BTreeSet::new()), |(token, since, received)| {
-                (Some(token), since, received)
+        let (token, since, noted_at, received) = copied
+            .map_or((None, None, 0, BTreeSet::new()), |(token, since, noted_at, received)| {
+                (Some(token), since, noted_at, received)
             });
         let no = others.len();
         let instance = InstanceDigest(no as u64 + 1);
         let requests = ProgramRequests::default();
-        let program = Program { instance, token, since, received, connection: None, requests };
+        let (connection, tags) = (None, Tags::default());
+        let program =
+            Program { instance, token, since, noted_at, tags, received, connection, requests };
         self.model.programs.list.push(program);
         no
     }
@@ -138,8 +148,8 @@ impl World {
             uuid,
             generation,
             issued: Duration::ZERO,
-            since: program.since,
         });
+        let missed = claim.map(|_| Box::new(MissedRequest::Since(program.since)));
         let terms = RecordTerms {
             grace_ms: u32::try_from(GRACE.as_millis()).unwrap(),
             mailbox: MAILBOX,
@@ -148,8 +158,11 @@ impl World {
         };
         self.model.programs.cut_off.extend(former);
         let Some(at) = self.workers.get_mut(&worker) else { return };
-        let request = ResumeRequest { terms, claim: claim.map(Box::new) };
+        let request = ResumeRequest { terms, claim: claim.map(Box::new), missed };
         let (slot, client) = at.accept_resumable(client, request, &mut self.model);
+        if let Some(connection) = at.connections.get_mut(&slot) {
+            connection.is_recovering = claim.is_some();
+        }
         self.model.programs.of.insert(client, no);
         self.model.programs.list[no].connection = Some(client);
         self.fault = self.fault.take().or_else(|| at.fault.take());
@@ -254,6 +267,10 @@ impl Worker {
             if !is_resumed {
                 (program.since, program.received) = (None, BTreeSet::new());
             }
+            if program.tags != client.tags {
+                // Its record has ended, and it has those that it has shown now.
+                (program.tags, program.noted_at) = (client.tags, model.now);
+            }
         }
         Ok(())
     }
@@ -273,7 +290,12 @@ impl Worker {
                 let outcome = model.replays(no, replayed);
                 self.note(outcome);
             }
-            ToResumable::Recovered(_) => {
+            ToResumable::Recovered(recovery) => {
+                if let Some(connection) = self.connections.get_mut(&slot) {
+                    connection.is_recovering = false;
+                }
+                let outcome = model.recovers(no, *recovery);
+                self.note(outcome);
                 // Some clients break again before they have confirmed it.
                 if model.programs.hears(no) && !model.now.is_multiple_of(3) {
                     self.broker_client.uplink.settle(slot);
@@ -304,17 +326,24 @@ impl Model {
             text.trim().parse().map_err(|_| format!("a client receives {text:?}"))?;
         let uuid = self.lives[no].client.uuid;
         let it = self.published.get(publication).ok_or("a replay of what no client published")?;
-        if it.to != To::Uuid(uuid) || it.tenant != self.lives[no].client.tenant {
-            return Err(format!("{no} gets {publication} of the mailbox of another one (V96)"));
+        let is_its = match &it.to {
+            To::Uuid(addressed) => *addressed == uuid && replayed.is_direct,
+            _ => !replayed.is_direct && self.is_for(it, no, (0, self.now), Sure::Yes),
+        };
+        if !is_its || it.tenant != self.lives[no].client.tenant {
+            return Err(format!("{no} gets {publication}, which is for another one (V96)"));
         }
-        self.programs.replayed += 1;
+        match replayed.is_direct {
+            true => self.programs.replayed += 1,
+            false => self.programs.recoveries.replayed += 1,
+        }
         let Some(program) = self.programs.of.get(&no).copied().filter(|_| self.programs.hears(no))
         else {
             return Ok(());
         };
         let program = &mut self.programs.list[program];
         if !program.received.insert(publication) {
-            return Err(format!("{no} gets {publication} from its mailbox twice (P2)"));
+            return Err(format!("{no} of program is replayed {publication} a second time (P2)"));
         }
         program.since = Some(replayed.position);
         self.published[publication].received_by.push(no);

@@ -8,7 +8,7 @@ use super::model::{ClientNo, Life, Model, Moment, PublicationNo, Published, Repe
 /// Whether a client certainly matched, at every moment at which the broker may have looked, or only
 /// possibly.
 #[derive(Clone, Copy, Debug)]
-enum Sure {
+pub enum Sure {
     Yes,
     No,
 }
@@ -63,7 +63,11 @@ impl Model {
         }
         // If the worker of the earlier receiver has died too, the new broker cannot know of the
         // delivery.
-        let can_announce = |other: &ClientNo| !self.dead.contains(&self.lives[*other].worker);
+        // A client that has come back gets again what was sent into its old connection.
+        let can_announce = |other: &ClientNo| {
+            let Life { client: receiver, worker, .. } = &self.lives[*other];
+            !self.dead.contains(worker) && receiver.uuid != life.client.uuid
+        };
         if let To::Alias(alias) = &it.to
             && let Some(holder) = self.holder(alias, it).filter(|holder| *holder != client)
         {
@@ -80,7 +84,7 @@ impl Model {
         Ok(())
     }
 
-    fn is_for(
+    pub fn is_for(
         &self,
         it: &Published,
         client: ClientNo,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::types::limits::MAILBOX_BYTES_MAX;
-use crate::types::{Content, Number, WorkerIncarnation};
+use crate::types::{Content, Number, ReplayPosition, WorkerIncarnation};
 
 /// Memory for a publication in addition to its payload, in bytes.
 const ENTRY_BYTES: usize = 64;
@@ -21,13 +21,34 @@ pub(in crate::broker) struct Mailbox {
 /// A publication in a mailbox.
 #[derive(Debug)]
 pub(in crate::broker) struct MailboxEntry {
-    /// Its number in the mailbox.
-    pub(in crate::broker) place: u64,
+    /// Its place in the journal of its space, or in the mailbox if there is no journal.
+    pub(in crate::broker) position: ReplayPosition,
     /// The worker that received it from its publisher.
     pub(in crate::broker) source: WorkerIncarnation,
     /// Its number within that worker.
     pub(in crate::broker) number: Number,
     pub(in crate::broker) content: Content<Box<[u8]>>,
+}
+
+/// A publication that is to be kept for a client.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::broker) struct MailboxPublication<'a> {
+    /// The worker that received it from its publisher.
+    pub(in crate::broker) source: WorkerIncarnation,
+    /// Its number within that worker.
+    pub(in crate::broker) number: Number,
+    /// Its place in the journal of its space, if there is one.
+    pub(in crate::broker) at: Option<ReplayPosition>,
+    pub(in crate::broker) content: Content<&'a [u8]>,
+}
+
+impl MailboxPublication<'_> {
+    /// Returns the entry, which has its own place in the mailbox where there is no journal.
+    pub(super) fn entry(self, own: ReplayPosition) -> MailboxEntry {
+        let Self { source, number, at, content } = self;
+        let content = Content { form: content.form, payload: content.payload.into() };
+        MailboxEntry { position: at.unwrap_or(own), source, number, content }
+    }
 }
 
 impl Mailbox {
@@ -42,10 +63,22 @@ impl Mailbox {
         }
     }
 
-    /// Removes what the client has received: everything up to a place.
-    pub(super) fn forget_up_to(&mut self, place: u64) {
-        while let Some(oldest) = self.entries.pop_front_if(|oldest| oldest.place <= place) {
-            self.bytes -= oldest.content.payload.len();
+    /// Removes what the client has received: everything up to the last publication whose position is not after this
+    /// one. Positions of another journal say nothing.
+    pub(super) fn forget_up_to(&mut self, since: ReplayPosition) {
+        let is_received = |entry: &MailboxEntry| {
+            entry.position.epoch == since.epoch && entry.position.number <= since.number
+        };
+        let received = self.entries.iter().rposition(is_received).map_or(0, |last| last + 1);
+        for entry in self.entries.drain(..received) {
+            self.bytes -= entry.content.payload.len();
+        }
+    }
+
+    /// Removes what was kept before the first publication with a place in this journal.
+    pub(super) fn forget_others(&mut self, epoch: u32) {
+        while let Some(entry) = self.entries.pop_front_if(|it| it.position.epoch != epoch) {
+            self.bytes -= entry.content.payload.len();
         }
     }
 
@@ -74,11 +107,12 @@ mod tests {
         let source = WorkerIncarnation { worker: WorkerId(0), generation: Generation(1) };
         let payload = vec![b'x'; bytes].into_boxed_slice();
         let content = Content { form: PayloadForm::Message, payload };
-        MailboxEntry { place, source, number: Number(place), content }
+        let position = ReplayPosition { epoch: 1, number: place };
+        MailboxEntry { position, source, number: Number(place), content }
     }
 
     fn places(mailbox: &Mailbox) -> Vec<u64> {
-        mailbox.iter().map(|kept| kept.place).collect()
+        mailbox.iter().map(|kept| kept.position.number).collect()
     }
 
     #[test]
@@ -88,9 +122,15 @@ mod tests {
         assert!(!mailbox.has_dropped);
         mailbox.push(kept(4, 10), 3);
         assert_eq!((places(&mailbox), mailbox.has_dropped), (vec![2, 3, 4], true));
-        mailbox.forget_up_to(3);
+        mailbox.forget_up_to(ReplayPosition { epoch: 2, number: 4 });
+        assert_eq!(places(&mailbox), [2, 3, 4]);
+        mailbox.forget_up_to(ReplayPosition { epoch: 1, number: 3 });
         assert_eq!(places(&mailbox), [4]);
         assert_eq!(mailbox.held(), 10 + ENTRY_BYTES);
+        mailbox.forget_others(1);
+        assert_eq!(places(&mailbox), [4]);
+        mailbox.forget_others(2);
+        assert!(places(&mailbox).is_empty());
     }
 
     #[test]

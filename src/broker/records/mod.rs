@@ -5,19 +5,22 @@
 mod accounting;
 mod mailbox;
 mod request_ids;
+mod tag_log;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-pub(super) use self::mailbox::{Mailbox, MailboxEntry};
+pub(super) use self::mailbox::{Mailbox, MailboxPublication};
 use self::request_ids::InstanceIds;
+use self::tag_log::TagLog;
+pub(super) use self::tag_log::{TagsThen, forget_past, note_tags};
 use crate::link::resume::{KnownIds, RecordTerms};
 use crate::types::limits::AWAY_MEMORY;
 use crate::types::{
-    AcceptedIds, ClientUuid, ConnectionRef, Content, Ident, JoinNumber, Number, ReplayPosition,
-    ResumeGeneration, Tenant, VersionedTags, WorkerIncarnation,
+    AcceptedIds, ClientUuid, ConnectionRef, Ident, JoinNumber, ReplayPosition, ResumeGeneration,
+    Tenant, VersionedTags,
 };
 
 /// Memory for a client that is away, without its names, tags and mailbox, in bytes.
@@ -72,6 +75,8 @@ pub(super) struct Record {
     ids: Option<Box<InstanceIds>>,
     /// What only a client has that is away, or was and has not confirmed its mailbox.
     rest: Option<Box<HeldRecord>>,
+    /// Tags that it had earlier; `None` if they are of no use.
+    tag_log: Option<Box<TagLog>>,
 }
 
 /// The record of a client that is here, before it was ever away.
@@ -88,7 +93,7 @@ pub(super) struct NewRecord {
 }
 
 // Each client that may resume has one.
-const _: () = assert!(size_of::<(RecordKey, Record)>() <= 144, "a record has grown");
+const _: () = assert!(size_of::<(RecordKey, Record)>() <= 152, "a record has grown");
 
 #[derive(Debug)]
 struct HeldRecord {
@@ -225,6 +230,7 @@ impl Records {
             joined,
             ids,
             rest,
+            tag_log: None,
         };
         let former = self.all.insert(key, record);
         debug_assert!(former.is_none(), "a client has one record");
@@ -286,30 +292,30 @@ impl Records {
     }
 
     /// Keeps a publication for a client that is away.
-    pub(super) fn keep(
-        &mut self,
-        key: &RecordKey,
-        source: WorkerIncarnation,
-        number: Number,
-        content: Content<&[u8]>,
-    ) {
+    pub(super) fn keep(&mut self, key: &RecordKey, kept: MailboxPublication<'_>) {
         let Some(record) = self.all.get_mut(key) else { return };
         let Some(rest) = record.rest.as_mut().filter(|rest| rest.away.is_some()) else { return };
         record.kept += 1;
-        let content = Content { form: content.form, payload: content.payload.into() };
-        let kept = MailboxEntry { place: record.kept, source, number, content };
-        rest.mailbox.push(kept, record.terms.mailbox);
+        let own = ReplayPosition { epoch: record.epoch, number: record.kept };
+        rest.mailbox.push(kept.entry(own), record.terms.mailbox);
         self.count(key);
         self.evict();
     }
 
-    /// Removes what a client has received from its mailbox, if the position is of that mailbox.
-    pub(super) fn forget_up_to(&mut self, key: &RecordKey, since: ReplayPosition) {
-        let Some(record) = self.all.get_mut(key).filter(|it| it.epoch == since.epoch) else {
-            return;
-        };
-        if let Some(rest) = &mut record.rest {
-            rest.mailbox.forget_up_to(since.number);
+    /// Removes what a client has received from its mailbox: everything up to a publication with this position or an
+    /// earlier one. If it is of the journal with the epoch `present`, it has also received what was kept before that
+    /// journal began.
+    pub(super) fn forget_up_to(
+        &mut self,
+        key: &RecordKey,
+        since: ReplayPosition,
+        present: Option<u32>,
+    ) {
+        if let Some(rest) = self.all.get_mut(key).and_then(|record| record.rest.as_mut()) {
+            if present == Some(since.epoch) {
+                rest.mailbox.forget_others(since.epoch);
+            }
+            rest.mailbox.forget_up_to(since);
             self.count(key);
         }
     }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::link::resume::ClientRequest;
 use crate::types::{
-    Generation, IdNovelty, InstanceDigest, PayloadForm, Slot, Tag, TagVersion, Tags, WorkerId,
+    Content, Generation, IdNovelty, InstanceDigest, Number, PayloadForm, RecoveryReason, Slot, Tag,
+    TagVersion, Tags, WorkerId, WorkerIncarnation,
 };
 
 const IDS: KnownIds = KnownIds { from: ResumeGeneration(1), accepted: None, is_complete: true };
@@ -66,7 +67,8 @@ fn put_away(records: &mut Records, byte: u8, ident: Option<&str>, ends_at: u64) 
 fn keep(records: &mut Records, byte: u8, number: u64) {
     let source = WorkerIncarnation { worker: WorkerId(1), generation: Generation(1) };
     let content = Content { form: PayloadForm::Message, payload: &b"1"[..] };
-    records.keep(&key(byte), source, Number(number), content);
+    let number = Number(number);
+    records.keep(&key(byte), MailboxPublication { source, number, at: None, content });
     records.check().unwrap();
 }
 
@@ -87,9 +89,9 @@ fn a_mailbox_stays_until_the_client_has_confirmed_it() {
     records.leave(&key(1), place(8), away(None, 60));
     assert_eq!(records.counts(), (1, 0), "it is not of this place");
     records.leave(&key(1), place(9), away(None, 60));
-    records.forget_up_to(&key(1), ReplayPosition { epoch: 2, number: 1 });
+    records.forget_up_to(&key(1), ReplayPosition { epoch: 2, number: 1 }, None);
     assert_eq!(mailbox(&records, 1), [5, 6], "of another record");
-    records.forget_up_to(&key(1), ReplayPosition { epoch: 1, number: 1 });
+    records.forget_up_to(&key(1), ReplayPosition { epoch: 1, number: 1 }, None);
     keep(&mut records, 1, 7);
     assert_eq!(mailbox(&records, 1), [6, 7]);
     records.come_back(&key(1), returning(place(10)));
@@ -211,4 +213,55 @@ fn announced_requests_are_doubtful_until_the_others_were_sent_again() {
         }
         assert_eq!(continued(&mut records, Some(FIRST), 1).is_some(), is_known);
     }
+}
+
+fn room(number: u64) -> Tags {
+    Tags::new([Tag::new("room", &number.to_string()).unwrap()]).unwrap()
+}
+
+/// V102, V103.
+#[test]
+fn earlier_tags_are_known_as_far_back_as_they_are_of_use() {
+    let at = |number| ReplayPosition { epoch: 7, number };
+    let mut records = Records::default();
+    put_away(&mut records, 1, None, 60);
+    let tags_at =
+        |records: &Records, number| match records.get(&key(1)).unwrap().tags_at(at(number)) {
+            TagsThen::Present => None,
+            TagsThen::Earlier(tags) => Some(tags.cloned()),
+        };
+    assert_eq!(tags_at(&records, 1), None);
+    note_tags(&mut records, &key(1), at(3), Some(room(1)), 0);
+    note_tags(&mut records, &key(1), at(3), Some(room(9)), 0);
+    note_tags(&mut records, &key(1), at(5), None, 0);
+    let known: Vec<_> = (1..=6).map(|number| tags_at(&records, number)).collect();
+    let first = Some(Some(room(1)));
+    let expected = [first.clone(), first.clone(), first, Some(None), Some(None), None];
+    assert_eq!(known, expected);
+    // Another journal has other numbers.
+    let other = ReplayPosition { epoch: 8, number: 1 };
+    let record = records.get(&key(1)).unwrap();
+    assert_eq!(record.tags_at(other), TagsThen::Present);
+    assert_eq!([at(0), other].map(|at| record.unknown_since(at)), [None, None]);
+    forget_past(&mut records, &key(1), at(6), RecoveryReason::New);
+    let record = records.get(&key(1)).unwrap();
+    let unknown = [at(5), at(6)].map(|at| record.unknown_since(at));
+    assert_eq!(unknown, [Some(RecoveryReason::New), None]);
+}
+
+#[test]
+fn so_many_changes_of_tags_are_stored() {
+    let at = |number| ReplayPosition { epoch: 7, number };
+    let mut records = Records::default();
+    put_away(&mut records, 1, None, 60);
+    (1..=66).for_each(|number| note_tags(&mut records, &key(1), at(number), Some(room(number)), 0));
+    let record = records.get(&key(1)).unwrap();
+    let unknown = [at(1), at(2)].map(|at| record.unknown_since(at));
+    assert_eq!(unknown, [Some(RecoveryReason::Retagged), None]);
+    assert_eq!(record.tags_at(at(3)), TagsThen::Earlier(Some(&room(3))));
+    // What is older than the journal is dropped.
+    note_tags(&mut records, &key(1), at(70), Some(room(70)), 69);
+    let record = records.get(&key(1)).unwrap();
+    assert_eq!(record.tags_at(at(70)), TagsThen::Earlier(Some(&room(70))));
+    assert_eq!(record.tags_at(at(3)), TagsThen::Earlier(Some(&room(70))));
 }

@@ -1,6 +1,6 @@
 //! Clients that are away: what is published to them, and commands about them.
 
-use super::{Router, resumes};
+use super::{Router, recording, resumes};
 use crate::broker::records::{Record, RecordKey};
 use crate::link::command::CommandOutcome;
 use crate::types::{
@@ -77,6 +77,7 @@ pub(super) fn change_tags(
     if tags == present.tags {
         return Some(CommandOutcome::Tagged(present));
     }
+    recording::note_tags(router, &key, Some(present.tags));
     router.last_version += 1;
     let tags = VersionedTags { version: TagVersion(router.last_version), tags };
     router.records.retag(&key, tags.clone());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LinkState, ProtocolError, Router};
+use super::{LinkState, ProtocolError, Router, recording};
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient};
 use crate::broker::resolve_cache::KnownRoute;
 use crate::cluster::{
@@ -113,6 +113,7 @@ pub(super) fn take_gap(
         },
         _ => return Ok(()),
     };
+    recording::note_gap(router, source, number);
     router.workers.get_mut(&source.worker).map_or(Ok(()), |member| member.take_number(number))
 }
 

@@ -42,6 +42,9 @@ pub fn series(router: &Router) -> LabelledSeries {
     for (result, count) in [("resumed", resumed), ("taken", taken), ("expired_token", outdated)] {
         series.one(SeriesFamily::Resumes, result, count);
     }
+    series.one(SeriesFamily::Recoveries, "recovered", router.resumes.recovered);
+    series.plain(SeriesFamily::JournalBytes, router.journals.held() as u64);
+    series.plain(SeriesFamily::JournalEntries, router.journals.entries() as u64);
     for (reason, count) in router.resumes.recoveries() {
         series.one(SeriesFamily::Recoveries, reason.word(), count);
     }

@@ -1,6 +1,6 @@
 //! Clients that join and leave.
 
-use super::{ProtocolError, Router, resumes};
+use super::{ProtocolError, Router, recording, resumes};
 use crate::link::message::ToWorker;
 use crate::types::{Client, ConnectionRef, JoinNumber, Slot, WorkerId, WorkerIncarnation};
 
@@ -62,6 +62,7 @@ pub(super) fn enter(
     router.connection_limits.join(place, client);
     router.last_version = number.0;
     router.resolve_cache.forget();
+    recording::tell_head(router, source.worker, &client.tenant);
     let own = connections(router, source.worker);
     let workers = router.workers.keys().filter(|worker| worker.has_clients());
     let smallest = workers.map(|worker| connections(router, *worker)).min();
@@ -79,6 +80,7 @@ fn connections(router: &Router, worker: WorkerId) -> u32 {
 pub(super) fn leave(router: &mut Router, source: WorkerIncarnation, slot: Slot) {
     let place = ConnectionRef { worker: source.worker, slot };
     router.connection_limits.leave(place);
+    router.recoveries.withdraw(place);
     resumes::on_leave(router, place);
     router.send(source.worker, &ToWorker::Left { slot });
 }

@@ -8,9 +8,12 @@ mod announced_records;
 mod away;
 pub mod bridge;
 mod deliveries;
+mod entering;
 pub mod figures;
 mod joins;
 mod publications;
+pub mod recording;
+mod recoveries;
 mod resumes;
 pub mod timers;
 mod turns;
@@ -22,9 +25,11 @@ use super::bulk_change::RunningBulkChange;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 use super::descriptions::OpenDescriptions;
 use super::fair_share::FairShare;
+use super::journal::Journals;
 use super::other_hosts::OtherHosts;
 pub use super::protocol_error::ProtocolError;
 use super::records::Records;
+use super::recoveries::Recoveries;
 use super::replays::ReplayKeeper;
 use super::resolve_cache::ResolveCache;
 use super::resume_counts::ResumeCounts;
@@ -98,6 +103,14 @@ pub struct Router {
     /// Clients that may resume.
     records: Records,
     takeovers: Takeovers,
+    /// The latest publications of spaces that store them.
+    journals: Journals,
+    recoveries: Recoveries,
+    /// Workers that have not yet sent again what an earlier broker may have delivered. Until this set is empty, nothing
+    /// is stored in the journals.
+    repeating: BTreeSet<WorkerIncarnation>,
+    /// Publications that were stored in this turn.
+    appended: usize,
     resumes: ResumeCounts,
     /// Other hosts. `None` if this one shares nothing.
     hosts: Option<Box<OtherHosts>>,
@@ -111,7 +124,8 @@ impl Router {
     /// Creates a broker that resolves nothing before these workers have announced their clients.
     #[must_use]
     pub fn awaiting(sources: impl IntoIterator<Item = WorkerIncarnation>) -> Self {
-        Self { awaited: sources.into_iter().collect(), ..Self::default() }
+        let awaited: BTreeSet<WorkerIncarnation> = sources.into_iter().collect();
+        Self { repeating: awaited.clone(), awaited, ..Self::default() }
     }
 
     /// Sets the limits for new joins. Clients that have joined stay.
@@ -158,6 +172,7 @@ impl Router {
         self.resolve_cache.forget();
         self.connection_limits.unlink(source.worker);
         self.takeovers.withdraw_all(source.worker);
+        self.recoveries.withdraw_all(source.worker);
         if self.index.clients_of(source.worker) > 0 {
             self.departed.insert(source.worker);
         }
@@ -170,6 +185,8 @@ impl Router {
     pub fn remove_worker(&mut self, source: WorkerIncarnation) {
         self.unlinked(source);
         self.no_longer_await(source);
+        let joined = timers::on_window_repeated(self, source);
+        debug_assert!(joined.is_ok(), "slots of waiting joins are free");
     }
 
     /// Returns the number of clients of all workers.
@@ -189,20 +206,6 @@ impl Router {
     #[must_use]
     pub fn versioned_tags(&self, place: ConnectionRef) -> Option<VersionedTags> {
         versioned_tags(&self.index, place)
-    }
-
-    /// Checks that the index is consistent and contains only clients of linked workers; for tests.
-    ///
-    /// # Errors
-    ///
-    /// A description of the first disagreement.
-    pub fn is_consistent(&self) -> Result<(), String> {
-        let linked: usize = self.workers.keys().map(|worker| self.index.clients_of(*worker)).sum();
-        if linked != self.clients() {
-            return Err(format!("{} clients, {linked} of linked workers", self.clients()));
-        }
-        self.records.check()?;
-        self.index.is_consistent()
     }
 
     /// Applies one message of a worker, or holds it back.
@@ -309,6 +312,7 @@ impl Router {
             }
             ToBroker::Resumable(message) => resumes::apply(self, source, message),
             ToBroker::Bridge(message) => bridge::take_gap(self, source, &message),
+            ToBroker::WindowRepeated => timers::on_window_repeated(self, source),
             ToBroker::Command(command) => self.command(source, *command),
             ToBroker::Alias { slot, claim } => {
                 self.alias(source, slot, &claim);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::bridge::{self, ResolvedPublication};
-use super::deliveries::deliver;
+use super::deliveries::{ResolvedDelivery, deliver};
+use super::recording::{self, PublishedEntry};
 use super::{LinkState, ProtocolError, Router, away};
 use crate::broker::bulk_change::{BulkResult, RunningBulkChange, with_sources};
 use crate::broker::close_orders::order_closes;
@@ -14,7 +15,8 @@ use crate::broker::other_hosts::SoleRecipient;
 use crate::broker::resolve_cache::{KnownRoute, RouteCounts};
 use crate::broker::tag_changes::{TagChangeEffect, change_tags, outcome_of_repeated};
 use crate::broker::tail::TailIndex;
-use crate::broker::tracking::{BegunTracking, TrackedReport};
+use crate::broker::tracking::BegunTracking;
+use crate::index::Index;
 use crate::link::command::{
     BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind, CommandOutcome,
     MatchedClients, NumberedCommand, RetaggedClient, RetaggedClients, address_of,
@@ -124,15 +126,16 @@ impl Router {
             return Ok(());
         }
         let is_away = away.is_some();
-        if let Some(key) = away {
-            self.records.keep(&key, source, number, content);
-        }
         self.last_sequence += 1;
         self.publications += 1;
         let index = TailIndex { index: &self.index, departed: &self.departed };
         self.tail.copy(source, route, content, index);
-        let id = CommandId { source, number };
-        let mut sole = deliver(self, id, route, content, tracking.as_ref());
+        route.resolve(&mut self.resolve_cache, &self.index, &mut self.workers);
+        let is_question = recording::is_question(tracking.as_ref());
+        let published = PublishedEntry { source, number, content, away, is_question };
+        let at = recording::keep(self, route, &published);
+        let delivery = ResolvedDelivery { source, number, content, at };
+        let mut sole = deliver(self, route, delivery, tracking.as_ref());
         if is_away {
             sole = SoleRecipient::Away;
         }
@@ -288,7 +291,10 @@ impl Router {
     /// Continues the change of many clients until `is_spent` returns true. Breaks if it is not complete.
     pub fn continue_bulk(&mut self, is_spent: &mut dyn FnMut(usize) -> bool) -> ControlFlow<()> {
         let Some(mut bulk) = self.bulk.take() else { return ControlFlow::Continue(()) };
-        match bulk.run(&mut self.index, is_spent) {
+        let Self { index, journals, records, .. } = self;
+        let mut on_changed =
+            |index: &Index, place| recording::forget_tags(journals, records, index, place);
+        match bulk.run(index, &mut on_changed, is_spent) {
             ControlFlow::Break(()) => {
                 self.bulk = Some(bulk);
                 ControlFlow::Break(())
@@ -342,11 +348,15 @@ impl Router {
             return outcome_of_repeated(&self.index, place);
         }
         let next = TagVersion(self.last_version + 1);
+        let before = recording::tags_before(self, place);
         match change_tags(&mut self.index, place, change, next) {
             TagChangeEffect::Nothing(outcome) => outcome,
             TagChangeEffect::Changed(tags) => {
                 self.last_version = next.0;
                 self.resolve_cache.forget();
+                if let Some((key, tags)) = before {
+                    recording::note_tags(self, &key, Some(tags));
+                }
                 let (slot, outcome) = (place.slot, CommandOutcome::Tagged(tags.clone()));
                 let retagged = Box::new(RetaggedClient { source, number, slot, tags });
                 self.send(place.worker, &ToWorker::Retagged(retagged));
@@ -371,14 +381,5 @@ impl Router {
         let order = CloseOrder { source, number, connections, reason, spread };
         self.send(place.worker, &ToWorker::Close(Box::new(order)));
         one
-    }
-
-    /// Sends a publisher a report on one of its publications.
-    pub(super) fn report_tracked(&mut self, report: TrackedReport) {
-        if let Some(member) = self.workers.get_mut(&report.publisher.worker)
-            && member.source == report.publisher
-        {
-            member.report(report);
-        }
     }
 }

@@ -5,32 +5,31 @@
 
 use std::time::Duration;
 
-use super::{ProtocolError, Router, announced_records, joins};
-use crate::broker::records::{
-    AwayClient, Mailbox, NewPlace, NewRecord, Record, RecordKey, ReturnedClient,
-};
+pub(super) use super::entering::enter;
+use super::recoveries::{self, Missed};
+use super::{ProtocolError, Router};
+use crate::broker::records::{AwayClient, RecordKey};
 use crate::broker::takeovers::Takeover;
 use crate::index::identity::{client_at, ident_at};
 use crate::index::tag_changes::versioned_tags;
 use crate::link::message::ToWorker;
-use crate::link::resume::{
-    DecidedRecord, FromResumable, KnownIds, RecordTerms, Recovery, ReplayedPublication,
-    ResumableJoin, ResumeClaim, ToResumable,
-};
+use crate::link::resume::{FromResumable, RecordTerms, ResumableJoin, ToResumable};
 use crate::types::limits::PROBE_WAIT;
-use crate::types::{
-    AcceptedIds, Client, ConnectionRef, Content, JoinNumber, RecoveryReason, ReplayPosition,
-    ResumeGeneration, ResumeStanding, TagEdit, TagNames, Tags, WorkerIncarnation,
-};
+use crate::types::{ConnectionRef, RecoveryReason, ResumeStanding, WorkerIncarnation};
 
-/// Which client a joining one is.
-enum JoinDecision {
+/// Which client a joining one is, and what it gets of the past.
+pub(super) enum JoinDecision {
     /// A new one.
-    New(ResumeStanding),
+    New(ResumeStanding, Missed),
     /// One whose record is gone. It gets its UUID back.
     Back(RecordKey, RecoveryReason),
     /// One that is away.
-    Resumed(RecordKey),
+    Resumed(RecordKey, Missed),
+}
+
+impl JoinDecision {
+    /// A new client, because another connection has the client of its token. Its worker tells it what that means.
+    const TAKEN: Self = Self::New(ResumeStanding::Taken, Missed::NotAsked);
 }
 
 /// Applies a message about a client that may resume. Workers announce in another state of their link.
@@ -45,6 +44,7 @@ pub(super) fn apply(
         FromResumable::Announce(_) => return Err(ProtocolError::OutOfPlace("an announcement")),
         FromResumable::Away(slot) => {
             router.takeovers.withdraw(place(slot));
+            router.recoveries.withdraw(place(slot));
             router.connection_limits.leave(place(slot));
             go_away(router, place(slot));
             router.send(source.worker, &ToWorker::Left { slot });
@@ -61,7 +61,7 @@ pub(super) fn apply(
             };
             let waiting = key.filter(is_probing).and_then(|key| router.takeovers.take(&key));
             if let Some(Takeover { source, join, .. }) = waiting {
-                return enter(router, source, join, JoinDecision::New(ResumeStanding::Taken));
+                return enter(router, source, join, JoinDecision::TAKEN);
             }
         }
         FromResumable::Request(request) => {
@@ -90,31 +90,43 @@ fn key_at(router: &Router, place: ConnectionRef) -> Option<RecordKey> {
     Some(RecordKey { tenant, uuid })
 }
 
-/// Decides which client a joining one is. While the client of its token may be here, it waits.
-fn join(
+/// Decides which client a joining one is. While the client of its token may be here, it waits. It also waits while
+/// publications are sent again that it may have received on an earlier connection.
+pub(super) fn join(
     router: &mut Router,
     source: WorkerIncarnation,
     join: ResumableJoin,
 ) -> Result<(), ProtocolError> {
-    let Some(claim) = join.claim else {
-        return enter(router, source, join, JoinDecision::New(ResumeStanding::New));
-    };
+    if !router.repeating.is_empty() && (join.claim.is_some() || join.missed.is_some()) {
+        router.recoveries.put_early(source, join);
+        return Ok(());
+    }
+    let Some(claim) = join.claim else { return recoveries::begin(router, source, join) };
     let key = RecordKey { tenant: join.client.tenant.clone(), uuid: claim.uuid };
+    if let Some(earlier) = router.recoveries.of(&key) {
+        if !is_same_instance(&earlier.join.terms, &join.terms) {
+            return enter(router, source, join, JoinDecision::TAKEN);
+        }
+        if let Some(earlier) = router.recoveries.take(&key) {
+            enter(router, earlier.source, earlier.join, JoinDecision::TAKEN)?;
+        }
+    }
     prepare(router, &key);
     let Some(record) = router.records.get(&key) else {
         let is_anothers = router.index.place_of(&key.tenant, key.uuid).is_some();
         let entry = match is_anothers {
-            true => JoinDecision::New(ResumeStanding::Taken),
+            true => JoinDecision::TAKEN,
             false if claim.issued < router.started => JoinDecision::Back(key, RecoveryReason::Lost),
             false => JoinDecision::Back(key, RecoveryReason::Expired),
         };
         return enter(router, source, join, entry);
     };
     if claim.generation < record.confirmed {
-        return enter(router, source, join, JoinDecision::New(ResumeStanding::Outdated));
+        let decision = JoinDecision::New(ResumeStanding::Outdated, Missed::NotAsked);
+        return enter(router, source, join, decision);
     }
     let Some(present) = record.place else {
-        return enter(router, source, join, JoinDecision::Resumed(key));
+        return recoveries::resume(router, source, join, key);
     };
     let is_continuing = is_same_instance(&join.terms, &record.terms);
     let takeover =
@@ -163,7 +175,7 @@ fn wait(router: &mut Router, key: RecordKey, takeover: Takeover) -> Result<(), P
 
 /// Makes a client whose join has waited a new one.
 fn deny(router: &mut Router, takeover: Takeover) -> Result<(), ProtocolError> {
-    enter(router, takeover.source, takeover.join, JoinDecision::New(ResumeStanding::Taken))
+    enter(router, takeover.source, takeover.join, JoinDecision::TAKEN)
 }
 
 /// Brings the record of a client up to date: that of a dead worker goes away, and one that is over ends.
@@ -249,132 +261,10 @@ pub(super) fn take_over_due(router: &mut Router) {
             // Requests of the connection may still arrive.
             router.records.doubt_ids(&key);
             take_over(router, present);
-            enter(router, source, join, JoinDecision::Resumed(key))
+            recoveries::resume(router, source, join, key)
         } else {
             self::join(router, source, join)
         };
         debug_assert!(joined.is_ok(), "its slot was free when it began to wait");
     }
-}
-
-/// Adds a client to the index and answers its worker, unless a limit is reached.
-fn enter(
-    router: &mut Router,
-    source: WorkerIncarnation,
-    join: ResumableJoin,
-    entry: JoinDecision,
-) -> Result<(), ProtocolError> {
-    let ResumableJoin { slot, mut client, terms, claim } = join;
-    if joins::is_full(router, source, slot, &client) {
-        return Ok(());
-    }
-    let place = ConnectionRef { worker: source.worker, slot };
-    let mut accepted = None;
-    let (key, standing, reason) = match entry {
-        JoinDecision::New(standing) => {
-            let key = RecordKey { tenant: client.tenant.clone(), uuid: client.uuid };
-            (key, standing, None)
-        }
-        JoinDecision::Back(key, reason) => (key, ResumeStanding::Resumed, Some(reason)),
-        JoinDecision::Resumed(key) => {
-            let shown = claim.map(|it| it.generation).unwrap_or_default();
-            let next = NewPlace { place, terms: terms.clone(), shown };
-            accepted = continue_record(router, &key, next, &mut client);
-            let has_dropped = |record: &Record| record.mailbox().is_some_and(|it| it.has_dropped);
-            let has_dropped = router.records.get(&key).is_some_and(has_dropped);
-            let reason = if has_dropped { RecoveryReason::Mailbox } else { RecoveryReason::Off };
-            (key, ResumeStanding::Resumed, Some(reason))
-        }
-    };
-    router.resumes.note(standing, reason);
-    let shown = claim.filter(|_| standing == ResumeStanding::Resumed);
-    if router.records.get(&key).is_none() {
-        let epoch = announced_records::epoch_of(&client);
-        let generation = match shown {
-            None => ResumeGeneration::default().next(),
-            Some(claim) => after_lost(claim.generation, epoch),
-        };
-        let confirmed = ResumeGeneration::default();
-        let ids = KnownIds::none_since(generation);
-        let new = NewRecord { place, terms, generation, confirmed, epoch, ids };
-        router.records.add(key.clone(), new);
-    }
-    client.uuid = key.uuid;
-    let Some(record) = router.records.get_mut(&key) else { return Ok(()) };
-    if let Some(claim) = shown {
-        record.confirmed = record.confirmed.max(claim.generation);
-        record.generation = record.generation.max(claim.generation.next());
-    }
-    let told = DecidedRecord {
-        slot,
-        uuid: key.uuid,
-        ident: client.ident.clone(),
-        tags: client.tags.clone(),
-        generation: record.generation,
-        standing,
-        ids: KnownIds { from: record.ids_from, accepted, is_complete: true },
-    };
-    router.send(source.worker, &ToWorker::Resumable(ToResumable::Record(Box::new(told))));
-    joins::enter(router, source, slot, &client)?;
-    announced_records::note_join(router, &key, JoinNumber(router.last_version));
-    if let Some(reason) = reason {
-        let since = claim.and_then(|claim: ResumeClaim| claim.since);
-        if let Some(since) = since {
-            router.records.forget_up_to(&key, since);
-        }
-        replay(router, place, &key, reason);
-    }
-    Ok(())
-}
-
-/// Returns the number of the next connection of a client whose record is gone. A part of it is random: after the
-/// connection of the token there may have been others, and none has the same number.
-fn after_lost(shown: ResumeGeneration, random: u32) -> ResumeGeneration {
-    ResumeGeneration(shown.0.saturating_add(1 + (random & 0xffff)))
-}
-
-/// Gives a client what its record has. Returns the requests of its instance that were accepted, if they are known.
-fn continue_record(
-    router: &mut Router,
-    key: &RecordKey,
-    next: NewPlace,
-    client: &mut Client,
-) -> Option<AcceptedIds> {
-    let fixed_before = router.records.get(key).map(|record| record.terms.fixed.clone());
-    let fixed = next.terms.fixed.clone();
-    let ReturnedClient { away, ids } = router.records.come_back(key, next)?;
-    client.ident = client.ident.take().or(away.ident);
-    if let Some(own) = away.tags {
-        client.tags = tags_of(&own.tags, &fixed_before.unwrap_or_default(), fixed)
-            .unwrap_or_else(|| std::mem::take(&mut client.tags));
-    }
-    ids
-}
-
-/// Returns the tags of a record, without those that its last token has fixed, and with those of the present one. `None`
-/// if there would be too many.
-fn tags_of(own: &Tags, fixed_before: &Tags, fixed: Tags) -> Option<Tags> {
-    let former = fixed_before.iter().filter(|tag| own.value_of(tag.name()) == Some(tag.value()));
-    let remove = TagNames::new(former.map(|tag| tag.name().into())).ok()?;
-    TagEdit::Update { set: fixed, remove }.apply(own).ok()
-}
-
-/// Sends a client its mailbox.
-fn replay(router: &mut Router, place: ConnectionRef, key: &RecordKey, reason: RecoveryReason) {
-    let ConnectionRef { worker, slot } = place;
-    let Router { records, workers, .. } = router;
-    let (Some(record), Some(member)) = (records.get(key), workers.get_mut(&worker)) else { return };
-    let position = record.position();
-    let mut replayed = 0;
-    for kept in record.mailbox().into_iter().flat_map(Mailbox::iter) {
-        let Content { form, payload } = &kept.content;
-        let content = Content { form: *form, payload: payload.to_vec().into() };
-        let position = ReplayPosition { number: kept.place, ..position };
-        let (source, number) = (kept.source, kept.number);
-        let one = ReplayedPublication { slot, source, number, position, content };
-        member.out.send(&ToWorker::Resumable(ToResumable::Replay(Box::new(one))));
-        replayed += 1;
-    }
-    let recovery = Recovery { slot, replayed, reason, position };
-    member.out.send(&ToWorker::Resumable(ToResumable::Recovered(recovery)));
 }

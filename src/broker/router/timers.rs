@@ -3,20 +3,37 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::{Router, bridge, resumes};
+use super::{ProtocolError, Router, bridge, recording, recoveries, resumes};
 use crate::index::identity::last_places_of;
-use crate::types::WorkerId;
+use crate::types::{WorkerId, WorkerIncarnation};
 
 /// Sets the time of this turn, since any fixed moment.
 pub fn begin_turn(router: &mut Router, now: Duration) {
     router.now = now;
+    router.appended = 0;
 }
 
-/// Lets joins wait no longer whose time is over.
-pub fn take_over_due(router: &mut Router) {
+/// A worker has sent everything again that an earlier broker may have delivered, or is dead. After the last one,
+/// publications are stored, and clients that wait for that join.
+pub(super) fn on_window_repeated(
+    router: &mut Router,
+    source: WorkerIncarnation,
+) -> Result<(), ProtocolError> {
+    if router.repeating.remove(&source) && router.repeating.is_empty() {
+        for (source, join) in router.recoveries.take_early() {
+            resumes::join(router, source, join)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets joins wait no longer whose time is over, or whose turn it is. Tells workers the positions that have moved.
+pub fn serve_waiting(router: &mut Router) {
     if router.is_resolving() && !router.is_changing_many() {
         resumes::take_over_due(router);
+        recoveries::recover_some(router);
     }
+    recording::tick(router);
 }
 
 /// Removes clients that have been away for too long, until `is_spent` returns true, which is called after each.
@@ -24,16 +41,18 @@ pub fn end_due(router: &mut Router, is_spent: &mut dyn FnMut() -> bool) {
     router.records.end_due(router.now, is_spent);
 }
 
-/// Returns whether clients are left that have been away for too long.
+/// Returns whether clients are left that have been away for too long, or that wait and can be served.
 #[must_use]
 pub fn has_due(router: &Router) -> bool {
-    router.records.has_due(router.now)
+    router.records.has_due(router.now) || recoveries::has_runnable(router)
 }
 
-/// Returns the time at which a join waits no longer, or a publication no longer for the bridge.
+/// Returns the time at which [`serve_waiting`] must be called, or a publication waits no longer for the bridge.
 #[must_use]
 pub fn next_due(router: &Router) -> Option<Duration> {
-    router.takeovers.next_due().into_iter().chain(bridge::next_due(router)).min()
+    let tick = router.journals.next_tick().filter(|_| router.repeating.is_empty());
+    let waiting = router.takeovers.next_due().into_iter();
+    waiting.chain(bridge::next_due(router)).chain(tick).min()
 }
 
 /// Sets the memory for clients that are away, in bytes.

@@ -12,6 +12,7 @@ use super::{LinkState, Router, bridge, resumes, timers};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::queries;
 use crate::broker::replays::TurnProgress;
+use crate::broker::tracking::TrackedReport;
 use crate::broker::turn::Turn;
 use crate::link::fairness::{ApplicationCharge, TenantThrottle};
 use crate::link::message::{ToBroker, ToWorker};
@@ -303,6 +304,29 @@ impl Router {
         if let Some(api) = self.workers.get_mut(&WorkerId::API) {
             self.replays.tell(api.source, &mut api.out, progress);
         }
+    }
+
+    /// Sends a publisher a report on one of its publications.
+    pub(super) fn report_tracked(&mut self, report: TrackedReport) {
+        if let Some(member) = self.workers.get_mut(&report.publisher.worker)
+            && member.source == report.publisher
+        {
+            member.report(report);
+        }
+    }
+
+    /// Checks that the index is consistent and contains only clients of linked workers; for tests.
+    ///
+    /// # Errors
+    ///
+    /// A description of the first disagreement.
+    pub fn is_consistent(&self) -> Result<(), String> {
+        let linked: usize = self.workers.keys().map(|worker| self.index.clients_of(*worker)).sum();
+        if linked != self.clients() {
+            return Err(format!("{} clients, {linked} of linked workers", self.clients()));
+        }
+        self.records.check()?;
+        self.index.is_consistent()
     }
 
     /// Ends a turn. Its publications are acknowledged when all links have taken their bytes (rule L5).

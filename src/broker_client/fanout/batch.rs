@@ -9,8 +9,8 @@ use crate::broker_client::write_reports::WriteTally;
 use crate::protocol::{Cast, Protocol};
 use crate::types::limits::SEND_BYTES;
 use crate::types::{
-    AskToken, Content, FramedPayload, Number, PayloadForm, Slot, SlotSet, WorkerIncarnation,
-    send_work,
+    AskToken, Content, FramedPayload, Number, PayloadForm, ReplayPosition, Slot, SlotSet,
+    WorkerIncarnation, send_work,
 };
 
 /// Value of `next` when all recipients are done. Real slots are far below it.
@@ -105,6 +105,8 @@ pub(super) struct BatchQueue {
     pub(super) publications: Vec<QueuedPublication>,
     /// All payloads, concatenated. An owner for each of them would cost more than a copy.
     pub(super) payloads: Vec<u8>,
+    /// Positions of those publications whose space stores them, with their places in `publications`.
+    pub(super) positions: Vec<(usize, ReplayPosition)>,
 }
 
 /// One publication of a batch.
@@ -226,20 +228,20 @@ impl Batch {
 
     /// Returns its memory for the next batch, unless there is too much of it.
     pub(super) fn into_queue(self) -> BatchQueue {
-        let BatchQueue { mut publications, mut payloads } = self.queue;
+        let BatchQueue { mut publications, mut payloads, mut positions } = self.queue;
         if payloads.capacity() > 2 * SEND_BYTES {
             return BatchQueue::default();
         }
         publications.clear();
         payloads.clear();
-        BatchQueue { publications, payloads }
+        positions.clear();
+        BatchQueue { publications, payloads, positions }
     }
 
     /// Marks one client as written to, ahead of its turn. Returns false if the client is not a recipient or
     /// was already written to.
     pub(super) fn serve(&mut self, slot: Slot) -> bool {
-        let is_named =
-            slot.0 >= self.next && !self.served.contains(slot) && self.recipients.contains(slot);
+        let is_named = self.waits_for(slot);
         if is_named {
             self.served.0.insert(slot.0);
         }
@@ -305,6 +307,21 @@ impl Batch {
         };
         let end = self.queue.payloads.len();
         self.queue.publications.push(QueuedPublication { end, form, cast });
+    }
+
+    /// Stores the position of the last publication, if it has one.
+    #[inline]
+    pub(super) fn position_last(&mut self, at: Option<ReplayPosition>) {
+        if let Some(at) = at
+            && let Some(last) = self.queue.publications.len().checked_sub(1)
+        {
+            self.queue.positions.push((last, at));
+        }
+    }
+
+    /// Returns whether a client is a recipient that was not written to yet.
+    pub(super) fn waits_for(&self, slot: Slot) -> bool {
+        slot.0 >= self.next && !self.served.contains(slot) && self.recipients.contains(slot)
     }
 
     /// Returns the number of publications for one client.

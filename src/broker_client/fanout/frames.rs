@@ -19,14 +19,16 @@ pub struct Joined {
 }
 
 pub(super) fn join(queue: &BatchQueue, protocol: Protocol) -> Joined {
-    let BatchQueue { publications, payloads } = queue;
+    let BatchQueue { publications, payloads, positions } = queue;
     let mut frames = Vec::with_capacity(payloads.len() + publications.len() * FRAME_BYTES_MORE);
     let mut ends = Vec::with_capacity(publications.len());
     let is_event_stream = protocol.spec().is_event_stream;
     let mut start = 0;
-    for QueuedPublication { end, form, cast } in publications {
+    let mut positions = positions.iter().peekable();
+    for (place, QueuedPublication { end, form, cast }) in publications.iter().enumerate() {
         let payload = payloads.get(start..*end).unwrap_or_default();
-        let rendered = protocol.render(Content { form: *form, payload }, *cast);
+        let at = positions.next_if(|(of, _)| *of == place).map(|(_, at)| *at);
+        let rendered = protocol.render_at(Content { form: *form, payload }, *cast, at);
         match is_event_stream {
             false => write::text(&mut frames, &rendered),
             true => frames.extend_from_slice(&rendered),
@@ -47,7 +49,8 @@ pub(super) fn frame_of_large(
         return Joined::default();
     };
     let payload = large.payload();
-    let frame = match protocol.render(Content { form: *form, payload }, *cast) {
+    let at = queue.positions.first().map(|(_, at)| *at);
+    let frame = match protocol.render_at(Content { form: *form, payload }, *cast, at) {
         Cow::Borrowed(rendered) if std::ptr::eq(rendered, payload) => large.frame().clone(),
         rendered if protocol.spec().is_event_stream => rendered.into_owned().into(),
         rendered => write::text_frame(&rendered),

@@ -17,7 +17,7 @@ mod frames;
 mod queue;
 mod turns;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
@@ -28,9 +28,10 @@ use self::queue::{NewDelivery, SharedQueueState};
 use self::turns::TenantTurns;
 use crate::link::fairness::WorkReport;
 use crate::link::message::{DeliverTo, SetName, ToWorker};
+use crate::link::resume::JournalHead;
 use crate::protocol::Cast;
 use crate::types::limits::FANOUT_BYTES_MAX;
-use crate::types::{Content, FramedPayload, Number, Slot, Tenant, Tracking};
+use crate::types::{Content, FramedPayload, Number, ReplayPosition, Slot, Tenant, Tracking};
 
 /// The publications to deliver. Those of one tenant are in order; the tenants take turns.
 #[derive(Debug, Default)]
@@ -45,6 +46,12 @@ pub struct Fanout {
     next_timed: Option<Number>,
     /// The request for a report on the next publication.
     next_tracking: Option<Tracking>,
+    /// The position of the next publication, if its space stores publications.
+    next_at: Option<ReplayPosition>,
+    /// The latest positions of the spaces that store publications.
+    heads: HashMap<Tenant, ReplayPosition>,
+    /// A later one of the space whose publications the link carries at present.
+    passed: Option<ReplayPosition>,
 }
 
 /// Error: the broker used the name of a set that it has not sent. Its link is closed.
@@ -71,6 +78,11 @@ impl Fanout {
     /// The sets and publications that follow on the link are those of this tenant. A link begins with the
     /// shared tenant.
     pub(crate) fn switch_to(&mut self, tenant: Tenant) {
+        if let Some(position) = self.passed.take()
+            && let Some(former) = self.queues.current_tenant().cloned()
+        {
+            self.heads.insert(former, position);
+        }
         self.queues.switch_to(tenant);
     }
 
@@ -95,7 +107,7 @@ impl Fanout {
     #[inline]
     fn queue(&mut self, target: DeliverTo, content: NewContent<'_>) -> Result<(), UnknownSet> {
         let new = self.new_delivery(target, content)?;
-        let new = NewDelivery { timed: self.next_timed.take(), ..new };
+        let new = NewDelivery { timed: self.next_timed.take(), at: self.take_next_at(), ..new };
         self.queues.push_with(&mut self.shared, |queue, shared| queue.push(new, shared));
         Ok(())
     }
@@ -113,7 +125,49 @@ impl Fanout {
                 (set.clone(), Cast::Many, except)
             }
         };
-        Ok(NewDelivery { recipients, content, cast, except, timed: None })
+        Ok(NewDelivery { recipients, content, cast, except, timed: None, at: None })
+    }
+
+    /// Stores the position of the next publication.
+    pub(crate) fn position_next(&mut self, position: ReplayPosition) {
+        self.next_at = Some(position);
+    }
+
+    /// The next publication was received before.
+    pub(crate) fn forget_next(&mut self) {
+        self.take_next_at();
+    }
+
+    /// Takes the position of the publication that is queued now. From here on it is the latest one: between both
+    /// messages of the link something else may ask for it.
+    #[inline]
+    fn take_next_at(&mut self) -> Option<ReplayPosition> {
+        let at = self.next_at.take();
+        if at.is_some() {
+            self.passed = at;
+        }
+        at
+    }
+
+    /// Stores the latest position of a space. All publications up to it are queued already.
+    pub(crate) fn take_head(&mut self, JournalHead { tenant, position }: JournalHead) {
+        self.passed = self.passed.filter(|_| self.queues.current_tenant() != Some(&tenant));
+        match position {
+            Some(position) => self.heads.insert(tenant, position),
+            None => self.heads.remove(&tenant),
+        };
+    }
+
+    /// Returns the latest position of a space that stores publications.
+    pub(crate) fn head(&self, tenant: &Tenant) -> Option<ReplayPosition> {
+        let passed = self.passed.filter(|_| self.queues.current_tenant() == Some(tenant));
+        passed.or_else(|| self.heads.get(tenant).copied())
+    }
+
+    /// Returns the position up to which a client was sent everything; `None` if something waits for it, or its space
+    /// stores no publications.
+    pub(crate) fn position_of(&self, tenant: &Tenant, slot: Slot) -> Option<ReplayPosition> {
+        self.head(tenant).filter(|_| !self.queues.may_wait_for(tenant, slot))
     }
 
     /// Times the first write of the next publication, which has this number.
@@ -157,6 +211,7 @@ impl Fanout {
         tracking: DeliveryTracking,
     ) -> Result<(), UnknownSet> {
         let new = self.new_delivery(target, NewContent::Small(content))?;
+        let new = NewDelivery { at: self.take_next_at(), ..new };
         self.queues.push_with(&mut self.shared, |queue, shared| {
             queue.push_tracked(new, tracking, shared);
         });
@@ -235,6 +290,9 @@ impl Fanout {
     pub(crate) fn forget_sets(&mut self) {
         self.sets.clear();
         self.next_tracking = None;
+        self.next_at = None;
+        self.heads.clear();
+        self.passed = None;
         self.queues.switch_to(Tenant::shared());
         if self.shared.reported_from.take().is_some() {
             self.queues.forget_work();

@@ -6,7 +6,10 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use super::batch::{Batch, BatchQueue, BatchRecipients, DeliveryTracking, NewContent};
 use crate::protocol::Cast;
 use crate::types::limits::OVERTAKE_BATCHES_MAX;
-use crate::types::{Number, Slot, SlotSet, Tenant, send_work};
+use crate::types::{Number, ReplayPosition, Slot, SlotSet, Tenant, send_work};
+
+/// Batches that are examined for a client. With more than these, something may wait for it.
+const WAITING_EXAMINED: usize = 64;
 
 /// The publications of one tenant.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub(super) struct NewDelivery<'a> {
     pub(super) except: Option<Slot>,
     /// Its number, if its first write is timed.
     pub(super) timed: Option<Number>,
+    /// Its position, if its space stores publications.
+    pub(super) at: Option<ReplayPosition>,
 }
 
 /// What the queues of all tenants share.
@@ -140,7 +145,7 @@ impl TenantQueue {
         {
             return self.push_urgent(new, shared);
         }
-        let NewDelivery { recipients, content, cast, except, timed } = new;
+        let NewDelivery { recipients, content, cast, except, timed, at } = new;
         let work = shared.work_of(&recipients, content.bytes());
         let joins = |last: &Batch| last.takes_more(&recipients) && !content.is_large();
         if !self.batches.back().is_some_and(joins) {
@@ -149,6 +154,7 @@ impl TenantQueue {
         }
         if let Some(last) = self.batches.back_mut() {
             last.push(content, cast, except);
+            last.position_last(at);
             last.timed = timed.or(last.timed);
             last.add_work(work);
         }
@@ -165,7 +171,7 @@ impl TenantQueue {
     /// Queues a publication to a client that is served early. Everything that is queued now precedes it, so
     /// nothing may be appended to the last batch.
     fn push_urgent(&mut self, new: NewDelivery<'_>, shared: &mut SharedQueueState) {
-        let NewDelivery { recipients, content, cast, except, timed } = new;
+        let NewDelivery { recipients, content, cast, except, timed, at } = new;
         let work = shared.work_of(&recipients, content.bytes());
         let last_number = self.batches.back_mut().map(|last| {
             last.seal();
@@ -182,6 +188,7 @@ impl TenantQueue {
         }
         if let Some(last) = self.urgent.back_mut() {
             last.push(content, cast, except);
+            last.position_last(at);
             last.timed = timed.or(last.timed);
             last.add_work(work);
         }
@@ -275,6 +282,13 @@ impl TenantQueue {
                 let _flow: ControlFlow<()> = write(slot, batch);
             }
         }
+    }
+
+    /// Returns whether a publication may wait for a client.
+    pub(super) fn may_wait_for(&self, slot: Slot) -> bool {
+        let waiting = self.batches.len() + self.urgent.len();
+        let mut batches = self.batches.iter().chain(&self.urgent);
+        waiting > WAITING_EXAMINED || batches.any(|batch| batch.waits_for(slot))
     }
 
     /// Forgets the work that was counted for a broker that is dead.

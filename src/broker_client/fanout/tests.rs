@@ -307,3 +307,55 @@ proptest! {
         prop_assert_eq!(fanout.queues.bytes(), 0);
     }
 }
+
+#[test]
+fn a_client_has_the_position_of_what_was_written_to_it() {
+    let mut fanout = Fanout::default();
+    let (shop, slot) = (Tenant("shop".into()), Slot(3));
+    let text = |text: &'static str| Content { form: PayloadForm::Text, payload: text.as_bytes() };
+    let at = |number| ReplayPosition { epoch: 36, number };
+    let head = |tenant: &Tenant, number| JournalHead {
+        tenant: tenant.clone(),
+        position: Some(at(number)),
+    };
+    fanout.take_head(head(&shop, 4));
+    assert_eq!(fanout.position_of(&shop, slot), Some(at(4)));
+    assert_eq!(fanout.position_of(&Tenant::shared(), slot), None);
+    fanout.switch_to(shop.clone());
+    fanout.position_next(at(5));
+    fanout.deliver(DeliverTo::One(slot), text("5")).unwrap();
+    fanout.position_next(at(6));
+    fanout.deliver(DeliverTo::One(Slot(9)), text("6")).unwrap();
+    // What a client has not been sent yet is not behind its position.
+    assert_eq!(fanout.position_of(&shop, slot), None);
+    assert_eq!(fanout.position_of(&shop, Slot(4)), Some(at(6)));
+    let mut written = Vec::new();
+    fanout.write_some(10, |_, batch| {
+        for protocol in [Protocol::V1, Protocol::Gomoob] {
+            let frames = batch.frames_for(slot, protocol);
+            written.push(String::from_utf8(frames.bytes[2..].to_vec()).unwrap());
+        }
+        Continue(())
+    });
+    let expected = [
+        r#"{"op":"msg","at":"10.5","direct":true,"data":"5"}"#,
+        "\"5\"",
+        r#"{"op":"msg","at":"10.6","direct":true,"data":"6"}"#,
+        "\"6\"",
+    ];
+    assert_eq!(written, expected);
+    assert_eq!(fanout.position_of(&shop, slot), Some(at(6)));
+    // The publication that follows was received before, and has no part in the next one.
+    fanout.position_next(at(7));
+    assert_eq!(fanout.position_of(&shop, slot), Some(at(6)));
+    fanout.forget_next();
+    fanout.switch_to(Tenant::shared());
+    assert_eq!(fanout.position_of(&shop, slot), Some(at(7)));
+    fanout.deliver(DeliverTo::One(slot), text("8")).unwrap();
+    fanout.write_some(10, |_, batch| {
+        assert!(!batch.frames_for(slot, Protocol::V1).bytes.ends_with(b"7\"}"));
+        Continue(())
+    });
+    fanout.take_head(JournalHead { tenant: shop.clone(), position: None });
+    assert_eq!(fanout.position_of(&shop, slot), None);
+}

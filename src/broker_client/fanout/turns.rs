@@ -83,6 +83,11 @@ impl TenantTurns {
         self.queues.get(self.current)
     }
 
+    /// Returns the tenant whose publications the link carries.
+    pub(super) fn current_tenant(&self) -> Option<&Tenant> {
+        self.current().map(|queue| &queue.tenant)
+    }
+
     /// Calls `push` with the queue of the current tenant, which has publications afterwards.
     #[inline]
     pub(super) fn push_with(
@@ -146,6 +151,12 @@ impl TenantTurns {
             queue.write_for(slot, write);
             !queue.is_empty()
         });
+    }
+
+    /// Returns whether a publication may wait for a client. Of many that wait, none is examined.
+    pub(super) fn may_wait_for(&self, tenant: &Tenant, slot: Slot) -> bool {
+        let queue = self.places.get(tenant).and_then(|place| self.queues.get(*place));
+        queue.is_some_and(|queue| queue.may_wait_for(slot))
     }
 
     /// Counts the work of a publication to the current tenant that was dropped.

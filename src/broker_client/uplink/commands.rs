@@ -9,7 +9,7 @@ use crate::link::command::{
     NumberedCommand, RetaggedClient,
 };
 use crate::link::message::{DeliverTo, SetName, ToBroker};
-use crate::link::resume::{DecidedRecord, FromResumable, ToResumable};
+use crate::link::resume::{DecidedRecord, FromResumable, ReplayedPublication, ToResumable};
 use crate::types::{Claim, Client, Number, Slot, TagChange, TagEdit, Tags, VersionedTags};
 
 /// Clients to which a change of many is applied between two looks at the budget of the turn.
@@ -110,12 +110,38 @@ impl Uplink {
                 return None;
             }
             ToResumable::Replay(replayed) => {
-                self.deduplicator.saw_replayed(replayed.source, replayed.number);
+                let ReplayedPublication { slot, source, number, is_direct, .. } = *replayed;
+                self.resumable.replayed(slot);
+                match is_direct {
+                    true => self.deduplicator.saw_replayed(source, number),
+                    false => self.deduplicator.saw_replayed_to_many(source, number),
+                }
                 Some(ToResumable::Replay(replayed))
+            }
+            ToResumable::Recovered(recovery) => {
+                self.resumable.recovered(recovery.slot);
+                Some(ToResumable::Recovered(recovery))
             }
             other => Some(other),
         }
         .map(BrokerEvent::Resumable)
+    }
+
+    /// Returns whether the broker will say that a client has got what it gets of the past.
+    #[must_use]
+    pub fn is_recovering(&self, slot: Slot) -> bool {
+        self.resumable.is_recovering(slot)
+    }
+
+    /// Returns true if recoveries are left that a dead broker has not completed.
+    pub(crate) fn has_unrecovered(&self) -> bool {
+        !self.unrecovered.is_empty()
+    }
+
+    /// Takes the next recovery that a dead broker has not completed.
+    pub(crate) fn next_unrecovered(&mut self) -> Option<BrokerEvent> {
+        let (_, recovery) = self.unrecovered.pop_first()?;
+        Some(BrokerEvent::Resumable(ToResumable::Recovered(recovery)))
     }
 
     /// Changes the tags of a client of this worker. Later publications use the new tags, even if the broker

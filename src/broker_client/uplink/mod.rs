@@ -6,7 +6,7 @@
 mod commands;
 mod reports;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
@@ -28,6 +28,7 @@ use super::tenant_throttles::TenantThrottles;
 use crate::link::codec::{WireMessage, encode_publish, encode_publish_head};
 pub use crate::link::message::NewPublication;
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
+use crate::link::resume::Recovery;
 use crate::replay::{IdClaims, ReplayMemory};
 use crate::types::{
     Client, Content, FramedPayload, Number, PublicationId, ReplayRecords, Sequence, Slot, SlotSet,
@@ -41,6 +42,8 @@ pub struct Uplink {
     is_linked: bool,
     joins: JoinTracker,
     resumable: ResumableClients,
+    /// Recoveries that a dead broker has not completed.
+    unrecovered: BTreeMap<Slot, Recovery>,
     sent_requests: SentRequests,
     window: SendWindow,
     deduplicator: Deduplicator,
@@ -72,7 +75,7 @@ pub struct Uplink {
     parts: VecDeque<Bytes>,
 }
 
-/// Error: the broker delivered a publication of this worker that the worker does not keep.
+/// Error: the broker delivered a publication of this worker that it does not keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownPublication(pub Number);
 
@@ -88,6 +91,7 @@ impl Uplink {
             is_linked: false,
             joins: JoinTracker::default(),
             resumable: ResumableClients::default(),
+            unrecovered: BTreeMap::new(),
             sent_requests: SentRequests::default(),
             window: SendWindow::default(),
             deduplicator: Deduplicator::default(),
@@ -135,9 +139,8 @@ impl Uplink {
         self.joins.join(slot, client);
     }
 
-    /// Reports that a client is gone. Its slot stays taken until [`ToWorker::Left`] arrives (rule
-    /// L3). Without a link the slot is free at once: the deliveries of the dead broker were read to
-    /// the end, and the next broker gets only connected clients.
+    /// Reports that a client is gone. Its slot stays taken until [`ToWorker::Left`] arrives (rule L3). Without a link it is
+    /// free at once: the dead broker's deliveries were read to the end, and the next one gets only connected clients.
     pub fn leave(&mut self, slot: Slot) {
         if !self.joins.holds(slot) || self.joins.is_leaving(slot) {
             return;
@@ -157,6 +160,7 @@ impl Uplink {
         self.tags_in_flight.forget(slot);
         self.report_requests.forget(slot);
         self.resumable.forget(slot);
+        self.unrecovered.remove(&slot);
         self.sent_requests.forget(slot);
         self.watched_tags.0.remove(slot.0);
     }
@@ -173,8 +177,7 @@ impl Uplink {
         self.joins.holds(slot)
     }
 
-    /// Returns whether the window has room for a publication of this many bytes (rule L4), and whether an
-    /// answer to a question could be kept.
+    /// Returns whether the window has room for a publication of this many bytes (rule L4), or for an answer.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
         self.window.has_room(bytes) && self.answers.has_room(bytes)
@@ -247,8 +250,7 @@ impl Uplink {
         self.is_linked.then_some(said)
     }
 
-    /// Takes back output that was written. Its memory is used for the next turn, which is likely to have as
-    /// much; while publications are kept in it, new memory is.
+    /// Takes back output that was written. Its memory is for the next turn.
     pub(crate) fn reuse(&mut self, written: Bytes) {
         if self.out.capacity() > 0 {
             return;
@@ -266,14 +268,15 @@ impl Uplink {
         self.is_linked = false;
         self.throttles = TenantThrottles::default();
         self.sent_requests.on_broker_lost();
+        let has_joined = |slot| self.joins.number(slot).is_some();
+        self.unrecovered.extend(self.resumable.lose_recoveries(has_joined));
         self.parts.clear();
     }
 
-    /// Queues the announcement for a new broker: connected clients, publications already received, and again
-    /// all publications that no broker has acknowledged (rule L6). Returns the slots that are free now.
+    /// Queues the announcement for a new broker, and all publications that none has acknowledged (rule L6). Returns the
+    /// slots that are free now.
     pub fn on_linked(&mut self) -> Vec<Slot> {
-        // Unsent publications are in the window. All other unsent messages follow from the state that is
-        // announced.
+        // Unsent publications are in the window. Other unsent messages follow from the announced state.
         self.parts.clear();
         drop(self.take_output());
         self.is_linked = true;
@@ -292,9 +295,9 @@ impl Uplink {
         }
         ToBroker::Announced { sequence: self.last_sequence }.encode(out);
         self.repeat_window();
-        let out = &mut self.out;
+        ToBroker::WindowRepeated.encode(&mut self.out);
         for (slot, client) in self.joins.reserving() {
-            ToBroker::Reserve { slot, ip: client.ip }.encode(out);
+            ToBroker::Reserve { slot, ip: client.ip }.encode(&mut self.out);
         }
         self.join_again();
         let out = &mut self.out;
@@ -379,6 +382,7 @@ impl Uplink {
             | ToWorker::Track(_)
             // Sent to the bridge alone.
             | ToWorker::Bridge(_)
+            | ToWorker::At(_) | ToWorker::Head(_)
             | ToWorker::Set { .. } => None,
         }
     }

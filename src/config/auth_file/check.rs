@@ -18,7 +18,7 @@ use crate::config::schema::nearest_of;
 /// Maximum bytes of a key and of a tenant's name. Both are keys of tables.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 /// Allowed members of an application.
-const MEMBERS: [&str; 19] = [
+const MEMBERS: [&str; 23] = [
     "key",
     "secret",
     "secrets",
@@ -38,6 +38,10 @@ const MEMBERS: [&str; 19] = [
     tag_source::TAGS,
     resume::RESUME_FOR,
     resume::MAILBOX,
+    resume::HISTORY,
+    resume::HISTORY_BYTES,
+    resume::HISTORY_AGE,
+    resume::REWIND,
 ];
 /// Required members of an application.
 pub(super) const REQUIRED: [&str; 3] = ["key", "secret", "authorizeOpen"];
@@ -225,6 +229,7 @@ impl CheckedFile {
             tokens: tokens::read(self, entry),
             tags: tag_source::read(self, entry),
             resume: resume::read(self, entry),
+            history: resume::history(self, entry),
         };
         let line = node.get("schema").map_or(node.line, |value| value.line);
         let schema = self.text(entry, "schema");

@@ -8,16 +8,24 @@ use super::Malformed;
 use super::decode::FieldReader;
 use super::encode::{form_byte, put_client, put_source, put_tags, put_text};
 use crate::link::resume::{
-    AnnouncedRecord, ClientRequest, DecidedRecord, FromResumable, KnownIds, RecordTerms, Recovery,
-    ReplayedPublication, ResumableJoin, ResumeClaim, ToResumable,
+    AnnouncedRecord, ClientRequest, DecidedRecord, FromResumable, JournalHead, KnownIds,
+    RecordTerms, Recovery, ReplayedPublication, ResumableJoin, ResumeClaim, ToResumable,
 };
 use crate::types::{
-    AcceptedIds, ClientUuid, Content, Ident, InstanceDigest, JoinNumber, Number, RecoveryReason,
-    ReplayPosition, ResumeGeneration, ResumeStanding, Slot,
+    AcceptedIds, ClientUuid, Content, Ident, InstanceDigest, JoinNumber, MissedRequest, Number,
+    RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding, Slot,
 };
 
 /// Kind of the messages of this module, in both directions.
 pub(super) const RESUMABLE: u8 = 80;
+/// Kind of a [`ToBroker::WindowRepeated`](crate::link::message::ToBroker::WindowRepeated).
+pub(super) const WINDOW_REPEATED: u8 = 81;
+/// Kind of a [`ToWorker::At`](crate::link::message::ToWorker::At).
+pub(super) const AT: u8 = 81;
+/// Kind of a [`ToWorker::Head`](crate::link::message::ToWorker::Head).
+pub(super) const HEAD: u8 = 82;
+/// In place of a reason, for a client that has missed nothing.
+const RECOVERED: u8 = u8::MAX;
 
 pub(super) fn put_from_resumable(out: &mut Vec<u8>, message: &FromResumable) {
     out.put_u8(RESUMABLE);
@@ -41,6 +49,7 @@ pub(super) fn put_from_resumable(out: &mut Vec<u8>, message: &FromResumable) {
             if let Some(claim) = &join.claim {
                 put_claim(out, claim);
             }
+            put_missed(out, join.missed);
         }
         FromResumable::Away(slot) => put_slot(out, 3, *slot),
         FromResumable::Settled(slot) => put_slot(out, 4, *slot),
@@ -77,6 +86,7 @@ pub(super) fn read_from_resumable(
             client: fields.client()?,
             terms: read_terms(fields)?,
             claim: if fields.flag()? { Some(read_claim(fields)?) } else { None },
+            missed: read_missed(fields)?,
         })),
         3 => FromResumable::Away(fields.slot()?),
         4 => FromResumable::Settled(fields.slot()?),
@@ -114,15 +124,16 @@ pub(super) fn put_to_resumable(out: &mut Vec<u8>, message: &ToResumable) {
             put_source(out, replayed.source);
             out.put_u64_le(replayed.number.0);
             put_position(out, replayed.position);
+            out.put_u8(u8::from(replayed.is_direct));
             out.put_u8(form_byte(replayed.content.form));
             out.put_slice(&replayed.content.payload);
         }
         ToResumable::Recovered(recovery) => {
             put_slot(out, 3, recovery.slot);
             out.put_u32_le(recovery.replayed);
-            let reason = RecoveryReason::ALL.iter().position(|it| *it == recovery.reason);
-            out.put_u8(reason.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX));
-            put_position(out, recovery.position);
+            let reason = RecoveryReason::ALL.iter().position(|it| Some(*it) == recovery.reason);
+            out.put_u8(reason.and_then(|at| u8::try_from(at).ok()).unwrap_or(RECOVERED));
+            put_some_position(out, recovery.position);
         }
         ToResumable::Probe(slot) => put_slot(out, 4, *slot),
         ToResumable::Continued(slot) => put_slot(out, 5, *slot),
@@ -151,6 +162,7 @@ pub(super) fn read_to_resumable(fields: &mut FieldReader<'_>) -> Result<ToResuma
             source: fields.source()?,
             number: Number(fields.u64()?),
             position: read_position(fields)?,
+            is_direct: fields.flag()?,
             content: Content {
                 form: fields.form()?,
                 payload: Bytes::copy_from_slice(fields.take_rest()),
@@ -162,9 +174,12 @@ pub(super) fn read_to_resumable(fields: &mut FieldReader<'_>) -> Result<ToResuma
             reason: {
                 let reason = fields.u8()?;
                 let known = RecoveryReason::ALL.get(usize::from(reason)).copied();
-                known.ok_or(Malformed::Unknown("reason", reason))?
+                if reason != RECOVERED && known.is_none() {
+                    return Err(Malformed::Unknown("reason", reason));
+                }
+                known
             },
-            position: read_position(fields)?,
+            position: read_some_position(fields)?,
         }),
         4 => ToResumable::Probe(fields.slot()?),
         5 => ToResumable::Continued(fields.slot()?),
@@ -172,7 +187,7 @@ pub(super) fn read_to_resumable(fields: &mut FieldReader<'_>) -> Result<ToResuma
     })
 }
 
-fn put_slot(out: &mut Vec<u8>, kind: u8, slot: Slot) {
+pub(super) fn put_slot(out: &mut Vec<u8>, kind: u8, slot: Slot) {
     out.put_u8(kind);
     out.put_u32_le(slot.0);
 }
@@ -196,14 +211,33 @@ fn read_terms(fields: &mut FieldReader<'_>) -> Result<RecordTerms, Malformed> {
     })
 }
 
-fn put_claim(out: &mut Vec<u8>, ResumeClaim { uuid, generation, issued, since }: &ResumeClaim) {
+fn put_claim(out: &mut Vec<u8>, ResumeClaim { uuid, generation, issued }: &ResumeClaim) {
     out.put_slice(&uuid.0);
     out.put_u32_le(generation.0);
     out.put_u64_le(u64::try_from(issued.as_millis()).unwrap_or(u64::MAX));
-    out.put_u8(u8::from(since.is_some()));
-    if let Some(since) = since {
-        put_position(out, *since);
+}
+
+fn put_missed(out: &mut Vec<u8>, missed: Option<MissedRequest>) {
+    match missed {
+        None => out.put_u8(0),
+        Some(MissedRequest::Since(since)) => {
+            out.put_u8(1);
+            put_some_position(out, since);
+        }
+        Some(MissedRequest::Latest(most)) => {
+            out.put_u8(2);
+            out.put_u32_le(most);
+        }
     }
+}
+
+fn read_missed(fields: &mut FieldReader<'_>) -> Result<Option<MissedRequest>, Malformed> {
+    Ok(match fields.u8()? {
+        0 => None,
+        1 => Some(MissedRequest::Since(read_some_position(fields)?)),
+        2 => Some(MissedRequest::Latest(fields.u32()?)),
+        missed => return Err(Malformed::Unknown("request", missed)),
+    })
 }
 
 fn read_claim(fields: &mut FieldReader<'_>) -> Result<ResumeClaim, Malformed> {
@@ -211,7 +245,6 @@ fn read_claim(fields: &mut FieldReader<'_>) -> Result<ResumeClaim, Malformed> {
         uuid: ClientUuid(fields.array()?),
         generation: ResumeGeneration(fields.u32()?),
         issued: Duration::from_millis(fields.u64()?),
-        since: if fields.flag()? { Some(read_position(fields)?) } else { None },
     })
 }
 
@@ -237,12 +270,38 @@ fn read_ids(fields: &mut FieldReader<'_>) -> Result<KnownIds, Malformed> {
     Ok(KnownIds { from, accepted, is_complete })
 }
 
+pub(super) fn put_at(out: &mut Vec<u8>, at: ReplayPosition) {
+    out.put_u8(AT);
+    put_position(out, at);
+}
+
+pub(super) fn put_head(out: &mut Vec<u8>, JournalHead { tenant, position }: &JournalHead) {
+    out.put_u8(HEAD);
+    put_text(out, &tenant.0);
+    put_some_position(out, *position);
+}
+
+pub(super) fn read_head(fields: &mut FieldReader<'_>) -> Result<JournalHead, Malformed> {
+    Ok(JournalHead { tenant: fields.tenant()?, position: read_some_position(fields)? })
+}
+
+fn put_some_position(out: &mut Vec<u8>, position: Option<ReplayPosition>) {
+    out.put_u8(u8::from(position.is_some()));
+    if let Some(position) = position {
+        put_position(out, position);
+    }
+}
+
+fn read_some_position(fields: &mut FieldReader<'_>) -> Result<Option<ReplayPosition>, Malformed> {
+    fields.flag()?.then(|| read_position(fields)).transpose()
+}
+
 fn put_position(out: &mut Vec<u8>, ReplayPosition { epoch, number }: ReplayPosition) {
     out.put_u32_le(epoch);
     out.put_u64_le(number);
 }
 
-fn read_position(fields: &mut FieldReader<'_>) -> Result<ReplayPosition, Malformed> {
+pub(super) fn read_position(fields: &mut FieldReader<'_>) -> Result<ReplayPosition, Malformed> {
     Ok(ReplayPosition { epoch: fields.u32()?, number: fields.u64()? })
 }
 
@@ -287,7 +346,7 @@ mod tests {
         let terms = RecordTerms { grace_ms: 60_000, mailbox: 100, instance, fixed: tags() };
         let (uuid, generation) = (ClientUuid([8; 16]), ResumeGeneration(2));
         let issued = Duration::from_millis(1_795_890_000_123);
-        let claim = ResumeClaim { uuid, generation, issued, since: Some(position) };
+        let claim = ResumeClaim { uuid, generation, issued };
         let (slot, number, confirmed) = (Slot(4), JoinNumber(6), ResumeGeneration(1));
         let mut ids = AcceptedIds::default();
         [3, 400].iter().for_each(|id| ids.insert(*id));
@@ -307,12 +366,28 @@ mod tests {
                 client: client(),
                 terms: terms.clone(),
                 claim: Some(claim),
+                missed: Some(MissedRequest::Since(Some(position))),
+            })),
+            FromResumable::Join(Box::new(ResumableJoin {
+                slot,
+                client: client(),
+                terms: terms.clone(),
+                claim: Some(claim),
+                missed: None,
+            })),
+            FromResumable::Join(Box::new(ResumableJoin {
+                slot,
+                client: client(),
+                terms: terms.clone(),
+                claim: None,
+                missed: Some(MissedRequest::Since(None)),
             })),
             FromResumable::Join(Box::new(ResumableJoin {
                 slot,
                 client: client(),
                 terms,
-                claim: Some(ResumeClaim { since: None, ..claim }),
+                claim: None,
+                missed: Some(MissedRequest::Latest(7)),
             })),
             FromResumable::Away(slot),
             FromResumable::Settled(slot),
@@ -323,6 +398,7 @@ mod tests {
         ] {
             is_read_back(&ToBroker::Resumable(message));
         }
+        is_read_back(&ToBroker::WindowRepeated);
     }
 
     #[test]
@@ -332,7 +408,8 @@ mod tests {
         let source = WorkerIncarnation { worker: WorkerId(1), generation: Generation(2) };
         let content = Content { form: PayloadForm::Text, payload: Bytes::from_static(b"text") };
         let number = Number(5);
-        let replay = ReplayedPublication { slot, source, number, position, content };
+        let is_direct = true;
+        let replay = ReplayedPublication { slot, source, number, position, is_direct, content };
         let standings = [
             ResumeStanding::New,
             ResumeStanding::Taken,
@@ -346,14 +423,24 @@ mod tests {
             let record = DecidedRecord { slot, uuid, ident, tags, generation, standing, ids };
             ToResumable::Record(Box::new(record))
         };
-        let recovered =
-            |reason| ToResumable::Recovered(Recovery { slot, replayed: 3, reason, position });
+        let recovered = |reason: Option<RecoveryReason>| {
+            let position = reason.map(|_| position);
+            ToResumable::Recovered(Recovery { slot, replayed: 3, reason, position })
+        };
         let others = [
             ToResumable::Replay(Box::new(replay)),
             ToResumable::Probe(slot),
             ToResumable::Continued(slot),
         ];
-        let all = standings.map(record).into_iter().chain(RecoveryReason::ALL.map(recovered));
-        all.chain(others).for_each(|message| is_read_back(&ToWorker::Resumable(message)));
+        let all = standings
+            .map(record)
+            .into_iter()
+            .chain(RecoveryReason::ALL.map(|reason| recovered(Some(reason))));
+        let all = all.chain([recovered(None)]).chain(others);
+        all.for_each(|message| is_read_back(&ToWorker::Resumable(message)));
+        is_read_back(&ToWorker::At(position));
+        for position in [None, Some(position)] {
+            is_read_back(&ToWorker::Head(JournalHead { tenant: client().tenant, position }));
+        }
     }
 }

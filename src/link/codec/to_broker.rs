@@ -15,7 +15,7 @@ use super::encode::{
 use super::fairness::{CHARGED, WORK, put_charge, put_work, read_charge, read_work};
 use super::query::{put_query, read_query};
 use super::replay::{IDENTIFY, REMEMBER, put_id, put_records, read_id, read_records};
-use super::resume::{RESUMABLE, put_from_resumable, read_from_resumable};
+use super::resume::{RESUMABLE, WINDOW_REPEATED, put_from_resumable, read_from_resumable};
 use super::tracking::put_outcome;
 use super::{Malformed, PUBLISH, WireMessage};
 use crate::link::message::ToBroker;
@@ -43,8 +43,7 @@ impl WireMessage for ToBroker {
             }
             Self::Announced { sequence } => put_number(out, 4, sequence.0),
             Self::Join { slot, client } => {
-                out.put_u8(5);
-                out.put_u32_le(slot.0);
+                put_slot(out, 5, *slot);
                 put_client(out, client);
             }
             Self::Leave { slot } => put_slot(out, 6, *slot),
@@ -64,8 +63,7 @@ impl WireMessage for ToBroker {
             Self::LastBulkChange(change) => put_last_bulk_change(out, change),
             Self::Version(announced) => put_announced_version(out, *announced),
             Self::Alias { slot, claim } => {
-                out.put_u8(10);
-                out.put_u32_le(slot.0);
+                put_slot(out, 10, *slot);
                 put_claim(out, claim);
             }
             Self::Holds { slot, claim, grant } => {
@@ -79,6 +77,7 @@ impl WireMessage for ToBroker {
                 out.put_u32_le(slot.0);
                 put_ip(out, *ip);
             }
+            Self::WindowRepeated => out.put_u8(WINDOW_REPEATED),
             Self::Work(report) => put_work(out, report),
             Self::Charged(charge) => put_charge(out, charge),
             Self::Resumable(message) => put_from_resumable(out, message),
@@ -122,6 +121,7 @@ impl WireMessage for ToBroker {
                 grant: GrantNumber(body.u64()?),
             },
             12 => Self::Sync { number: body.u64()? },
+            WINDOW_REPEATED => Self::WindowRepeated,
             WORK => Self::Work(read_work(&mut body)?),
             CHARGED => Self::Charged(read_charge(&mut body)?),
             RESUMABLE => Self::Resumable(read_from_resumable(&mut body)?),

@@ -16,7 +16,10 @@ use super::fairness::{
 };
 use super::query::{put_result, read_result};
 use super::replay::{REMEMBER, put_records, read_records};
-use super::resume::{RESUMABLE, put_to_resumable, read_to_resumable};
+use super::resume::{
+    AT, HEAD, RESUMABLE, put_at, put_head, put_slot, put_to_resumable, read_head, read_position,
+    read_to_resumable,
+};
 use super::tracking::{put_outcome, put_tracking};
 use super::{DELIVER, Malformed, WireMessage, owned};
 use crate::link::message::{CountedPublication, Full, SetName, ToWorker};
@@ -41,10 +44,9 @@ impl WireMessage for ToWorker {
                 out.put_u32_le(*own);
                 out.put_u32_le(*smallest);
             }
-            Self::Left { slot } => {
-                out.put_u8(5);
-                out.put_u32_le(slot.0);
-            }
+            Self::Left { slot } => put_slot(out, 5, *slot),
+            Self::At(at) => put_at(out, *at),
+            Self::Head(head) => put_head(out, head),
             Self::Reached(counted) => put_counted(out, *counted),
             Self::Track(tracking) => {
                 out.put_u8(30);
@@ -77,10 +79,7 @@ impl WireMessage for ToWorker {
                 out.put_u32_le(slot.0);
                 put_grant(out, *granted);
             }
-            Self::Reserved { slot } => {
-                out.put_u8(20);
-                out.put_u32_le(slot.0);
-            }
+            Self::Reserved { slot } => put_slot(out, 20, *slot),
             Self::Remember(records) => put_records(out, records),
             Self::Describe(request) => put_describe_request(out, request),
             Self::Synced { number } => {
@@ -114,6 +113,8 @@ impl WireMessage for ToWorker {
                 own: body.u32()?,
                 smallest: body.u32()?,
             },
+            AT => Self::At(read_position(&mut body)?),
+            HEAD => Self::Head(read_head(&mut body)?),
             5 => Self::Left { slot: body.slot()? },
             6 => Self::Acknowledged { up_to: Number(body.u64()?) },
             7 => Self::Refused { slot: body.slot()?, full: body.full()? },

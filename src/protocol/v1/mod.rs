@@ -19,7 +19,7 @@ pub use self::headers::{V1Headers, is_event_name};
 pub use self::hello::{V1Hello, parse_hello};
 pub use self::publish::{V1Publish, V1Target};
 pub use self::replies::{
-    PING, V1Bye, V1Counts, V1Ids, V1Recovery, V1Resumed, V1Welcome, ack, ack_repeated, pong,
+    V1Bye, V1Counts, V1Ids, V1Recovery, V1Resumed, V1Welcome, ack, ack_repeated, ping, pong,
     tags_changed,
 };
 use super::{Cast, ProtocolSpec, gomoob};
@@ -31,6 +31,7 @@ use crate::types::{CloseCode, CloseReason, Content, ReplayPosition};
 pub const SPEC: ProtocolSpec = ProtocolSpec {
     versions: SupportedVersions::Rfc6455,
     render: Some(render),
+    render_at: Some(render_at),
     has_requests: true,
     has_event_names: true,
     ..ProtocolSpec::BARE
@@ -61,23 +62,23 @@ pub fn sent_text(data: &str) -> Cow<'_, str> {
 /// Renders a publication as `msg`. It is the same for all its recipients.
 #[must_use]
 pub fn render(content: Content<&[u8]>, cast: Cast) -> Cow<'_, [u8]> {
+    Cow::Owned(message(content, cast, ""))
+}
+
+/// Renders a publication as [`render`] does, with its position.
+#[must_use]
+pub fn render_at(content: Content<&[u8]>, cast: Cast, at: ReplayPosition) -> Vec<u8> {
+    message(content, cast, &format!(r#""at":"{at}","#))
+}
+
+fn message(content: Content<&[u8]>, cast: Cast, at: &str) -> Vec<u8> {
     let (headers, content) = content.split_headers();
     let data = gomoob::render(content, cast);
     let direct: &[u8] = match cast {
         Cast::One => br#""direct":true,"#,
         Cast::Many => b"",
     };
-    Cow::Owned([br#"{"op":"msg","#, headers, direct, br#""data":"#, &data, b"}"].concat())
-}
-
-/// Renders a publication that was kept for a client, as [`render`] does, with its position.
-#[must_use]
-pub fn render_replayed(content: Content<&[u8]>, at: ReplayPosition) -> Vec<u8> {
-    let (headers, content) = content.split_headers();
-    let data = gomoob::render(content, Cast::One);
-    let at = format!(r#""at":"{at}","#);
-    let direct: &[u8] = br#""direct":true,"data":"#;
-    [br#"{"op":"msg","#, at.as_bytes(), headers, direct, &data, b"}"].concat()
+    [br#"{"op":"msg","#, at.as_bytes(), headers, direct, br#""data":"#, &data, b"}"].concat()
 }
 
 #[cfg(test)]

@@ -1,13 +1,21 @@
 //! Frames of the server other than `msg` and `error`. Members have the order of the documentation, and there are
 //! no blanks.
 
+use std::borrow::Cow;
+
 use super::frame::V1RequestId;
 use crate::json::push_text;
 use crate::types::limits::{TAGS_MAX, V1_EVENT_BYTES_MAX};
 use crate::types::{CloseReason, RecoveryReason, ReplayPosition, Tags};
 
-/// The server's ping. Any frame answers it.
-pub const PING: &str = r#"{"op":"ping"}"#;
+/// Returns the server's ping, with the position up to which the client was sent everything. Any frame answers it.
+#[must_use]
+pub fn ping(at: Option<ReplayPosition>) -> Cow<'static, str> {
+    match at {
+        None => Cow::Borrowed(r#"{"op":"ping"}"#),
+        Some(at) => Cow::Owned(format!(r#"{{"op":"ping","at":"{at}"}}"#)),
+    }
+}
 
 /// How many clients a publication has matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,8 +126,8 @@ pub enum V1Ids {
 pub struct V1Recovery {
     /// How many publications were replayed.
     pub replayed: u32,
-    /// Why the client may have missed others.
-    pub reason: RecoveryReason,
+    /// Why the client may have missed others. `None`: it has missed none.
+    pub reason: Option<RecoveryReason>,
     /// Its position.
     pub at: Option<ReplayPosition>,
 }
@@ -130,9 +138,10 @@ impl V1Recovery {
     pub fn frame(&self) -> String {
         let Self { replayed, reason, at } = self;
         let at = at.map_or_else(String::new, |at| format!(",\"at\":\"{at}\""));
-        let reason = reason.word();
+        let recovered = reason.is_none();
+        let reason = reason.map_or_else(String::new, |it| format!(",\"reason\":\"{}\"", it.word()));
         format!(
-            r#"{{"op":"recovery","recovered":false,"replayed":{replayed},"reason":"{reason}"{at}}}"#
+            r#"{{"op":"recovery","recovered":{recovered},"replayed":{replayed}{reason}{at}}}"#
         )
     }
 }
@@ -146,6 +155,8 @@ pub struct V1Welcome<'a> {
     pub resumed: V1Resumed,
     /// The token with which it may resume, and how many seconds it may be away.
     pub resume: Option<(&'a str, u64)>,
+    /// The present position of its space, if publications are stored and no `recovery` follows.
+    pub at: Option<ReplayPosition>,
     /// `recovery` follows.
     pub is_recovering: bool,
     /// Its tags.
@@ -181,6 +192,9 @@ impl V1Welcome<'_> {
         frame.push_str(r#","tags":"#);
         push_tags(self.tags, &mut frame);
         frame.push_str(r#","topics":[]"#);
+        if let Some(at) = self.at {
+            frame.push_str(&format!(",\"at\":\"{at}\""));
+        }
         if self.is_recovering {
             frame.push_str(r#","recovering":true"#);
         }

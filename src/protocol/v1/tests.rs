@@ -169,6 +169,7 @@ fn frames_of_the_server_are_written_in_the_order_of_the_documentation() {
         uuid: "a0ee",
         resumed: V1Resumed::No("disabled"),
         resume: None,
+        at: None,
         is_recovering: true,
         tags: &tags,
         ping: 20,
@@ -189,10 +190,12 @@ fn frames_of_the_server_are_written_in_the_order_of_the_documentation() {
 
 #[test]
 fn a_client_learns_whether_it_is_resumed_and_what_it_missed() {
+    let at = ReplayPosition { epoch: 36, number: 3 };
     let welcome = V1Welcome {
         uuid: "a0ee",
         resumed: V1Resumed::Yes(V1Ids::Lost),
         resume: Some(("AQ", 60)),
+        at: Some(at),
         is_recovering: false,
         tags: &Tags::default(),
         ping: 20,
@@ -202,17 +205,21 @@ fn a_client_learns_whether_it_is_resumed_and_what_it_missed() {
         expires: None,
         time: 1,
     };
-    let begin = r#"{"op":"welcome","uuid":"a0ee","resumed":true,"ids":"lost","resume":"AQ","grace":60,"tags":{},"topics":[],"ping":20"#;
+    let begin = r#"{"op":"welcome","uuid":"a0ee","resumed":true,"ids":"lost","resume":"AQ","grace":60,"tags":{},"topics":[],"at":"10.3","ping":20"#;
     assert!(welcome.frame().starts_with(begin), "{}", welcome.frame());
-    let at = ReplayPosition { epoch: 36, number: 3 };
-    let recovery = V1Recovery { replayed: 3, reason: RecoveryReason::Off, at: Some(at) };
+    let recovery = V1Recovery { replayed: 3, reason: Some(RecoveryReason::Off), at: Some(at) };
     assert_eq!(
         recovery.frame(),
         r#"{"op":"recovery","recovered":false,"replayed":3,"reason":"off","at":"10.3"}"#
     );
+    let recovery = V1Recovery { replayed: 0, reason: None, at: None };
+    assert_eq!(recovery.frame(), r#"{"op":"recovery","recovered":true,"replayed":0}"#);
+    assert_eq!(ping(Some(at)), r#"{"op":"ping","at":"10.3"}"#);
     let content = Content { form: PayloadForm::Message, payload: &b"[ 1]"[..] };
     let frame = br#"{"op":"msg","at":"10.3","direct":true,"data":[ 1]}"#;
-    assert_eq!(render_replayed(content, at), frame);
+    assert_eq!(render_at(content, Cast::One, at), frame);
+    let frame = br#"{"op":"msg","at":"10.3","data":[ 1]}"#;
+    assert_eq!(render_at(content, Cast::Many, at), frame);
 }
 
 #[test]

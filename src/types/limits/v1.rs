@@ -31,3 +31,21 @@ pub const REQUEST_IDS_BELOW: u64 = 255;
 pub const AWAY_MEMORY: usize = 64 * 1024 * 1024;
 /// Time for a client to send anything, once another connection shows its token.
 pub const PROBE_WAIT: Duration = Duration::from_secs(2);
+/// Memory of the latest publications of a space by default, without the memory around them, in bytes.
+pub const HISTORY_BYTES: usize = 2 * 1024 * 1024;
+/// The most publications that an application may have stored.
+pub const HISTORY_MAX: usize = 100_000;
+/// How long publications are stored by default.
+pub const HISTORY_AGE: Duration = Duration::from_secs(120);
+/// The longest time for which an application may have publications stored.
+pub const HISTORY_AGE_MAX: Duration = Duration::from_secs(86_400);
+/// Memory for the stored publications of all spaces, by default.
+pub const HISTORY_MEMORY: usize = 256 * 1024 * 1024;
+/// Stored publications that are examined for returning clients in one turn of the broker.
+pub const REPLAY_ENTRIES: usize = 2000;
+/// Bytes that may wait for the link of a worker when a client of it begins to get what it has missed.
+pub const REPLAY_LINK_BYTES: usize = 256 * 1024;
+/// Changes of the tags of a client that are stored for the publications before them.
+pub const TAG_CHANGES_STORED: usize = 64;
+/// How often workers get the latest position of each space with new publications.
+pub const JOURNAL_TICK: Duration = Duration::from_secs(1);

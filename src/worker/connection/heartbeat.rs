@@ -3,9 +3,10 @@
 use bytes::{Bytes, BytesMut};
 
 use super::outbox::PartKind;
-use super::{Connection, KeepaliveMode, SILENT};
+use super::{Connection, KeepaliveMode, Phase, SILENT};
 use crate::protocol::{sse, v1};
 use crate::session::HeartbeatAction;
+use crate::types::ReplayPosition;
 use crate::types::limits::RAW_PAUSE;
 use crate::websocket::write as frames;
 use crate::worker::clock::Moment;
@@ -69,10 +70,20 @@ fn comment(context: &mut Context, connection: &mut Connection) {
 pub(in crate::worker) fn ping(context: &mut Context, connection: &mut Connection) {
     let mut frame = BytesMut::new();
     match connection.keepalive {
-        KeepaliveMode::Frame => frames::text(&mut frame, v1::PING.as_bytes()),
+        KeepaliveMode::Frame => {
+            frames::text(&mut frame, v1::ping(position(context, connection)).as_bytes());
+        }
         _ => frames::ping(&mut frame, PING_PAYLOAD),
     }
     write::write(context, connection, frame.freeze(), PartKind::Frames);
+}
+
+/// Returns the position up to which a client was sent everything.
+fn position(context: &Context, connection: &Connection) -> Option<ReplayPosition> {
+    let Phase::Open(session) = &connection.phase else { return None };
+    let awaits_recovery = session.extras.as_ref().is_some_and(|extras| extras.awaits_recovery);
+    let position = context.broker.position(connection.slot);
+    position.filter(|_| !awaits_recovery)
 }
 
 /// Pings a script that waits with its own timeout, if nothing else was sent.

@@ -4,7 +4,8 @@ use bytes::BytesMut;
 
 use super::{Connection, Phase};
 use crate::link::resume::{Recovery, ReplayedPublication, ToResumable};
-use crate::protocol::v1::{V1Recovery, render_replayed};
+use crate::protocol::Cast;
+use crate::protocol::v1::{V1Recovery, render_at};
 use crate::session::Session;
 use crate::types::{CloseCode, CloseReason, Slot, Tags};
 use crate::websocket::write as frames;
@@ -110,16 +111,22 @@ pub(in crate::worker) fn on_event(
 }
 
 fn replay(context: &mut Context, connection: &mut Connection, replayed: &ReplayedPublication) {
-    let frame = render_replayed(replayed.content.borrowed(), replayed.position);
+    let cast = if replayed.is_direct { Cast::One } else { Cast::Many };
+    let frame = render_at(replayed.content.borrowed(), cast, replayed.position);
     write::write(context, connection, frames::text_frame(&frame), PartKind::Frames);
 }
 
 fn recover(context: &mut Context, connection: &mut Connection, recovery: Recovery) {
     let Recovery { replayed, reason, position, .. } = recovery;
     let mut frame = BytesMut::new();
-    let text = V1Recovery { replayed, reason, at: Some(position) }.frame();
+    let text = V1Recovery { replayed, reason, at: position }.frame();
     frames::text(&mut frame, text.as_bytes());
     write::write(context, connection, frame.freeze(), PartKind::Frames);
+    if let Phase::Open(session) = &mut connection.phase
+        && let Some(extras) = &mut session.extras
+    {
+        extras.awaits_recovery = false;
+    }
 }
 
 fn probe(context: &mut Context, connection: &mut Connection) {

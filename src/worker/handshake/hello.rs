@@ -346,6 +346,11 @@ pub(super) fn send_welcome(
         frames::text(&mut sent, recovery.frame().as_bytes());
     }
     write::write(context, connection, sent.freeze(), PartKind::Frames);
+    if outcome.awaits_recovery
+        && let Phase::Open(session) = &mut connection.phase
+    {
+        session.extras.get_or_insert_default().awaits_recovery = true;
+    }
 }
 
 fn welcome(context: &Context, connection: &Connection, outcome: &ResumeOutcome) -> String {
@@ -360,6 +365,7 @@ fn welcome(context: &Context, connection: &Connection, outcome: &ResumeOutcome) 
     let has_resource = connection.resource != BuiltinKind::V1.id();
     let takes_token = rules.access.takes_token_of(session.basis);
     let features = [
+        has(context.broker.stores(connection.slot), "history"),
         has(may_see_counts, "report"),
         Some("expr"),
         has(takes_token, "token"),
@@ -374,7 +380,8 @@ fn welcome(context: &Context, connection: &Connection, outcome: &ResumeOutcome) 
         uuid: &rules.signer.text(session.uuid),
         resumed: outcome.resumed,
         resume: outcome.token.as_ref().map(|(token, grace)| (token.as_str(), *grace)),
-        is_recovering: outcome.is_recovering,
+        at: outcome.at,
+        is_recovering: outcome.awaits_recovery || outcome.recovery.is_some(),
         tags: client.map_or(&none, |client| &client.tags),
         ping: context.settings.ping_every.as_secs(),
         permissions: &permissions,

@@ -8,7 +8,9 @@ use crate::link::resume::{RecordTerms, ResumeClaim};
 use crate::protocol::v1::{V1Hello, V1Ids, V1Recovery, V1Resumed};
 use crate::resource::ResourceHooks;
 use crate::session::Session;
-use crate::types::{RecoveryReason, ReplayPosition, ResumeStanding, Slot, Tag, Tags};
+use crate::types::{
+    MissedRequest, RecoveryReason, ReplayPosition, ResumeStanding, Slot, Tag, Tags,
+};
 use crate::worker::clock::unix_time;
 use crate::worker::context::Context;
 use crate::worker::handshake::shown_token::AdmittedCredentials;
@@ -20,8 +22,8 @@ pub(in crate::worker) struct PendingResume {
     pub(in crate::worker) request: Option<ResumeRequest>,
     /// Why its token is not accepted, if it shows one.
     refused: Option<&'static str>,
-    /// Why it does not get what it has missed. `None`: it has not asked, or the broker decides.
-    recovery: Option<RecoveryReason>,
+    /// The broker sends `recovery`, unless it refuses the token.
+    is_recovering: bool,
 }
 
 /// Reads what a first frame says about an earlier connection.
@@ -34,7 +36,7 @@ pub(super) fn read(
     let key = &context.settings.resume_key;
     let access = &context.settings.rules.access;
     let grant = &credentials.grant;
-    let ResumeSettings { grace_ms, mailbox } = access.resume_settings(grant.basis);
+    let ResumeSettings { grace_ms, mailbox, rewind } = access.resume_settings(grant.basis);
     let is_asked = resource.is_some_and(ResourceHooks::is_asked_to_open);
     let grace_ms = if is_asked { 0 } else { grace_ms };
     let scope = key.scope(&grant.tenant, access.application_of(grant.basis));
@@ -47,24 +49,29 @@ pub(super) fn read(
         Some(Ok(claims)) => (Some(claims), None),
         Some(Err(why)) => (None, Some(why)),
     };
-    let recovery = match (&claims, refused) {
-        (None, Some(_)) => Some(RecoveryReason::New),
-        (None, None) if hello.since.is_some() => Some(RecoveryReason::Off),
-        (None, None) if hello.rewind > 0 => Some(RecoveryReason::Disabled),
-        _ => None,
-    };
-    let since = hello.since.as_deref().and_then(ReplayPosition::read);
+    let missed = missed(hello, rewind).filter(|_| refused.is_none()).map(Box::new);
     let instance = hello.instance.as_deref().map(|name| key.instance(name));
     let fixed = fixed_tags(resource, credentials.claims());
     let terms = RecordTerms { grace_ms, mailbox, instance, fixed };
-    let claim = claims.map(|claims| Box::new(claim(&claims, since)));
-    let request = (grace_ms > 0).then_some(ResumeRequest { terms, claim });
-    PendingResume { request, refused, recovery }
+    let claim = claims.map(|claims| Box::new(claim(&claims)));
+    let is_recovering = claim.is_some() || missed.is_some();
+    let is_asked = grace_ms > 0 || missed.is_some();
+    let request = is_asked.then_some(ResumeRequest { terms, claim, missed });
+    PendingResume { request, refused, is_recovering }
 }
 
-fn claim(claims: &ResumeClaims, since: Option<ReplayPosition>) -> ResumeClaim {
+fn claim(claims: &ResumeClaims) -> ResumeClaim {
     let ResumeClaims { uuid, generation, issued, .. } = *claims;
-    ResumeClaim { uuid, generation, issued, since }
+    ResumeClaim { uuid, generation, issued }
+}
+
+/// Returns what a client wants to get again. `rewind` is how many of the latest publications it may get.
+fn missed(hello: &V1Hello<'_>, rewind: u32) -> Option<MissedRequest> {
+    if let Some(since) = hello.since.as_deref() {
+        return Some(MissedRequest::Since(ReplayPosition::read(since)));
+    }
+    let most = u32::try_from(hello.rewind).unwrap_or(u32::MAX).min(rewind);
+    (hello.rewind > 0).then_some(MissedRequest::Latest(most))
 }
 
 /// Returns the tags that a client has because of its token and its resource.
@@ -83,8 +90,10 @@ pub(super) struct ResumeOutcome {
     pub(super) resumed: V1Resumed,
     /// Its next token, and how many seconds it may be away.
     pub(super) token: Option<(String, u64)>,
-    /// `recovery` follows.
-    pub(super) is_recovering: bool,
+    /// Its position, if no `recovery` follows.
+    pub(super) at: Option<ReplayPosition>,
+    /// The broker sends what it gets of the past, and `recovery`.
+    pub(super) awaits_recovery: bool,
     /// `recovery`, if the broker sends none.
     pub(super) recovery: Option<V1Recovery>,
 }
@@ -109,21 +118,26 @@ pub(super) fn outcome(
         (ResumeStanding::New, Some(why)) => V1Resumed::No(why),
         (ResumeStanding::New, None) => V1Resumed::NotAsked,
     };
-    let reason = match resumed {
-        V1Resumed::Yes(_) => None,
-        V1Resumed::No(_) => Some(RecoveryReason::New),
-        V1Resumed::NotAsked => pending.and_then(|pending| pending.recovery),
-    };
     if let Some(why) = refused {
         context.labelled.note_resume_refused(why);
     }
-    if let Some(reason) = reason {
+    let at = context.broker.position(slot);
+    let awaits_recovery = context.broker.uplink.is_recovering(slot);
+    let reason = match resumed {
+        V1Resumed::No(_) => Some(RecoveryReason::New),
+        // A broker that has died had decided about it, and its successor does not know that it asked.
+        _ if pending.is_some_and(|it| it.is_recovering) && !awaits_recovery => {
+            Some(RecoveryReason::Lost)
+        }
+        _ => None,
+    };
+    let recovery = reason.map(|reason| {
         context.labelled.note_recovery(reason);
-    }
-    let recovery = reason.map(|reason| V1Recovery { replayed: 0, reason, at: None });
-    let is_recovering = recovery.is_some() || matches!(resumed, V1Resumed::Yes(_));
+        V1Recovery { replayed: 0, reason: Some(reason), at }
+    });
+    let at = at.filter(|_| recovery.is_none() && !awaits_recovery);
     let token = known.map(|known| token(context, session, known));
-    ResumeOutcome { resumed, token, is_recovering, recovery }
+    ResumeOutcome { resumed, token, at, awaits_recovery, recovery }
 }
 
 fn token(context: &Context, session: &Session, known: KnownRecord) -> (String, u64) {

@@ -166,6 +166,9 @@ impl Worker {
         }
         self.fan_out((rng.between(1, pace.slice_max), Budget::any(rng, pace.units_max)), model);
         self.acknowledge(model);
+        if rng.once_in(4) {
+            self.pings_programs(model);
+        }
         self.answer_requests(model);
         self.resume_waiting(model, pace.shutdown);
         self.read_requests(model);
@@ -259,6 +262,7 @@ impl Worker {
                     let no = connection.client;
                     let joined = self.program_joins(slot, no, model);
                     self.note(joined);
+                    self.program_is_welcomed(slot, no, model);
                     model.opens(no);
                     self.repeats_requests(slot, no, model);
                 }

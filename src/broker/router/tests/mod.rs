@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::*;
 
 mod commands;
+mod recoveries;
 use crate::broker::resolve_cache::RouteCounts;
 use crate::link::codec::MessageDecoder;
 use crate::link::message::{CountedPublication, DeliverTo, SetName, VERSION};

@@ -1,6 +1,8 @@
 //! The broker without its epoll and its control link: the reading, resolving, writing and acknowledging of a
 //! turn. The simulator in `tests/simulation.rs` runs this code over links of its own.
 
+mod history;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -10,6 +12,7 @@ use std::time::Duration;
 
 use tracing::{debug, info};
 
+use self::history::StoredHistory;
 use super::connection_limits::MaxConnections;
 use super::links::Links;
 use super::router::{BrokerClocks, Router, bridge, timers};
@@ -49,6 +52,7 @@ pub struct BrokerCore {
     away_bytes: usize,
     /// This host, if it shares publications with others.
     own_host: Option<HostId>,
+    history: StoredHistory,
     /// Time since 1970 at which this broker was started.
     started: Duration,
     /// The worker whose link was read last.
@@ -86,6 +90,7 @@ impl BrokerCore {
             fair_share_work: FAIR_SHARE_WORK,
             away_bytes: AWAY_MEMORY,
             own_host: None,
+            history: StoredHistory::default(),
             started: Duration::ZERO,
             read_last: WorkerId(0),
             lost: BTreeSet::new(),
@@ -115,6 +120,7 @@ impl BrokerCore {
         if let Some(own) = self.own_host {
             bridge::share(&mut self.router, own, self.generation);
         }
+        self.history.apply(&mut self.router);
         if let Some(clocks) = self.clocks {
             self.router.measure_with(clocks);
         }
@@ -161,12 +167,6 @@ impl BrokerCore {
     pub fn limit_tenants(&mut self, work: u64) {
         self.fair_share_work = work;
         self.router.limit_tenants(work);
-    }
-
-    /// Sets the memory for clients that are away, in bytes.
-    pub fn limit_away(&mut self, bytes: usize) {
-        self.away_bytes = bytes;
-        timers::limit_away(&mut self.router, bytes);
     }
 
     /// Sets the time since 1970 at which this broker was started. A client that shows an earlier token may have been
@@ -272,7 +272,7 @@ impl BrokerCore {
         let removed = self.router.remove_departed(removals);
         self.read(report, messages);
         self.end_workers();
-        timers::take_over_due(&mut self.router);
+        timers::serve_waiting(&mut self.router);
         if removed.is_continue() {
             timers::end_due(&mut self.router, removals);
         }

@@ -1,0 +1,192 @@
+//! The join of a client that may resume: its record, its place in the index, and what it gets of the past.
+
+use bytes::Bytes;
+
+use super::recoveries::Missed;
+use super::resumes::JoinDecision;
+use super::{ProtocolError, Router, announced_records, joins, recording};
+use crate::broker::journal::StoredRecipients;
+use crate::broker::records::{Mailbox, NewPlace, NewRecord, Record, RecordKey, ReturnedClient};
+use crate::link::message::ToWorker;
+use crate::link::resume::{
+    DecidedRecord, KnownIds, Recovery, ReplayedPublication, ResumableJoin, ToResumable,
+};
+use crate::types::{
+    AcceptedIds, Client, ConnectionRef, Content, JoinNumber, MissedRequest, RecoveryReason,
+    ResumeGeneration, ResumeStanding, TagEdit, TagNames, Tags, WorkerIncarnation,
+};
+
+/// Adds a client to the index and answers its worker, unless a limit is reached.
+pub(super) fn enter(
+    router: &mut Router,
+    source: WorkerIncarnation,
+    join: ResumableJoin,
+    entry: JoinDecision,
+) -> Result<(), ProtocolError> {
+    let ResumableJoin { slot, mut client, terms, claim, missed: asked } = join;
+    if joins::is_full(router, source, slot, &client) {
+        return Ok(());
+    }
+    let place = ConnectionRef { worker: source.worker, slot };
+    let mut accepted = None;
+    // Why an earlier position of the client may not be known, if its record begins now.
+    let began = match &entry {
+        JoinDecision::Back(_, reason) => *reason,
+        JoinDecision::New(..) | JoinDecision::Resumed(..) => RecoveryReason::New,
+    };
+    let (key, standing, missed) = match entry {
+        JoinDecision::New(standing, missed) => {
+            let key = RecordKey { tenant: client.tenant.clone(), uuid: client.uuid };
+            (key, standing, missed)
+        }
+        JoinDecision::Back(key, reason) => (key, ResumeStanding::Resumed, Missed::Mailbox(reason)),
+        JoinDecision::Resumed(key, missed) => {
+            let shown = claim.map(|it| it.generation).unwrap_or_default();
+            let next = NewPlace { place, terms: terms.clone(), shown };
+            accepted = continue_record(router, &key, next, &mut client);
+            (key, ResumeStanding::Resumed, missed)
+        }
+    };
+    router.resumes.note(standing);
+    let shown = claim.filter(|_| standing == ResumeStanding::Resumed);
+    client.uuid = key.uuid;
+    if terms.grace_ms == 0 {
+        joins::enter(router, source, slot, &client)?;
+        replay(router, place, &key, standing, missed);
+        return Ok(());
+    }
+    if router.records.get(&key).is_none() {
+        let epoch = announced_records::epoch_of(&client);
+        let generation = match shown {
+            None => ResumeGeneration::default().next(),
+            Some(claim) => after_lost(claim.generation, epoch),
+        };
+        let confirmed = ResumeGeneration::default();
+        let ids = KnownIds::none_since(generation);
+        let new = NewRecord { place, terms, generation, confirmed, epoch, ids };
+        router.records.add(key.clone(), new);
+        recording::begin_record(router, &key, began);
+    }
+    let Some(record) = router.records.get_mut(&key) else { return Ok(()) };
+    if let Some(claim) = shown {
+        record.confirmed = record.confirmed.max(claim.generation);
+        record.generation = record.generation.max(claim.generation.next());
+    }
+    let told = DecidedRecord {
+        slot,
+        uuid: key.uuid,
+        ident: client.ident.clone(),
+        tags: client.tags.clone(),
+        generation: record.generation,
+        standing,
+        ids: KnownIds { from: record.ids_from, accepted, is_complete: true },
+    };
+    router.send(source.worker, &ToWorker::Resumable(ToResumable::Record(Box::new(told))));
+    if let Missed::Mailbox(reason) = missed {
+        // Its mailbox has positions of the journal. With one of them it has not recovered what came before.
+        recording::begin_record(router, &key, reason);
+    }
+    joins::enter(router, source, slot, &client)?;
+    announced_records::note_join(router, &key, JoinNumber(router.last_version));
+    if let Some(MissedRequest::Since(Some(since))) = asked {
+        let epoch = recording::position(router, &key.tenant).map(|present| present.epoch);
+        router.records.forget_up_to(&key, since, epoch);
+    }
+    replay(router, place, &key, standing, missed);
+    Ok(())
+}
+
+/// Returns the number of the next connection of a client whose record is gone. A part of it is random: after the
+/// connection of the token there may have been others, and none has the same number.
+fn after_lost(shown: ResumeGeneration, random: u32) -> ResumeGeneration {
+    ResumeGeneration(shown.0.saturating_add(1 + (random & 0xffff)))
+}
+
+/// Gives a client what its record has. Returns the requests of its instance that were accepted, if they are known.
+fn continue_record(
+    router: &mut Router,
+    key: &RecordKey,
+    next: NewPlace,
+    client: &mut Client,
+) -> Option<AcceptedIds> {
+    let fixed_before = router.records.get(key).map(|record| record.terms.fixed.clone());
+    let fixed = next.terms.fixed.clone();
+    let ReturnedClient { away, ids } = router.records.come_back(key, next)?;
+    client.ident = client.ident.take().or(away.ident);
+    if let Some(own) = &away.tags {
+        client.tags = tags_of(&own.tags, &fixed_before.unwrap_or_default(), fixed)
+            .unwrap_or_else(|| std::mem::take(&mut client.tags));
+    }
+    let before = away.tags.map(|own| own.tags);
+    if before.as_ref() != Some(&client.tags).filter(|_| client.takes_publications) {
+        recording::note_tags(router, key, before);
+    }
+    ids
+}
+
+/// Returns the tags of a record, without those that its last token has fixed, and with those of the present one. `None`
+/// if there would be too many.
+fn tags_of(own: &Tags, fixed_before: &Tags, fixed: Tags) -> Option<Tags> {
+    let former = fixed_before.iter().filter(|tag| own.value_of(tag.name()) == Some(tag.value()));
+    let remove = TagNames::new(former.map(|tag| tag.name().into())).ok()?;
+    TagEdit::Update { set: fixed, remove }.apply(own).ok()
+}
+
+/// Sends a client what it gets of the past, and `recovery`.
+fn replay(
+    router: &mut Router,
+    place: ConnectionRef,
+    key: &RecordKey,
+    standing: ResumeStanding,
+    missed: Missed,
+) {
+    let ConnectionRef { worker, slot } = place;
+    let present = recording::position(router, &key.tenant);
+    let Router { journals, records, workers, resumes, .. } = router;
+    let Some(member) = workers.get_mut(&worker) else { return };
+    let record = records.get(key).filter(|_| standing == ResumeStanding::Resumed);
+    let mut replayed = 0;
+    let mut send = |one: ReplayedPublication| {
+        member.out.send(&ToWorker::Resumable(ToResumable::Replay(Box::new(one))));
+        replayed += 1;
+    };
+    let reason = match missed {
+        Missed::NotAsked => return,
+        Missed::Entries(numbers, reason) => {
+            for number in numbers {
+                let journal = journals.get(&key.tenant);
+                let Some((journal, entry)) = journal.and_then(|it| Some((it, it.get(number)?)))
+                else {
+                    continue;
+                };
+                let position = journal.position_of(number);
+                let is_direct = matches!(entry.recipients, StoredRecipients::One(_));
+                let content = owned(&entry.content);
+                let (source, number) = (entry.source, entry.number);
+                send(ReplayedPublication { slot, source, number, position, is_direct, content });
+            }
+            reason
+        }
+        Missed::Mailbox(reason) => {
+            let mailbox = record.and_then(Record::mailbox);
+            for kept in mailbox.into_iter().flat_map(Mailbox::iter) {
+                let (source, number, position) = (kept.source, kept.number, kept.position);
+                let (is_direct, content) = (true, owned(&kept.content));
+                send(ReplayedPublication { slot, source, number, position, is_direct, content });
+            }
+            let has_dropped = mailbox.is_some_and(|mailbox| mailbox.has_dropped);
+            Some(match reason {
+                RecoveryReason::Off if has_dropped => RecoveryReason::Mailbox,
+                reason => reason,
+            })
+        }
+    };
+    let position = present.or_else(|| record.map(Record::position));
+    let recovery = Recovery { slot, replayed, reason, position };
+    member.out.send(&ToWorker::Resumable(ToResumable::Recovered(recovery)));
+    resumes.note_recovery(reason);
+}
+
+fn owned(content: &Content<Box<[u8]>>) -> Content<Bytes> {
+    Content { form: content.form, payload: Bytes::copy_from_slice(&content.payload) }
+}
