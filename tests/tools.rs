@@ -192,7 +192,7 @@ fn trials() -> Vec<Trial> {
         page::the_page_finds_its_server_below_the_path_of_a_proxy needs CHROMIUM;
         page::the_php_of_the_page_reaches_it_with_nothing_but_php needs CHROMIUM, PHP;
         page::a_message_that_looks_like_a_greeting_changes_nothing_on_the_page needs CHROMIUM;
-        page::an_event_source_comes_back_after_its_worker_died needs CHROMIUM;
+        page::an_event_source_comes_back_with_its_position_after_its_worker_died needs CHROMIUM;
         page::an_event_source_with_a_wrong_key_ends needs CHROMIUM;
         php_client::it_publishes_before_and_after_a_restart needs PHP;
         php_client::its_tests_pass_against_a_server needs PHP, PHPUNIT, PSR_HTTP, PSR_FACTORY, PSR_LOG, PSR7;

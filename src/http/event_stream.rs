@@ -1,5 +1,7 @@
 //! Requests for server-sent events (WHATWG HTML, section 9.2), and their responses.
 
+use std::borrow::Cow;
+
 use super::refusal::{Refusal, RefusalStatus};
 use super::response::{ResponseBody, response};
 use super::{RequestHead, Upgrade, WireFormat, handshake, is_same_origin, parameter};
@@ -136,13 +138,12 @@ const fn error_code(status: RefusalStatus) -> &'static str {
     }
 }
 
-/// Returns whether a request names the position from which it wants what it has missed: the header that
-/// `EventSource` sends when it reconnects, or the parameter for the first request.
+/// Returns the position from which a client wants what it has missed: in the header that `EventSource` sends when it
+/// reconnects, or in the parameter for the first request.
 #[must_use]
-pub fn names_position(head: &RequestHead<'_>) -> bool {
-    let in_header = head.header("Last-Event-ID").is_some_and(|id| !id.is_empty());
-    in_header
-        || head.query().and_then(|query| parameter(query, "since")).is_some_and(|it| !it.is_empty())
+pub fn last_event_id<'a>(head: &RequestHead<'a>) -> Option<Cow<'a, str>> {
+    let in_query = || head.query().and_then(|query| parameter(query, "since"));
+    head.text("Last-Event-ID").or_else(in_query).filter(|id| !id.is_empty())
 }
 
 #[cfg(test)]
@@ -187,19 +188,17 @@ mod tests {
 
     #[test]
     fn a_position_is_in_the_header_or_in_the_query() {
-        for (target, headers, names) in [
-            ("/sse", "", false),
-            ("/sse", "Last-Event-ID: a.1\r\n", true),
-            ("/sse", "Last-Event-ID: \r\n", false),
-            ("/sse?since=a.1", "", true),
-            ("/sse?since=", "", false),
+        for (target, headers, position) in [
+            ("/sse", "", None),
+            ("/sse", "Last-Event-ID: a.1\r\n", Some("a.1")),
+            ("/sse?since=b.2", "Last-Event-ID: a.1\r\n", Some("a.1")),
+            ("/sse", "Last-Event-ID: \r\n", None),
+            ("/sse?since=b.2", "", Some("b.2")),
+            ("/sse?since=", "", None),
         ] {
             let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
-            assert_eq!(
-                names_position(&parse(head.as_bytes()).unwrap()),
-                names,
-                "{target} {headers}"
-            );
+            let head = parse(head.as_bytes()).unwrap();
+            assert_eq!(last_event_id(&head).as_deref(), position, "{target} {headers}");
         }
     }
 }

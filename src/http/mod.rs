@@ -27,7 +27,7 @@ pub use self::legacy::legacy_errors::{Year, bare};
 pub use self::legacy::malformed_2021::{RepairedHead, repair};
 pub use self::legacy::raw::{RAW_GREETING, RawGreeting, raw_greeting};
 pub use event_stream::{
-    cors_headers, event_stream_head, event_stream_refusal, event_stream_request, names_position,
+    cors_headers, event_stream_head, event_stream_refusal, event_stream_request, last_event_id,
     preflight_response, streams_refusals,
 };
 pub use forwarded::{effective_address, effective_address_by, effective_address_of};

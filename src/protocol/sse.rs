@@ -7,32 +7,50 @@ use memchr::memchr2;
 
 use super::{Cast, ProtocolSpec, gomoob};
 use crate::json::{JsonShape, pick, push_text, text};
-use crate::types::{CloseReason, Content, RecoveryReason};
+use crate::types::{CloseReason, Content, RecoveryReason, ReplayPosition};
 
 /// Properties of this protocol family.
 pub const SPEC: ProtocolSpec = ProtocolSpec {
     is_event_stream: true,
     render: Some(render),
+    render_at: Some(render_at),
     has_event_names: true,
     ..ProtocolSpec::BARE
 };
 
 /// A comment. It shows proxies and clients that the stream is alive.
-pub const COMMENT: &str = ":\n\n";
+const COMMENT: &str = ":\n\n";
+
+/// Returns what shows that a stream is alive. A position without data is no event: `EventSource` only stores it.
+#[must_use]
+pub fn heartbeat(at: Option<ReplayPosition>) -> Cow<'static, str> {
+    at.map_or(Cow::Borrowed(COMMENT), |at| Cow::Owned(format!("id: {at}\n\n")))
+}
 
 /// Renders a publication as an event. It is the same for all its recipients.
 #[must_use]
 pub fn render(content: Content<&[u8]>, cast: Cast) -> Cow<'_, [u8]> {
+    Cow::Owned(event(content, cast, None))
+}
+
+/// Renders a publication as [`render`] does, with its position.
+#[must_use]
+pub fn render_at(content: Content<&[u8]>, cast: Cast, at: ReplayPosition) -> Vec<u8> {
+    event(content, cast, Some(at))
+}
+
+fn event(content: Content<&[u8]>, cast: Cast, at: Option<ReplayPosition>) -> Vec<u8> {
     let (headers, content) = content.split_headers();
     let data = gomoob::render(content, cast);
-    let mut event = Vec::with_capacity(data.len() + 32);
+    let mut event = id_line(at).into_bytes();
+    event.reserve(data.len() + 32);
     if let Some(name) = event_name(headers) {
         event.extend_from_slice(b"event: ");
         event.extend_from_slice(name.as_bytes());
         event.push(b'\n');
     }
     push_data(&data, &mut event);
-    Cow::Owned(event)
+    event
 }
 
 /// Returns the name of an event. A name with a control character would end its line.
@@ -69,22 +87,38 @@ pub fn retry(milliseconds: u64) -> String {
     format!("retry: {milliseconds}\n\n")
 }
 
-/// Returns the first event of a stream. A reason says why the client does not get what it has missed, if it has
-/// asked for that.
+/// Returns the first event of a stream, with the position of the client.
 #[must_use]
-pub fn welcome(uuid: &str, unrecovered: Option<RecoveryReason>) -> String {
-    let Some(reason) = unrecovered else {
-        return format!(
-            "event: tagcast:welcome\ndata: {{\"uuid\":\"{uuid}\",\"resumed\":false}}\n\n"
-        );
-    };
+pub fn welcome(uuid: &str, at: Option<ReplayPosition>) -> String {
+    let id = id_line(at);
+    format!("{id}event: tagcast:welcome\ndata: {{\"uuid\":\"{uuid}\",\"resumed\":false}}\n\n")
+}
+
+/// Returns the first event of a stream whose client gets what it has missed. It has no position: the present one
+/// would be wrong until then.
+#[must_use]
+pub fn welcome_recovering(uuid: &str) -> String {
     format!(
         "event: tagcast:welcome\n\
-         data: {{\"uuid\":\"{uuid}\",\"resumed\":false,\"recovering\":true}}\n\n\
-         event: tagcast:recovery\n\
-         data: {{\"recovered\":false,\"replayed\":0,\"reason\":\"{}\"}}\n\n",
-        reason.word()
+         data: {{\"uuid\":\"{uuid}\",\"resumed\":false,\"recovering\":true}}\n\n"
     )
+}
+
+/// Returns the event after what a client has missed. A reason says why it may have missed more.
+#[must_use]
+pub fn recovery(replayed: u32, reason: Option<RecoveryReason>, at: Option<ReplayPosition>) -> String {
+    let mut data = format!("{{\"recovered\":{},\"replayed\":{replayed}", reason.is_none());
+    if let Some(reason) = reason {
+        data.push_str(&format!(",\"reason\":\"{}\"", reason.word()));
+    }
+    if let Some(at) = at {
+        data.push_str(&format!(",\"at\":\"{at}\""));
+    }
+    format!("{}event: tagcast:recovery\ndata: {data}}}\n\n", id_line(at))
+}
+
+fn id_line(at: Option<ReplayPosition>) -> String {
+    at.map_or_else(String::new, |at| format!("id: {at}\n"))
 }
 
 /// Returns the last event of a stream. With a time, in milliseconds, the client is asked to come back after it.
@@ -145,7 +179,22 @@ mod tests {
             welcome("u", None),
             "event: tagcast:welcome\ndata: {\"uuid\":\"u\",\"resumed\":false}\n\n"
         );
-        assert!(welcome("u", Some(RecoveryReason::Off)).ends_with("\"reason\":\"off\"}\n\n"));
+        assert!(welcome_recovering("u").ends_with("\"recovering\":true}\n\n"));
+        let at = Some(ReplayPosition { epoch: 36, number: 3 });
+        assert!(welcome("u", at).starts_with("id: 10.3\nevent: tagcast:welcome\n"));
+        assert_eq!(
+            recovery(2, None, at),
+            "id: 10.3\nevent: tagcast:recovery\n\
+             data: {\"recovered\":true,\"replayed\":2,\"at\":\"10.3\"}\n\n"
+        );
+        assert_eq!(
+            recovery(0, Some(RecoveryReason::Off), None),
+            "event: tagcast:recovery\ndata: {\"recovered\":false,\"replayed\":0,\"reason\":\"off\"}\n\n"
+        );
+        assert_eq!((&*heartbeat(None), &*heartbeat(at)), (":\n\n", "id: 10.3\n\n"));
+        let content = Content { form: PayloadForm::Message, payload: &b"1"[..] };
+        let at = ReplayPosition { epoch: 36, number: 3 };
+        assert_eq!(render_at(content, Cast::Many, at), b"id: 10.3\ndata: 1\n\n");
         let reason = CloseReason::new(CloseCode::RESTART, "server restart");
         assert_eq!(
             bye(&reason, Some(1830)),

@@ -157,6 +157,7 @@ mod signals;
 mod slow_and_silent;
 mod socket_activation;
 mod sse;
+mod sse_recovery;
 mod subscribe;
 mod supervisor_crash;
 mod tenants;

@@ -387,25 +387,34 @@ fn bare_page(browser: &Browser, server: &Server) -> Page {
 }
 
 /// V149.
-pub fn an_event_source_comes_back_after_its_worker_died() {
-    let server = Setup::new().workers(1).start();
+pub fn an_event_source_comes_back_with_its_position_after_its_worker_died() {
+    let server = Setup::new().workers(1).auth(&format!("{APPLICATIONS}    history: 100\n")).start();
     let browser = Browser::start();
     let mut page = bare_page(&browser, &server);
     page.value(
-        "window.heard = []; window.uuids = []; window.events = new EventSource('/sse'); \
+        "window.heard = []; window.uuids = []; window.recovered = []; \
+         window.events = new EventSource('/sse?key=shop'); \
          events.onmessage = ({ data }) => heard.push(JSON.parse(data)); \
          events.addEventListener('tagcast:welcome', ({ data }) => \
-             uuids.push(JSON.parse(data).uuid));",
+             uuids.push(JSON.parse(data).uuid)); \
+         events.addEventListener('tagcast:recovery', ({ data }) => \
+             recovered.push(JSON.parse(data).recovered));",
     );
     page.wait_for("uuids.length === 1");
-    server.publish_well(&["--all", "before"]);
-    page.wait_for("heard.includes('before')");
+    let secret = ("Authorization", "Bearer secret-of-the-shop-for-this-test-alone");
+    let publish = |message: u32| {
+        let body = format!(r#"{{"to":"all","message":{message}}}"#);
+        assert_eq!(server.post("/v1/apps/shop/publish", secret, &body).status(), 200);
+    };
+    publish(0);
+    page.wait_for("heard.length === 1");
     send_signal(server.workers(1)[0], Signal::KILL);
-    page.wait_for("uuids.length === 2");
-    assert_eq!(page.value("uuids[0] !== uuids[1]"), true);
-    server.publish_well(&["--all", "after"]);
-    page.wait_for("heard.includes('after')");
-    assert_eq!(page.value("heard.length"), 2);
+    (1..=20).for_each(publish);
+    page.wait_for("recovered.length === 1 && uuids.length === 2");
+    assert_eq!(page.value("recovered[0] && uuids[0] !== uuids[1]"), true);
+    publish(21);
+    page.wait_for("heard.length === 22");
+    assert_eq!(page.value("heard.every((message, place) => message === place)"), true);
 }
 
 /// V153: by its standard it gives up.

@@ -273,7 +273,7 @@ fn a_reload_without_the_path_leaves_open_streams_alone() {
     assert_eq!(event(&mut stream), "data: \"still here\"");
 }
 
-/// Publications are not kept for streams yet, and a client that asks for them learns that.
+/// V108 for streams.
 #[test]
 fn a_client_that_names_a_position_learns_that_nothing_is_kept() {
     let server = Server::start();

@@ -1,5 +1,7 @@
 //! Pings and other signs of life of silent clients.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 
 use super::outbox::PartKind;
@@ -61,8 +63,11 @@ pub(in crate::worker) fn tick(context: &mut Context, connection: &mut Connection
 /// Shows a client and the proxies on its way that its stream is alive. Whether something else was sent in the
 /// meantime is not recorded, because that would cost each delivery.
 fn comment(context: &mut Context, connection: &mut Connection) {
-    let comment = Bytes::from_static(sse::COMMENT.as_bytes());
-    write::write(context, connection, comment, PartKind::Frames);
+    let bytes = match sse::heartbeat(position(context, connection)) {
+        Cow::Borrowed(comment) => Bytes::from_static(comment.as_bytes()),
+        Cow::Owned(position) => position.into(),
+    };
+    write::write(context, connection, bytes, PartKind::Frames);
     connection.next_heartbeat = first_heartbeat(context, KeepaliveMode::Comment);
 }
 

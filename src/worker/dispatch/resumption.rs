@@ -1,11 +1,9 @@
 //! What happens to clients of `tagcast.v1` that may resume, after they have joined.
 
-use bytes::BytesMut;
-
 use super::{Connection, Phase};
 use crate::link::resume::{Recovery, ReplayedPublication, ToResumable};
-use crate::protocol::Cast;
-use crate::protocol::v1::{V1Recovery, render_at};
+use crate::protocol::v1::V1Recovery;
+use crate::protocol::{Cast, sse};
 use crate::session::Session;
 use crate::types::{CloseCode, CloseReason, Slot, Tags};
 use crate::websocket::write as frames;
@@ -111,22 +109,28 @@ pub(in crate::worker) fn on_event(
 }
 
 fn replay(context: &mut Context, connection: &mut Connection, replayed: &ReplayedPublication) {
+    let Phase::Open(session) = &connection.phase else { return };
     let cast = if replayed.is_direct { Cast::One } else { Cast::Many };
-    let frame = render_at(replayed.content.borrowed(), cast, replayed.position);
-    write::write(context, connection, frames::text_frame(&frame), PartKind::Frames);
+    let (content, at) = (replayed.content.borrowed(), Some(replayed.position));
+    let rendered = session.protocol.render_at(content, cast, at);
+    let bytes = match session.protocol.spec().is_event_stream {
+        true => rendered.into_owned().into(),
+        false => frames::text_frame(&rendered),
+    };
+    write::write(context, connection, bytes, PartKind::Frames);
 }
 
 fn recover(context: &mut Context, connection: &mut Connection, recovery: Recovery) {
-    let Recovery { replayed, reason, position, .. } = recovery;
-    let mut frame = BytesMut::new();
-    let text = V1Recovery { replayed, reason, at: position }.frame();
-    frames::text(&mut frame, text.as_bytes());
-    write::write(context, connection, frame.freeze(), PartKind::Frames);
-    if let Phase::Open(session) = &mut connection.phase
-        && let Some(extras) = &mut session.extras
-    {
+    let Recovery { replayed, reason, position: at, .. } = recovery;
+    let Phase::Open(session) = &mut connection.phase else { return };
+    if let Some(extras) = &mut session.extras {
         extras.awaits_recovery = false;
     }
+    let bytes = match session.protocol.spec().is_event_stream {
+        true => sse::recovery(replayed, reason, at).into(),
+        false => frames::text_frame(V1Recovery { replayed, reason, at }.frame().as_bytes()),
+    };
+    write::write(context, connection, bytes, PartKind::Frames);
 }
 
 fn probe(context: &mut Context, connection: &mut Connection) {

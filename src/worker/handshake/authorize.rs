@@ -72,7 +72,9 @@ fn join(
     client: Client,
 ) {
     context.memory.grow(client.tags.held());
-    match joining.resume.as_mut().and_then(|resume| resume.request.take()) {
+    let resume = joining.resume.as_mut().and_then(|resume| resume.request.take());
+    let missed = || joining.event_stream.as_mut().and_then(|opening| opening.missed.take());
+    match resume.or_else(missed) {
         Some(request) => context.broker.uplink.join_resumable(connection.slot, client, request),
         None => context.broker.uplink.join(connection.slot, client),
     }

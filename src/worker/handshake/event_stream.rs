@@ -5,17 +5,22 @@ use std::net::SocketAddr;
 
 use super::admission::{self, AdmittedClient};
 use super::joining::ReceivedHead;
+use super::resuming::fixed_tags;
 use super::session_cookie::RequiredCheck;
 use super::shown_token::{self, AdmittedCredentials, OfferedProtocols};
 use super::{joining, opening_tags, refusals};
+use crate::broker_client::resumable::ResumeRequest;
 use crate::http::{
     PlainAnswer, Refusal, RefusalStatus, RequestHead, Upgrade, cors_headers, effective_address,
-    event_stream_head, event_stream_refusal, event_stream_request, has_parameter, names_position,
+    event_stream_head, event_stream_refusal, event_stream_request, has_parameter, last_event_id,
     preflight_response, streams_refusals,
 };
+use crate::link::resume::RecordTerms;
 use crate::protocol::{Protocol, sse};
 use crate::resource::{BuiltinKind, ConnectRequest, Route};
-use crate::types::{ClientClass, CloseCode, CloseReason, RecoveryReason};
+use crate::types::{
+    ClientClass, CloseCode, CloseReason, MissedRequest, RecoveryReason, ReplayPosition,
+};
 use crate::websocket::{MessageReader, UnexpectedInput};
 use crate::worker::connection::outbox::PartKind;
 use crate::worker::connection::{Connection, KeepaliveMode, Phase, bye, close, write};
@@ -23,6 +28,7 @@ use crate::worker::context::Context;
 
 /// Opening of a stream that waits for the broker.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what the client accepts, and what it has named")]
 pub(in crate::worker) struct EventStreamOpening {
     /// Head of the response.
     head: String,
@@ -30,8 +36,10 @@ pub(in crate::worker) struct EventStreamOpening {
     cors: String,
     /// A refusal that may end soon is an event of the stream, not a status.
     streams_refusals: bool,
-    /// Why the client does not get what it has missed, if it has asked for that.
-    unrecovered: Option<RecoveryReason>,
+    /// What the client wants to get again, until the broker is asked.
+    pub(super) missed: Option<ResumeRequest>,
+    /// The client has named a position.
+    is_recovering: bool,
 }
 
 const BAD_ORIGIN: Refusal = Refusal::new(RefusalStatus::Forbidden, "this origin may not connect");
@@ -66,15 +74,31 @@ pub(super) fn begin(
             close::answer_and_end(context, connection, event_stream_head(&cors).into());
         }
         Ok((streams_refusals, admitted)) => {
-            let unrecovered = names_position(head).then_some(RecoveryReason::Off);
+            let missed = missed(context, head, &admitted);
+            let is_recovering = missed.is_some();
             let head = event_stream_head(&cors);
-            let opening = EventStreamOpening { head, cors, streams_refusals, unrecovered };
+            let opening =
+                EventStreamOpening { head, cors, streams_refusals, missed, is_recovering };
             connection.reader = MessageReader::Unexpected(UnexpectedInput::default());
             let admitted = AdmittedClient { event_stream: Some(Box::new(opening)), ..admitted };
             joining::join(context, connection, &request, admitted, received);
         }
     }
     Ok(())
+}
+
+/// Returns what a client has missed since the position that it names. Its tags are those of this request.
+fn missed(
+    context: &Context,
+    head: &RequestHead<'_>,
+    admitted: &AdmittedClient<'_>,
+) -> Option<ResumeRequest> {
+    let since = last_event_id(head)?;
+    let missed = MissedRequest::Since(ReplayPosition::read(&since));
+    let resource = context.resources.get(admitted.resource);
+    let fixed = fixed_tags(resource, admitted.credentials.claims());
+    let terms = RecordTerms { grace_ms: 0, mailbox: 0, instance: None, fixed };
+    Some(ResumeRequest { terms, claim: None, missed: Some(Box::new(missed)) })
 }
 
 /// Decides whether a client may receive.
@@ -169,10 +193,23 @@ pub(super) fn send_opening(
     connection: &mut Connection,
     opening: &EventStreamOpening,
 ) {
-    let Phase::Open(session) = &connection.phase else { return };
+    let Phase::Open(session) = &mut connection.phase else { return };
     let uuid = context.settings.rules.signer.text(session.uuid);
-    let retry = sse::retry(context.retry_times.next_of_stream());
-    let begin = [&*opening.head, &retry, &sse::welcome(&uuid, opening.unrecovered)].concat();
+    let at = context.broker.position(connection.slot);
+    let awaits_recovery = context.broker.uplink.is_recovering(connection.slot);
+    if awaits_recovery {
+        session.extras.get_or_insert_default().awaits_recovery = true;
+    }
+    let mut begin = format!("{}{}", opening.head, sse::retry(context.retry_times.next_of_stream()));
+    if opening.is_recovering {
+        begin.push_str(&sse::welcome_recovering(&uuid));
+    } else {
+        begin.push_str(&sse::welcome(&uuid, at));
+    }
+    if opening.is_recovering && !awaits_recovery {
+        // A broker that has died had decided about it, and its successor does not know that it asked.
+        begin.push_str(&sse::recovery(0, Some(RecoveryReason::Lost), at));
+    }
     write::write(context, connection, begin.into(), PartKind::Frames);
 }
 
