@@ -108,7 +108,7 @@ families! {
     IdempotencyKeysEvicted = "idempotency_keys_evicted", Counter, [], 1,
         "Ids of publications that were forgotten before their time";
     ResourceEvents = "resource_events", Counter, ["resource", "outcome"], 40, "Events of HTTP resources";
-    ResourceCircuitOpen = "resource_circuit_open", Greatest, ["resource"], 12,
+    ResourceCircuitOpen = "resource_circuit_open", Greatest, ["resource"], 11,
         "1 while the circuit breaker of an HTTP resource is open";
     CertificateExpiry = "certificate_expiry_timestamp_seconds", Greatest, [], 1,
         "End of the validity of the certificate, Unix seconds";
@@ -180,7 +180,7 @@ histograms! {
         "Time that the evaluation of an expression took";
     ApiRequest = "api_request_duration_seconds", DURATION_BOUNDS, 1e6, Some("route"), 30,
         "Time from the head of a request of the API to its answer";
-    ResourceEvent = "resource_event_duration_seconds", DURATION_BOUNDS, 1e6, Some("resource"), 12,
+    ResourceEvent = "resource_event_duration_seconds", DURATION_BOUNDS, 1e6, Some("resource"), 11,
         "Time from an event of an HTTP resource to the answer of its backend";
 }
 
