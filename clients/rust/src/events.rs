@@ -88,16 +88,14 @@ enum Next {
 impl Hub {
     pub(crate) fn new(overflow: Overflow) -> Self {
         let backlog = Arc::new(EventQueue::new(BACKLOG_BOUND));
+        backlog.state().overflow = overflow;
         let queues = vec![Arc::downgrade(&backlog)];
         Self { queues, backlog: Some(backlog), is_ended: false, overflow }
     }
 
-    /// Whether a stream is half full. `writer` is woken when it is not any more. What is kept for the first stream does
-    /// not count, since no program reads it.
+    /// Whether a stream is half full, or what is kept for the first one. `writer` is woken when it is not any more.
     pub(crate) fn is_full(&self, writer: &Waker) -> bool {
-        let backlog = self.backlog.as_ref().map_or(std::ptr::null(), Arc::as_ptr);
-        let queues = self.queues.iter().filter(|queue| queue.as_ptr() != backlog);
-        queues.filter_map(Weak::upgrade).any(|queue| queue.is_full(writer))
+        self.queues.iter().filter_map(Weak::upgrade).any(|queue| queue.is_full(writer))
     }
 
     /// Passes an event to all streams.
@@ -187,6 +185,9 @@ impl EventQueue {
             state.events.retain(|event| matches!(event, Event::Message(_)));
             state.bytes = state.events.iter().map(Event::weight).sum();
         }
+        let writer = state.writer.take();
+        drop(state);
+        writer.into_iter().for_each(Waker::wake);
     }
 
     fn is_full(&self, writer: &Waker) -> bool {
@@ -415,5 +416,21 @@ mod tests {
         assert!(hub.is_full(Waker::noop()));
         drop(events);
         assert!(!hub.is_full(Waker::noop()));
+    }
+
+    #[test]
+    fn what_comes_before_a_lossless_stream_is_not_dropped_either() {
+        let mut hub = Hub::new(Overflow::Wait);
+        for number in 0..BACKLOG_BOUND.events / 2 {
+            assert!(!hub.is_full(Waker::noop()));
+            hub.push(&message(&number.to_string()));
+        }
+        assert!(hub.is_full(Waker::noop()));
+        for _ in 0..BACKLOG_BOUND.events {
+            hub.push(&message("1"));
+        }
+        let mut events = hub.events();
+        assert!(!hub.is_full(Waker::noop()), "a stream has more room");
+        assert_eq!(taken(&mut events).len(), BACKLOG_BOUND.events * 3 / 2);
     }
 }

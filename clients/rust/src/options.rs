@@ -219,7 +219,7 @@ impl Options {
     /// events. The server closes a client that does not read for too long; the client then resumes.
     ///
     /// Answers to requests are not read meanwhile either: a program that waits for one must not be the one that reads
-    /// the stream.
+    /// the stream. What arrives before the first stream counts too: create the stream before you wait for answers.
     #[must_use]
     pub const fn lossless(mut self) -> Self {
         self.overflow = Overflow::Wait;
