@@ -82,12 +82,13 @@ impl EventLoop {
         settings: WorkerSettings,
         resources: ResourceRegistry,
     ) -> io::Result<Self> {
-        let clock = TurnClock::start();
+        let (clock, mut rng) = (TurnClock::start(), Rng::default());
         let context = Context {
             settings,
             unlinked_since: Some(clock.now()),
             clock,
-            rng: Rng::default(),
+            retry_times: RetryTimes::starting_at(rng.number()),
+            rng,
             stats: WorkerCounts::default(),
             labelled: LabelledStats::default(),
             applications: ApplicationStats::default(),
@@ -110,7 +111,6 @@ impl EventLoop {
             broker: BrokerClient::new(identity.source).traced_with(unix_time),
             deferred_replies: DeferredReplies::default(),
             requests: OpenRequests::default(),
-            retry_times: RetryTimes::default(),
             resources,
             resource_queries: ResourceQueries::default(),
             webhooks: WebhookQueue::default(),

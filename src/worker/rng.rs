@@ -23,6 +23,12 @@ impl Rng {
         ClientUuid::at_home(self.bytes(), host)
     }
 
+    /// Returns a random number.
+    pub(super) fn number(&mut self) -> u32 {
+        let [first, second, third, fourth, ..] = self.bytes();
+        u32::from_ne_bytes([first, second, third, fourth])
+    }
+
     fn bytes(&mut self) -> [u8; UUID_BYTES] {
         self.0.pop().unwrap_or_else(|| self.refill())
     }

@@ -43,12 +43,19 @@ const STREAM_SPREAD: Duration = Duration::from_secs(3);
 const GOLDEN: u32 = 2_654_435_769;
 
 /// Times after which clients are asked to come back, so that they do not come at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::worker) struct RetryTimes {
-    count: u32,
+    /// Part of the span, in units of 2^-32.
+    part: u32,
 }
 
 impl RetryTimes {
+    /// Creates the times of a worker. With another start for each worker, clients of two workers do not come back in
+    /// pairs.
+    pub(in crate::worker) fn starting_at(part: u32) -> Self {
+        Self { part }
+    }
+
     /// Returns the time in milliseconds after which the client of a stream reconnects if it breaks. `EventSource`
     /// has no random part in its own time.
     pub(in crate::worker) fn next_of_stream(&mut self) -> u64 {
@@ -57,9 +64,8 @@ impl RetryTimes {
 
     /// Returns the next time in milliseconds within a span. The times of many clients are spread evenly over it.
     fn next_within(&mut self, span: Duration) -> u64 {
-        self.count = self.count.wrapping_add(1);
-        let part = u128::from(self.count.wrapping_mul(GOLDEN));
-        u64::try_from((span.as_millis() * part) >> u32::BITS).unwrap_or(u64::MAX)
+        self.part = self.part.wrapping_add(GOLDEN);
+        u64::try_from((span.as_millis() * u128::from(self.part)) >> u32::BITS).unwrap_or(u64::MAX)
     }
 }
 
@@ -125,11 +131,13 @@ mod tests {
 
     #[test]
     fn the_times_of_many_clients_are_spread_over_the_whole_span() {
-        let mut times = RetryTimes::default();
-        let mut all: Vec<u64> =
-            (0..1000).map(|_| times.next_within(Duration::from_secs(5))).collect();
-        all.sort_unstable();
-        assert!(all.last().is_some_and(|last| (4900..5000).contains(last)));
-        assert!(all.windows(2).all(|pair| pair[1] - pair[0] <= 15), "{all:?}");
+        for start in [0, 1 << 20, u32::MAX] {
+            let mut times = RetryTimes::starting_at(start);
+            let mut all: Vec<u64> =
+                (0..1000).map(|_| times.next_within(Duration::from_secs(5))).collect();
+            all.sort_unstable();
+            assert!(all.last().is_some_and(|last| (4900..5000).contains(last)));
+            assert!(all.windows(2).all(|pair| pair[1] - pair[0] <= 15), "{all:?}");
+        }
     }
 }
