@@ -68,20 +68,16 @@ impl Client {
 
     /// Waits for the end of the first attempt.
     pub(crate) async fn first_attempt(&self) -> Result<(), Disconnect> {
-        let mut status = self.0.shared.machine().status();
-        let decided = status
-            .wait_for(|status| {
-                matches!(
-                    status,
-                    Status::Online { .. } | Status::Waiting { .. } | Status::Closed { .. }
-                )
-            })
-            .await;
-        match decided.as_deref() {
-            Ok(Status::Waiting { lost, .. } | Status::Closed { lost: Some(lost) }) => {
-                Err(lost.clone())
+        let mut status = self.0.shared.machine().status().subscribe();
+        let outcome = loop {
+            let outcome = self.0.shared.machine().status().first_outcome();
+            if outcome.is_some() || status.changed().await.is_err() {
+                break outcome;
             }
-            Ok(Status::Online { .. }) => Ok(()),
+        };
+        match outcome {
+            Some(Status::Waiting { lost, .. } | Status::Closed { lost: Some(lost) }) => Err(lost),
+            Some(Status::Online { .. }) => Ok(()),
             _ => Err(Disconnect::closed(NORMAL, "the client is closed")),
         }
     }
@@ -141,7 +137,7 @@ impl Client {
     /// The state of the client.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.0.shared.machine().status().borrow().clone()
+        self.0.shared.machine().status().subscribe().borrow().clone()
     }
 
     /// Waits until the client is online.
@@ -150,7 +146,7 @@ impl Client {
     ///
     /// If the client is closed.
     pub async fn ready(&self) -> Result<(), Disconnect> {
-        let mut status = self.0.shared.machine().status();
+        let mut status = self.0.shared.machine().status().subscribe();
         let decided = status.wait_for(|status| status.is_online() || status.is_closed()).await;
         match decided.as_deref() {
             Ok(Status::Online { .. }) => Ok(()),

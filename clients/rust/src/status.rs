@@ -62,6 +62,11 @@ impl Status {
         matches!(self, Self::Online { .. })
     }
 
+    /// Whether an attempt to connect has ended.
+    pub(crate) const fn ends_attempt(&self) -> bool {
+        matches!(self, Self::Online { .. } | Self::Waiting { .. } | Self::Closed { .. })
+    }
+
     /// Whether nothing happens any more until the client is opened.
     #[must_use]
     pub const fn is_closed(&self) -> bool {

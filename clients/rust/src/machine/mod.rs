@@ -1,5 +1,6 @@
 //! The life of a client without its socket: what happens goes in, frames and events come out.
 
+pub(crate) mod current_status;
 mod liveness;
 mod requests;
 mod retries;
@@ -12,9 +13,10 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use self::current_status::CurrentStatus;
 use self::liveness::Liveness;
 pub use self::requests::Offline;
 pub(crate) use self::requests::{Answer, NewRequest, Outcome};
@@ -52,7 +54,6 @@ pub(crate) struct Machine {
     instance: String,
     phase: Phase,
     retries: Retries,
-    /// Number of the present connection, or of the latest one.
     connection: u64,
     liveness: Liveness,
     is_dropped: bool,
@@ -60,7 +61,7 @@ pub(crate) struct Machine {
     requests: Requests,
     own: OwnTags,
     hub: Hub,
-    status: watch::Sender<Status>,
+    status: CurrentStatus,
     outbound: VecDeque<Utf8Bytes>,
     wants_token: bool,
 }
@@ -76,7 +77,6 @@ enum Phase {
 
 impl Machine {
     pub(crate) fn new(options: Options, instance: String) -> Self {
-        let (status, _) = watch::channel(Status::Idle);
         Self {
             instance,
             phase: Phase::Idle,
@@ -88,7 +88,7 @@ impl Machine {
             requests: Requests::new(options.queue),
             own: OwnTags::new(options.tags.clone()),
             hub: Hub::new(options.overflow),
-            status,
+            status: CurrentStatus::idle(),
             outbound: VecDeque::new(),
             wants_token: false,
             options,
@@ -103,8 +103,8 @@ impl Machine {
         &mut self.hub
     }
 
-    pub(crate) fn status(&self) -> watch::Receiver<Status> {
-        self.status.subscribe()
+    pub(crate) const fn status(&self) -> &CurrentStatus {
+        &self.status
     }
 
     pub(crate) fn uuid(&self) -> Option<&str> {
@@ -384,7 +384,7 @@ impl Machine {
 
     fn change(&mut self, status: Status) {
         self.hub.push(&Event::Status(status.clone()));
-        self.status.send_replace(status);
+        self.status.change(status);
     }
 
     fn moved_to(&mut self, at: Option<String>) {
