@@ -27,7 +27,7 @@ mod token;
 mod top;
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -176,10 +176,15 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
     }
 }
 
-/// Prints a line to standard output.
-#[expect(clippy::print_stdout, reason = "this is what standard output is for")]
+/// Prints a line to standard output. A reader such as `head` closes the pipe when it has enough; the rest is then not
+/// printed.
 fn print_line(text: &str) {
-    println!("{text}");
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            print_error(&format!("tagcast: failed to write to standard output: {error}"));
+        }
+        _ => {}
+    }
 }
 
 /// Prints a line to standard error. A closed terminal is ignored.

@@ -163,3 +163,17 @@ fn a_server_of_another_user_ends_with_77() {
         assert!(text.contains("run as its owner"), "{text}");
     }
 }
+
+#[test]
+fn a_reader_that_has_enough_is_not_an_error() {
+    let server = Server::start();
+    let ini = server.folder.path("websock.ini");
+    let line = r#"set -o pipefail; "$0" status -i "$1" | (exec <&-; sleep 0.3)"#;
+    let output = std::process::Command::new("bash")
+        .args(["-c", line, env!("CARGO_BIN_EXE_tagcast")])
+        .arg(&ini)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &*errors), (Some(0), ""));
+}
