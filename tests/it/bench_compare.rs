@@ -35,11 +35,14 @@ fn template(name: &str) -> String {
 #[track_caller]
 fn compare(templates: &[&str], names: &[&str], more: &[&str]) -> Value {
     let report = RefCell::new(Value::Null);
+    // Another server may lose messages by itself. Its figures are then marked, and the command fails.
+    let is_ours = names.contains(&"tagcast");
     // On a busy machine a server may not deliver everything within so short a time.
     in_one_of_a_few(|| {
         let (code, found) = bench(&[&["compare"], templates, SMALL, more].concat());
         match code {
             Some(0) => report.replace(found),
+            Some(1) if !is_ours && found["rows"].is_array() => report.replace(found),
             code => return Err(format!("{code:?}: {found}")),
         };
         Ok(())
@@ -56,7 +59,7 @@ fn compare(templates: &[&str], names: &[&str], more: &[&str]) -> Value {
             // So few connections may need no further page.
             let is_memory = row["what"] == "idle connection, bytes";
             assert!(median > 0.0 || is_memory && median >= 0.0, "{row}");
-            assert_eq!(cell["is_clean"], true, "{row}");
+            assert!(!is_ours || cell["is_clean"] == true, "{row}");
         }
     }
     report
