@@ -72,15 +72,34 @@ fn publish_without_pause(server: &Server, is_over: &AtomicBool) -> u64 {
     last
 }
 
+/// Ends the publisher, also when a check fails.
+struct EndOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Lets numbers be published while `cut` runs. Returns the last one.
+fn while_published(server: &Server, cut: impl FnOnce()) -> u64 {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let publisher = scope.spawn(|| publish_without_pause(server, &is_over));
+        let end = EndOnDrop(&is_over);
+        cut();
+        drop(end);
+        publisher.join().unwrap()
+    })
+}
+
 /// V97, V98.
 #[test]
 fn a_client_that_is_cut_again_and_again_gets_everything_once() {
     let server = storing("history: 1000").workers(2).start();
     let mut client = Counting::open(&server);
     client.client.request_v1(1, json!({"op": "tag", "set": {"counts": "yes"}}));
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let publisher = scope.spawn(|| publish_without_pause(&server, &is_over));
+    let last = while_published(&server, || {
         for round in 0..200_u64 {
             // It reads some frames and a part of the next one.
             for _ in 0..round % 7 {
@@ -91,13 +110,11 @@ fn a_client_that_is_cut_again_and_again_gets_everything_once() {
             let _end: std::io::Result<usize> = client.client.stream().read(&mut part[..bytes]);
             client.comes_back(&server);
         }
-        is_over.store(true, Ordering::Relaxed);
-        let last = publisher.join().unwrap();
-        while client.received < last {
-            client.reads();
-        }
-        assert_eq!(client.received, last);
     });
+    while client.received < last {
+        client.reads();
+    }
+    assert_eq!(client.received, last);
 }
 
 /// V113: `recovery` comes between what was stored and what is new.
@@ -111,10 +128,9 @@ fn clients_come_back_while_others_publish_without_pause() {
             welcome
         })
         .collect();
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let publisher = scope.spawn(|| publish_without_pause(&server, &is_over));
-        let back: Vec<Raw> = away
+    let mut back: Vec<Raw> = Vec::new();
+    while_published(&server, || {
+        back = away
             .iter()
             .map(|welcome| {
                 let (mut client, _) = come_back_at(&server, welcome, &welcome["at"]);
@@ -126,10 +142,8 @@ fn clients_come_back_while_others_publish_without_pause() {
                 client
             })
             .collect();
-        is_over.store(true, Ordering::Relaxed);
-        publisher.join().unwrap();
-        drop(back);
     });
+    drop(back);
 }
 
 /// V100.
@@ -189,9 +203,7 @@ fn nothing_comes_twice_when_the_broker_dies_while_a_client_is_cut() {
     let server = storing("history: 1000").workers(2).start();
     let mut client = Counting::open(&server);
     client.client.request_v1(1, json!({"op": "tag", "set": {"counts": "yes"}}));
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let publisher = scope.spawn(|| publish_without_pause(&server, &is_over));
+    while_published(&server, || {
         for _ in 0..15 {
             for _ in 0..20 {
                 client.reads();
@@ -229,8 +241,6 @@ fn nothing_comes_twice_when_the_broker_dies_while_a_client_is_cut() {
             }
             client.received = next;
         }
-        is_over.store(true, Ordering::Relaxed);
-        publisher.join().unwrap();
     });
 }
 
