@@ -80,6 +80,8 @@ mod release_files;
 mod silent_clients;
 #[path = "it/socket_activation.rs"]
 mod socket_activation;
+#[path = "it/sse_browser.rs"]
+mod sse_browser;
 #[path = "it/top.rs"]
 mod top;
 
@@ -192,8 +194,8 @@ fn trials() -> Vec<Trial> {
         page::the_page_finds_its_server_below_the_path_of_a_proxy needs CHROMIUM;
         page::the_php_of_the_page_reaches_it_with_nothing_but_php needs CHROMIUM, PHP;
         page::a_message_that_looks_like_a_greeting_changes_nothing_on_the_page needs CHROMIUM;
-        page::an_event_source_comes_back_with_its_position_after_its_worker_died needs CHROMIUM;
-        page::an_event_source_with_a_wrong_key_ends needs CHROMIUM;
+        sse_browser::an_event_source_comes_back_with_its_position_after_its_worker_died needs CHROMIUM;
+        sse_browser::an_event_source_with_a_wrong_key_ends needs CHROMIUM;
         php_client::it_publishes_before_and_after_a_restart needs PHP;
         php_client::its_tests_pass_against_a_server needs PHP, PHPUNIT, PSR_HTTP, PSR_FACTORY, PSR_LOG, PSR7;
         php_client::the_lines_of_its_readme_publish needs PHP;

@@ -151,6 +151,7 @@ mod resources;
 mod rolling;
 mod rust_client;
 mod schemas;
+mod scrapes;
 mod secrets;
 mod secrets_in_memory;
 mod signals;
