@@ -22,7 +22,7 @@ const FORWARD_BYTES: usize = 160;
 enum KeptForward {
     /// A publication.
     Forward(Box<Forward>),
-    /// So many publications were dropped here.
+    /// This number of publications was dropped here.
     Dropped(u64),
 }
 
@@ -50,7 +50,7 @@ impl KeptForward {
 enum BridgeState {
     /// There is none, or it has not begun.
     Absent,
-    /// It has begun, and has said of so many forwards that they are carried.
+    /// It has begun, and has reported this number of forwards as carried.
     Linked { carried: u64 },
 }
 
@@ -157,7 +157,7 @@ impl KeptForwards {
         is_linked && self.given < self.kept.len() && out.pending().len() < BRIDGE_LINK_BYTES
     }
 
-    /// The bridge has said that so many of the forwards that it was given are carried.
+    /// The bridge has reported this number of its forwards as carried.
     pub(super) fn carry(&mut self, forwards: u64) {
         let BridgeState::Linked { carried } = &mut self.bridge else { return };
         while *carried < forwards

@@ -39,7 +39,7 @@ pub(super) struct PendingRecovery {
 pub(super) enum WantedPast {
     /// All since this number of the journal with this epoch.
     Since { epoch: u32, number: u64 },
-    /// So many of the latest ones of that journal.
+    /// This number of the latest ones of that journal.
     Latest { epoch: u32, most: usize },
 }
 

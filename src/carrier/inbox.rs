@@ -110,7 +110,7 @@ impl CarrierInbox {
         std::mem::take(&mut *self.events.lock())
     }
 
-    /// Takes at most so many messages of each connection. If more are left, the descriptor stays readable.
+    /// Takes at most this number of messages of each connection. If more are left, the descriptor stays readable.
     pub(super) fn take_messages(&self, most: usize) -> Vec<NatsMessage> {
         let mut taken = Vec::new();
         for queue in [&self.control, &self.lanes] {

@@ -121,7 +121,7 @@ impl Carrier {
         events
     }
 
-    /// Returns messages that have arrived, at most so many of each connection.
+    /// Returns messages that have arrived, at most this number of each connection.
     pub(crate) fn take_messages(&self, most: usize) -> Vec<NatsMessage> {
         self.inbox.take_messages(most)
     }

@@ -169,7 +169,7 @@ pub enum ItemBody {
     Hello(EpochEnds),
     /// A publication.
     Publication(CarriedPublication),
-    /// So many publications were not kept while their host had no bridge. They may have been for other hosts.
+    /// This number of publications was not kept while their host had no bridge. They may have been for other hosts.
     Missing(u64),
     /// Not known to this version, and not required.
     Skipped,

@@ -43,6 +43,6 @@ pub enum ToBridge {
     Kept(Box<KeptForBridge>),
     /// A publication for other hosts.
     Forward(Box<Forward>),
-    /// So many publications for other hosts were not kept while there was no bridge. They count as one forward.
+    /// This number of publications for other hosts was not kept while there was no bridge. They count as one forward.
     Missing(u64),
 }

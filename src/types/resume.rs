@@ -73,7 +73,7 @@ fn in_base_36(mut number: u64) -> String {
 pub enum MissedRequest {
     /// What was published after its last position; `None` if the server has not written what it shows.
     Since(Option<ReplayPosition>),
-    /// So many of the latest publications that match its tags.
+    /// This number of the latest publications that match its tags.
     Latest(u32),
 }
 

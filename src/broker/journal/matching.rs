@@ -16,7 +16,7 @@ impl PastListener<'_> {
     /// Returns whether a publication was for the client.
     pub(in crate::broker) fn hears(&self, entry: &JournalEntry) -> bool {
         match &entry.recipients {
-            StoredRecipients::Nobody | StoredRecipients::Unknown => false,
+            StoredRecipients::NoClient | StoredRecipients::Unknown => false,
             StoredRecipients::One(one) => self.uuid == Some(*one),
             StoredRecipients::Many(address) => self.matches(address),
         }

@@ -57,7 +57,7 @@ pub(super) struct JournalEntry {
 #[derive(Clone, Debug)]
 pub(super) enum StoredRecipients {
     /// No client: the address named none, or its expression was too expensive.
-    Nobody,
+    NoClient,
     /// The client that an address of a single recipient resolved to, here or away.
     One(ClientUuid),
     /// The clients that match. Publications that follow each other often share an address.

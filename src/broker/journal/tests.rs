@@ -24,7 +24,7 @@ fn tags(room: u8) -> Tags {
 enum Audience {
     Me,
     Other,
-    Nobody,
+    NoClient,
     Everyone,
     EveryoneButMe,
     EveryoneButTwo,
@@ -40,7 +40,7 @@ impl Audience {
         let address = match self {
             Self::Me => return StoredRecipients::One(ME),
             Self::Other => return StoredRecipients::One(OTHER),
-            Self::Nobody => return StoredRecipients::Nobody,
+            Self::NoClient => return StoredRecipients::NoClient,
             Self::Everyone => Address::everyone(),
             Self::EveryoneButMe => Address::everyone_but(ME),
             Self::EveryoneButTwo => Address::everyone().without(&[OTHER, ME]),
@@ -65,7 +65,7 @@ fn audience() -> impl Strategy<Value = Audience> {
     prop_oneof![
         2 => Just(Audience::Me),
         1 => Just(Audience::Other),
-        1 => Just(Audience::Nobody),
+        1 => Just(Audience::NoClient),
         2 => Just(Audience::Everyone),
         1 => Just(Audience::EveryoneButMe),
         1 => Just(Audience::EveryoneButTwo),
@@ -277,8 +277,8 @@ fn heads_are_sent_once_when_they_have_moved() {
     let terms = HistoryTerms { age: second * 5, ..terms(10) };
     journals.limit(1 << 20, &[(a.clone(), terms)], Duration::ZERO);
     assert_eq!((told(&mut journals, 0), journals.next_tick()), (vec![0], None));
-    journals.append(&a, entry(&Audience::Nobody, 1, second));
-    journals.append(&a, entry(&Audience::Nobody, 1, second));
+    journals.append(&a, entry(&Audience::NoClient, 1, second));
+    journals.append(&a, entry(&Audience::NoClient, 1, second));
     assert_eq!(journals.next_tick(), Some(second * 2));
     assert_eq!((told(&mut journals, 1), told(&mut journals, 2)), (vec![], vec![2]));
     assert_eq!((told(&mut journals, 3), journals.entries()), (vec![], 2));

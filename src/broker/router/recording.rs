@@ -58,9 +58,9 @@ fn record(
         let place = router.index.resolve_one(&route.tenant, &route.address);
         let here = place.and_then(|place| client_at(&router.index, place)).map(|(_, uuid)| uuid);
         let one = here.or_else(|| published.away.as_ref().map(|key| key.uuid));
-        one.map_or(StoredRecipients::Nobody, StoredRecipients::One)
+        one.map_or(StoredRecipients::NoClient, StoredRecipients::One)
     } else if route.is_refused() {
-        StoredRecipients::Nobody
+        StoredRecipients::NoClient
     } else {
         StoredRecipients::of_many(route.shared_address())
     };
@@ -81,7 +81,7 @@ pub(super) fn note_gap(router: &mut Router, source: WorkerIncarnation, number: N
     let stored = router.now;
     router.journals.note_gap(&|| {
         let content = Content { form: PayloadForm::Message, payload: Box::default() };
-        JournalEntry { recipients: StoredRecipients::Nobody, source, number, content, stored }
+        JournalEntry { recipients: StoredRecipients::NoClient, source, number, content, stored }
     });
 }
 

@@ -155,7 +155,7 @@ pub fn host_with(nats: &Nats, keys: &str) -> Setup {
     Setup::new().ini(&ini).auth(AUTH)
 }
 
-/// Starts so many hosts, and waits until each knows all others.
+/// Starts this number of hosts, and waits until each knows all others.
 #[track_caller]
 pub fn hosts<const N: usize>(nats: &Nats) -> [Server; N] {
     let hosts = [(); N].map(|()| host(nats).start());
