@@ -1,5 +1,6 @@
 //! The memory limit: reactions as memory comes near to it, and recovery.
 
+use crate::harness::processes::memory_together;
 use crate::harness::{Open, Raw, Server, Setup, broadcast, echo, eventually, feedback_to};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use tagcast::types::Pressure;
@@ -17,21 +18,15 @@ fn server_with_room(bytes: u64) -> Server {
     server
 }
 
-/// Returns the resident memory of all processes at this moment. The status has that of the last
-/// check, which can be from a time when some of them had not begun.
+/// Returns the memory of all processes at this moment. The status has that of the last check, which can be from a
+/// time when some of them had not begun.
 fn used(server: &Server) -> u64 {
-    in_all_processes(server, "VmRSS:")
+    memory_together(pids(server), "VmRSS:")
 }
 
-/// Returns the sum of a figure of `/proc/PID/status` (proc(5)) over all processes, in bytes.
-fn in_all_processes(server: &Server, figure: &str) -> u64 {
+fn pids(server: &Server) -> impl Iterator<Item = u32> {
     let children = server.children().into_iter().map(|(pid, _)| pid);
-    let of = |pid: u32| {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(figure)).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    };
-    children.chain([server.pid()]).map(of).sum()
+    children.chain([server.pid()])
 }
 
 fn set_ceiling(server: &Server, bytes: u64) {
@@ -74,7 +69,7 @@ fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
         }
     }
     server.wait_for_output("event=memory_scarce");
-    let highest = in_all_processes(&server, "VmHWM:");
+    let highest = memory_together(pids(&server), "VmHWM:");
     assert!(server.counts().slow > 0, "nobody was closed: {highest} of {ceiling}");
     assert!(highest < ceiling, "{highest} of {ceiling}");
     // The other clients are not affected.

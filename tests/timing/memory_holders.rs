@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::harness::frames::{BINARY, FIN, TEXT, masked, text};
-use crate::harness::processes::send_signal;
+use crate::harness::processes::{memory_together, send_signal};
 use crate::harness::{
     Bystander, Frame, Open, Raw, Server, Setup, broadcast, echo, eventually, feedback_to, pause,
 };
@@ -15,9 +15,7 @@ use rustix::process::Signal;
 use tagcast::types::{Pressure, WorkerCounts};
 
 const MIB: usize = 1024 * 1024;
-/// The processes of a debug build without clients already count 170 MiB: pages of the program that they share count for
-/// each of them, as the server counts them.
-const CEILING: u64 = 300 * MIB as u64;
+const CEILING: u64 = 200 * MIB as u64;
 /// Bytes that one client sends, slightly less than the largest message.
 const MUCH: usize = 5 * MIB - 1024;
 const CLIENTS: usize = 100;
@@ -27,7 +25,7 @@ const AT_ONCE: usize = 4;
 const WRITE_WAIT: Duration = Duration::from_secs(2);
 
 fn server() -> Server {
-    Setup::new().ini("maxMemory = 300M\n").start()
+    Setup::new().ini("maxMemory = 200M\n").start()
 }
 
 fn hold(server: &Server, bytes: &[u8]) -> Vec<Raw> {
@@ -73,20 +71,19 @@ fn all_hold(server: &Server, count: usize, bytes: &[u8]) -> Vec<Raw> {
     clients
 }
 
-/// Returns the highest sum of the memory of all processes that was sampled.
+/// Returns the highest memory of all processes that was sampled.
 fn highest_until(server: &Server, is_over: &AtomicBool) -> u64 {
-    // A process may die and be restarted in the meantime.
-    let resident = |pid: u32| {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
-        text.split(' ').nth(1).map_or(0, |pages| pages.parse::<u64>().unwrap() * 4096)
-    };
     let mut highest = 0;
     while !is_over.load(Ordering::Relaxed) {
-        let children = server.children().into_iter().map(|(pid, _)| pid);
-        highest = highest.max(children.chain([server.pid()]).map(resident).sum());
+        highest = highest.max(memory_together(pids(server), "VmRSS:"));
         pause(Duration::from_millis(1));
     }
     highest
+}
+
+fn pids(server: &Server) -> impl Iterator<Item = u32> {
+    let children = server.children().into_iter().map(|(pid, _)| pid);
+    children.chain([server.pid()])
 }
 
 /// Returns the counters after some clients were closed. Their data may stay in the kernel for a
@@ -147,7 +144,7 @@ fn chunks_after_buffer_on() {
 fn many_small_holders_and_the_room_that_they_leave() {
     let _quiet = crate::harness::alone();
     let server = server();
-    let frame = masked(FIN | BINARY, vec![b'x'; 120_000]);
+    let frame = masked(FIN | BINARY, vec![b'x'; 240_000]);
     let clients = all_hold(&server, 900, &frame[..frame.len() - 1]);
     counts_with_closed(&server);
     eventually("room", || {

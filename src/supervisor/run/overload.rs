@@ -9,7 +9,7 @@ use crate::admin::MemoryStatus;
 use crate::config::MaxMemory;
 use crate::link::control::{ApiCommand, WorkerCommand};
 use crate::supervisor::lifecycle::ChildId;
-use crate::supervisor::memory_limit::{ceiling, resident_bytes};
+use crate::supervisor::memory_limit::{MemoryLimit, ProcessMemory};
 use crate::types::limits::PRESSURE_FULL_WAIT;
 use crate::types::{Allowance, Pressure};
 
@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The state of the memory.
 #[derive(Debug, Default)]
 pub(super) struct MemoryMonitor {
-    ceiling: Option<u64>,
+    limit: Option<MemoryLimit>,
     used: u64,
     pressure: Pressure,
     looks_at: Option<Instant>,
@@ -69,18 +69,18 @@ impl MemoryMonitor {
 
     /// Returns the memory for the status. None without a limit.
     pub(super) fn status(&self) -> Option<MemoryStatus> {
-        self.ceiling.map(|ceiling| MemoryStatus {
+        self.limit.as_ref().map(|limit| MemoryStatus {
             used_bytes: self.used,
-            ceiling_bytes: ceiling,
+            ceiling_bytes: limit.bytes,
             pressure: self.pressure,
         })
     }
 
     /// Starts or stops the checks, as configured.
     pub(super) fn watch(&mut self, max_memory: MaxMemory, children: &RunningChildren) {
-        self.ceiling = ceiling(max_memory);
-        self.looks_at = self.ceiling.map(|_| now());
-        if self.ceiling.is_none() {
+        self.limit = MemoryLimit::of(max_memory);
+        self.looks_at = self.limit.is_some().then(now);
+        if self.limit.is_none() {
             let _changed = self.set_pressure(Pressure::None);
             self.sent.clear();
             children.members().for_each(|child| self.send_pressure(child, children));
@@ -91,13 +91,16 @@ impl MemoryMonitor {
     /// changed.
     pub(super) fn check(&mut self, children: &RunningChildren) -> Option<Pressure> {
         let now = now();
-        let ceiling = self.ceiling?;
+        let limit = self.limit.as_ref()?;
+        let ceiling = limit.bytes;
         if self.looks_at.is_none_or(|at| at > now) {
             return None;
         }
         self.looks_at = Some(now + LOOK_EVERY);
         let resident = resident(children);
-        self.used = resident.values().sum();
+        // A cgroup may also have other programs, for which the kernel ends processes just as well.
+        let of_processes = ProcessMemory::sum(resident.values().copied());
+        self.used = of_processes.max(limit.group_bytes().unwrap_or(0));
         self.reusable.retain(|child, _| resident.contains_key(&Some(*child)));
         let stage = self.stage(ceiling, now);
         let is_changed = self.set_pressure(stage);
@@ -115,13 +118,13 @@ impl MemoryMonitor {
     fn allow(
         &mut self,
         ceiling: u64,
-        resident: &BTreeMap<Option<ChildId>, u64>,
+        resident: &BTreeMap<Option<ChildId>, ProcessMemory>,
         children: &RunningChildren,
     ) {
         let left = Pressure::sheds_from(ceiling).saturating_sub(self.used);
         let workers: Vec<_> = resident
             .iter()
-            .filter_map(|(child, bytes)| Some(((*child)?, *bytes)))
+            .filter_map(|(child, memory)| Some(((*child)?, memory.resident)))
             .filter(|(child, _)| matches!(child, ChildId::Worker(_)))
             .collect();
         let share = left / (workers.len() as u64).max(1);
@@ -141,7 +144,7 @@ impl MemoryMonitor {
             return false;
         }
         self.pressure = pressure;
-        let (used, ceiling) = (self.used, self.ceiling);
+        let (used, ceiling) = (self.used, self.limit.as_ref().map(|limit| limit.bytes));
         let (what, reusable) = (pressure.text(), self.free());
         match pressure {
             Pressure::None => tracing::info!(
@@ -185,14 +188,10 @@ impl MemoryMonitor {
     }
 }
 
-/// Returns the resident bytes of each process. The key None is the supervisor. Shared pages count
-/// for each process, so the sum is too high, which is safe.
-fn resident(children: &RunningChildren) -> BTreeMap<Option<ChildId>, u64> {
-    let of_child = |child| {
-        let bytes = resident_bytes(children.get(child)?.pid()?)?;
-        Some((Some(child), bytes))
-    };
+/// Returns the memory of each process. The key None is the supervisor.
+fn resident(children: &RunningChildren) -> BTreeMap<Option<ChildId>, ProcessMemory> {
+    let of_child = |child| Some((Some(child), ProcessMemory::of(children.get(child)?.pid()?)?));
     let of_children = children.members().filter_map(of_child);
-    let own = resident_bytes(std::process::id()).map(|bytes| (None, bytes));
+    let own = ProcessMemory::of(std::process::id()).map(|memory| (None, memory));
     of_children.chain(own).collect()
 }

@@ -65,11 +65,28 @@ pub fn resident_bytes_max(pid: u32) -> u64 {
     status_bytes(pid, "VmHWM:")
 }
 
+/// Returns the memory of processes of one program in bytes. Pages of files, which they share, count once. `figure` is
+/// `VmRSS:` for the memory at present, `VmHWM:` for the highest. A process may die meanwhile.
+pub fn memory_together(pids: impl IntoIterator<Item = u32>, figure: &str) -> u64 {
+    let (mut own, mut shared) = (0, 0);
+    for pid in pids {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let Some(all) = kib(&status, figure) else { continue };
+        let files = kib(&status, "RssFile:").unwrap() + kib(&status, "RssShmem:").unwrap();
+        own += all.saturating_sub(files);
+        shared = files.max(shared);
+    }
+    (own + shared) * 1024
+}
+
 fn status_bytes(pid: u32, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib * 1024
+    kib(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap(), name).unwrap() * 1024
+}
+
+/// Returns a figure of `/proc/PID/status` (proc(5)). A process that has ended has none.
+fn kib(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find(|line| line.starts_with(name))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// Returns the processor time of a process in hundredths of a second.
