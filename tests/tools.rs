@@ -40,6 +40,8 @@ mod chat_python;
 mod cluster;
 #[path = "it/cluster_faults.rs"]
 mod cluster_faults;
+#[path = "it/cluster_queries.rs"]
+mod cluster_queries;
 #[path = "it/conformance.rs"]
 mod conformance;
 #[path = "it/console.rs"]
@@ -246,6 +248,13 @@ fn hosts() -> Vec<Trial> {
         cluster_faults::a_user_that_may_not_publish_is_reported needs NATS;
         cluster_faults::a_nats_server_for_small_messages_only_is_refused needs NATS;
         cluster_faults::what_the_replay_buffer_does_not_hold_is_a_gap needs NATS;
+        cluster_queries::counts_and_lists_are_those_of_all_hosts needs NATS;
+        cluster_queries::a_client_is_described_by_any_host needs NATS;
+        cluster_queries::a_publication_counts_its_clients_on_all_hosts needs NATS;
+        cluster_queries::a_suspended_host_makes_answers_partial_and_delays_none_for_long needs NATS;
+        cluster_queries::a_query_outlives_processes_that_die needs NATS;
+        cluster_queries::without_nats_a_host_answers_at_once_for_itself needs NATS;
+        cluster_queries::publications_of_one_connection_stay_in_order_while_hosts_are_asked needs NATS;
     }
 }
 

@@ -74,7 +74,8 @@ impl Canonical for ToWorker {
             | Self::Resumable(_)
             // Its tables have one order too.
             | Self::Bridge(_)
-            | Self::Close(_) => false,
+            | Self::Close(_)
+            | Self::Answer { result: QueryResult::Hosts(_), .. } => false,
             Self::Answer { result: QueryResult::Clients(page), .. } => {
                 page.clients.iter().all(|client| client.tags.is_empty())
             }
@@ -104,6 +105,7 @@ impl Canonical for ToBroker {
                 QueryKind::Clients(query) => !matches!(query.filter, ListFilter::Expression(_)),
                 // Postfix code can also say what its canonical form says.
                 QueryKind::Tail(query) => query.expression.is_none(),
+                QueryKind::Count(_) | QueryKind::Hosts(_) => false,
                 QueryKind::Tags(_)
                 | QueryKind::ClientTags(_)
                 | QueryKind::Describe(_)

@@ -48,6 +48,8 @@ pub(super) struct ApiConfig {
     hosts: Vec<String>,
     /// TLS of the API's own addresses; none where none of them speaks it.
     pub(super) tls: Option<ApiTls>,
+    /// How long other hosts are waited for; none on a host alone.
+    pub(super) query_timeout: Option<Duration>,
     /// The URL that spans are posted to, if traces are on.
     pub(super) otlp_endpoint: Option<Uri>,
 }
@@ -111,6 +113,7 @@ impl ApiConfig {
             is_shared: config.api.addresses.is_empty(),
             hosts: hosts.collect(),
             tls,
+            query_timeout: config.cluster.as_ref().map(|cluster| cluster.query_timeout),
             // The configuration has checked it.
             otlp_endpoint: config.api.otlp_endpoint.as_ref().and_then(|url| url.parse().ok()),
         })

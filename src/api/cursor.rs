@@ -8,10 +8,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::error::{ApiError, ErrorCode};
-use crate::types::{ConnectionRef, JoinNumber, ListPosition, Slot, WorkerId};
+use crate::types::{ConnectionRef, HostId, JoinNumber, ListPosition, Slot, WorkerId};
 
 /// Bytes of the digest: a cursor of another list is accepted by chance once in 2^96.
 const DIGEST_BYTES: usize = 12;
+
+/// A place in a list over several hosts, which are in the order of their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ListPlace {
+    /// The host.
+    pub(super) host: HostId,
+    /// A client there; `None` before its first.
+    pub(super) after: Option<ListPosition>,
+}
 
 /// A list, as its cursors name it.
 #[derive(Clone, Debug)]
@@ -63,9 +72,28 @@ impl ListScope {
 
     /// The cursor of the page that follows this client.
     pub(super) fn cursor_after(&self, position: ListPosition) -> String {
-        let ListPosition { number, place } = position;
-        let (worker, slot) = (place.worker.0.to_le_bytes(), place.slot.0.to_le_bytes());
-        self.cursor(&[&number.0.to_le_bytes()[..], &worker, &slot].concat())
+        self.cursor(&position_bytes(position))
+    }
+
+    /// The cursor of the page that follows this place.
+    pub(super) fn cursor_after_place(&self, place: ListPlace) -> String {
+        let position = place.after.map_or_else(Vec::new, position_bytes);
+        self.cursor(&[&place.host.0.to_le_bytes()[..], &position].concat())
+    }
+
+    /// Returns the place after which the page of a cursor begins.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a cursor of this list.
+    pub(super) fn place(&self, cursor: &str) -> Result<ListPlace, ApiError> {
+        let bytes = self.position(cursor)?;
+        let (host, rest) = bytes.split_first_chunk().ok_or_else(invalid)?;
+        let after = match rest {
+            [] => None,
+            rest => Some(position_of(rest).ok_or_else(invalid)?),
+        };
+        Ok(ListPlace { host: HostId(u32::from_le_bytes(*host)), after })
     }
 
     /// Returns the client after which the page of a cursor begins.
@@ -74,19 +102,25 @@ impl ListScope {
     ///
     /// If it is not a cursor of this list.
     pub(super) fn client(&self, cursor: &str) -> Result<ListPosition, ApiError> {
-        let bytes = self.position(cursor)?;
-        let position = bytes.split_first_chunk().and_then(|(number, rest)| {
-            let (worker, slot) = rest.split_first_chunk()?;
-            Some(ListPosition {
-                number: JoinNumber(u64::from_le_bytes(*number)),
-                place: ConnectionRef {
-                    worker: WorkerId(u16::from_le_bytes(*worker)),
-                    slot: Slot(u32::from_le_bytes(slot.try_into().ok()?)),
-                },
-            })
-        });
-        position.ok_or_else(invalid)
+        position_of(&self.position(cursor)?).ok_or_else(invalid)
     }
+}
+
+fn position_bytes(ListPosition { number, place }: ListPosition) -> Vec<u8> {
+    let (worker, slot) = (place.worker.0.to_le_bytes(), place.slot.0.to_le_bytes());
+    [&number.0.to_le_bytes()[..], &worker, &slot].concat()
+}
+
+fn position_of(bytes: &[u8]) -> Option<ListPosition> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    let (worker, slot) = rest.split_first_chunk()?;
+    Some(ListPosition {
+        number: JoinNumber(u64::from_le_bytes(*number)),
+        place: ConnectionRef {
+            worker: WorkerId(u16::from_le_bytes(*worker)),
+            slot: Slot(u32::from_le_bytes(slot.try_into().ok()?)),
+        },
+    })
 }
 
 fn invalid() -> ApiError {
@@ -114,6 +148,13 @@ mod tests {
         for end in 0..cursor.len() {
             assert!(list.client(&cursor[..end]).is_err(), "{end}");
         }
+        for after in [None, Some(position)] {
+            let place = ListPlace { host: HostId(0xff00_0001), after };
+            let cursor = list.cursor_after_place(place);
+            assert_eq!(list.place(&cursor).unwrap(), place);
+            assert!(list.client(&cursor).is_err(), "it is of several hosts");
+        }
+        assert!(list.place(&cursor).is_err(), "it is of one host");
         for wrong in [format!("{cursor}A"), format!("{cursor}="), cursor.replace('A', "B")] {
             assert!(list.client(&wrong).is_err(), "{wrong}");
         }

@@ -39,6 +39,7 @@ impl BridgeProcess {
         }
         self.poller.watch(transport.ready(), BROKER, Interest::Edge)?;
         let mut link = BridgeLink::new(broker, transport, self.source);
+        self.queries.broker_restarted();
         match &mut self.core {
             None => {
                 link.say(FromBridge::Start);
@@ -98,6 +99,12 @@ impl BridgeProcess {
             (ToWorker::Bridge(ToBridge::Missing(items)), Some(core)) => {
                 core.forward_missing(items, now);
             }
+            (ToWorker::Bridge(ToBridge::Query(query)), Some(core)) => {
+                self.queries.ask(core, *query, now);
+            }
+            (ToWorker::Answer { number, result, .. }, Some(core)) => {
+                self.queries.answer(core, number, &result);
+            }
             (ToWorker::Acknowledged { up_to }, Some(core)) => core.acknowledged(up_to.0),
             // Throttles are for publishers. There are no clients here.
             _ => {}
@@ -143,6 +150,7 @@ impl BridgeProcess {
                 self.notices.on_effect(&effect, now());
                 link.say(FromBridge::Effect(Box::new(effect)));
             }
+            self.queries.tell(core, link, self.config.host);
         }
         let is_written = link.write();
         if let Some(interest) = link.next_interest() {

@@ -8,6 +8,7 @@ mod broker;
 mod link;
 mod notices;
 mod process;
+mod queries;
 
 use std::io;
 use std::time::Instant;

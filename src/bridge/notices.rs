@@ -206,6 +206,8 @@ impl Notices {
             evicted_unconfirmed,
             replay_buffer_bytes,
             held_items,
+            queries_complete,
+            queries_partial,
         } = core.counts();
         counts.invalid_messages = invalid_messages;
         counts.duplicates_dropped = duplicates_dropped;
@@ -213,6 +215,8 @@ impl Notices {
         counts.repaired_items = repaired_items;
         counts.evicted_unconfirmed = evicted_unconfirmed;
         counts.replay_buffer_bytes = replay_buffer_bytes as u64;
+        counts.queries_complete = queries_complete;
+        counts.queries_partial = queries_partial;
         counts.buffered_items = held_items as u64;
         counts
     }

@@ -8,6 +8,7 @@ use tracing::{error, info};
 use super::link::BridgeLink;
 use super::notices::Notices;
 use super::now;
+use super::queries::BridgeQueries;
 use crate::carrier::{Carrier, CarrierEvent};
 use crate::cluster::{BridgeCore, ClusterName};
 use crate::config::BridgeConfig;
@@ -51,6 +52,7 @@ pub(super) struct BridgeProcess {
     /// The rules. `None` until the broker has said what it keeps.
     pub(super) core: Option<BridgeCore>,
     pub(super) link: Option<BridgeLink>,
+    pub(super) queries: BridgeQueries,
     pub(super) is_connected: bool,
     pub(super) notices: Notices,
     pub(super) scratch: Box<[u8]>,
@@ -99,6 +101,7 @@ impl BridgeProcess {
             carrier,
             core: None,
             link: None,
+            queries: BridgeQueries::default(),
             is_connected: false,
             notices: Notices::new(now()),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),

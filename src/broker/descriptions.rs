@@ -28,6 +28,11 @@ pub(super) struct AskedDescription {
 }
 
 impl OpenDescriptions {
+    /// Returns how many are open.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Keeps a question until this worker has answered it.
     pub(super) fn open(&mut self, asked: AskedDescription, worker: WorkerIncarnation) {
         let AskedDescription { asker, slot, number } = asked;

@@ -6,8 +6,11 @@ use std::time::Duration;
 use super::forwards::KeptForwards;
 use crate::cluster::{ClusterEffect, ForwardReach, KeptForBridge};
 use crate::index::Index;
+use crate::link::query::HostsAnswer;
 use crate::telemetry::LogThrottle;
-use crate::types::{Address, ClientUuid, Generation, HostId, MatchOptions, Recipients, Tenant};
+use crate::types::{
+    Address, ClientUuid, Generation, HostId, MatchOptions, QueryReach, Recipients, Tenant,
+};
 
 /// Time in which one line about publications that cannot be read is written.
 const UNREADABLE_LOG_EVERY: Duration = Duration::from_secs(60);
@@ -89,6 +92,17 @@ impl OtherHosts {
             | ClusterEffect::Degraded(_)
             | ClusterEffect::DuplicateHost => {}
         }
+    }
+
+    /// Returns the answers to a question that no other host has answered.
+    pub(super) fn unanswered(&self, reach: QueryReach) -> HostsAnswer {
+        let is_asked = |host: &HostId| match reach {
+            QueryReach::All => true,
+            QueryReach::One(one) => one == *host,
+        };
+        let live = self.hosts.iter().filter(|(_, is_live)| **is_live).map(|(host, _)| *host);
+        let hosts = live.filter(is_asked).map(|host| (host, None)).collect();
+        HostsAnswer { own: self.own, hosts }
     }
 
     /// Returns which other hosts get a publication, if any does. `sole` matters only for one to a single client.

@@ -4,11 +4,12 @@ use super::traffic::{TenantTraffic, TrafficByTenant};
 use crate::index::{Carried, Index};
 use crate::link::message::ToWorker;
 use crate::link::query::{
-    BrokerQuery, ClientQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult,
+    BrokerQuery, ClientQuery, CountedClients, HostsAnswer, PresenceQuery, PresenceResult,
+    QueryKind, QueryResult,
 };
 use crate::link::tail::TailPage;
 use crate::types::limits::{ANSWER_VALUES_MAX, LIST_BYTES_MAX, LIST_CLIENTS_MAX};
-use crate::types::{PageSize, Slot, TenantStatistics};
+use crate::types::{HostId, PageSize, Slot, TenantStatistics};
 
 /// Returns the answer to a question of the client in a slot.
 pub(super) fn answer(
@@ -39,6 +40,12 @@ pub(super) fn answer(
         QueryKind::ClientTags(uuid) => QueryResult::ClientTags(index.tags_of(tenant, *uuid)),
         // A worker is asked about a client that is connected.
         QueryKind::Describe(_) | QueryKind::RefreshToken { .. } => QueryResult::Described(None),
+        // The router knows who is away.
+        QueryKind::Count(_) => QueryResult::Counted(CountedClients::default()),
+        // The bridge asks other hosts.
+        QueryKind::Hosts(_) => {
+            QueryResult::Hosts(HostsAnswer { own: HostId(0), hosts: Vec::new() })
+        }
         // The router has the copies.
         QueryKind::Tail(_) => QueryResult::Tail(TailPage::default()),
         QueryKind::Statistics { before } => {

@@ -138,4 +138,8 @@ pub struct ClusterCounts {
     pub replay_buffer_bytes: usize,
     /// Items of other hosts that wait for earlier ones.
     pub held_items: usize,
+    /// Questions that all hosts have answered in time.
+    pub queries_complete: u64,
+    /// Questions that some hosts have not answered in time.
+    pub queries_partial: u64,
 }

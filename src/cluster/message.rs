@@ -6,7 +6,9 @@ use super::envelope::{BridgeEpoch, HostRun};
 use super::item::{LaneItem, LaneKey};
 use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::HostId;
-use crate::types::limits::{CLUSTER_BODY_BYTES_MAX, CLUSTER_HOSTS_MAX};
+use crate::types::limits::{
+    CLUSTER_ANSWER_BYTES_MAX, CLUSTER_BODY_BYTES_MAX, CLUSTER_HOSTS_MAX, CLUSTER_PART_BYTES_MAX,
+};
 
 const BATCH: u8 = 1;
 const LOST: u8 = 2;
@@ -15,6 +17,8 @@ const CHALLENGE: u8 = 4;
 const PROOF: u8 = 5;
 const HEARTBEAT: u8 = 6;
 const ECHO: u8 = 7;
+const QUERY: u8 = 8;
+const ANSWER: u8 = 9;
 
 /// Bytes of a batch before its items.
 pub(super) const BATCH_HEAD_BYTES: usize = 1 + 4 + 10;
@@ -74,6 +78,19 @@ pub struct HostHeartbeat {
     pub hosts: Vec<ListedHost>,
 }
 
+/// A part of the answer to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryAnswer {
+    /// The number that the asking host has given to the question.
+    pub id: u64,
+    /// The place of this part, from 0.
+    pub part: u16,
+    /// How many parts the answer has. None if there is no answer, for one because the question is of a newer version.
+    pub parts: u16,
+    /// The bytes of this part.
+    pub bytes: Bytes,
+}
+
 /// The body of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterMessage {
@@ -94,6 +111,15 @@ pub enum ClusterMessage {
     Proof([u8; 16]),
     /// A heartbeat.
     Heartbeat(HostHeartbeat),
+    /// A question to one host.
+    Query {
+        /// The number of the question, by which it is answered.
+        id: u64,
+        /// The question.
+        question: Bytes,
+    },
+    /// A part of an answer.
+    Answer(QueryAnswer),
     /// Comes back to its sender.
     Echo {
         /// Number of the connection on which it was sent.
@@ -128,6 +154,18 @@ impl ClusterMessage {
                 out.put_slice(bytes);
             }
             Self::Heartbeat(heartbeat) => put_heartbeat(&mut out, heartbeat),
+            Self::Query { id, question } => {
+                out.put_u8(QUERY);
+                out.put_u64_le(*id);
+                out.put_slice(question);
+            }
+            Self::Answer(QueryAnswer { id, part, parts, bytes }) => {
+                out.put_u8(ANSWER);
+                out.put_u64_le(*id);
+                out.put_u16_le(*part);
+                out.put_u16_le(*parts);
+                out.put_slice(bytes);
+            }
             Self::Echo { connection, number } => {
                 out.put_u8(ECHO);
                 out.put_u64_le(*connection);
@@ -154,6 +192,8 @@ impl ClusterMessage {
             CHALLENGE => Self::Challenge(fields.array()?),
             PROOF => Self::Proof(fields.array()?),
             HEARTBEAT => return heartbeat(&mut fields).map(Self::Heartbeat),
+            QUERY => return Ok(Self::Query { id: fields.u64()?, question: fields.0 }),
+            ANSWER => return answer(&mut fields).map(Self::Answer),
             ECHO => Self::Echo { connection: fields.u64()?, number: fields.u64()? },
             _ => return Err(InvalidMessage::Field("kind of message")),
         };
@@ -203,6 +243,15 @@ fn request(fields: &mut BodyReader) -> Result<RepairRequest, InvalidMessage> {
     };
     let is_range = 0 < request.first && request.first <= request.last;
     if is_range { Ok(request) } else { Err(InvalidMessage::Field("range")) }
+}
+
+fn answer(fields: &mut BodyReader) -> Result<QueryAnswer, InvalidMessage> {
+    let (id, part, parts) = (fields.u64()?, fields.u16()?, fields.u16()?);
+    let most = CLUSTER_ANSWER_BYTES_MAX.div_ceil(CLUSTER_PART_BYTES_MAX);
+    if usize::from(parts) > most || part >= parts.max(1) {
+        return Err(InvalidMessage::Field("part"));
+    }
+    Ok(QueryAnswer { id, part, parts, bytes: std::mem::take(&mut fields.0) })
 }
 
 fn put_heartbeat(out: &mut Vec<u8>, heartbeat: &HostHeartbeat) {
@@ -268,6 +317,13 @@ mod tests {
             ClusterMessage::Proof([2; 16]),
             ClusterMessage::Heartbeat(heartbeat),
             ClusterMessage::Echo { connection: 1, number: 2 },
+            ClusterMessage::Query { id: u64::MAX, question: Bytes::from_static(b"who?") },
+            ClusterMessage::Answer(QueryAnswer {
+                id: 1,
+                part: 2,
+                parts: 3,
+                bytes: Bytes::from_static(b"me"),
+            }),
         ]
     }
 
@@ -278,9 +334,10 @@ mod tests {
             assert_eq!(ClusterMessage::decode(bytes.clone()), Ok(message.clone()));
             for length in 0..bytes.len() {
                 let part = ClusterMessage::decode(bytes.slice(..length));
-                // A batch may end after any of its items.
-                let is_batch = matches!(part, Ok(ClusterMessage::Batch(_)));
-                assert!(part.is_err() || is_batch, "{length} bytes of {message:?}");
+                // A batch may end after any of its items, and the rest of others is any bytes.
+                use ClusterMessage::{Answer, Batch, Query};
+                let is_open = matches!(part, Ok(Batch(_) | Query { .. } | Answer(_)));
+                assert!(part.is_err() || is_open, "{length} bytes of {message:?}");
             }
         }
     }

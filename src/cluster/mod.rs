@@ -18,6 +18,7 @@ mod kept;
 mod lanes_in;
 mod lanes_out;
 mod message;
+mod queries;
 mod repairs;
 mod replay_buffer;
 mod subject;
@@ -38,7 +39,10 @@ pub use item::{
     CarriedPublication, Fence, ItemBody, ItemFault, ItemPart, LaneItem, LaneKey, LanePoint,
 };
 pub use lanes_in::{GapReason, HeldBounds, PassedSources};
-pub use message::{ClusterMessage, HostHeartbeat, LaneBatch, ListedHost, RepairRequest};
+pub use message::{
+    ClusterMessage, HostHeartbeat, LaneBatch, ListedHost, QueryAnswer, RepairRequest,
+};
+pub use queries::{AnsweredQuery, AskedQuestion};
 pub use replay_buffer::ReplayBounds;
 pub use subject::{ClusterName, ClusterSubject};
 pub use taken::{LaneStart, PassedPublication, TakenLane, TakenLanes, TakenTable};

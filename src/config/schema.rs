@@ -155,6 +155,7 @@ pub const KEYS: &[ConfigKey] = &[
     key("cluster", "pkFile", "none", "path").reloadable(),
     key("cluster", "replayBytes", "64M", "size"),
     key("cluster", "replayTime", "60s", "duration"),
+    key("cluster", "queryTimeout", "300ms", "duration").reloadable(),
 ];
 
 /// Prefix of our environment variables.

@@ -2,9 +2,10 @@
 
 use super::in_place::{FromWorker, PublishFrame};
 use super::message::ROW_WORK;
+use super::query::{HostsAnswer, HostsQuery};
 use crate::cluster::{CarriedPublication, ClusterEffect, Forward, KeptForBridge};
 use crate::types::limits::CLOCK_WORK;
-use crate::types::{Content, Number, PayloadForm};
+use crate::types::{Content, Number, PayloadForm, Tenant, WorkerIncarnation};
 
 /// From the bridge to the broker. A new bridge begins with [`FromBridge::Start`], one that has had a broker before
 /// with [`FromBridge::Kept`].
@@ -16,13 +17,43 @@ pub enum FromBridge {
     Kept(Box<KeptForBridge>),
     /// Something that the broker is to know.
     Effect(Box<ClusterEffect>),
+    /// Answer to [`ToBridge::Query`].
+    Answered(Box<AnsweredByHosts>),
+}
+
+/// A question to other hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryOfProcess {
+    /// The process that asks.
+    pub asker: WorkerIncarnation,
+    /// Its number for the question.
+    pub number: u32,
+    /// The tenant whose clients are searched.
+    pub tenant: Tenant,
+    /// The question.
+    pub query: HostsQuery,
+}
+
+/// What other hosts have answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnsweredByHosts {
+    /// The process that has asked.
+    pub asker: WorkerIncarnation,
+    /// Its number for the question.
+    pub number: u32,
+    /// The answers.
+    pub answer: HostsAnswer,
 }
 
 impl FromBridge {
     /// Returns the work that the broker does for a message: see [`ToBroker::work`](super::message::ToBroker::work).
     #[must_use]
     pub fn work(&self) -> usize {
-        let Self::Effect(effect) = self else { return CLOCK_WORK };
+        let effect = match self {
+            Self::Effect(effect) => effect,
+            Self::Answered(_) => return ROW_WORK,
+            Self::Start | Self::Kept(_) => return CLOCK_WORK,
+        };
         match &**effect {
             ClusterEffect::Arrive(arrival) => {
                 let CarriedPublication { route, payload, .. } = &arrival.publication;
@@ -45,4 +76,6 @@ pub enum ToBridge {
     Forward(Box<Forward>),
     /// This number of publications for other hosts was not kept while there was no bridge. They count as one forward.
     Missing(u64),
+    /// A question to other hosts. Answered by [`FromBridge::Answered`].
+    Query(Box<QueryOfProcess>),
 }

@@ -2,9 +2,9 @@
 
 use super::tail::{TailPage, TailQuery};
 use crate::types::{
-    ClientDescription, ClientFilter, ClientPage, ClientTags, ClientUuid, DescribedToken,
-    Expression, ListFilter, ListPosition, PageSize, ScannedTags, Secret, Slot, TagScan, Tenant,
-    TenantStatistics, TooExpensive, WorkerIncarnation,
+    Address, ClientDescription, ClientFilter, ClientPage, ClientTags, ClientUuid, DescribedToken,
+    Expression, HostId, ListFilter, ListPosition, PageSize, QueryReach, ScannedTags, Secret, Slot,
+    TagScan, Tenant, TenantStatistics, TooExpensive, WorkerIncarnation,
 };
 
 /// A question to the broker. It is answered once, by this broker or a later one.
@@ -49,6 +49,10 @@ pub enum QueryKind {
     },
     /// Copies of publications since the question before it. Answered by [`QueryResult::Tail`].
     Tail(Box<TailQuery>),
+    /// How many clients an address matches. Answered by [`QueryResult::Counted`].
+    Count(Box<Address>),
+    /// A question to other hosts. Answered by [`QueryResult::Hosts`].
+    Hosts(Box<HostsQuery>),
 }
 
 /// The answer to a [`BrokerQuery`].
@@ -72,8 +76,46 @@ pub enum QueryResult {
     Statistics(TenantStatistics),
     /// Answer to [`QueryKind::Tail`].
     Tail(TailPage),
+    /// Answer to [`QueryKind::Count`].
+    Counted(CountedClients),
+    /// Answer to [`QueryKind::Hosts`].
+    Hosts(HostsAnswer),
     /// The expression is too expensive, and nothing was searched.
     Refused(TooExpensive),
+}
+
+/// The clients that an address matches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CountedClients {
+    /// The clients.
+    pub clients: u64,
+    /// On how many workers they are.
+    pub workers: u32,
+    /// The number of values that the prefixes of its expression would scan, if that is above the limit: nothing was
+    /// counted then. Otherwise zero.
+    pub scan_values: u64,
+    /// Whether the only recipient is away.
+    pub is_away: bool,
+}
+
+/// A question that other hosts answer, each from what it knows. This host does not answer it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostsQuery {
+    /// The hosts that are asked.
+    pub reach: QueryReach,
+    /// How long they are waited for, in milliseconds.
+    pub timeout_ms: u32,
+    /// The question. It [may be put to other hosts](QueryKind::is_for_hosts).
+    pub kind: QueryKind,
+}
+
+/// The answers to a [`HostsQuery`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostsAnswer {
+    /// This host.
+    pub own: HostId,
+    /// The hosts that were asked, in the order of their ids. `None` for one that has not answered.
+    pub hosts: Vec<(HostId, Option<QueryResult>)>,
 }
 
 /// A question of the broker to the worker of a client, on behalf of another process. The worker answers once.
@@ -140,6 +182,21 @@ pub struct ClientQuery {
 }
 
 impl QueryKind {
+    /// Returns whether it may be put to other hosts: it changes nothing, and each answers by itself.
+    #[must_use]
+    pub fn is_for_hosts(&self) -> bool {
+        match self {
+            Self::Presence(_)
+            | Self::Clients(_)
+            | Self::Tags(_)
+            | Self::ClientTags(_)
+            | Self::Describe(_)
+            | Self::Statistics { .. }
+            | Self::Count(_) => true,
+            Self::RefreshToken { .. } | Self::Tail(_) | Self::Hosts(_) => false,
+        }
+    }
+
     /// Returns the memory that it uses, in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -152,6 +209,8 @@ impl QueryKind {
             }
             Self::RefreshToken { token, .. } => token.bytes(),
             Self::Tail(query) => query.expression.as_ref().map_or(0, Expression::held),
+            Self::Count(address) => address.recipients.held(),
+            Self::Hosts(query) => query.kind.held(),
             Self::ClientTags(_) | Self::Describe(_) | Self::Statistics { .. } => 0,
         }
     }

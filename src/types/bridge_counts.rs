@@ -103,6 +103,10 @@ pub struct BridgeCounts {
     pub gaps: u64,
     /// Items that are missing in gaps, as far as their number is known.
     pub lost_items: u64,
+    /// Questions to other hosts that all have answered in time.
+    pub queries_complete: u64,
+    /// Questions that some other hosts have not answered in time.
+    pub queries_partial: u64,
     /// Connections to NATS that were made.
     pub connects: u64,
 }
@@ -124,6 +128,8 @@ impl BridgeCounts {
         self.evicted_unconfirmed += other.evicted_unconfirmed;
         self.gaps += other.gaps;
         self.lost_items += other.lost_items;
+        self.queries_complete += other.queries_complete;
+        self.queries_partial += other.queries_partial;
         self.connects += other.connects;
     }
 }

@@ -61,6 +61,15 @@ impl ClientUuid {
     }
 }
 
+/// The other hosts that a question is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryReach {
+    /// All other hosts that are not gone.
+    All,
+    /// One host. If it is gone or not known, no host is asked.
+    One(HostId),
+}
+
 /// MurmurHash3 (x86, 32 bits, seed 0) of the first twelve bytes of a UUID. It never changes: UUIDs that were issued
 /// keep their meaning. `docs/protocol.md` has test vectors.
 fn mix(words: [u32; 3]) -> u32 {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use futures_util::future::join_all;
+
 use super::EndpointContext;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::{JsonObject, list_of};
@@ -35,11 +37,12 @@ impl EndpointContext<'_> {
             taken.push(self.take_over(item.get(), &place).await);
         }
         let mut results = "{\"results\":[".to_owned();
-        for (at, taken) in taken.into_iter().enumerate() {
-            let reached = match taken {
-                Ok(taken) => taken.reached(self.until).await,
-                Err(error) => Err(error),
-            };
+        // All at once, because other hosts may be waited for.
+        let reached = taken.into_iter().map(async |taken| match taken {
+            Ok(taken) => taken.reached(self.until).await,
+            Err(error) => Err(error),
+        });
+        for (at, reached) in join_all(reached).await.into_iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };
             let _written = match reached {
                 Ok(answer) => {

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::connections::{kind_name, push_tags};
-use super::{EndpointContext, broker_answer, not_connected, unexpected};
+use super::over_hosts::ask_about;
+use super::{EndpointContext, not_connected, unexpected};
 use crate::api::error::ApiError;
 use crate::api::response::ApiAnswer;
 use crate::json;
@@ -20,7 +21,8 @@ pub(in crate::api) async fn show(
     uuid: &str,
 ) -> Result<ApiAnswer, ApiError> {
     let client = context.uuid(uuid, None)?;
-    match broker_answer(context, QueryKind::Describe(client)).await? {
+    let is_found = |answer: &QueryResult| !matches!(answer, QueryResult::Described(None));
+    match ask_about(context, client, QueryKind::Describe(client), is_found).await? {
         QueryResult::Described(Some(client)) => {
             let uuid = context.config.signer.text(client.uuid);
             Ok(ApiAnswer::ok(client_json(&client, &uuid)))

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::connections_of_hosts::{ListRequest, list_of_hosts};
 use super::recipients::expression_error;
 use super::{EndpointContext, broker_answer, cursor_json, unexpected};
 use crate::api::cursor::ListScope;
@@ -13,7 +14,8 @@ use crate::json;
 use crate::link::query::{ClientQuery, QueryKind, QueryResult};
 use crate::types::limits::{LIST_BYTES_MAX, LIST_CLIENTS, LIST_CLIENTS_MAX};
 use crate::types::{
-    ClientClass, ClientPage, Expression, Ident, ListFilter, ListedClient, PageSize, Tags,
+    ClientClass, ClientPage, Expression, Ident, ListFilter, ListPosition, ListedClient, PageSize,
+    Tags,
 };
 
 /// Answers with a page of a list.
@@ -28,6 +30,10 @@ pub(in crate::api) async fn list(
     let filter = filter(parameters)?;
     let limit = parameters.count("limit", LIST_CLIENTS_MAX)?.unwrap_or(LIST_CLIENTS);
     let scope = scope(context, &filter);
+    if context.config.query_timeout.is_some() {
+        let after = parameters.text("cursor").map(|cursor| scope.place(cursor)).transpose()?;
+        return list_of_hosts(context, ListRequest { filter, limit, scope, after }).await;
+    }
     let after = parameters.text("cursor").map(|cursor| scope.client(cursor)).transpose()?;
     let room = context.state.answers.reserve(context.until).await?;
     let size = PageSize { clients: limit, bytes: LIST_BYTES_MAX };
@@ -67,25 +73,37 @@ fn scope(context: EndpointContext<'_>, filter: &ListFilter) -> ListScope {
     ListScope::new(&["connections", &context.application.tenant.0, kind, text])
 }
 
-/// Writes a page. It ends when it is large, so that the names of a page may be escaped.
 fn page_json(page: &ClientPage, signer: &Signer, scope: &ListScope) -> String {
-    let mut list = String::new();
-    let mut last = None;
-    let mut written = 0;
-    for client in &page.clients {
-        if list.len() > LIST_BYTES_MAX {
-            break;
-        }
-        list.push_str(if written == 0 { "" } else { "," });
-        push_client(&mut list, client, signer);
-        last = Some(client.position);
-        written += 1;
-    }
-    let has_more = page.has_more || written < page.clients.len();
-    let cursor = last.filter(|_| has_more).map(|position| scope.cursor_after(position));
-    let cursor = cursor_json(cursor);
-    let matched = page.matched;
+    let mut list = WrittenClients::default();
+    let rest_after = list.push_page(page, signer);
+    let cursor = cursor_json(rest_after.map(|position| scope.cursor_after(position)));
+    let (matched, list) = (page.matched, list.json);
     format!("{{\"matched\":{matched},\"cursor\":{cursor},\"connections\":[{list}]}}")
+}
+
+/// The clients of a page as they are written. It ends when it is large, so that the names of a page may be escaped.
+#[derive(Debug, Default)]
+pub(super) struct WrittenClients {
+    pub(super) json: String,
+    pub(super) count: usize,
+}
+
+impl WrittenClients {
+    /// Writes clients of a host. Returns the last one if others follow there.
+    pub(super) fn push_page(&mut self, page: &ClientPage, signer: &Signer) -> Option<ListPosition> {
+        let (mut last, before) = (None, self.count);
+        for client in &page.clients {
+            if self.json.len() > LIST_BYTES_MAX {
+                break;
+            }
+            self.json.push_str(if self.count == 0 { "" } else { "," });
+            push_client(&mut self.json, client, signer);
+            last = Some(client.position);
+            self.count += 1;
+        }
+        let has_more = page.has_more || self.count - before < page.clients.len();
+        last.filter(|_| has_more)
+    }
 }
 
 fn push_client(out: &mut String, client: &ListedClient, signer: &Signer) {

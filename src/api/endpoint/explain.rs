@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
+use super::over_hosts::{HostCounts, ask_about, count_clients};
 use super::recipients::read_expression;
-use super::{EndpointContext, broker_answer, not_connected, unexpected};
+use super::{EndpointContext, not_connected, unexpected};
 use crate::api::error::ApiError;
 use crate::api::json_object::JsonObject;
 use crate::api::response::ApiAnswer;
 use crate::expression::Explanation;
 use crate::json;
-use crate::link::query::{PresenceQuery, QueryKind, QueryResult};
+use crate::link::query::{QueryKind, QueryResult};
 use crate::types::{ClientTags, ClientUuid, Expression, Tags};
 
 pub(super) const EXPLAIN_MEMBERS: &[&str] = &["expr", "uuid", "counts"];
@@ -37,8 +38,11 @@ pub(in crate::api) async fn explain(
         Some(client) => Some(client_tags(context, client).await?),
         None => None,
     };
-    let matched = count(context, &expression).await?;
-    let counts = if is_counted { count_parts(context, &expression).await? } else { Vec::new() };
+    let (matched, mut hosts) = count(context, &expression).await?;
+    let counts = match is_counted {
+        true => count_parts(context, &expression, &mut hosts).await?,
+        false => Vec::new(),
+    };
     let mut answer = "{\"canonical\":".to_owned();
     json::push_text(expression.canonical(), &mut answer);
     let is_open = expression.is_open();
@@ -48,6 +52,7 @@ pub(in crate::api) async fn explain(
         _ if is_counted => push_parts(&mut answer, &counts),
         _ => {}
     }
+    answer.push_str(&HostCounts::members(hosts));
     answer.push('}');
     Ok(ApiAnswer::ok(answer))
 }
@@ -57,7 +62,8 @@ async fn client_tags(
     context: EndpointContext<'_>,
     client: ClientUuid,
 ) -> Result<Option<Tags>, ApiError> {
-    match broker_answer(context, QueryKind::ClientTags(client)).await? {
+    let is_found = |answer: &QueryResult| *answer != QueryResult::ClientTags(ClientTags::Unknown);
+    match ask_about(context, client, QueryKind::ClientTags(client), is_found).await? {
         QueryResult::ClientTags(ClientTags::Reached(tags)) => Ok(Some(tags)),
         QueryResult::ClientTags(ClientTags::NotReached) => Ok(None),
         QueryResult::ClientTags(ClientTags::Unknown) => Err(not_connected()),
@@ -65,14 +71,12 @@ async fn client_tags(
     }
 }
 
-async fn count(context: EndpointContext<'_>, expression: &Expression) -> Result<u64, ApiError> {
-    let filter = expression.clone().into();
-    let query = PresenceQuery { filter, tag: Box::default() };
-    match broker_answer(context, QueryKind::Presence(query)).await? {
-        QueryResult::Presence(found) => Ok(found.clients),
-        QueryResult::Refused(cost) => Err(ApiError::too_expensive(cost)),
-        _ => Err(unexpected()),
-    }
+/// Counts the clients that match, on all hosts that answer.
+async fn count(
+    context: EndpointContext<'_>,
+    expression: &Expression,
+) -> Result<(u64, Option<HostCounts>), ApiError> {
+    count_clients(context, expression.clone().into()).await
 }
 
 /// Counts the clients of each part. Each part is a question of its own, so that others are served between
@@ -80,13 +84,18 @@ async fn count(context: EndpointContext<'_>, expression: &Expression) -> Result<
 async fn count_parts(
     context: EndpointContext<'_>,
     expression: &Expression,
+    hosts: &mut Option<HostCounts>,
 ) -> Result<PartCounts, ApiError> {
     let mut known: HashMap<Expression, u64> = HashMap::new();
     let mut counts = Vec::new();
     for part in expression.parts() {
         let matched = match known.get(&part) {
             Some(matched) => *matched,
-            None => count(context, &part).await?,
+            None => {
+                let (matched, answered) = count(context, &part).await?;
+                *hosts = hosts.zip(answered).map(|(all, one)| all.and(one));
+                matched
+            }
         };
         known.insert(part.clone(), matched);
         counts.push((part, matched));

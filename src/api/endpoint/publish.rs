@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::EndpointContext;
+use super::over_hosts::ReachElsewhere;
 use super::payload::{ApiPayload, read_event};
 use super::recipients::is_open;
 use super::taken::{RecipientLimits, TakenId, TakenPublication, TakenReceipt};
@@ -126,6 +127,7 @@ impl<'a> EndpointContext<'a> {
         // A dry run is no publication.
         let trace = self.trace.filter(|_| !limits.is_dry);
         let publication = ApiPublication { tenant, address, form: *form, payload, id: None, trace };
+        let elsewhere = ReachElsewhere::new(self, address);
         let headers = V1Headers { event, from: "" };
         let headed = (!headers.is_empty()).then(|| headers.payload(*form, bytes));
         let sent = match &headed {
@@ -138,7 +140,7 @@ impl<'a> EndpointContext<'a> {
         };
         let Some(key) = key else {
             let receipt = self.publish(sent, *ack, limits.clients_max(), None).await?;
-            return Ok(TakenPublication::new(receipt, *limits));
+            return Ok(TakenPublication::new(receipt, *limits).counted_by(elsewhere));
         };
         let (at, application) = (unix_seconds(), &self.application.key);
         let mut id = key.identify(application, publication, event);
@@ -157,7 +159,8 @@ impl<'a> EndpointContext<'a> {
                 TakenReceipt::Used(IdUse { written, ..used })
             }
         };
-        Ok(TakenPublication::new(receipt, *limits).with_id(TakenId(key.member())))
+        let taken = TakenPublication::new(receipt, *limits).counted_by(elsewhere);
+        Ok(taken.with_id(TakenId(key.member())))
     }
 
     async fn publish(

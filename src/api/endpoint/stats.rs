@@ -1,12 +1,13 @@
 //! `GET /stats`: the clients and tags of a space, and counters.
 
+use super::over_hosts::{HostCounts, ask_others};
 use super::{EndpointContext, broker_answer, unexpected};
 use crate::api::error::ApiError;
 use crate::api::response::ApiAnswer;
 use crate::api::state::unix_seconds;
 use crate::json;
 use crate::link::query::{QueryKind, QueryResult};
-use crate::types::TenantStatistics;
+use crate::types::{QueryReach, TenantStatistics};
 
 /// Answers with the numbers of an application.
 ///
@@ -15,7 +16,8 @@ use crate::types::TenantStatistics;
 /// If the broker does not answer.
 pub(in crate::api) async fn show(context: EndpointContext<'_>) -> Result<ApiAnswer, ApiError> {
     let found = read(context).await?;
-    let TenantStatistics { web, php, send_only, publications, deliveries, .. } = found;
+    let TenantStatistics { publications, deliveries, .. } = found;
+    let ClientCounts { web, php, send_only, hosts } = clients(context, &found).await;
     let EndpointContext { application, state, config, .. } = context;
     let mut answer = "{\"application\":".to_owned();
     json::push_text(&application.key, &mut answer);
@@ -38,8 +40,38 @@ pub(in crate::api) async fn show(context: EndpointContext<'_>) -> Result<ApiAnsw
         let is_expired = secret.is_expired;
         answer.push_str(&format!(",\"last_used\":{last_used},\"expired\":{is_expired}}}"));
     }
-    answer.push_str("]}");
+    answer.push(']');
+    answer.push_str(&HostCounts::members(hosts));
+    answer.push('}');
     Ok(ApiAnswer::ok(answer))
+}
+
+/// The clients of all hosts that have answered. Tags and counters are those of this host.
+struct ClientCounts {
+    web: u64,
+    php: u64,
+    send_only: u64,
+    hosts: Option<HostCounts>,
+}
+
+async fn clients(context: EndpointContext<'_>, own: &TenantStatistics) -> ClientCounts {
+    let query = QueryKind::Statistics { before: None };
+    let others = ask_others(context, QueryReach::All, query).await;
+    let TenantStatistics { web, php, send_only, .. } = *own;
+    let hosts = others.as_ref().map(HostCounts::of);
+    let mut sum = ClientCounts { web, php, send_only, hosts };
+    for (_, answer) in others.into_iter().flat_map(|others| others.hosts) {
+        match answer {
+            Some(QueryResult::Statistics(found)) => {
+                sum.web += found.web;
+                sum.php += found.php;
+                sum.send_only += found.send_only;
+            }
+            Some(_) => sum.hosts = sum.hosts.map(HostCounts::without_one),
+            None => {}
+        }
+    }
+    sum
 }
 
 /// Counts the tags part by part. Another broker has the names in other places, so the count begins again with

@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use tokio::time::Instant;
 
 use super::EndpointContext;
+use super::over_hosts::{HostCounts, ReachElsewhere, ReachedEverywhere};
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::idempotency::{ClaimedId, id_reused};
 use crate::api::json_object::JsonObject;
@@ -64,9 +65,17 @@ impl RecipientLimits {
     ///
     /// If these were too many or too few clients, or could not be searched.
     pub(super) fn check(self, reached: Reached) -> Result<Reached, ApiError> {
-        if reached.clients < self.min && !reached.is_away {
-            return Err(no_such_client());
-        }
+        self.check_found(reached)?;
+        self.check_most(reached)
+    }
+
+    /// Checks that a client was found that has to be there.
+    fn check_found(self, reached: Reached) -> Result<(), ApiError> {
+        let is_missing = reached.clients < self.min && !reached.is_away;
+        if is_missing { Err(no_such_client()) } else { Ok(()) }
+    }
+
+    fn check_most(self, reached: Reached) -> Result<Reached, ApiError> {
         if reached.scan_values > 0 {
             return Err(too_expensive(reached.scan_values, self.scan_max));
         }
@@ -84,6 +93,8 @@ pub(in crate::api) struct TakenPublication<'a> {
     receipt: TakenReceipt<'a>,
     limits: RecipientLimits,
     id: Option<TakenId>,
+    /// Counts the clients of other hosts.
+    elsewhere: Option<ReachElsewhere<'a>>,
 }
 
 /// The id of a publication, as a member of its answer.
@@ -116,7 +127,12 @@ pub(super) struct PublicationAnswer {
 
 impl<'a> TakenPublication<'a> {
     pub(super) fn new(receipt: TakenReceipt<'a>, limits: RecipientLimits) -> Self {
-        Self { receipt, limits, id: None }
+        Self { receipt, limits, id: None, elsewhere: None }
+    }
+
+    /// The same, with the clients of other hosts.
+    pub(super) fn counted_by(self, elsewhere: Option<ReachElsewhere<'a>>) -> Self {
+        Self { elsewhere, ..self }
     }
 
     /// The same with an id.
@@ -146,7 +162,7 @@ impl<'a> TakenPublication<'a> {
     ///
     /// The same as of [`Self::answer`].
     pub(super) async fn reached(self, until: Instant) -> Result<PublicationAnswer, ApiError> {
-        let Self { receipt, limits, id } = self;
+        let Self { receipt, limits, id, elsewhere } = self;
         let answer = |status, members: String, is_repeated: bool| {
             let id = id.as_ref().map(|id| format!(",{},\"repeated\":{is_repeated}", id.0));
             let members = members + &id.unwrap_or_default();
@@ -156,7 +172,8 @@ impl<'a> TakenPublication<'a> {
         let (receipt, report) = match receipt {
             TakenReceipt::None => return Ok(accepted()),
             TakenReceipt::Used(used) => {
-                return Ok(answer(StatusCode::OK, used_members(used), true));
+                let members = used_members(used) + &own_only(elsewhere.as_ref()).await;
+                return Ok(answer(StatusCode::OK, members, true));
             }
             TakenReceipt::Counted(receipt) => (receipt, None),
             TakenReceipt::Reported { reported, until, claimed } => {
@@ -170,19 +187,55 @@ impl<'a> TakenPublication<'a> {
         match reached.id {
             IdOutcome::Reused => return Err(id_reused()),
             IdOutcome::Repeated => {
-                return Ok(answer(StatusCode::OK, counts(reached), true));
+                let members = counts(reached) + &own_only(elsewhere.as_ref()).await;
+                return Ok(answer(StatusCode::OK, members, true));
             }
             IdOutcome::First | IdOutcome::WithoutId => {}
         }
-        let members = counts(limits.check(reached)?);
+        let everywhere = reached_everywhere(reached, limits, elsewhere.as_ref()).await?;
+        let (members, hosts) = (counts(everywhere.reached), HostCounts::members(everywhere.hosts));
         let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
         let Some((progress, until, claimed)) = report else {
-            return Ok(answer(StatusCode::OK, format!("{dry}{members}"), false));
+            return Ok(answer(StatusCode::OK, format!("{dry}{members}{hosts}"), false));
         };
-        let Some(sums) = progress.sums(reached.clients, until).await else { return Ok(accepted()) };
+        let Some(mut sums) = progress.sums(reached.clients, until).await else {
+            return Ok(accepted());
+        };
         claimed.iter().for_each(|claimed| claimed.keep_counts(sums));
-        let members = format!("{members},{}", write_counts(sums));
+        // Other hosts do not report what their sockets have taken.
+        let others = everywhere.reached.clients.saturating_sub(reached.clients);
+        sums.waiting += others;
+        let hosts = everywhere.hosts.filter(|_| others > 0).map(HostCounts::own_only);
+        let hosts = HostCounts::members(hosts.or(everywhere.hosts));
+        let members = format!("{members},{}{hosts}", write_counts(sums));
         Ok(answer(StatusCode::OK, members, false))
+    }
+}
+
+/// Returns what was reached, on all hosts of a cluster.
+async fn reached_everywhere(
+    own: Reached,
+    limits: RecipientLimits,
+    elsewhere: Option<&ReachElsewhere<'_>>,
+) -> Result<ReachedEverywhere, ApiError> {
+    let Some(elsewhere) = elsewhere else {
+        return Ok(ReachedEverywhere { reached: limits.check(own)?, hosts: None });
+    };
+    // If there are too many here, the other hosts did not get it.
+    limits.check_most(own)?;
+    let everywhere = elsewhere.add_to(own).await;
+    limits.check_found(everywhere.reached)?;
+    if limits.is_dry {
+        limits.check_most(everywhere.reached)?;
+    }
+    Ok(everywhere)
+}
+
+/// The members about hosts of an answer that counts the clients of this one.
+async fn own_only(elsewhere: Option<&ReachElsewhere<'_>>) -> String {
+    match elsewhere {
+        Some(elsewhere) => HostCounts::members(Some(elsewhere.own_only().await)),
+        None => String::new(),
     }
 }
 

@@ -82,6 +82,11 @@ pub(super) fn encode(it: &MetricsSnapshot, encoder: &mut DescriptorEncoder<'_>) 
     family(encoder, Counter("cluster_messages", help), both(sum.messages_in, sum.messages_out))?;
     let help = "Bytes of messages from and to NATS";
     family(encoder, Counter("cluster_bytes", help), both(sum.bytes_in, sum.bytes_out))?;
+    let outcomes = [("complete", sum.queries_complete), ("partial", sum.queries_partial)]
+        .map(|(outcome, count)| ([("outcome", outcome.to_owned())], float(count)))
+        .to_vec();
+    let help = "Questions to other hosts: partial if one has not answered in time";
+    family(encoder, Counter("cluster_queries", help), outcomes)?;
     let Some(present) = present else { return Ok(()) };
     for Series { name, help, of } in GAUGES {
         gauge(encoder, name, help, of(&present))?;

@@ -2,9 +2,12 @@
 
 use super::{Router, recording, resumes};
 use crate::broker::records::{Record, RecordKey};
+use crate::broker::resolve_cache::KnownRoute;
 use crate::link::command::CommandOutcome;
+use crate::link::message::CountedPublication;
+use crate::link::query::CountedClients;
 use crate::types::{
-    Address, ClientUuid, Ident, Recipients, TagChange, TagVersion, Tenant, VersionedTags,
+    Address, ClientUuid, Ident, Number, Recipients, TagChange, TagVersion, Tenant, VersionedTags,
 };
 
 /// Returns the client that is away and gets a publication to a single client, because none that is here does.
@@ -29,6 +32,16 @@ pub(super) fn recipient(
     let is_here = router.index.resolve_one(tenant, address).is_some();
     let is_left_out = address.except == Some(key.uuid);
     (!is_here && !is_left_out && admits(router, &address.recipients, &key)).then_some(key)
+}
+
+/// Counts the clients that an address matches.
+pub(super) fn count(router: &mut Router, tenant: &Tenant, address: &Address) -> CountedClients {
+    let is_single = address.recipients.is_single();
+    let is_away = is_single && recipient(router, tenant, address).is_some();
+    let mut route = KnownRoute::new(tenant.clone(), address.clone());
+    let counted = route.count(&router.index, &router.departed).of(Number(0));
+    let CountedPublication { clients, workers, scan_values, .. } = counted;
+    CountedClients { clients, workers, scan_values, is_away }
 }
 
 /// Returns the UUID and the ident by which recipients name a single client.

@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use super::{LinkState, ProtocolError, Router, recording};
+use crate::broker::descriptions::AskedDescription;
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient};
 use crate::broker::resolve_cache::KnownRoute;
 use crate::cluster::{
     Arrival, CarriedPublication, ClusterEffect, Forward, GapReason, HostRun, LaneGap,
 };
-use crate::link::bridge::{FromBridge, ToBridge};
+use crate::link::bridge::{AnsweredByHosts, FromBridge, QueryOfProcess, ToBridge};
 use crate::link::codec::encode_route;
 use crate::link::message::{PublishFrame, ToBroker, ToWorker};
-use crate::types::{Content, Generation, HostId, Number, Sequence, WorkerId, WorkerIncarnation};
+use crate::link::query::{HostsAnswer, HostsQuery, QueryResult};
+use crate::types::limits::CLUSTER_QUERIES_MAX;
+use crate::types::{
+    Content, Generation, HostId, Number, QueryReach, Sequence, Tenant, WorkerId, WorkerIncarnation,
+};
 
 /// A publication as it is forwarded.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +58,13 @@ pub(super) fn on_message(
         FromBridge::Start | FromBridge::Kept(_) => {
             Err(ProtocolError::OutOfPlace("an announcement"))
         }
+        FromBridge::Answered(answered) => {
+            let AnsweredByHosts { asker, number, answer } = *answered;
+            if let Some(asked) = router.descriptions.answered(source, asker, number) {
+                router.send_description(asked, QueryResult::Hosts(answer));
+            }
+            Ok(())
+        }
         FromBridge::Effect(effect) => match *effect {
             ClusterEffect::Arrive(arrival) => arrive(router, source, arrival),
             gap @ ClusterEffect::Gap { .. } => {
@@ -64,6 +76,39 @@ pub(super) fn on_message(
                 Ok(())
             }
         },
+    }
+}
+
+/// Has the bridge ask other hosts. Without one, no host answers.
+pub(super) fn ask_hosts(
+    router: &mut Router,
+    asked: AskedDescription,
+    tenant: &Tenant,
+    query: &HostsQuery,
+) {
+    let Some(hosts) = router.hosts.as_deref() else {
+        let answer = HostsAnswer { own: HostId(0), hosts: Vec::new() };
+        return router.send_description(asked, QueryResult::Hosts(answer));
+    };
+    let has_room = router.descriptions.len() < CLUSTER_QUERIES_MAX;
+    let bridge = router.workers.get_mut(&WorkerId::BRIDGE);
+    let bridge = bridge.filter(|bridge| has_room && bridge.link_state == LinkState::Announced);
+    let Some(bridge) = bridge else {
+        let answer = hosts.unanswered(query.reach);
+        return router.send_description(asked, QueryResult::Hosts(answer));
+    };
+    let AskedDescription { asker, number, .. } = asked;
+    let (tenant, query) = (tenant.clone(), query.clone());
+    let query = Box::new(QueryOfProcess { asker, number, tenant, query });
+    bridge.out.send(&ToWorker::Bridge(ToBridge::Query(query)));
+    router.descriptions.open(asked, bridge.source);
+}
+
+/// Returns what a question gets whose member of the link is lost. The clients of a worker are gone.
+pub(super) fn answer_of_lost(router: &Router, lost: WorkerIncarnation) -> QueryResult {
+    match router.hosts.as_deref().filter(|_| lost.worker.is_bridge()) {
+        Some(hosts) => QueryResult::Hosts(hosts.unanswered(QueryReach::All)),
+        None => QueryResult::Described(None),
     }
 }
 

@@ -12,6 +12,7 @@ mod entering;
 pub mod figures;
 mod joins;
 mod publications;
+mod questions;
 pub mod recording;
 mod recoveries;
 mod resumes;
@@ -43,7 +44,6 @@ use crate::index::Index;
 use crate::index::tag_changes::{restore_version, versioned_tags};
 use crate::link::command::{AnnouncedVersion, BulkChange};
 use crate::link::message::{ToBroker, ToWorker};
-use crate::link::query::QueryResult;
 use crate::link::resume::FromResumable;
 use crate::types::{
     ConnectionRef, Number, PublicationId, VersionedTags, WorkerId, WorkerIncarnation,
@@ -165,9 +165,9 @@ impl Router {
         for report in self.tracked.on_worker_lost(source) {
             self.report_tracked(report);
         }
-        // Its clients are gone.
         for asked in self.descriptions.on_worker_lost(source) {
-            self.send_description(asked, QueryResult::Described(None));
+            let result = bridge::answer_of_lost(self, source);
+            self.send_description(asked, result);
         }
         self.resolve_cache.forget();
         self.connection_limits.unlink(source.worker);
@@ -319,7 +319,7 @@ impl Router {
                 Ok(())
             }
             ToBroker::Ask { slot, query } => {
-                self.ask(source, slot, &query);
+                questions::ask(self, source, slot, &query);
                 Ok(())
             }
             ToBroker::Described(answer) => {

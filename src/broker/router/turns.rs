@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use super::{LinkState, Router, bridge, resumes, timers};
 use crate::broker::descriptions::AskedDescription;
-use crate::broker::queries;
 use crate::broker::replays::TurnProgress;
 use crate::broker::tracking::TrackedReport;
 use crate::broker::turn::Turn;
 use crate::link::fairness::{ApplicationCharge, TenantThrottle};
 use crate::link::message::{ToBroker, ToWorker};
-use crate::link::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryKind, QueryResult};
+use crate::link::query::{DescribeAnswer, QueryResult};
 use crate::link::resume::FromResumable;
 use crate::types::{
     Claim, Client, ConnectionRef, GrantNumber, Publication, Recipients, Slot, TagVersion, WorkerId,
@@ -100,33 +99,6 @@ impl Router {
         if let Some(member) = self.workers.get_mut(&source.worker) {
             member.held.push_front(message);
         }
-    }
-
-    /// Answers a question, or asks the worker of the client that it is about.
-    pub(super) fn ask(&mut self, source: WorkerIncarnation, slot: Slot, query: &BrokerQuery) {
-        if let QueryKind::Tail(tail) = &query.kind {
-            let (number, result) = (query.number, self.tail.take(source, &query.tenant, tail));
-            self.send(source.worker, &ToWorker::Answer { slot, number, result });
-            return;
-        }
-        let about = match &query.kind {
-            QueryKind::Describe(uuid) => Some((uuid, None)),
-            QueryKind::RefreshToken { uuid, token } => Some((uuid, Some(token))),
-            _ => None,
-        };
-        if let Some((uuid, token)) = about
-            && let Some(place) = self.index.place_of(&query.tenant, *uuid)
-            && let Some(member) = self.workers.get_mut(&place.worker)
-        {
-            let (asker, number, token) = (source, query.number, token.cloned());
-            let request = DescribeRequest { asker, number, slot: place.slot, token };
-            member.out.send(&ToWorker::Describe(request));
-            self.descriptions.open(AskedDescription { asker, slot, number }, member.source);
-            return;
-        }
-        self.resolve_cache.count_last(&mut self.traffic);
-        let answer = queries::answer(&self.index, &self.traffic, slot, query);
-        self.send(source.worker, &answer);
     }
 
     /// Grants or refuses an alias. All workers have announced their clients by now, so all holders are known.

@@ -3,12 +3,15 @@
 //! Its shell passes in what arrives, and sends what [`BridgeCore::next_message`] returns on two connections: batches and
 //! echoes on one, the rest on the other. What [`BridgeCore::take_effects`] returns is for the broker.
 
+mod queries;
 mod receive;
 mod send;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
+
+use bytes::Bytes;
 
 use super::arrivals::Arrivals;
 use super::confirmation::{Echoes, Forwards};
@@ -23,11 +26,12 @@ use super::item::{ItemBody, LaneKey};
 use super::lanes_in::{HeldBounds, LanesIn, PassedSources};
 use super::lanes_out::LanesOut;
 use super::message::ClusterMessage;
+use super::queries::{AnsweredQuery, AskedQuestion, OpenHostQueries, QueriesOut};
 use super::repairs::Repairs;
 use super::replay_buffer::ReplayBounds;
 use super::subject::{ClusterName, ClusterSubject};
 use super::taken::{LaneStart, TakenLanes, TakenTable};
-use crate::types::HostId;
+use crate::types::{HostId, QueryReach};
 
 pub use self::send::OutgoingMessage;
 
@@ -89,6 +93,10 @@ pub struct BridgeCore {
     forwarded: PassedSources,
     repairs: Repairs,
     control: VecDeque<WaitingMessage>,
+    queries: OpenHostQueries,
+    /// Questions of other hosts.
+    asked: Vec<AskedQuestion>,
+    queries_out: QueriesOut,
     arrivals: Arrivals,
     /// Bytes that the lanes of all hosts hold.
     held_total: usize,
@@ -114,6 +122,7 @@ impl BridgeCore {
         let KeptForBridge { is_complete, taken, mut ends } = kept;
         ends.fill(identity.epoch);
         let jitter = random.first_chunk().copied().unwrap_or_default();
+        let first_query = random.last_chunk().copied().unwrap_or_default();
         let mut core = Self {
             own: identity,
             seal: ClusterSeal::new(&uuid_key, name, identity),
@@ -130,6 +139,9 @@ impl BridgeCore {
             forwarded: PassedSources::default(),
             repairs: Repairs::new(now),
             control: VecDeque::new(),
+            queries: OpenHostQueries::new(u64::from_le_bytes(first_query)),
+            asked: Vec::new(),
+            queries_out: QueriesOut::default(),
             arrivals: Arrivals::default(),
             held_total: 0,
             lost_places: (!is_complete).then(|| now + replay.time),
@@ -171,6 +183,7 @@ impl BridgeCore {
     /// The connection was lost.
     pub fn disconnected(&mut self) {
         self.connection = NatsConnection::Down;
+        self.queries_out.clear();
     }
 
     /// Numbers a publication for other hosts. It waits for the connection.
@@ -245,6 +258,31 @@ impl BridgeCore {
         std::mem::take(&mut self.effects)
     }
 
+    /// Asks other hosts. Returns the id by which [`BridgeCore::take_answered`] has the answers, at this time at the
+    /// latest. A host that is gone is not asked. Without a connection, none answers.
+    pub fn query(&mut self, reach: QueryReach, question: &Bytes, until: Instant) -> u64 {
+        queries::ask(self, reach, question, until)
+    }
+
+    /// Returns the questions of this host that are over.
+    #[must_use]
+    pub fn take_answered(&mut self) -> Vec<AnsweredQuery> {
+        self.queries.take_answered()
+    }
+
+    /// Returns the questions of other hosts.
+    #[must_use]
+    pub fn take_asked(&mut self) -> Vec<AskedQuestion> {
+        std::mem::take(&mut self.asked)
+    }
+
+    /// Answers a question of another host. `None`: this host has no answer, and is not waited for.
+    pub fn answer(&mut self, to: HostId, id: u64, answer: Option<&[u8]>) {
+        if self.connection != NatsConnection::Down {
+            self.queries_out.push(to, id, answer);
+        }
+    }
+
     /// Returns the states of the other hosts.
     pub fn hosts(&self) -> impl Iterator<Item = (HostId, HostState)> {
         self.hosts.iter().map(|(id, host)| (id, host.state))
@@ -258,6 +296,8 @@ impl BridgeCore {
             evicted_unconfirmed: self.lanes.evicted_unconfirmed(),
             replay_buffer_bytes: self.lanes.buffer_bytes(),
             held_items,
+            queries_complete: self.queries.complete,
+            queries_partial: self.queries.partial,
             ..self.counts
         }
     }
@@ -292,12 +332,15 @@ fn places(remote: &RemoteHost) -> TakenLanes {
 mod tests;
 
 #[cfg(test)]
+pub(in crate::cluster) use self::moment::any_moment;
+
+#[cfg(test)]
 mod moment {
     use std::time::Instant;
 
     /// Returns an arbitrary time, from which a test counts.
     #[expect(clippy::disallowed_methods, reason = "the one time that is not an argument")]
-    pub(super) fn any_moment() -> Instant {
+    pub(in crate::cluster) fn any_moment() -> Instant {
         Instant::now()
     }
 }

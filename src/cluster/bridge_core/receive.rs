@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{BridgeCore, NatsConnection, places};
+use super::{BridgeCore, NatsConnection, places, queries};
 use crate::cluster::effect::{ClusterEffect, LaneGap};
 use crate::cluster::envelope::{BridgeIdentity, HostRun};
 use crate::cluster::hosts::{FormerHost, HeartbeatMeaning, HostState};
@@ -53,6 +53,8 @@ impl BridgeCore {
                 self.control(ClusterSubject::Control(from.host), ClusterMessage::Proof(bytes));
             }
             ClusterMessage::Proof(bytes) => self.proof(from, bytes, now),
+            ClusterMessage::Query { id, question } => queries::asked(self, from, id, question),
+            ClusterMessage::Answer(answer) => queries::answered(self, from, answer),
             ClusterMessage::Echo { .. } => {}
         }
         Ok(())
@@ -61,6 +63,7 @@ impl BridgeCore {
     fn own_heartbeat(&mut self, heartbeat: &HostHeartbeat) {
         let Some(beat) = self.heartbeats.returned(heartbeat.number, heartbeat.beat) else { return };
         for host in self.hosts.count_silence(beat) {
+            self.queries.host_gone(host);
             self.effects.push(ClusterEffect::HostGone(host));
         }
     }
@@ -101,6 +104,7 @@ impl BridgeCore {
         if heartbeat.is_last {
             host.state = HostState::Forgotten;
             self.repairs.remove(from.host);
+            self.queries.host_gone(from.host);
             self.effects.push(ClusterEffect::HostGone(from.host));
             self.effects.push(ClusterEffect::HostForgotten(from.host));
         } else if is_unlisted || was_forgotten {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BridgeCore, NatsConnection, WaitingMessage};
+use super::{BridgeCore, NatsConnection, WaitingMessage, queries};
 use crate::cluster::effect::{ClusterEffect, DegradedReason};
 use crate::cluster::hosts::{HostState, RemoteHost};
 use crate::cluster::item::LaneKey;
@@ -40,7 +40,14 @@ impl BridgeCore {
         if self.connection != NatsConnection::Up {
             return None;
         }
+        // Questions, answers and messages of the lanes take turns.
+        if !self.queries_out.was_last
+            && let Some(message) = queries::next_message(self)
+        {
+            return Some(message);
+        }
         if let Some(batch) = self.next_batch(now) {
+            self.queries_out.was_last = false;
             return Some(batch);
         }
         let (sent, confirmed) = (self.lanes.sent_order(), self.lanes.confirmed_order());
@@ -48,6 +55,9 @@ impl BridgeCore {
             let connection = self.echoes.connection();
             let echo = ClusterMessage::Echo { connection, number };
             return Some(self.sealed(ClusterSubject::Echo(self.own.host), &echo.encode()));
+        }
+        if let Some(message) = queries::next_message(self) {
+            return Some(message);
         }
         let repair = self.repairs.next(&self.lanes, now)?;
         self.counts.repaired_items += repair.items;
@@ -77,7 +87,7 @@ impl BridgeCore {
         hosts.find(|(_, host)| LaneKey::private(host.run) == lane).map(|(id, _)| id)
     }
 
-    fn sealed(&mut self, subject: ClusterSubject, body: &[u8]) -> OutgoingMessage {
+    pub(super) fn sealed(&mut self, subject: ClusterSubject, body: &[u8]) -> OutgoingMessage {
         OutgoingMessage { subject, bytes: self.seal.seal(subject, body) }
     }
 
@@ -97,6 +107,7 @@ impl BridgeCore {
             self.connection = NatsConnection::Up;
         }
         self.lanes.expire(now);
+        self.queries.expire(now);
         for host in self.hosts.forget(self.replay.time, now) {
             self.repairs.remove(host);
             self.effects.push(ClusterEffect::HostForgotten(host));
@@ -116,6 +127,7 @@ impl BridgeCore {
     pub fn wake_at(&self, now: Instant) -> Instant {
         let mut at = now + CLUSTER_HEARTBEAT;
         let mut note = |other: Option<Instant>| at = other.map_or(at, |other| at.min(other));
+        note(self.queries.wake_at());
         note(self.echoes.overdue_at().filter(|overdue| *overdue > now));
         match self.connection {
             NatsConnection::Down => return at,

@@ -67,7 +67,7 @@ struct Cluster {
 
 impl Cluster {
     fn new(hosts: u32) -> Self {
-        let now = moment::any_moment();
+        let now = any_moment();
         let bridges =
             (1..=hosts).map(|id| first_bridge(identity(id, u64::from(id) + 100, 1), now)).collect();
         let effects = (0..hosts).map(|_| Vec::new()).collect();

@@ -13,8 +13,8 @@ use crate::config::layers::ConfigLayers;
 use crate::config::parse::{Bounds, Size, duration, is_absent, list, size};
 use crate::config::resolve::path;
 use crate::types::limits::{
-    CLUSTER_HELD_TIME, CLUSTER_ITEM_BYTES_MAX, CLUSTER_REPLAY_BYTES, CLUSTER_REPLAY_TIME,
-    NATS_SERVERS_MAX,
+    CLUSTER_HELD_TIME, CLUSTER_ITEM_BYTES_MAX, CLUSTER_QUERY_TIMEOUT, CLUSTER_REPLAY_BYTES,
+    CLUSTER_REPLAY_TIME, NATS_SERVERS_MAX,
 };
 
 /// The settings of a cluster.
@@ -28,6 +28,8 @@ pub struct ClusterSettings {
     pub replay_bytes: usize,
     /// How long the replay buffer keeps an item.
     pub replay_time: Duration,
+    /// How long other hosts are waited for that are asked about their clients.
+    pub query_timeout: Duration,
     /// The life of the supervisor: random bits, which it makes at its start.
     pub run: u64,
 }
@@ -71,7 +73,7 @@ impl NatsCredentials {
 /// The name of the section.
 const SECTION: &str = "cluster";
 /// Keys that only count along with `nats`.
-const OTHER_KEYS: [&str; 10] = [
+const OTHER_KEYS: [&str; 11] = [
     "name",
     "credsFile",
     "nkeyFile",
@@ -82,10 +84,14 @@ const OTHER_KEYS: [&str; 10] = [
     "pkFile",
     "replayBytes",
     "replayTime",
+    "queryTimeout",
 ];
 const REPLAY: Bounds<Size> = Bounds::new(Size(64 * 1024), Size(64 * CLUSTER_ITEM_BYTES_MAX));
 /// Shorter than items wait for a host that is gone, its return would help no client.
 const REPLAY_TIME: Bounds<Duration> = Bounds::new(CLUSTER_HELD_TIME, Duration::from_secs(3600));
+/// A question holds a request of the API.
+const QUERY_TIMEOUT: Bounds<Duration> =
+    Bounds::new(Duration::from_millis(10), Duration::from_secs(10));
 const URLS: &str =
     "use URLs like nats://127.0.0.1:4222 or tls://nats.example.org:4222, with commas";
 
@@ -117,6 +123,7 @@ pub(in crate::config) fn read(
         Ok(bytes)
     });
     let replay_time = given.read(SECTION, "replayTime", |text| duration(text, &REPLAY_TIME));
+    let query_timeout = given.read(SECTION, "queryTimeout", |text| duration(text, &QUERY_TIMEOUT));
     if servers.is_empty() {
         warn_without_servers(given);
         return None;
@@ -136,6 +143,7 @@ pub(in crate::config) fn read(
         nats: NatsSettings { servers, credentials, ca_file, certificate },
         replay_bytes: replay_bytes.unwrap_or(CLUSTER_REPLAY_BYTES),
         replay_time: replay_time.unwrap_or(CLUSTER_REPLAY_TIME),
+        query_timeout: query_timeout.unwrap_or(CLUSTER_QUERY_TIMEOUT),
         run: 0,
     })
 }

@@ -5,6 +5,9 @@ use bytes::{BufMut, Bytes};
 use super::Malformed;
 use super::decode::FieldReader;
 use super::encode::{form_byte, put_length, put_source};
+use super::hosts_query::{
+    put_answered, put_query_of_process, read_answered, read_query_of_process,
+};
 use crate::cluster::{
     Arrival, BridgeEpoch, CarriedPublication, ClusterEffect, DegradedReason, Forward, ForwardReach,
     GapReason, HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint, PassedPublication, TakenLanes,
@@ -35,6 +38,10 @@ pub(super) fn put_from_bridge(out: &mut Vec<u8>, message: &FromBridge) {
             kept.encode(out);
         }
         FromBridge::Effect(effect) => put_effect(out, effect),
+        FromBridge::Answered(answered) => {
+            out.put_u8(12);
+            put_answered(out, answered);
+        }
     }
 }
 
@@ -117,9 +124,16 @@ fn put_publication(out: &mut Vec<u8>, publication: &CarriedPublication) {
 }
 
 pub(super) fn read_from_bridge(body: &mut FieldReader<'_>) -> Result<FromBridge, Malformed> {
-    let effect = match body.u8()? {
-        1 => return Ok(FromBridge::Start),
-        2 => return Ok(FromBridge::Kept(Box::new(read_kept(body)?))),
+    Ok(match body.u8()? {
+        1 => FromBridge::Start,
+        2 => FromBridge::Kept(Box::new(read_kept(body)?)),
+        12 => FromBridge::Answered(Box::new(read_answered(body)?)),
+        kind => FromBridge::Effect(Box::new(read_effect(kind, body)?)),
+    })
+}
+
+fn read_effect(kind: u8, body: &mut FieldReader<'_>) -> Result<ClusterEffect, Malformed> {
+    Ok(match kind {
         3 => {
             let host = HostId(body.u32()?);
             let taken = TakenLanes::decode(Bytes::copy_from_slice(body.take_rest()));
@@ -154,8 +168,7 @@ pub(super) fn read_from_bridge(body: &mut FieldReader<'_>) -> Result<FromBridge,
         },
         11 => ClusterEffect::DuplicateHost,
         kind => return Err(Malformed::Unknown("kind", kind)),
-    };
-    Ok(FromBridge::Effect(Box::new(effect)))
+    })
 }
 
 fn read_kept(body: &mut FieldReader<'_>) -> Result<KeptForBridge, Malformed> {
@@ -211,6 +224,10 @@ pub(super) fn put_to_bridge(out: &mut Vec<u8>, message: &ToBridge) {
             out.put_u8(3);
             out.put_u64_le(*items);
         }
+        ToBridge::Query(query) => {
+            out.put_u8(4);
+            put_query_of_process(out, query);
+        }
     }
 }
 
@@ -224,6 +241,7 @@ pub(super) fn read_to_bridge(body: &mut FieldReader<'_>) -> Result<ToBridge, Mal
             Ok(ToBridge::Forward(Box::new(Forward { reach, publication })))
         }
         3 => Ok(ToBridge::Missing(body.u64()?)),
+        4 => Ok(ToBridge::Query(Box::new(read_query_of_process(body)?))),
         kind => Err(Malformed::Unknown("kind", kind)),
     }
 }

@@ -211,7 +211,7 @@ impl<'b> FieldReader<'b> {
         if self.flag()? { Ok(Some(ClientUuid(self.array()?))) } else { Ok(None) }
     }
 
-    fn address(&mut self) -> Result<Address, Malformed> {
+    pub(super) fn address(&mut self) -> Result<Address, Malformed> {
         let recipients = match self.u8()? {
             AMONG => {
                 let (expression, kind) = (self.expression()?, self.u8()?);

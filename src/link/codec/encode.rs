@@ -123,7 +123,7 @@ fn put_uuid(out: &mut Vec<u8>, uuid: Option<ClientUuid>) {
     }
 }
 
-fn put_address(out: &mut Vec<u8>, address: &Address) {
+pub(super) fn put_address(out: &mut Vec<u8>, address: &Address) {
     put_recipients(out, &address.recipients);
     put_uuid(out, address.except);
 }

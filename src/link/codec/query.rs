@@ -7,8 +7,9 @@ use super::decode::FieldReader;
 use super::description::{
     put_described, put_statistics, put_token, read_described, read_statistics, read_token,
 };
-use super::encode::{put_length, put_tags, put_text};
+use super::encode::{put_address, put_length, put_tags, put_text};
 use super::expression::put_expression;
+use super::hosts_query::{put_hosts_answer, put_hosts_query, read_hosts_answer, read_hosts_query};
 use super::listing::{
     put_list_filter, put_listed, put_position, read_list_filter, read_listed, read_position,
 };
@@ -17,7 +18,8 @@ use super::tag_scan::{
 };
 use super::tail::{put_tail_page, put_tail_query, read_tail_page, read_tail_query};
 use crate::link::query::{
-    BrokerQuery, ClientQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult, RefusedToken,
+    BrokerQuery, ClientQuery, CountedClients, PresenceQuery, PresenceResult, QueryKind,
+    QueryResult, RefusedToken,
 };
 use crate::types::{
     ClientFilter, ClientPage, ClientTags, ClientUuid, PageSize, ScannedTags, Secret, TagCount,
@@ -42,13 +44,21 @@ const REFRESH: u8 = 7;
 const TOKEN_REFUSED: u8 = 8;
 /// Kind of a query for copies of publications, and of its result.
 const TAIL: u8 = 9;
+/// Kind of a question for the number of clients of an address, and of its result.
+const COUNT: u8 = 11;
+/// Kind of a question to other hosts, and of its result.
+const HOSTS: u8 = 10;
 /// Kind of the result of a query that was not answered.
 const REFUSED: u8 = 0;
 
 pub(super) fn put_query(out: &mut Vec<u8>, query: &BrokerQuery) {
     out.put_u32_le(query.number);
     put_text(out, &query.tenant.0);
-    match &query.kind {
+    put_kind(out, &query.kind);
+}
+
+pub(super) fn put_kind(out: &mut Vec<u8>, kind: &QueryKind) {
+    match kind {
         QueryKind::Presence(PresenceQuery { filter, tag }) => {
             out.put_u8(PRESENCE);
             put_filter(out, filter);
@@ -89,6 +99,14 @@ pub(super) fn put_query(out: &mut Vec<u8>, query: &BrokerQuery) {
             out.put_u8(TAIL);
             put_tail_query(out, query);
         }
+        QueryKind::Count(address) => {
+            out.put_u8(COUNT);
+            put_address(out, address);
+        }
+        QueryKind::Hosts(query) => {
+            out.put_u8(HOSTS);
+            put_hosts_query(out, query);
+        }
     }
 }
 
@@ -107,12 +125,7 @@ pub(super) fn put_filter(out: &mut Vec<u8>, filter: &ClientFilter) {
 
 pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
     match result {
-        QueryResult::Presence(PresenceResult { clients, values }) => {
-            out.put_u8(PRESENCE);
-            out.put_u64_le(*clients);
-            put_length(out, values.len());
-            values.iter().for_each(|value| put_text(out, value));
-        }
+        QueryResult::Presence(found) => put_presence(out, found),
         QueryResult::Clients(ClientPage { matched, clients, has_more }) => {
             out.put_u8(CLIENTS);
             out.put_u64_le(*matched);
@@ -161,6 +174,11 @@ pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
             out.put_u8(TAIL);
             put_tail_page(out, page);
         }
+        QueryResult::Counted(counted) => put_counted(out, counted),
+        QueryResult::Hosts(answer) => {
+            out.put_u8(HOSTS);
+            put_hosts_answer(out, answer);
+        }
         QueryResult::Refused(TooExpensive { values, limit }) => {
             out.put_u8(REFUSED);
             out.put_u64_le(*values);
@@ -169,31 +187,56 @@ pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
     }
 }
 
+fn put_presence(out: &mut Vec<u8>, PresenceResult { clients, values }: &PresenceResult) {
+    out.put_u8(PRESENCE);
+    out.put_u64_le(*clients);
+    put_length(out, values.len());
+    values.iter().for_each(|value| put_text(out, value));
+}
+
+fn put_counted(out: &mut Vec<u8>, counted: &CountedClients) {
+    let CountedClients { clients, workers, scan_values, is_away } = *counted;
+    out.put_u8(COUNT);
+    out.put_u64_le(clients);
+    out.put_u32_le(workers);
+    out.put_u64_le(scan_values);
+    out.put_u8(u8::from(is_away));
+}
+
 pub(super) fn read_query(fields: &mut FieldReader<'_>) -> Result<BrokerQuery, Malformed> {
     Ok(BrokerQuery {
         number: fields.u32()?,
         tenant: fields.tenant()?,
         kind: match fields.u8()? {
-            PRESENCE => QueryKind::Presence(PresenceQuery {
-                filter: read_filter(fields)?,
-                tag: fields.text()?.into(),
-            }),
-            CLIENTS => QueryKind::Clients(ClientQuery {
-                filter: read_list_filter(fields)?,
-                after: if fields.flag()? { Some(read_position(fields)?) } else { None },
-                size: PageSize { clients: read_length(fields)?, bytes: read_length(fields)? },
-            }),
-            TAGS => QueryKind::Tags(read_scan(fields)?),
-            CLIENT_TAGS => QueryKind::ClientTags(ClientUuid(fields.array()?)),
-            DESCRIBE => QueryKind::Describe(ClientUuid(fields.array()?)),
-            REFRESH => QueryKind::RefreshToken {
-                uuid: ClientUuid(fields.array()?),
-                token: Secret::new(fields.text()?.to_owned()),
-            },
-            STATISTICS => QueryKind::Statistics { before: read_position_in_scan(fields)? },
-            TAIL => QueryKind::Tail(Box::new(read_tail_query(fields)?)),
-            kind => return Err(Malformed::Unknown("query", kind)),
+            HOSTS => QueryKind::Hosts(Box::new(read_hosts_query(fields)?)),
+            kind => read_kind(kind, fields)?,
         },
+    })
+}
+
+/// Reads a question that other hosts may be asked, or one that only this host answers.
+pub(super) fn read_kind(kind: u8, fields: &mut FieldReader<'_>) -> Result<QueryKind, Malformed> {
+    Ok(match kind {
+        PRESENCE => QueryKind::Presence(PresenceQuery {
+            filter: read_filter(fields)?,
+            tag: fields.text()?.into(),
+        }),
+        CLIENTS => QueryKind::Clients(ClientQuery {
+            filter: read_list_filter(fields)?,
+            after: if fields.flag()? { Some(read_position(fields)?) } else { None },
+            size: PageSize { clients: read_length(fields)?, bytes: read_length(fields)? },
+        }),
+        TAGS => QueryKind::Tags(read_scan(fields)?),
+        CLIENT_TAGS => QueryKind::ClientTags(ClientUuid(fields.array()?)),
+        DESCRIBE => QueryKind::Describe(ClientUuid(fields.array()?)),
+        REFRESH => QueryKind::RefreshToken {
+            uuid: ClientUuid(fields.array()?),
+            token: Secret::new(fields.text()?.to_owned()),
+        },
+        STATISTICS => QueryKind::Statistics { before: read_position_in_scan(fields)? },
+        TAIL => QueryKind::Tail(Box::new(read_tail_query(fields)?)),
+        COUNT => QueryKind::Count(Box::new(fields.address()?)),
+        kind => return Err(Malformed::Unknown("query", kind)),
     })
 }
 
@@ -207,6 +250,17 @@ pub(super) fn read_filter(fields: &mut FieldReader<'_>) -> Result<ClientFilter, 
 
 pub(super) fn read_result(fields: &mut FieldReader<'_>) -> Result<QueryResult, Malformed> {
     match fields.u8()? {
+        HOSTS => Ok(QueryResult::Hosts(read_hosts_answer(fields)?)),
+        kind => read_one_result(kind, fields),
+    }
+}
+
+/// Reads the result of one host.
+pub(super) fn read_one_result(
+    kind: u8,
+    fields: &mut FieldReader<'_>,
+) -> Result<QueryResult, Malformed> {
+    match kind {
         PRESENCE => {
             let (clients, count) = (fields.u64()?, fields.u32()?);
             let values = (0..count).map(|_| Ok(fields.text()?.into()));
@@ -242,6 +296,12 @@ pub(super) fn read_result(fields: &mut FieldReader<'_>) -> Result<QueryResult, M
         REFUSED => {
             Ok(QueryResult::Refused(TooExpensive { values: fields.u64()?, limit: fields.u64()? }))
         }
+        COUNT => Ok(QueryResult::Counted(CountedClients {
+            clients: fields.u64()?,
+            workers: fields.u32()?,
+            scan_values: fields.u64()?,
+            is_away: fields.flag()?,
+        })),
         kind => Err(Malformed::Unknown("result", kind)),
     }
 }

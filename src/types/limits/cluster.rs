@@ -71,6 +71,18 @@ pub const CLUSTER_CONTROL_MAX: usize = 1024;
 pub const CLUSTER_KEYS_MAX: usize = 256;
 /// Ranges that other hosts have requested and that are not sent yet.
 pub const CLUSTER_REPAIRS_MAX: usize = 512;
+/// Questions to other hosts that are open, and questions of other hosts that the broker has not answered, each.
+pub const CLUSTER_QUERIES_MAX: usize = 1024;
+/// Questions, answers and parts of answers that wait to be sent.
+pub const CLUSTER_QUERIES_WAITING_MAX: usize = 32 * 1024;
+/// Bytes of the answer of one host to a question: a page of a list, and what surrounds its names and values.
+pub const CLUSTER_ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of answers that a bridge keeps: those of other hosts until all have come, and its own until they are sent.
+pub const CLUSTER_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How long a question to other hosts waits for their answers, by default.
+pub const CLUSTER_QUERY_TIMEOUT: Duration = Duration::from_millis(300);
+/// How much longer the API process waits for its own bridge, which may hang.
+pub const CLUSTER_QUERY_GRACE: Duration = Duration::from_millis(150);
 
 /// NATS servers that the configuration may name. Others of their cluster are found through them.
 pub const NATS_SERVERS_MAX: usize = 16;

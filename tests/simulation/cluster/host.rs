@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tagcast::cluster::{
-    Arrival, BridgeCore, BridgeEpoch, BridgeIdentity, BridgeOptions, CarriedPublication,
-    ClusterEffect, ClusterName, Forward, ForwardReach, GapReason, HeldBounds, HostRun,
-    KeptForBridge, LaneGap, ReplayBounds,
+    AnsweredQuery, Arrival, BridgeCore, BridgeEpoch, BridgeIdentity, BridgeOptions,
+    CarriedPublication, ClusterEffect, ClusterName, Forward, ForwardReach, GapReason, HeldBounds,
+    HostRun, KeptForBridge, LaneGap, ReplayBounds,
 };
 use tagcast::types::{
-    Generation, HostId, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation,
+    Generation, HostId, Number, PayloadForm, QueryReach, Sequence, WorkerId, WorkerIncarnation,
 };
 
 use crate::rng::Rng;
@@ -98,6 +98,17 @@ pub struct Host {
     pub bridge_died: Option<Instant>,
     pub broker_died: Option<Instant>,
     pub events: Vec<Event>,
+    /// Questions of this host that are open, by their ids, with what is asked and until when.
+    pub asking: BTreeMap<u64, (u64, Instant)>,
+    /// What was answered: the question, whether in time, and the hosts with their answers.
+    pub answered: Vec<Answered>,
+}
+
+/// A question of a host that is over.
+#[derive(Debug)]
+pub struct Answered {
+    pub question: u64,
+    pub hosts: Vec<(HostId, Option<Bytes>)>,
 }
 
 impl Host {
@@ -118,7 +129,31 @@ impl Host {
             bridge_died: None,
             broker_died: None,
             events: Vec::new(),
+            asking: BTreeMap::new(),
+            answered: Vec::new(),
         }
+    }
+
+    /// Asks other hosts something. They answer with it and with what they are.
+    pub fn ask(&mut self, reach: QueryReach, question: u64, until: Instant) {
+        let Some(bridge) = &mut self.bridge else { return };
+        let id = bridge.query(reach, &Bytes::copy_from_slice(&question.to_le_bytes()), until);
+        self.asking.insert(id, (question, until));
+    }
+
+    /// Answers questions of other hosts, and takes answers. A broker that is behind answers later.
+    pub fn answer(&mut self, now: Instant) {
+        let Some(bridge) = &mut self.bridge else { return };
+        for asked in bridge.take_asked() {
+            let answer = answer_of(self.id, &asked.question);
+            bridge.answer(asked.host, asked.id, Some(&answer));
+        }
+        for AnsweredQuery { id, hosts } in bridge.take_answered() {
+            let (question, _) = self.asking.remove(&id).unwrap();
+            self.answered.push(Answered { question, hosts });
+        }
+        let late = self.asking.values().find(|(_, until)| *until < now);
+        assert_eq!(late, None, "a question is over in time");
     }
 
     /// Starts a bridge. The broker gives it what it has kept, and everything that is not carried.
@@ -149,6 +184,7 @@ impl Host {
     /// The bridge dies. The broker still reads what it has written.
     pub fn kill_bridge(&mut self, now: Instant) {
         self.bridge = None;
+        self.asking.clear();
         self.broker.to_bridge.clear();
         self.broker_turn(usize::MAX);
         self.bridge_died = Some(now);
@@ -295,6 +331,13 @@ impl Host {
     pub fn renewed(&self, rng: &mut Rng) -> Self {
         Self::new(self.place, self.name.clone(), self.bounds, rng)
     }
+}
+
+/// Returns what a host answers to a question. Some answers have several parts.
+pub fn answer_of(host: HostId, question: &[u8]) -> Vec<u8> {
+    let own = [question, &host.0.to_le_bytes()].concat();
+    let times = if question[0].is_multiple_of(8) { 10_000 } else { 1 };
+    own.repeat(times)
 }
 
 /// Marks what an earlier bridge may have sent.

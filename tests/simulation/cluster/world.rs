@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tagcast::cluster::{ClusterName, HeldBounds, ReplayBounds};
+use tagcast::types::QueryReach;
 
 use super::check::{Gaps, Model, Pair};
-use super::host::{Bounds, Event, Host, Target, WORKERS};
+use super::host::{Answered, Bounds, Event, Host, Target, WORKERS, answer_of};
 use super::network::Network;
 use crate::rng::Rng;
 
@@ -60,6 +61,10 @@ pub struct World {
     accepted: Vec<Pair>,
     /// The last death of a bridge.
     last_death: Option<Instant>,
+    /// Counts the questions of all hosts.
+    questions: u64,
+    /// Answers of one host to another.
+    pub answers: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +112,8 @@ impl World {
             trace,
             accepted: Vec::new(),
             last_death: None,
+            questions: 0,
+            answers: 0,
         };
         (0..count).for_each(|place| world.start_bridge(place));
         world
@@ -152,6 +159,9 @@ impl World {
         if self.rng.below(1000) < 300 {
             self.publish();
         }
+        if self.rng.below(1000) < 100 {
+            self.ask();
+        }
         let place = self.rng.place(self.hosts.len());
         match self.rng.below(8) {
             0..3 => self.bridge_turn(place),
@@ -189,6 +199,17 @@ impl World {
         }
     }
 
+    fn ask(&mut self) {
+        let place = self.rng.place(self.hosts.len());
+        let reach = match self.rng.below(2) {
+            0 => QueryReach::All,
+            _ => QueryReach::One(self.hosts[self.rng.place(self.hosts.len())].id),
+        };
+        let until = self.now + Duration::from_millis(self.rng.between(0, 400) as u64);
+        self.questions += 1;
+        self.hosts[place].ask(reach, self.questions, until);
+    }
+
     pub fn publish_to(&mut self, place: usize, target: Target, size: usize) -> u64 {
         let id = self.model.next_id();
         let worker = self.rng.place(WORKERS);
@@ -201,6 +222,7 @@ impl World {
     pub fn bridge_turn(&mut self, place: usize) {
         let most = self.rng.between(0, 20);
         self.hosts[place].bridge_reads(most, self.now);
+        self.hosts[place].answer(self.now);
         if !self.network.is_connected(place) {
             return;
         }
@@ -245,6 +267,7 @@ impl World {
                 bridge.tick(self.now);
             }
             host.bridge_reads(0, self.now);
+            host.answer(self.now);
         }
     }
 
@@ -321,6 +344,17 @@ impl World {
 
     /// Checks what the hosts have learned since the last call.
     pub fn check_events(&mut self) -> Result<(), String> {
+        for host in &mut self.hosts {
+            for Answered { question, hosts } in std::mem::take(&mut host.answered) {
+                for (from, answer) in hosts {
+                    let Some(answer) = answer else { continue };
+                    self.answers += 1;
+                    if from == host.id || answer != answer_of(from, &question.to_le_bytes()) {
+                        return Err(format!("{from} has not answered {question} with {answer:?}"));
+                    }
+                }
+            }
+        }
         for place in 0..self.hosts.len() {
             let to = self.hosts[place].run;
             for event in std::mem::take(&mut self.hosts[place].events) {
@@ -402,8 +436,17 @@ impl World {
                 expected.push((pair, self.publish_to(from, Target::One(to), 9)));
             }
         }
+        let others = self.hosts.len() - 1;
+        for host in &mut self.hosts {
+            self.questions += 1;
+            host.ask(QueryReach::All, self.questions, self.now + Duration::from_millis(300));
+        }
+        let before = self.answers;
         for _ in 0..100 {
             self.turn_all()?;
+        }
+        if self.answers - before != (others * self.hosts.len()) as u64 {
+            return Err(format!("{} hosts have answered all others", self.answers - before));
         }
         for (pair, id) in expected {
             if !self.model.has(pair, id) {

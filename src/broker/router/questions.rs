@@ -1,0 +1,46 @@
+//! Questions about clients: who answers them.
+
+use super::{Router, away, bridge};
+use crate::broker::descriptions::AskedDescription;
+use crate::broker::queries;
+use crate::link::message::ToWorker;
+use crate::link::query::{BrokerQuery, DescribeRequest, QueryKind, QueryResult};
+use crate::types::{Slot, WorkerIncarnation};
+
+/// Answers a question, or asks the worker of the client that it is about.
+pub(super) fn ask(router: &mut Router, source: WorkerIncarnation, slot: Slot, query: &BrokerQuery) {
+    if let QueryKind::Tail(tail) = &query.kind {
+        let (number, result) = (query.number, router.tail.take(source, &query.tenant, tail));
+        router.send(source.worker, &ToWorker::Answer { slot, number, result });
+        return;
+    }
+    if let QueryKind::Hosts(hosts) = &query.kind {
+        let asked = AskedDescription { asker: source, slot, number: query.number };
+        bridge::ask_hosts(router, asked, &query.tenant, hosts);
+        return;
+    }
+    if let QueryKind::Count(address) = &query.kind {
+        let counted = away::count(router, &query.tenant, address);
+        let (number, result) = (query.number, QueryResult::Counted(counted));
+        router.send(source.worker, &ToWorker::Answer { slot, number, result });
+        return;
+    }
+    let about = match &query.kind {
+        QueryKind::Describe(uuid) => Some((uuid, None)),
+        QueryKind::RefreshToken { uuid, token } => Some((uuid, Some(token))),
+        _ => None,
+    };
+    if let Some((uuid, token)) = about
+        && let Some(place) = router.index.place_of(&query.tenant, *uuid)
+        && let Some(member) = router.workers.get_mut(&place.worker)
+    {
+        let (asker, number, token) = (source, query.number, token.cloned());
+        let request = DescribeRequest { asker, number, slot: place.slot, token };
+        member.out.send(&ToWorker::Describe(request));
+        router.descriptions.open(AskedDescription { asker, slot, number }, member.source);
+        return;
+    }
+    router.resolve_cache.count_last(&mut router.traffic);
+    let answer = queries::answer(&router.index, &router.traffic, slot, query);
+    router.send(source.worker, &answer);
+}
