@@ -42,6 +42,8 @@ mod cluster;
 mod cluster_faults;
 #[path = "it/cluster_queries.rs"]
 mod cluster_queries;
+#[path = "it/cluster_reports.rs"]
+mod cluster_reports;
 #[path = "it/conformance.rs"]
 mod conformance;
 #[path = "it/console.rs"]
@@ -255,6 +257,9 @@ fn hosts() -> Vec<Trial> {
         cluster_queries::a_query_outlives_processes_that_die needs NATS;
         cluster_queries::without_nats_a_host_answers_at_once_for_itself needs NATS;
         cluster_queries::publications_of_one_connection_stay_in_order_while_hosts_are_asked needs NATS;
+        cluster_reports::a_gap_is_reported_to_clients_of_modern_protocols needs NATS;
+        cluster_reports::a_gap_closes_connections_where_that_is_configured needs NATS;
+        cluster_reports::a_host_that_must_be_joined_is_not_ready_without_nats needs NATS;
     }
 }
 

@@ -17,6 +17,7 @@ use crate::types::{IpRange, RateLimit};
 
 /// The settings of the API process.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the configuration")]
 pub(super) struct ApiConfig {
     pub(super) access: ApiAccess,
     pub(super) operators: OperatorConfig,
@@ -43,6 +44,8 @@ pub(super) struct ApiConfig {
     pub(super) state_folder: PathBuf,
     /// Whether the addresses of the WebSockets serve the API too.
     pub(super) is_shared: bool,
+    /// The server takes traffic only while publications pass between this host and others.
+    pub(super) needs_cluster: bool,
     /// The hosts that an open server listens on. The host of a request must be one of them, or
     /// loopback.
     hosts: Vec<String>,
@@ -111,6 +114,7 @@ impl ApiConfig {
             ids_max: config.api.ids_max,
             state_folder: config.state_folder.clone(),
             is_shared: config.api.addresses.is_empty(),
+            needs_cluster: config.cluster.as_ref().is_some_and(|cluster| cluster.is_required),
             hosts: hosts.collect(),
             tls,
             query_timeout: config.cluster.as_ref().map(|cluster| cluster.query_timeout),

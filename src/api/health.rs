@@ -63,7 +63,7 @@ impl ApiHealth {
 }
 
 /// The checks of the health endpoints, in the order in which their reasons are reported.
-struct HealthChecks([(&'static str, Readiness); 3]);
+struct HealthChecks(Vec<(&'static str, Readiness)>);
 
 impl HealthChecks {
     fn of(state: &ApiState) -> Self {
@@ -75,7 +75,14 @@ impl HealthChecks {
             Pressure::None => Readiness::Ready,
             _ => Readiness::MemoryPressure,
         };
-        Self([("workers", workers), ("broker", state.health.broker()), ("memory", memory)])
+        let mut checks = vec![("workers", workers), ("broker", state.health.broker())];
+        if state.config().needs_cluster {
+            let cluster = state.publisher.state.borrow().cluster;
+            let is_long = |since: Instant| since.elapsed() >= OUTAGE_TOLERATED;
+            checks.push(("cluster", cluster.readiness(is_long)));
+        }
+        checks.push(("memory", memory));
+        Self(checks)
     }
 
     fn readiness(&self) -> Readiness {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::info;
 
 use super::publication::{ApiPublication, PublicationReceipt, Reached};
@@ -14,10 +15,11 @@ use super::tracked::{ReportProgress, TrackedRequests};
 use super::window_waits::WindowWaits;
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::{BrokerClient, BrokerEvent};
+use crate::link::bridge::HostsNotice;
 use crate::link::fairness::ApplicationCharge;
 use crate::link::query::QueryResult;
 use crate::types::limits::READ_BYTES;
-use crate::types::{Number, ReplayBasis, Slot, Tracking, WorkerIncarnation};
+use crate::types::{ClusterReach, Number, ReplayBasis, Slot, Tracking, WorkerIncarnation};
 
 /// The link to the broker, and the requests that wait for it.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(super) struct PublisherState {
     pub(super) has_unsent_nonces: bool,
     /// What the broker said after its records, until the process has applied it.
     pub(super) told_basis: Option<Option<ReplayBasis>>,
+    /// Whether publications pass between this host and others.
+    pub(super) cluster: ClusterReach<Instant>,
     pub(super) window_waits: WindowWaits,
     /// Requests that wait for the outcome of a command. The window limits them.
     pub(super) commanded: HashMap<Number, AwaitedOutcome>,
@@ -61,6 +65,7 @@ impl PublisherState {
             asking: HashMap::new(),
             has_unsent_nonces: false,
             told_basis: None,
+            cluster: ClusterReach::default(),
             window_waits: WindowWaits::default(),
             commanded: HashMap::new(),
             charges: Vec::new(),
@@ -154,6 +159,15 @@ impl PublisherState {
             BrokerEvent::Outcome(number, outcome) => {
                 if let Some(waiting) = self.commanded.remove(&number) {
                     waiting.send(*outcome);
+                }
+                None
+            }
+            BrokerEvent::Hosts(notice) => {
+                match notice {
+                    HostsNotice::Joined => self.cluster = ClusterReach::Joined,
+                    HostsNotice::Cut => self.cluster.cut(Instant::now()),
+                    // This process has no clients.
+                    HostsNotice::Missed { .. } => {}
                 }
                 None
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::forwards::KeptForwards;
 use crate::cluster::{ClusterEffect, ForwardReach, KeptForBridge};
 use crate::index::Index;
+use crate::link::bridge::HostsNotice;
 use crate::link::query::HostsAnswer;
 use crate::telemetry::LogThrottle;
 use crate::types::{
@@ -35,6 +36,8 @@ pub(super) struct OtherHosts {
     pub(super) generation: Generation,
     /// The hosts that get publications, and whether each is live. For the others they are kept.
     hosts: BTreeMap<HostId, bool>,
+    /// Whether publications pass between this host and others.
+    pub(super) reach: HostsNotice,
     /// For the next bridge.
     pub(super) kept: KeptForBridge,
     pub(super) forwards: KeptForwards,
@@ -51,6 +54,7 @@ impl OtherHosts {
             own,
             generation,
             hosts: BTreeMap::new(),
+            reach: HostsNotice::Cut,
             kept: if is_first { KeptForBridge::first() } else { KeptForBridge::default() },
             forwards: KeptForwards::default(),
             unreadable: LogThrottle::new(1, UNREADABLE_LOG_EVERY),

@@ -4,6 +4,7 @@ use std::io;
 
 use super::link_io::BrokerLink;
 use super::report_requests::ReportRequester;
+use crate::link::bridge::HostsNotice;
 use crate::link::command::{CloseOrder, CommandOutcome};
 use crate::link::fairness::{ApplicationCharge, TenantThrottle};
 use crate::link::message::{CountedPublication, Full};
@@ -80,6 +81,8 @@ pub enum BrokerEvent {
     Throttle(TenantThrottle),
     /// What another process has accepted of an application whose publications are limited.
     Charged(ApplicationCharge),
+    /// About other hosts.
+    Hosts(HostsNotice),
     /// About a client that may resume; never [`ToResumable::Record`].
     Resumable(ToResumable),
     /// The broker asks for a client of this worker, on behalf of another process.

@@ -56,7 +56,7 @@ pub use report::{ConfigReport, ConfigReportRow};
 pub use sections::api::{ApiAddress, ApiSettings};
 pub use sections::backend::BackendBinding;
 pub use sections::bloatless::{BloatlessSettings, PushSocketSettings};
-pub use sections::cluster::{ClusterSettings, NatsCredentials, NatsSettings};
+pub use sections::cluster::{ClusterSettings, NatsCredentials, NatsSettings, OnGap};
 pub use sections::echo::{EchoHandshake, EchoSettings};
 pub use sections::gomoob::GomoobSettings;
 pub use sections::jsauth::JsAuth;

@@ -156,6 +156,8 @@ pub const KEYS: &[ConfigKey] = &[
     key("cluster", "replayBytes", "64M", "size"),
     key("cluster", "replayTime", "60s", "duration"),
     key("cluster", "queryTimeout", "300ms", "duration").reloadable(),
+    key("cluster", "onGap", "report", "word").reloadable(),
+    key("cluster", "required", "off", "switch").reloadable(),
 ];
 
 /// Prefix of our environment variables.

@@ -66,6 +66,20 @@ impl FromBridge {
     }
 }
 
+/// From the broker to workers and the API process of a host with a cluster: what they are to know about other hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostsNotice {
+    /// Publications pass between this host and others.
+    Joined,
+    /// They do not. A link begins with one of these two.
+    Cut,
+    /// Publications of another host will not arrive. Any client may have missed some.
+    Missed {
+        /// How many; `None` if that is not known.
+        items: Option<u64>,
+    },
+}
+
 /// From the broker to the bridge. [`ToWorker::Acknowledged`](super::message::ToWorker::Acknowledged) acknowledges
 /// arrivals and gaps.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::bridge::{FromBridge, ToBridge};
+use super::bridge::{FromBridge, HostsNotice, ToBridge};
 use super::command::{
     AnnouncedVersion, BulkChange, CloseOrder, CommandOutcome, NumberedCommand, RetaggedClient,
     RetaggedClients,
@@ -21,7 +21,7 @@ use crate::types::{
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 22;
+pub const VERSION: u16 = 23;
 
 /// Work for one tag, in bytes of a usual message.
 pub(super) const ROW_WORK: usize = 64;
@@ -250,6 +250,8 @@ pub enum ToWorker {
     Resumable(ToResumable),
     /// For the bridge alone.
     Bridge(ToBridge),
+    /// About other hosts.
+    Hosts(HostsNotice),
     /// A publication for some of this worker's clients.
     Deliver(Deliver),
     /// Requests a report on the `Deliver` that follows. This is a separate message, so that other

@@ -7,7 +7,8 @@ use memchr::memchr2;
 
 use super::{Cast, ProtocolSpec, gomoob};
 use crate::json::{JsonShape, pick, push_text, text};
-use crate::types::{CloseReason, Content, RecoveryReason, ReplayPosition};
+use super::v1::V1Recovery;
+use crate::types::{CloseReason, Content, ReplayPosition};
 
 /// Properties of this protocol family.
 pub const SPEC: ProtocolSpec = ProtocolSpec {
@@ -106,15 +107,9 @@ pub fn welcome_recovering(uuid: &str) -> String {
 
 /// Returns the event after what a client has missed. A reason says why it may have missed more.
 #[must_use]
-pub fn recovery(replayed: u32, reason: Option<RecoveryReason>, at: Option<ReplayPosition>) -> String {
-    let mut data = format!("{{\"recovered\":{},\"replayed\":{replayed}", reason.is_none());
-    if let Some(reason) = reason {
-        data.push_str(&format!(",\"reason\":\"{}\"", reason.word()));
-    }
-    if let Some(at) = at {
-        data.push_str(&format!(",\"at\":\"{at}\""));
-    }
-    format!("{}event: tagcast:recovery\ndata: {data}}}\n\n", id_line(at))
+pub fn recovery(recovery: &V1Recovery) -> String {
+    let id = id_line(recovery.at);
+    format!("{id}event: tagcast:recovery\ndata: {{{}}}\n\n", recovery.members())
 }
 
 fn id_line(at: Option<ReplayPosition>) -> String {
@@ -138,7 +133,7 @@ pub fn bye(reason: &CloseReason, retry_after_ms: Option<u64>) -> String {
 mod tests {
     use super::*;
     use crate::protocol::v1::V1Headers;
-    use crate::types::{CloseCode, PayloadForm};
+    use crate::types::{CloseCode, PayloadForm, RecoveryReason};
 
     fn rendered(form: PayloadForm, payload: &str) -> String {
         let content = Content { form, payload: payload.as_bytes() };
@@ -183,13 +178,18 @@ mod tests {
         let at = Some(ReplayPosition { epoch: 36, number: 3 });
         assert!(welcome("u", at).starts_with("id: 10.3\nevent: tagcast:welcome\n"));
         assert_eq!(
-            recovery(2, None, at),
+            recovery(&V1Recovery { replayed: 2, reason: None, missed: None, at }),
             "id: 10.3\nevent: tagcast:recovery\n\
              data: {\"recovered\":true,\"replayed\":2,\"at\":\"10.3\"}\n\n"
         );
         assert_eq!(
-            recovery(0, Some(RecoveryReason::Off), None),
-            "event: tagcast:recovery\ndata: {\"recovered\":false,\"replayed\":0,\"reason\":\"off\"}\n\n"
+            recovery(&V1Recovery {
+                replayed: 0,
+                reason: Some(RecoveryReason::Gap),
+                missed: Some(12),
+                at: None,
+            }),
+            "event: tagcast:recovery\ndata: {\"recovered\":false,\"replayed\":0,\"reason\":\"gap\",\"missed\":12}\n\n"
         );
         assert_eq!((&*heartbeat(None), &*heartbeat(at)), (":\n\n", "id: 10.3\n\n"));
         let content = Content { form: PayloadForm::Message, payload: &b"1"[..] };

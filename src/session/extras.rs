@@ -23,6 +23,8 @@ pub struct SessionExtras {
     pub awaits_frame: bool,
     /// What it gets of the past, and `recovery`, have not been written. Until then it has no position (`tagcast.v1`).
     pub awaits_recovery: bool,
+    /// Publications of another host were lost meanwhile, if known how many. The client learns of it after `recovery`.
+    pub gap: Option<Option<u64>>,
     /// The broker asks whether it is alive (`tagcast.v1`).
     pub is_probed: bool,
 }

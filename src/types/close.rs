@@ -23,6 +23,8 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// An internal error of the server, such as a panic in a resource.
     pub const INTERNAL: Self = Self(1011);
+    /// The server asks its clients to reconnect (IANA's registry of close codes).
+    pub const SERVICE_RESTART: Self = Self(1012);
     /// The peer should try again later.
     pub const LATER: Self = Self(1013);
     /// `tagcast.v1`: what the client sent is not a frame.

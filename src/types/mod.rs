@@ -9,6 +9,7 @@ mod causes;
 mod client;
 mod client_filter;
 mod close;
+mod cluster_reach;
 mod counts;
 mod credentials;
 mod description;
@@ -54,6 +55,7 @@ pub use causes::causes;
 pub use client::{AddressLimit, Client, ClientClass, Ident, IdentError, LimitedApplication};
 pub use client_filter::ClientFilter;
 pub use close::{CloseCode, CloseReason};
+pub use cluster_reach::ClusterReach;
 pub use counts::{
     ApiCounts, BrokerCounts, CountDetail, CountReport, OutboxFigures, ProcessCounts,
     RateLimitedCounts, WorkerCounts,

@@ -13,6 +13,8 @@ pub enum Readiness {
     Draining,
     /// There has been no link to a broker for [`OUTAGE_TOLERATED`](super::limits::OUTAGE_TOLERATED).
     BrokerUnavailable,
+    /// Publications do not pass between this host and others, and `required` of `[cluster]` is on.
+    ClusterUnavailable,
     /// Memory is scarce, and no connection is accepted.
     MemoryPressure,
     /// No worker is ready.
@@ -28,6 +30,7 @@ impl Readiness {
             Self::Starting => "starting",
             Self::Draining => "draining",
             Self::BrokerUnavailable => "broker_unavailable",
+            Self::ClusterUnavailable => "cluster_unavailable",
             Self::MemoryPressure => "memory_pressure",
             Self::NoWorkersReady => "no_workers_ready",
         }

@@ -24,6 +24,7 @@ use super::dispatch::without_client::ResourceQueries;
 use super::handshake::count::HandshakeCount;
 use super::handshake::joining::QueryTokenLog;
 use super::handshake::refusals::RefusalLog;
+use super::hosts::HostsView;
 use super::offload::Offload;
 use super::questions::OpenQuestions;
 use super::rng::Rng;
@@ -51,6 +52,8 @@ pub(super) struct Context {
     pub(super) stage: Stage,
     /// Review of the connections after a reload, until it is complete.
     pub(super) review: Option<ConfigReview>,
+    /// Other hosts of a cluster.
+    pub(super) hosts: HostsView,
     /// Check of the connections after a revocation of tokens, until it is complete.
     pub(super) revoking: Option<RevocationCheck>,
     pub(super) poller: Poller,

@@ -29,11 +29,11 @@ use super::dispatch::resource_registry::ResourceRegistry;
 use super::dispatch::resumption;
 use super::dispatch::ticks::TickScheduler;
 use super::dispatch::without_client::ResourceQueries;
-use super::handshake;
-use super::handshake::authorize;
 use super::handshake::count::HandshakeCount;
 use super::handshake::joining::QueryTokenLog;
 use super::handshake::refusals::RefusalLog;
+use super::handshake::{self, authorize};
+use super::hosts::{self, HostsView};
 use super::link_loss;
 use super::offload::{self, Offload};
 use super::push_socket::PushSocketReader;
@@ -43,8 +43,7 @@ use super::settings::WorkerSettings;
 use super::stats::LabelledStats;
 use super::throttle::Throttle;
 use super::tokens::Token;
-use super::webhook;
-use super::webhook::queue::WebhookQueue;
+use super::webhook::{self, queue::WebhookQueue};
 use crate::broker_client::{BrokerClient, BrokerEvent};
 use crate::config::Config;
 use crate::link::control::{ExitReason, WorkerIdentity};
@@ -96,6 +95,7 @@ impl EventLoop {
             supervisor,
             stage: Stage::Serving,
             review: None,
+            hosts: HostsView::default(),
             revoking: None,
             tls_handshakes: tls_handshakes::TlsHandshakes::new(&poller)?,
             offload: Offload::new(&poller)?,
@@ -376,6 +376,7 @@ impl EventLoop {
             BrokerEvent::Charged(charge) => {
                 context.throttle.charge_of_others(&charge, context.clock.now());
             }
+            BrokerEvent::Hosts(notice) => hosts::on_notice(context, connections, notice),
             BrokerEvent::Resumable(event) => resumption::on_event(context, connections, &event),
             BrokerEvent::Describe(request) => describe::answer(context, connections, request),
             BrokerEvent::Lost(lost) => link_loss::report(context, self.identity.source, &lost),

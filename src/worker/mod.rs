@@ -12,6 +12,7 @@ mod describe;
 mod dispatch;
 mod event_loop;
 mod handshake;
+mod hosts;
 mod link_loss;
 mod offload;
 mod push_socket;

@@ -12,7 +12,7 @@ use super::handshake::session_cookie::SessionCheck;
 use crate::auth::uuid::Signer;
 use crate::auth::{Permissions, ResumeKey};
 use crate::config::{
-    BloatlessSettings, Config, EchoHandshake, LegacySettings, Refuse, SseSettings,
+    BloatlessSettings, Config, EchoHandshake, LegacySettings, OnGap, Refuse, SseSettings,
 };
 use crate::http::Origins;
 use crate::protocol::ProtocolOptions;
@@ -64,9 +64,25 @@ pub(super) struct WorkerSettings {
     pub(super) session_check: Option<SessionCheck>,
     pub(super) legacy: LegacySettings,
     pub(super) bloatless: BloatlessSettings,
+    /// What clients learn of publications that are lost between hosts.
+    pub(super) on_gap: GapPolicy,
+    /// The worker takes traffic only while publications pass between hosts.
+    pub(super) needs_cluster: bool,
     /// Configuration of TLS sockets and the timeout of their handshakes. `None`: there are no TLS
     /// sockets.
     pub(super) tls: Option<(Arc<ServerConfig>, Duration)>,
+}
+
+/// What clients learn of publications that are lost between hosts (`onGap`).
+#[derive(Clone, Copy, Debug)]
+pub(super) enum GapPolicy {
+    /// Clients of a protocol that can say it get a message.
+    Report,
+    /// Connections that take publications are closed.
+    Close {
+        /// The time over which the closes are spread.
+        spread: Duration,
+    },
 }
 
 impl WorkerSettings {
@@ -148,6 +164,11 @@ impl WorkerSettings {
             session_check: config.jsauth.as_ref().map(SessionCheck::new),
             legacy: config.legacy.clone(),
             bloatless: config.bloatless.clone(),
+            on_gap: match config.cluster.as_ref().map(|cluster| cluster.on_gap) {
+                Some(OnGap::Close) => GapPolicy::Close { spread: config.limits.drain_time },
+                Some(OnGap::Report) | None => GapPolicy::Report,
+            },
+            needs_cluster: config.cluster.as_ref().is_some_and(|cluster| cluster.is_required),
             tls: match &config.tls {
                 Some(tls) => Some((acceptor(tls)?, tls.handshake_timeout)),
                 None => None,

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{LinkState, ProtocolError, Router, recording};
+use super::{LinkState, ProtocolError, Router, host_notices, recording};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient};
 use crate::broker::resolve_cache::KnownRoute;
 use crate::cluster::{
     Arrival, CarriedPublication, ClusterEffect, Forward, GapReason, HostRun, LaneGap,
 };
-use crate::link::bridge::{AnsweredByHosts, FromBridge, QueryOfProcess, ToBridge};
+use crate::link::bridge::{AnsweredByHosts, FromBridge, HostsNotice, QueryOfProcess, ToBridge};
 use crate::link::codec::encode_route;
 use crate::link::message::{PublishFrame, ToBroker, ToWorker};
 use crate::link::query::{HostsAnswer, HostsQuery, QueryResult};
@@ -31,6 +31,14 @@ pub(super) struct ResolvedPublication<'a> {
 /// Shares publications with other hosts from now on.
 pub fn share(router: &mut Router, own: HostId, generation: Generation) {
     router.hosts = Some(Box::new(OtherHosts::new(own, generation)));
+}
+
+/// The link to the bridge is gone.
+pub(super) fn unlinked(router: &mut Router) {
+    if let Some(hosts) = &mut router.hosts {
+        hosts.forwards.unlinked();
+        host_notices::set_reach(router, HostsNotice::Cut);
+    }
 }
 
 /// Applies a message of the bridge. Only what has a number waits for earlier messages that are held back.
@@ -70,6 +78,11 @@ pub(super) fn on_message(
             gap @ ClusterEffect::Gap { .. } => {
                 let message = FromBridge::Effect(Box::new(gap));
                 router.apply_or_hold(source, ToBroker::Bridge(message))
+            }
+            ClusterEffect::Degraded(reason) => {
+                let reach = if reason.is_none() { HostsNotice::Joined } else { HostsNotice::Cut };
+                host_notices::set_reach(router, reach);
+                Ok(())
             }
             effect => {
                 hosts.note(effect);
@@ -145,20 +158,17 @@ fn arrive(
     }
 }
 
-/// Notes the number of a gap, which is acknowledged as a publication is.
+/// Notes the number of a gap, which is acknowledged as a publication is, and reports it to all workers.
 pub(super) fn take_gap(
     router: &mut Router,
     source: WorkerIncarnation,
     message: &FromBridge,
 ) -> Result<(), ProtocolError> {
-    let number = match message {
-        FromBridge::Effect(effect) => match &**effect {
-            ClusterEffect::Gap { number, .. } => Number(*number),
-            _ => return Ok(()),
-        },
-        _ => return Ok(()),
-    };
+    let FromBridge::Effect(effect) = message else { return Ok(()) };
+    let ClusterEffect::Gap { number, gap } = &**effect else { return Ok(()) };
+    let number = Number(*number);
     recording::note_gap(router, source, number);
+    host_notices::report_gap(router, gap.items);
     router.workers.get_mut(&source.worker).map_or(Ok(()), |member| member.take_number(number))
 }
 

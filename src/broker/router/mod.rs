@@ -10,6 +10,7 @@ pub mod bridge;
 mod deliveries;
 mod entering;
 pub mod figures;
+mod host_notices;
 mod joins;
 mod publications;
 mod questions;
@@ -156,8 +157,8 @@ impl Router {
             return;
         }
         self.workers.remove(&source.worker);
-        if let Some(hosts) = self.hosts.as_mut().filter(|_| source.worker.is_bridge()) {
-            hosts.forwards.unlinked();
+        if source.worker.is_bridge() {
+            bridge::unlinked(self);
         }
         self.replays.unlinked(source);
         self.tail.unlinked(source);
@@ -259,6 +260,7 @@ impl Router {
                 self.last_sequence = self.last_sequence.max(sequence.0);
                 self.no_longer_await(source);
                 self.replays.announced(source);
+                host_notices::greet(self, source.worker);
                 Ok(())
             }
             (LinkState::Announcing | LinkState::Announced, ToBroker::Bridge(message))

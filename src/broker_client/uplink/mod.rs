@@ -300,16 +300,15 @@ impl Uplink {
             ToBroker::Reserve { slot, ip: client.ip }.encode(&mut self.out);
         }
         self.join_again();
-        let out = &mut self.out;
         for (slot, claim) in self.aliases.ask_again() {
-            ToBroker::Alias { slot, claim: claim.clone() }.encode(out);
+            ToBroker::Alias { slot, claim: claim.clone() }.encode(&mut self.out);
         }
         for (slot, query) in self.queries.iter() {
-            ToBroker::Ask { slot, query: query.clone() }.encode(out);
+            ToBroker::Ask { slot, query: query.clone() }.encode(&mut self.out);
         }
-        self.answers.repeat(out);
+        self.answers.repeat(&mut self.out);
         if let Some(number) = self.syncs.ask_again() {
-            ToBroker::Sync { number }.encode(out);
+            ToBroker::Sync { number }.encode(&mut self.out);
         }
         free
     }
@@ -363,6 +362,7 @@ impl Uplink {
                 None
             }
             ToWorker::Describe(request) => Some(BrokerEvent::Describe(request)),
+            ToWorker::Hosts(notice) => Some(BrokerEvent::Hosts(notice)),
             ToWorker::Tracked { number, outcome } => Some(BrokerEvent::Tracked { number, outcome }),
             ToWorker::Outcome { number, outcome } => Some(self.on_outcome(number, outcome)),
             ToWorker::Retagged(retagged) => self.on_retagged(*retagged),

@@ -145,7 +145,7 @@ impl BridgeCore {
             arrivals: Arrivals::default(),
             held_total: 0,
             lost_places: (!is_complete).then(|| now + replay.time),
-            degraded: None,
+            degraded: Some(DegradedReason::Disconnected),
             effects: Vec::new(),
             counts: ClusterCounts::default(),
         };

@@ -81,9 +81,15 @@ fn merged(former: &Config, fresh: Config) -> Config {
     let mut bloatless = fresh.bloatless;
     bloatless.push_socket.clone_from(&former.bloatless.push_socket);
     // Joining and leaving a cluster needs a restart, and so do its name and the bounds of the replay buffer.
-    let cluster = former.cluster.clone().map(|before| ClusterSettings {
-        nats: fresh.cluster.map_or_else(|| before.nats.clone(), |it| it.nats),
-        ..before
+    let cluster = former.cluster.clone().map(|before| match fresh.cluster {
+        Some(fresh) => ClusterSettings {
+            name: before.name,
+            replay_bytes: before.replay_bytes,
+            replay_time: before.replay_time,
+            run: before.run,
+            ..fresh
+        },
+        None => before,
     });
     Config {
         cluster,

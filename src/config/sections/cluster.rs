@@ -10,12 +10,13 @@ use crate::config::UuidKey;
 use crate::config::diagnostic::{Diagnostic, Problem, ValueLocation, visible};
 use crate::config::file_permissions::{Keep, of as permissions_of};
 use crate::config::layers::ConfigLayers;
-use crate::config::parse::{Bounds, Size, duration, is_absent, list, size};
+use crate::config::parse::{Bounds, Size, choice, duration, is_absent, list, size, switch};
 use crate::config::resolve::path;
 use crate::types::limits::{
     CLUSTER_HELD_TIME, CLUSTER_ITEM_BYTES_MAX, CLUSTER_QUERY_TIMEOUT, CLUSTER_REPLAY_BYTES,
     CLUSTER_REPLAY_TIME, NATS_SERVERS_MAX,
 };
+use crate::types::word_choices;
 
 /// The settings of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +31,23 @@ pub struct ClusterSettings {
     pub replay_time: Duration,
     /// How long other hosts are waited for that are asked about their clients.
     pub query_timeout: Duration,
+    /// What clients learn of publications that are lost between hosts.
+    pub on_gap: OnGap,
+    /// Whether the host takes traffic only while publications pass between it and others.
+    pub is_required: bool,
     /// The life of the supervisor: random bits, which it makes at its start.
     pub run: u64,
+}
+
+word_choices! {
+    /// What the clients of a host learn when publications of another host are lost. The host does not know for which
+    /// of its clients they were.
+    OnGap {
+        /// Clients of a protocol that can say it get `recovery` with the reason `gap`.
+        Report = "report",
+        /// Connections that take publications are closed, spread over `drainTime`.
+        Close = "close",
+    }
 }
 
 /// Where the NATS servers are, and how this host shows who it is. Files are read at each connection.
@@ -73,7 +89,7 @@ impl NatsCredentials {
 /// The name of the section.
 const SECTION: &str = "cluster";
 /// Keys that only count along with `nats`.
-const OTHER_KEYS: [&str; 11] = [
+const OTHER_KEYS: [&str; 13] = [
     "name",
     "credsFile",
     "nkeyFile",
@@ -85,6 +101,8 @@ const OTHER_KEYS: [&str; 11] = [
     "replayBytes",
     "replayTime",
     "queryTimeout",
+    "onGap",
+    "required",
 ];
 const REPLAY: Bounds<Size> = Bounds::new(Size(64 * 1024), Size(64 * CLUSTER_ITEM_BYTES_MAX));
 /// Shorter than items wait for a host that is gone, its return would help no client.
@@ -124,6 +142,8 @@ pub(in crate::config) fn read(
     });
     let replay_time = given.read(SECTION, "replayTime", |text| duration(text, &REPLAY_TIME));
     let query_timeout = given.read(SECTION, "queryTimeout", |text| duration(text, &QUERY_TIMEOUT));
+    let on_gap = given.read(SECTION, "onGap", choice);
+    let is_required = given.read(SECTION, "required", switch);
     if servers.is_empty() {
         warn_without_servers(given);
         return None;
@@ -144,6 +164,8 @@ pub(in crate::config) fn read(
         replay_bytes: replay_bytes.unwrap_or(CLUSTER_REPLAY_BYTES),
         replay_time: replay_time.unwrap_or(CLUSTER_REPLAY_TIME),
         query_timeout: query_timeout.unwrap_or(CLUSTER_QUERY_TIMEOUT),
+        on_gap: on_gap.unwrap_or(OnGap::Report),
+        is_required: is_required.unwrap_or_default(),
         run: 0,
     })
 }

@@ -12,11 +12,14 @@ use crate::cluster::{
     Arrival, BridgeEpoch, CarriedPublication, ClusterEffect, DegradedReason, Forward, ForwardReach,
     GapReason, HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint, PassedPublication, TakenLanes,
 };
-use crate::link::bridge::{FromBridge, ToBridge};
+use crate::link::bridge::{FromBridge, HostsNotice, ToBridge};
 use crate::types::{Generation, HostId, Number, Sequence};
 
 /// Kind of a message of the bridge, and of one for it.
 pub(super) const BRIDGE: u8 = 60;
+
+/// Kind of a message about other hosts.
+pub(super) const HOSTS: u8 = 61;
 
 const DEGRADED: [DegradedReason; 3] =
     [DegradedReason::Disconnected, DegradedReason::CannotReceive, DegradedReason::CannotSend];
@@ -28,6 +31,27 @@ const REASONS: [GapReason; 6] = [
     GapReason::Version,
     GapReason::NotSent,
 ];
+
+pub(super) fn put_hosts_notice(out: &mut Vec<u8>, notice: HostsNotice) {
+    out.put_u8(HOSTS);
+    match notice {
+        HostsNotice::Joined => out.put_u8(1),
+        HostsNotice::Cut => out.put_u8(2),
+        HostsNotice::Missed { items } => {
+            out.put_u8(3);
+            out.put_u64_le(items.unwrap_or(u64::MAX));
+        }
+    }
+}
+
+pub(super) fn read_hosts_notice(body: &mut FieldReader<'_>) -> Result<HostsNotice, Malformed> {
+    Ok(match body.u8()? {
+        1 => HostsNotice::Joined,
+        2 => HostsNotice::Cut,
+        3 => HostsNotice::Missed { items: Some(body.u64()?).filter(|items| *items != u64::MAX) },
+        _ => return Err(Malformed::Invalid("notice of other hosts")),
+    })
+}
 
 pub(super) fn put_from_bridge(out: &mut Vec<u8>, message: &FromBridge) {
     out.put_u8(BRIDGE);

@@ -2,7 +2,9 @@
 
 use bytes::BufMut;
 
-use super::bridge::{BRIDGE, put_to_bridge, read_to_bridge};
+use super::bridge::{
+    BRIDGE, HOSTS, put_hosts_notice, put_to_bridge, read_hosts_notice, read_to_bridge,
+};
 use super::command::{
     put_close_order, put_command_outcome, put_retagged, put_retagged_clients, read_close_order,
     read_command_outcome, read_retagged, read_retagged_clients,
@@ -37,6 +39,7 @@ impl WireMessage for ToWorker {
             Self::Charged(charge) => put_charge(out, charge),
             Self::Resumable(message) => put_to_resumable(out, message),
             Self::Bridge(message) => put_to_bridge(out, message),
+            Self::Hosts(notice) => put_hosts_notice(out, *notice),
             Self::Joined { slot, number, own, smallest } => {
                 out.put_u8(4);
                 out.put_u32_le(slot.0);
@@ -106,6 +109,7 @@ impl WireMessage for ToWorker {
             THROTTLE => Self::Throttle(read_throttle(&mut body)?),
             CHARGED => Self::Charged(read_charge(&mut body)?),
             BRIDGE => Self::Bridge(read_to_bridge(&mut body)?),
+            HOSTS => Self::Hosts(read_hosts_notice(&mut body)?),
             RESUMABLE => Self::Resumable(read_to_resumable(&mut body)?),
             4 => Self::Joined {
                 slot: body.slot()?,

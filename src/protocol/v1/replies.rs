@@ -128,6 +128,8 @@ pub struct V1Recovery {
     pub replayed: u32,
     /// Why the client may have missed others. `None`: it has missed none.
     pub reason: Option<RecoveryReason>,
+    /// How many publications of another host will never arrive, with the reason `gap`, if it is known.
+    pub missed: Option<u64>,
     /// Its position.
     pub at: Option<ReplayPosition>,
 }
@@ -136,13 +138,17 @@ impl V1Recovery {
     /// Returns the frame.
     #[must_use]
     pub fn frame(&self) -> String {
-        let Self { replayed, reason, at } = self;
+        format!("{{\"op\":\"recovery\",{}}}", self.members())
+    }
+
+    /// Returns the members of the frame that say what was recovered.
+    pub(in crate::protocol) fn members(&self) -> String {
+        let Self { replayed, reason, missed, at } = self;
         let at = at.map_or_else(String::new, |at| format!(",\"at\":\"{at}\""));
+        let missed = missed.map_or_else(String::new, |items| format!(",\"missed\":{items}"));
         let recovered = reason.is_none();
         let reason = reason.map_or_else(String::new, |it| format!(",\"reason\":\"{}\"", it.word()));
-        format!(
-            r#"{{"op":"recovery","recovered":{recovered},"replayed":{replayed}{reason}{at}}}"#
-        )
+        format!(r#""recovered":{recovered},"replayed":{replayed}{reason}{missed}{at}"#)
     }
 }
 

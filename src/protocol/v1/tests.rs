@@ -207,12 +207,17 @@ fn a_client_learns_whether_it_is_resumed_and_what_it_missed() {
     };
     let begin = r#"{"op":"welcome","uuid":"a0ee","resumed":true,"ids":"lost","resume":"AQ","grace":60,"tags":{},"topics":[],"at":"10.3","ping":20"#;
     assert!(welcome.frame().starts_with(begin), "{}", welcome.frame());
-    let recovery = V1Recovery { replayed: 3, reason: Some(RecoveryReason::Off), at: Some(at) };
+    let recovery = V1Recovery {
+        replayed: 3,
+        reason: Some(RecoveryReason::Off),
+        missed: None,
+        at: Some(at),
+    };
     assert_eq!(
         recovery.frame(),
         r#"{"op":"recovery","recovered":false,"replayed":3,"reason":"off","at":"10.3"}"#
     );
-    let recovery = V1Recovery { replayed: 0, reason: None, at: None };
+    let recovery = V1Recovery { replayed: 0, reason: None, missed: None, at: None };
     assert_eq!(recovery.frame(), r#"{"op":"recovery","recovered":true,"replayed":0}"#);
     assert_eq!(ping(Some(at)), r#"{"op":"ping","at":"10.3"}"#);
     let content = Content { form: PayloadForm::Message, payload: &b"[ 1]"[..] };

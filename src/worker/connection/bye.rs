@@ -16,10 +16,12 @@ use crate::websocket::write as frames;
 use crate::worker::context::Context;
 use crate::worker::control::drain::Stage;
 use crate::worker::handshake::event_stream;
+use crate::worker::hosts::MISSED;
 
 /// Each reason of the worker with that of the protocol.
-static REASONS: [(&CloseReason, CloseReason); 12] = [
+static REASONS: [(&CloseReason, CloseReason); 13] = [
     (&AWAY, CloseReason::new(CloseCode::RESTART, "server restart or shutdown")),
+    (&MISSED, CloseReason::new(CloseCode::RESTART, "missed messages")),
     (&SILENT, CloseReason::new(CloseCode::PING_TIMEOUT, "ping timeout")),
     (&SLOW, CloseReason::new(CloseCode::SLOW_CLIENT, "slow client")),
     (&HALF_A_FRAME, CloseReason::new(CloseCode::SLOW_CLIENT, "half a frame for too long")),

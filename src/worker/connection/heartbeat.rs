@@ -84,7 +84,10 @@ pub(in crate::worker) fn ping(context: &mut Context, connection: &mut Connection
 }
 
 /// Returns the position up to which a client was sent everything.
-fn position(context: &Context, connection: &Connection) -> Option<ReplayPosition> {
+pub(in crate::worker) fn position(
+    context: &Context,
+    connection: &Connection,
+) -> Option<ReplayPosition> {
     let Phase::Open(session) = &connection.phase else { return None };
     let awaits_recovery = session.extras.as_ref().is_some_and(|extras| extras.awaits_recovery);
     let position = context.broker.position(connection.slot);

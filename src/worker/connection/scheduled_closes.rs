@@ -16,6 +16,17 @@ use crate::worker::context::Context;
 #[derive(Debug, Default)]
 pub(in crate::worker) struct ScheduledCloses(VecDeque<ScheduledOrder>);
 
+/// How connections are closed.
+#[derive(Debug)]
+pub(in crate::worker) struct CloseTerms {
+    pub(in crate::worker) reason: CloseReason,
+    /// The time over which the closes are spread evenly.
+    pub(in crate::worker) spread: Duration,
+    /// The serial number of the last connection that was accepted.
+    pub(in crate::worker) last_serial: u64,
+    pub(in crate::worker) began_at: Moment,
+}
+
 /// The connections of one order.
 #[derive(Debug)]
 struct ScheduledOrder {
@@ -57,19 +68,18 @@ impl ScheduledCloses {
     /// Adds an order. `last_serial` is the serial number of the last connection that was accepted.
     pub(in crate::worker) fn add(&mut self, order: CloseOrder, last_serial: u64, now: Moment) {
         let CloseOrder { connections, reason, spread, .. } = order;
-        let rest = connections.slots();
+        let terms = CloseTerms { reason, spread, last_serial, began_at: now };
+        self.add_all(connections.slots(), terms);
+    }
+
+    /// Adds an order for these connections.
+    pub(in crate::worker) fn add_all(&mut self, rest: SlotSet, terms: CloseTerms) {
+        let CloseTerms { reason, spread, last_serial, began_at } = terms;
         if rest.is_empty() {
             return;
         }
         let (count, reason) = (rest.0.len(), Rc::new(reason));
-        self.0.push_back(ScheduledOrder {
-            rest,
-            count,
-            began_at: now,
-            spread,
-            last_serial,
-            reason,
-        });
+        self.0.push_back(ScheduledOrder { rest, count, began_at, spread, last_serial, reason });
         // Beyond that number, the oldest order is carried out without a pause.
         let excess = self.0.len().saturating_sub(CLOSE_ORDERS_MAX);
         self.0.iter_mut().take(excess).for_each(|order| order.spread = Duration::ZERO);

@@ -17,6 +17,7 @@ use super::connection::{AWAY, Connection, Phase, bye, close, readiness};
 use super::context::Context;
 use super::event_loop::EventLoop;
 use super::handshake::{hello, refusals};
+use super::hosts;
 use super::stats;
 use super::tokens::Token;
 use crate::http::{Refusal, RefusalStatus};
@@ -204,6 +205,8 @@ impl EventLoop {
     pub(super) fn continue_walks(&mut self) {
         self.review_some();
         revoke::check_some(&mut self.context, &mut self.connections);
+        let last_serial = self.listeners.last_serial();
+        hosts::continue_report(&mut self.context, &mut self.connections, last_serial);
         self.follow_stage();
         self.close_due();
         overload::continue_shedding(&mut self.context, &mut self.connections);

@@ -12,6 +12,7 @@ use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{close, heartbeat, readiness, write};
 use crate::worker::context::Context;
 use crate::worker::handshake::resuming::fixed_tags;
+use crate::worker::hosts;
 
 const CONTINUED: CloseReason =
     CloseReason::new(CloseCode::CONTINUED, "taken over by another connection");
@@ -123,14 +124,20 @@ fn replay(context: &mut Context, connection: &mut Connection, replayed: &Replaye
 fn recover(context: &mut Context, connection: &mut Connection, recovery: Recovery) {
     let Recovery { replayed, reason, position: at, .. } = recovery;
     let Phase::Open(session) = &mut connection.phase else { return };
+    let mut gap = None;
     if let Some(extras) = &mut session.extras {
         extras.awaits_recovery = false;
+        gap = extras.gap.take();
     }
+    let recovery = V1Recovery { replayed, reason, missed: None, at };
     let bytes = match session.protocol.spec().is_event_stream {
-        true => sse::recovery(replayed, reason, at).into(),
-        false => frames::text_frame(V1Recovery { replayed, reason, at }.frame().as_bytes()),
+        true => sse::recovery(&recovery).into(),
+        false => frames::text_frame(recovery.frame().as_bytes()),
     };
     write::write(context, connection, bytes, PartKind::Frames);
+    if let Some(missed) = gap {
+        hosts::write_gap(context, connection, missed);
+    }
 }
 
 fn probe(context: &mut Context, connection: &mut Connection) {

@@ -16,6 +16,7 @@ use crate::http::{
     preflight_response, streams_refusals,
 };
 use crate::link::resume::RecordTerms;
+use crate::protocol::v1::V1Recovery;
 use crate::protocol::{Protocol, sse};
 use crate::resource::{BuiltinKind, ConnectRequest, Route};
 use crate::types::{
@@ -208,7 +209,8 @@ pub(super) fn send_opening(
     }
     if opening.is_recovering && !awaits_recovery {
         // A broker that has died had decided about it, and its successor does not know that it asked.
-        begin.push_str(&sse::recovery(0, Some(RecoveryReason::Lost), at));
+        let reason = Some(RecoveryReason::Lost);
+        begin.push_str(&sse::recovery(&V1Recovery { replayed: 0, reason, missed: None, at }));
     }
     write::write(context, connection, begin.into(), PartKind::Frames);
 }

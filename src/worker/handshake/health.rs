@@ -3,6 +3,7 @@
 
 use crate::types::limits::OUTAGE_TOLERATED;
 use crate::types::{Pressure, Readiness};
+use crate::worker::clock::Moment;
 use crate::worker::context::Context;
 
 /// Returns whether this worker takes traffic.
@@ -13,6 +14,11 @@ pub(super) fn readiness(context: &Context) -> Readiness {
     }
     if context.unlinked_since.is_some_and(|since| since.after(OUTAGE_TOLERATED) <= now) {
         return Readiness::BrokerUnavailable;
+    }
+    let is_long = |since: Moment| since.after(OUTAGE_TOLERATED) <= now;
+    if context.settings.needs_cluster && context.hosts.reach.readiness(is_long) != Readiness::Ready
+    {
+        return Readiness::ClusterUnavailable;
     }
     match context.memory.pressure() {
         Pressure::None => Readiness::Ready,

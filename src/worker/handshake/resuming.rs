@@ -133,7 +133,7 @@ pub(super) fn outcome(
     };
     let recovery = reason.map(|reason| {
         context.labelled.note_recovery(reason);
-        V1Recovery { replayed: 0, reason: Some(reason), at }
+        V1Recovery { replayed: 0, reason: Some(reason), missed: None, at }
     });
     let at = at.filter(|_| recovery.is_none() && !awaits_recovery);
     let token = known.map(|known| token(context, session, known));

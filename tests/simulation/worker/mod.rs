@@ -284,6 +284,7 @@ impl Worker {
             | BrokerEvent::Answer { .. }
             | BrokerEvent::Throttle(_)
             | BrokerEvent::Charged(_)
+            | BrokerEvent::Hosts(_)
             | BrokerEvent::TagsChanged { .. }
             | BrokerEvent::Describe(_) => {}
             BrokerEvent::Reached { counted, .. } => {
