@@ -40,6 +40,8 @@ mod chat_python;
 mod cluster;
 #[path = "it/cluster_faults.rs"]
 mod cluster_faults;
+#[path = "it/cluster_logins.rs"]
+mod cluster_logins;
 #[path = "it/cluster_queries.rs"]
 mod cluster_queries;
 #[path = "it/cluster_reports.rs"]
@@ -100,6 +102,7 @@ const DPKG: Need = Program("dpkg-deb", "dpkg");
 const HAPROXY: Need = Program("haproxy", "haproxy");
 const IP: Need = Program("ip", "iproute2");
 const NATS: Need = Program("nats-server", "nats-server");
+const LATEST_NATS: Need = Need::Installed(cluster::LATEST_NATS, ".ci/install-nats-server");
 const NCHAN: Need = File("/usr/lib/nginx/modules/ngx_nchan_module.so", "libnginx-mod-nchan");
 const NGINX: Need = Program("nginx", "nginx-light");
 const NODE_MODULES: Need = Need::Installed(js_client::INSTALLED, ".ci/install-js-client");
@@ -239,6 +242,7 @@ fn hosts() -> Vec<Trial> {
         cluster::the_example_runs needs NATS;
         cluster::the_metrics_show_the_cluster needs NATS;
         cluster::the_status_shows_the_cluster needs NATS;
+        cluster::hosts_share_publications_over_the_latest_nats_server needs LATEST_NATS;
         cluster::a_name_is_found_on_another_host_and_preferred_on_the_own_one needs NATS;
         cluster_faults::killed_bridges_lose_and_repeat_no_publication needs NATS;
         cluster_faults::killed_brokers_lose_and_repeat_no_publication_between_hosts needs NATS;
@@ -250,6 +254,10 @@ fn hosts() -> Vec<Trial> {
         cluster_faults::a_user_that_may_not_publish_is_reported needs NATS;
         cluster_faults::a_nats_server_for_small_messages_only_is_refused needs NATS;
         cluster_faults::what_the_replay_buffer_does_not_hold_is_a_gap needs NATS;
+        cluster_logins::hosts_log_in_with_certificates needs NATS;
+        cluster_logins::hosts_log_in_with_an_nkey needs NATS;
+        cluster_logins::hosts_log_in_with_a_token needs NATS;
+        cluster_logins::hosts_log_in_with_a_credentials_file needs NATS;
         cluster_queries::counts_and_lists_are_those_of_all_hosts needs NATS;
         cluster_queries::a_client_is_described_by_any_host needs NATS;
         cluster_queries::a_publication_counts_its_clients_on_all_hosts needs NATS;

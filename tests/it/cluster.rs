@@ -1,7 +1,10 @@
 //! Several hosts share publications over a real NATS server.
 
+use std::path::Path;
+use std::process::Command;
+
 use crate::harness::api::{OTHER, PUBLISH, SHOP};
-use crate::harness::nats::{CLUSTER, Nats, host, hosts, wait_until_joined};
+use crate::harness::nats::{CLUSTER, Nats, PROGRAM, host, hosts, wait_until_joined};
 use crate::harness::{
     DEADLINE, Folder, Open, Raw, Server, broadcast, eventually, feedback_to, feedback_to_ident,
     run_to_end,
@@ -230,7 +233,7 @@ pub fn the_example_runs() {
         let free = std::net::TcpListener::bind("127.0.0.11:0").unwrap();
         free.local_addr().unwrap().port().to_string()
     });
-    let output = std::process::Command::new(script)
+    let output = Command::new(script)
         .arg("--once")
         .env("TAGCAST", crate::harness::binary())
         .env("PORT", &ports[0])
@@ -288,4 +291,21 @@ pub fn a_name_is_found_on_another_host_and_preferred_on_the_own_one() {
     here.expect_text(&feedback_to_ident("role", "here"));
     publisher.text(feedback_to(&there.uuid, "not by name"));
     there.expect_text(&feedback_to(&there.uuid, "not by name"));
+}
+
+/// The program that `.ci/install-nats-server` installs.
+pub const LATEST_NATS: &str = "target/nats-server/nats-server";
+
+/// All other tests of several hosts, with a NATS server that is three years younger than Debian's.
+pub fn hosts_share_publications_over_the_latest_nats_server() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(LATEST_NATS);
+    let tests = std::env::current_exe().unwrap();
+    let finished = Command::new(tests)
+        .args(["cluster", "--skip", "the_latest_nats_server", "--skip", "the_example_runs"])
+        .env(PROGRAM, program)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&finished.stdout);
+    assert!(finished.status.success(), "{text}");
+    assert!(text.contains("test result: ok"), "{text}");
 }

@@ -17,6 +17,9 @@ use tagcast::types::BridgeCounts;
 /// The name of the clusters of tests.
 pub const CLUSTER: &str = "test";
 
+/// The variable that names another program than Debian's.
+pub const PROGRAM: &str = "TAGCAST_NATS_SERVER";
+
 /// A `nats-server`. Dropping it kills it.
 #[derive(Debug)]
 pub struct Nats {
@@ -91,7 +94,8 @@ impl Drop for Nats {
 }
 
 fn spawn(folder: &Folder, port: &str) -> Child {
-    Command::new("nats-server")
+    let program = std::env::var_os(PROGRAM).unwrap_or_else(|| "nats-server".into());
+    Command::new(program)
         .args(["-a", "127.0.0.1", "-p", port, "-c", "nats.conf", "--ports_file_dir"])
         .arg(folder.root())
         .current_dir(folder.root())
