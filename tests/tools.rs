@@ -42,6 +42,8 @@ mod cluster;
 mod cluster_faults;
 #[path = "it/cluster_logins.rs"]
 mod cluster_logins;
+#[path = "it/cluster_partitions.rs"]
+mod cluster_partitions;
 #[path = "it/cluster_queries.rs"]
 mod cluster_queries;
 #[path = "it/cluster_reports.rs"]
@@ -258,6 +260,8 @@ fn hosts() -> Vec<Trial> {
         cluster_logins::hosts_log_in_with_an_nkey needs NATS;
         cluster_logins::hosts_log_in_with_a_token needs NATS;
         cluster_logins::hosts_log_in_with_a_credentials_file needs NATS;
+        cluster_partitions::hosts_that_are_cut_off_from_each_other_catch_up needs NATS;
+        cluster_partitions::a_host_that_reaches_no_other_one_reports_it_and_catches_up needs NATS;
         cluster_queries::counts_and_lists_are_those_of_all_hosts needs NATS;
         cluster_queries::a_client_is_described_by_any_host needs NATS;
         cluster_queries::a_publication_counts_its_clients_on_all_hosts needs NATS;

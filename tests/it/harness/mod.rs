@@ -23,6 +23,7 @@ mod folder;
 pub mod frames;
 mod gomoob;
 pub mod hixie;
+pub mod link_proxy;
 mod log;
 pub mod nats;
 mod opening;
