@@ -45,6 +45,7 @@ fn rules() -> SessionRules {
         access: Permissions::everything(),
         message_bytes_max: 5 * 1024 * 1024,
         chunks_max: 0,
+        topics_max: 0,
         protocols: ProtocolOptions::default(),
     }
 }

@@ -8,7 +8,7 @@ use tagcast::protocol::v1::{
     render, sent_text,
 };
 use tagcast::protocol::{Cast, Protocol};
-use tagcast::types::{Content, PayloadForm, TagEdit};
+use tagcast::types::{Content, PayloadForm, TagEdit, is_topic_name};
 
 /// Parses the text as a frame, and as the first frame.
 pub fn run(data: &[u8]) {
@@ -47,9 +47,10 @@ fn means(text: &str, frame: &V1Frame<'_>, json: Option<&Value>) {
             "pub"
         }
         V1Op::Tag(edit) => {
-            let TagEdit::Update { set, remove } = edit else { panic!("{text}") };
+            let TagEdit::Update { set, remove, leave } = edit else { panic!("{text}") };
             assert!(set.iter().all(|tag| !tag.is_servers_own()), "{text}");
             assert!(remove.iter().all(|name| !name.starts_with('@')), "{text}");
+            assert!(leave.iter().chain(set.topics().iter()).all(is_topic_name), "{text}");
             assert!(frame.id.is_some());
             "tag"
         }
@@ -78,9 +79,11 @@ fn published(text: &str, publish: &V1Publish<'_>, json: Option<&Value>) {
     assert!(publish.except.len() <= 16);
     if let (Some(json), V1Target::Tags(query)) = (json, &publish.to) {
         let tags = json["to"].get("tags").and_then(Value::as_object);
-        assert_eq!(query.len(), tags.map_or(0, serde_json::Map::len), "{text}");
+        let of_topic = usize::from(json["to"]["topic"].is_string());
+        let expected = tags.map_or(of_topic, serde_json::Map::len);
+        assert_eq!(query.len(), expected, "{text}");
     }
-    let headers = V1Headers { event: &publish.event, from: "a0ee" };
+    let headers = V1Headers { event: &publish.event, topic: "", from: "a0ee" };
     let payload = headers.payload(PayloadForm::Message, data);
     let content = Content { form: PayloadForm::WithHeaders, payload: payload.as_bytes() };
     assert_eq!(*Protocol::Gomoob.render(content, Cast::Many), *data.as_bytes());

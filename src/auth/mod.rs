@@ -29,7 +29,7 @@ pub use resume_settings::ResumeSettings;
 pub use resume_token::{ResumeClaims, ResumeFault, ResumeKey, ResumeScope};
 pub use schema::{MessageCheck, MessageSchema};
 pub use token::{
-    AllowedNames, InvalidSigningKey, REVOKED_TOKEN, TOKEN_EXPIRED, TagSource, TokenAlgorithm,
-    TokenCapabilities, TokenClaims, TokenError, TokenFault, TokenKey, TokenKeyMaterial,
-    TokenLimits, TokenSettings, sign_token, token_parts,
+    InvalidSigningKey, REVOKED_TOKEN, TOKEN_EXPIRED, TagSource, TokenAlgorithm, TokenCapabilities,
+    TokenClaims, TokenError, TokenFault, TokenKey, TokenKeyMaterial, TokenLimits, TokenSettings,
+    sign_token, token_parts,
 };

@@ -190,7 +190,7 @@ impl ResumableClients {
 
 fn join_message(slot: Slot, client: &Client, request: &ResumeRequest) -> FromResumable {
     let ResumeRequest { terms, claim, missed } = request;
-    let (claim, missed) = (claim.as_deref().copied(), missed.as_deref().copied());
+    let (claim, missed) = (claim.as_deref().cloned(), missed.as_deref().copied());
     let (client, terms) = (client.clone(), terms.clone());
     FromResumable::Join(Box::new(ResumableJoin { slot, client, terms, claim, missed }))
 }

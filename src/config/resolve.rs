@@ -25,7 +25,8 @@ use crate::resource::{BuiltinKind, UnknownPath};
 use crate::telemetry::{LogFormat, LogLevel, unix_seconds};
 use crate::types::limits::{
     AWAY_MEMORY, EXPRESSION_SCAN_MAX, FAIR_SHARE_WORK, HEAD_BYTES_MAX, HISTORY_MEMORY,
-    LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
+    LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES, TOPICS,
+    TOPICS_MAX,
 };
 use crate::types::{Encryption, HistorySettings, HostId, IpRange, Secret};
 
@@ -47,6 +48,7 @@ const MEMORY: Bounds<Size> = Bounds::new(Size(4 * 1024 * 1024), Size(1 << 50));
 /// More values than this would keep the broker busy for about half a second.
 const SCANS: Bounds<usize> = Bounds::or_off(1, 10_000_000);
 const FAIR_SHARES: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
+const TOPIC_COUNTS: Bounds<usize> = Bounds::new(0, TOPICS_MAX);
 const CLIENTS: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
 const LOG_FILE: Bounds<Size> = Bounds::or_off(Size(64 * 1024), Size(1024 * 1024 * 1024));
 const OLD_LOGS: Bounds<usize> = Bounds::new(0, 1000);
@@ -312,6 +314,7 @@ fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
         Ok(limit)
     });
     let away_bytes = given.read("", "awayMemory", |text| size(text, &AWAY));
+    let max_topics = given.read("", "maxTopics", |text| count(text, &TOPIC_COUNTS));
     let history_bytes = given.read("", "historyMemory", |text| size(text, &AWAY));
     let expression_scan = given.read("", "exprScanMax", |text| count(text, &SCANS));
     let expression_scan = expression_scan.and_then(|values| u64::try_from(values).ok());
@@ -333,6 +336,7 @@ fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
         outbox_limit: outbox_limit.unwrap_or(max_message + OUTBOX_SLACK_BYTES),
         away_bytes: away_bytes.unwrap_or(AWAY_MEMORY),
         history_bytes: history_bytes.unwrap_or(HISTORY_MEMORY),
+        max_topics: max_topics.unwrap_or(TOPICS),
     }
 }
 

@@ -66,6 +66,7 @@ pub const KEYS: &[ConfigKey] = &[
     key("", "outboxLimit", "6M", "size").reloadable(),
     key("", "awayMemory", "64M", "size").reloadable(),
     key("", "historyMemory", "256M", "size").reloadable(),
+    key("", "maxTopics", "100", "count").reloadable(),
     key("", "maxMemory", "auto", "size").reloadable(),
     key("", "pingInterval", "20s", "duration").reloadable(),
     key("", "drainTime", "5s", "duration").reloadable(),

@@ -141,6 +141,8 @@ pub struct LimitSettings {
     pub away_bytes: usize,
     /// Memory for the stored publications of all spaces, in bytes.
     pub history_bytes: usize,
+    /// Maximum topics of a client of `tagcast.v1`.
+    pub max_topics: usize,
 }
 
 /// The memory limit of all processes together.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::types::{Expression, TagCondition, Tags};
+use crate::types::{Expression, TagCondition, TagTerm, Tags};
 
 /// The reason why an expression is true or false for one client. Its JSON has the members of the
 /// answer to `explain`.
@@ -104,10 +104,19 @@ fn explained(condition: &TagCondition, tags: &Tags) -> ExplainedPart {
         TagCondition::Term(term) => ExplainedPart::Term {
             text: term.to_string(),
             matches: term.matches(tags),
-            actual: tags.value_of(term.name()).map(str::to_owned),
+            actual: actual(term, tags).map(str::to_owned),
             matched: None,
         },
     }
+}
+
+/// Returns the value that decides about a term: that of the tag or, of several topics, the first that passes.
+fn actual<'a>(term: &'a TagTerm, tags: &'a Tags) -> Option<&'a str> {
+    let topics = || tags.topics().values_of(term.name());
+    let own = tags.value_of(term.name()).into_iter();
+    own.chain(topics())
+        .find(|value| term.test().passes(value))
+        .or_else(|| tags.value_of(term.name()).or_else(|| topics().next()))
 }
 
 /// Follows deciding operands down to the last one.

@@ -8,7 +8,7 @@ use super::directory::{IndexEntry, Reach};
 use super::interner::NameId;
 use super::match_groups::MatchGroups;
 use super::posting_list::PostingList;
-use crate::types::{ConnectionRef, Slot};
+use crate::types::{ConnectionRef, Slot, is_topic_name, topic_tag_name};
 
 /// Checks the whole index. Only tests call this, because it reads every entry.
 ///
@@ -24,6 +24,8 @@ pub(super) fn check(index: &Index) -> Result<(), String> {
         *tenants.entry(entry.tenant).or_default() += 1;
         clients += 1;
         memberships += u64::try_from(entry.rows.len()).unwrap_or(u64::MAX);
+        let topics = index.topics.of(place).iter().filter(|row| !entry.rows.contains(row));
+        memberships += u64::try_from(topics.count()).unwrap_or(u64::MAX);
         reached += u64::from(entry.reach == Reach::Tags);
         named += usize::from(entry.ident.is_some());
     }
@@ -31,6 +33,7 @@ pub(super) fn check(index: &Index) -> Result<(), String> {
     equal("clients and their count", &clients, &index.clients())?;
     equal("clients with idents", &named, &index.idents.order().len())?;
     check_aliases(index)?;
+    check_topics(index)?;
     if let Some(groups) = index.groups.get()
         && *groups != MatchGroups::of(&index.places, &index.idents)
     {
@@ -105,6 +108,32 @@ fn check_entry(index: &Index, place: ConnectionRef, entry: &IndexEntry) -> Resul
         }
         _ => Ok(()),
     }
+}
+
+/// Checks that each topic is a row of its client, which tags reach.
+fn check_topics(index: &Index) -> Result<(), String> {
+    for (place, rows) in index.topics.iter() {
+        let entry = index.places.get(place).ok_or_else(|| format!("topics at {place:?}"))?;
+        if entry.reach != Reach::Tags || rows.is_empty() {
+            return Err(format!("{place:?}: topics without reach, or none"));
+        }
+        let topics: Vec<&str> = rows.iter().filter_map(|row| topic(index, *row)).collect();
+        if topics.len() != rows.len() || !topics.is_sorted_by(|one, next| one < next) {
+            return Err(format!("{place:?}: rows are not topics in order: {topics:?}"));
+        }
+        for row in rows {
+            if !index.rows.get(*row).is_some_and(|members| members.contains(place)) {
+                return Err(format!("{place:?}: absent from topic {row:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn topic(index: &Index, row: NameId) -> Option<&str> {
+    let name = index.rows.name_of(row)?;
+    let topic = str::from_utf8(name.tag_value()).ok().filter(|topic| is_topic_name(topic))?;
+    (name.tag_name() == topic_tag_name(topic).as_bytes()).then_some(topic)
 }
 
 /// Checks that each alias belongs to exactly one client, and that publications can reach that client.

@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 
 use super::interner::NameId;
 use super::tag_ids::TagIds;
-use crate::types::{ClientUuid, ConnectionRef, JoinNumber, Slot, TagVersion, WorkerId};
+use crate::types::{
+    Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, Slot, TagVersion, WorkerId,
+};
 
 /// Entries per page. Slots are dense because workers reuse them. With pages, a table of a million entries is
 /// not copied when it grows, and one unusually high slot costs only one page.
@@ -39,6 +41,17 @@ pub(super) enum Reach {
     Name,
     /// No address: clients that do not receive publications.
     Nothing,
+}
+
+impl Reach {
+    /// Returns what can reach a client.
+    pub(super) fn of(client: &Client) -> Self {
+        match (client.takes_publications, client.class) {
+            (false, _) => Self::Nothing,
+            (true, ClientClass::Php) => Self::Name,
+            (true, ClientClass::Web) => Self::Tags,
+        }
+    }
 }
 
 /// The entries of all workers.

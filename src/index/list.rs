@@ -4,6 +4,7 @@ use super::Index;
 use super::directory::{IndexEntry, Reach};
 use super::expression::evaluate;
 use super::interner::NameId;
+use super::topics;
 use crate::types::{
     ClientClass, ClientPage, ConnectionRef, Ident, ListFilter, ListPosition, ListedClient,
     PageSize, SlotSet, Tag, Tags, TooExpensive, WorkerId,
@@ -93,7 +94,12 @@ fn listed(index: &Index, place: ConnectionRef, entry: &IndexEntry) -> ListedClie
     }
 }
 
-/// Returns the tags of a client that tags reach.
+/// Returns the tags and topics of a client that tags reach.
+pub(super) fn tags_and_topics(index: &Index, place: ConnectionRef, entry: &IndexEntry) -> Tags {
+    tags(index, entry).with_topics(topics::topics_of(index, place))
+}
+
+/// Returns the tags of a client that tags reach, without its topics.
 pub(super) fn tags(index: &Index, entry: &IndexEntry) -> Tags {
     let text = |bytes| str::from_utf8(bytes).ok();
     let tag = |row: &NameId| {

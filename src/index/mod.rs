@@ -24,6 +24,7 @@ mod tag_scan;
 mod tag_sequence;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod unions;
 mod uuids;
 
@@ -42,9 +43,10 @@ pub use self::meter::{ExpressionCosts, ExpressionMeter};
 use self::posting_list::PostingList;
 pub use self::resolve::{Carried, Resolved};
 use self::tag_ids::TagIds;
+use self::topics::TopicRows;
 use self::uuids::Uuids;
 use crate::types::limits::EXPRESSION_SCAN_MAX;
-use crate::types::{Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, Tags, WorkerId};
+use crate::types::{Client, ClientUuid, ConnectionRef, JoinNumber, Tags, WorkerId};
 
 /// The index of the clients of all workers.
 ///
@@ -93,6 +95,7 @@ pub struct Index {
     pub meter: ExpressionMeter,
     idents: Idents,
     aliases: Aliases,
+    topics: TopicRows,
     uuids: Uuids,
     places: Directory,
     /// Built when the first lookup by [`MatchOptions`](crate::types::MatchOptions) needs them.
@@ -109,6 +112,7 @@ impl Default for Index {
             meter: ExpressionMeter::default(),
             idents: Idents::default(),
             aliases: Aliases::default(),
+            topics: TopicRows::default(),
             uuids: Uuids::default(),
             places: Directory::default(),
             groups: OnceCell::default(),
@@ -160,7 +164,7 @@ impl Index {
     }
 
     fn admit(&mut self, place: ConnectionRef, number: JoinNumber, client: &Client, tenant: NameId) {
-        let reach = reach(client);
+        let reach = Reach::of(client);
         if let Some(space) = self.tenants.get_mut(tenant) {
             space.clients += 1;
             space.by_name += usize::from(reach == Reach::Name);
@@ -183,6 +187,7 @@ impl Index {
             groups.add(place, &entry, &self.idents);
         }
         self.places.put(place, entry);
+        topics::set_topics(self, place, client.tags.topics());
     }
 
     /// Adds a client to the rows of its tags, and returns these rows.
@@ -242,6 +247,7 @@ impl Index {
         }
         self.aliases.release(place, entry.number);
         self.leave_rows(place, &entry.rows);
+        topics::leave(self, place, &entry.rows);
         self.leave_tenant(place, &entry);
         Some(entry.number)
     }
@@ -258,7 +264,7 @@ impl Index {
         }
     }
 
-    /// Replaces the tags of the client at a place; returns `false` if the place is free.
+    /// Replaces the tags of the client at a place, without its topics; returns `false` if the place is free.
     ///
     /// The index stores no tags for a client that tags cannot reach, so such a client stays unchanged.
     pub fn retag(&mut self, place: ConnectionRef, tags: &Tags) -> bool {
@@ -270,10 +276,13 @@ impl Index {
         let new = self.enter_rows(place, entry.tenant, tags);
         let Some(entry) = self.places.get_mut(place) else { return false };
         let old = std::mem::replace(&mut entry.rows, new.clone());
-        let left: TagIds = old.iter().copied().filter(|row| !new.contains(row)).collect();
+        let topics = self.topics.of(place);
+        let is_left = |row: &NameId| !new.contains(row) && !topics.contains(row);
+        let left: TagIds = old.iter().copied().filter(is_left).collect();
         self.leave_rows(place, &left);
         // a column that has lost the client with an old value has it with a new one
         self.enter_columns(place, &new);
+        topics::restore_columns(self, place);
         true
     }
 
@@ -345,14 +354,6 @@ impl fmt::Debug for Index {
             .field("tenants", &self.tenants.len())
             .field("rows", &self.rows.len())
             .finish_non_exhaustive()
-    }
-}
-
-fn reach(client: &Client) -> Reach {
-    match (client.takes_publications, client.class) {
-        (false, _) => Reach::Nothing,
-        (true, ClientClass::Php) => Reach::Name,
-        (true, ClientClass::Web) => Reach::Tags,
     }
 }
 

@@ -293,7 +293,8 @@ impl Index {
         let places = sets
             .iter()
             .flat_map(|(w, slots)| slots.iter().map(|slot| ConnectionRef { worker: *w, slot }));
-        let values = places.take(ANSWER_LOOKS_MAX).filter_map(|place| self.value_of(place, tag));
+        let values =
+            places.take(ANSWER_LOOKS_MAX).filter_map(|place| tag_scan::value_of(self, place, tag));
         Carried { clients, values: values.take(wanted).collect() }
     }
 
@@ -307,15 +308,6 @@ impl Index {
             }
             _ => None,
         }
-    }
-
-    /// Returns a client's value of a tag. Rows are in the order of their tags, which is that of their names.
-    fn value_of(&self, place: ConnectionRef, tag: &str) -> Option<Box<str>> {
-        let rows = &self.places.get(place)?.rows;
-        let name = |row: &NameId| self.rows.name_of(*row).map(InternedName::tag_name);
-        let at = rows.partition_point(|row| name(row).is_some_and(|it| it < tag.as_bytes()));
-        let value = self.rows.name_of(*rows.get(at)?)?.value_of_tag(tag)?;
-        str::from_utf8(value).ok().map(Box::from)
     }
 
     /// Returns the client with this UUID or this ident that joined first.

@@ -1,19 +1,35 @@
 //! Lists of tag names and of their values, a part at a time.
 
 use super::directory::Reach;
-use super::interner::NameId;
+use super::interner::{InternedName, NameId};
 use super::{Index, list};
 use crate::types::limits::TAG_SCAN_STEP;
-use crate::types::{ClientTags, ClientUuid, ScannedTags, TagCount, TagScan, TenantStatistics};
+use crate::types::{
+    ClientTags, ClientUuid, ConnectionRef, ScannedTags, TagCount, TagScan, TenantStatistics,
+};
 
 /// Returns the tags of a client by its UUID.
 pub(super) fn client_tags(index: &Index, tenant: NameId, uuid: ClientUuid) -> ClientTags {
     let place = index.uuids.find(tenant, uuid, &index.places);
-    match place.and_then(|place| index.places.get(place)) {
+    match place.and_then(|place| Some((place, index.places.get(place)?))) {
         None => ClientTags::Unknown,
-        Some(entry) if entry.reach == Reach::Tags => ClientTags::Reached(list::tags(index, entry)),
+        Some((place, entry)) if entry.reach == Reach::Tags => {
+            ClientTags::Reached(list::tags_and_topics(index, place, entry))
+        }
         Some(_) => ClientTags::NotReached,
     }
+}
+
+/// Returns a client's value of a tag, or the first topic that the tag matches. Rows are in the order of their tags, which
+/// is that of their names.
+pub(super) fn value_of(index: &Index, place: ConnectionRef, tag: &str) -> Option<Box<str>> {
+    let rows = &index.places.get(place)?.rows;
+    let name = |row: &NameId| index.rows.name_of(*row).map(InternedName::tag_name);
+    let at = rows.partition_point(|row| name(row).is_some_and(|it| it < tag.as_bytes()));
+    let value = |row: &NameId| index.rows.name_of(*row)?.value_of_tag(tag);
+    let own = rows.get(at).and_then(value);
+    let value = own.or_else(|| index.topics.of(place).iter().find_map(value))?;
+    str::from_utf8(value).ok().map(Box::from)
 }
 
 /// Counts the clients of a tenant, and the tags in a part of the names.

@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::message::ROW_WORK;
 use crate::types::{
-    AcceptedIds, Client, ClientUuid, Content, Ident, InstanceDigest, JoinNumber, MissedRequest,
-    Number, RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding, Slot, Tags, Tenant,
-    WorkerIncarnation,
+    AcceptedIds, AllowedNames, Client, ClientUuid, Content, Ident, InstanceDigest, JoinNumber,
+    MissedRequest, Number, RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding, Slot,
+    Tags, Tenant, WorkerIncarnation,
 };
 
 /// Usual work for the mailbox of a client, in bytes of a usual message.
@@ -138,7 +138,7 @@ pub struct ResumableJoin {
 }
 
 /// The contents of a token that a worker has verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResumeClaim {
     /// The client.
     pub uuid: ClientUuid,
@@ -146,6 +146,8 @@ pub struct ResumeClaim {
     pub generation: ResumeGeneration,
     /// Time of issue, since 1970.
     pub issued: Duration,
+    /// Guarded topics that the credentials of the new connection allow. Others of the record are left.
+    pub guarded: AllowedNames,
 }
 
 /// The record of a client that a worker announces to a new broker.

@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn an_event_has_its_name_unless_it_would_break_the_line() {
         let of = |event: &str, from: &str| {
-            let headers = V1Headers { event, from };
+            let headers = V1Headers { event, topic: "", from };
             let payload = headers.payload(PayloadForm::Message, "1");
             let form = if headers.is_empty() { PayloadForm::Message } else { PayloadForm::WithHeaders };
             rendered(form, if headers.is_empty() { "1" } else { &payload })

@@ -17,6 +17,7 @@ fn rules(access: Permissions) -> SessionRules {
         access,
         message_bytes_max: 100,
         chunks_max: 3,
+        topics_max: 3,
         protocols: ProtocolOptions::default(),
     }
 }
@@ -169,7 +170,7 @@ fn tags_set_in_a_call_are_visible_in_it_and_reported_once() {
     let effects = caused(&mut Tagger, ClientClass::Web, &open_server(), "");
     let room = Tags::new([Tag::new("room", "2").unwrap()]).unwrap();
     let remove = TagNames::new(["nick".into()]).unwrap();
-    let edit = TagEdit::Update { set: room.clone(), remove };
+    let edit = TagEdit::Update { set: room.clone(), remove, leave: Default::default() };
     assert_eq!(effects.first(), Some(&Effect::Retag(edit)));
     let Some(Effect::Publish { address, payload, .. }) = effects.get(1) else { panic!() };
     assert_eq!((address, payload.bytes(b"")), (&Address::matching(room), &b"\"hi\""[..]));

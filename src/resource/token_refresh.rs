@@ -2,7 +2,7 @@
 
 use super::{ClientHandle, Effect};
 use crate::auth::{Grant, GrantRef, RefreshedConnection, TokenError, TokenFault, VerifiedToken};
-use crate::types::{Address, Expression, Ident};
+use crate::types::{Address, Expression, Ident, is_guarded_topic};
 
 /// Token that a connection gets, and what it grants. The change of its tags is another effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,11 @@ impl ClientHandle<'_> {
             TokenError::claim("tags", why)
         };
         let former = former.map(|token| &token.claims);
-        let edit = verified.claims.tags_replacing(former).map_err(too_many)?;
+        let allowed = verified.claims.capabilities.topics.as_ref();
+        let leave = self.tags().topics().filtered(|topic| {
+            is_guarded_topic(topic) && !allowed.is_some_and(|names| names.lists(topic))
+        });
+        let edit = verified.claims.tags_replacing(former).map_err(too_many)?.leaving(leave);
         self.changed = Some(edit.apply(self.tags()).map_err(too_many)?);
         let expires = verified.claims.expires;
         let among = verified.claims.capabilities.among.clone();

@@ -2,8 +2,11 @@
 
 use super::ClientHandle;
 use super::effect::{Charge, Effect, RequestEffect};
-use crate::auth::AllowedNames;
-use crate::types::Tags;
+use crate::types::{Address, AllowedNames, Credentials, Tags};
+
+/// Why a client may not publish to an address.
+pub(super) const GUARDED_TOPIC: &str =
+    "a guarded topic needs a connection that has shown the application's secret";
 
 impl<'c> ClientHandle<'c> {
     /// Adds a part of a request of `tagcast.v1`.
@@ -24,6 +27,20 @@ impl<'c> ClientHandle<'c> {
     /// Returns the names of tags that the client's token allows it to change. `None`: it says nothing about them.
     pub(super) fn retag_names(&self) -> Option<&'c AllowedNames> {
         self.session.retag_names()
+    }
+
+    /// Returns whether the client may join a topic.
+    pub(super) fn may_join(&self, topic: &str) -> bool {
+        let names = self.session.topic_names(&self.rules.access);
+        names.is_some_and(|names| names.admits_topic(topic))
+    }
+
+    /// Returns whether the client may publish to an address, given the credentials of its message, which are verified.
+    /// Only a secret gives access to guarded topics.
+    pub(super) fn may_address(&self, address: &Address, shown: Option<&Credentials<'_>>) -> bool {
+        shown.is_some()
+            || self.rules.access.may_see_counts(self.session.basis)
+            || !address.recipients.names_guarded_topics()
     }
 
     /// Returns the tags that the client's token fixes.

@@ -11,9 +11,9 @@ mod rules;
 
 use std::borrow::Cow;
 
-use crate::auth::{AllowedNames, AuthBasis, Grant, GrantRef, Permissions, Right};
+use crate::auth::{AuthBasis, Grant, GrantRef, Permissions, Right};
 use crate::protocol::{AckExtras, ChunkMarks, Protocol};
-use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
+use crate::types::{AllowedNames, ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
 
 use self::chunks::Overflow;
 
@@ -130,11 +130,21 @@ impl Session {
         match self.retag_names() {
             Some(AllowedNames::All) => true,
             Some(AllowedNames::Listed(names)) => !names.is_empty(),
-            None => {
-                self.extras.as_ref().is_some_and(|extras| extras.may_choose_tags)
-                    && !access.has_tags_by_token(&self.tenant, self.basis)
-            }
+            None => self.chooses_freely(access),
         }
+    }
+
+    fn chooses_freely(&self, access: &Permissions) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.may_choose_tags)
+            && !access.has_tags_by_token(&self.tenant, self.basis)
+    }
+
+    /// Returns the topics that the client may join. Its token decides, if that says so. `None`: it may join none.
+    #[must_use]
+    pub fn topic_names(&self, access: &Permissions) -> Option<&AllowedNames> {
+        const ALL: &AllowedNames = &AllowedNames::All;
+        let token = self.token().and_then(|it| it.verified.claims.capabilities.topics.as_ref());
+        token.or_else(|| self.chooses_freely(access).then_some(ALL))
     }
 
     /// Returns the names of tags that the client's token allows it to change. `None`: it says nothing about them.

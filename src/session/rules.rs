@@ -16,6 +16,8 @@ pub struct SessionRules {
     pub message_bytes_max: usize,
     /// Most chunks between `bufferON` and `bufferOFF`. 0 means no limit on their number.
     pub chunks_max: usize,
+    /// Maximum topics of a client.
+    pub topics_max: usize,
     /// Options of each protocol.
     pub protocols: ProtocolOptions,
 }

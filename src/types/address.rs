@@ -1,7 +1,9 @@
 //! Recipients of publications.
 
 use super::limits::EXCEPT_MAX;
-use super::{Alias, ClientUuid, Expression, Ident, Tag, TagQuery};
+use super::{
+    Alias, ClientUuid, Expression, Ident, Tag, TagCondition, TagQuery, is_guarded_tag_name,
+};
 
 /// The recipients of a publication, with an optional exception.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +72,41 @@ impl Recipients {
             Self::Among(it) => it.recipients.held() + it.expression.held(),
         };
         size_of::<Self>() + lists
+    }
+
+    /// Returns the topic whose clients they are, if it is exactly one.
+    #[must_use]
+    pub fn topic(&self) -> Option<&str> {
+        match self {
+            Self::Matching(query) if query.len() == 1 => query.iter().next()?.topic(),
+            Self::TagSequence(tags) => match &**tags {
+                [tag] => tag.topic(),
+                _ => None,
+            },
+            Self::Expression(expression) => match expression.root() {
+                TagCondition::Term(term) => term.topic(),
+                _ => None,
+            },
+            Self::Without(it) => it.recipients.topic(),
+            Self::Among(it) => it.recipients.topic(),
+            Self::Matching(_) | Self::First { .. } | Self::Named(_) => None,
+        }
+    }
+
+    /// Returns whether guarded topics decide which clients they are.
+    #[must_use]
+    pub fn names_guarded_topics(&self) -> bool {
+        let is_one = |tag: &Tag| is_guarded_tag_name(tag.name());
+        match self {
+            Self::Matching(query) => query.iter().any(is_one),
+            Self::TagSequence(tags) => tags.iter().any(is_one),
+            Self::Expression(expression) => expression.names(is_guarded_tag_name),
+            Self::Without(it) => it.recipients.names_guarded_topics(),
+            Self::Among(it) => {
+                it.recipients.names_guarded_topics() || it.expression.names(is_guarded_tag_name)
+            }
+            Self::First { .. } | Self::Named(_) => false,
+        }
     }
 
     /// Returns true if there can be at most one recipient.

@@ -2,6 +2,7 @@
 
 mod address;
 mod alias;
+mod allowed_names;
 mod application_figures;
 mod bridge_counts;
 mod budget;
@@ -39,6 +40,7 @@ mod slots;
 mod span;
 mod tag;
 mod tag_change;
+mod topics;
 mod tracking;
 mod wiped;
 mod word_choice;
@@ -48,6 +50,7 @@ pub use address::{
     Address, MatchOptions, NamedClient, Recipients, RecipientsAmong, RecipientsWithout,
 };
 pub use alias::{Alias, Claim, Exclusivity, GrantNumber};
+pub use allowed_names::AllowedNames;
 pub use application_figures::{ApplicationFigures, ApplicationTable, ShownApplications};
 pub use bridge_counts::{BridgeCounts, ClusterState, NatsFault};
 pub use budget::TurnBudget;
@@ -104,6 +107,9 @@ pub use slots::SlotSet;
 pub use span::span_seconds;
 pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};
 pub use tag_change::{TagChange, TagEdit, TagNames, TagVersion, VersionedTags};
+pub use topics::{
+    Topics, is_guarded_tag_name, is_guarded_topic, is_topic_name, is_topic_tag_name, topic_tag_name,
+};
 pub use tracking::{
     AskToken, SpanTimes, TimedWrites, TrackedOutcome, TrackedSubject, Tracking, WriteCounts,
 };

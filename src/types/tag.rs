@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::limits::{TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX, TAGS_MAX};
+use super::Topics;
+use super::limits::{
+    TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX, TAGS_MAX, TOPIC_BYTES_MAX, TOPICS_MAX,
+};
 
 /// A name and a value. An integer value is stored as its decimal text, so 12 and "12" are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,9 +62,13 @@ impl Tag {
     }
 }
 
-/// The tags of one client, sorted by name, with one value per name.
+/// The tags of one client, sorted by name, with one value per name, and its topics. A client in a topic matches a tag
+/// as well ([`Topics`]). Tag queries have no topics.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Tags(Box<[Tag]>);
+pub struct Tags {
+    tags: Box<[Tag]>,
+    topics: Topics,
+}
 
 impl Tags {
     /// Creates a set of tags. If a name occurs twice, the later value wins, as in a JSON object.
@@ -85,37 +92,56 @@ impl Tags {
         if tags.len() > TAGS_MAX {
             return Err(TagError::TooMany);
         }
-        Ok(Self(tags.into_boxed_slice()))
+        Ok(Self { tags: tags.into_boxed_slice(), topics: Topics::default() })
     }
 
     /// Returns the tags in order of their names.
     pub fn iter(&self) -> std::slice::Iter<'_, Tag> {
-        self.0.iter()
+        self.tags.iter()
     }
 
     /// Returns the value of a tag by its name.
     #[must_use]
     pub fn value_of(&self, name: &str) -> Option<&str> {
-        let at = self.0.binary_search_by(|tag| tag.name().cmp(name)).ok()?;
-        self.0.get(at).map(Tag::value)
+        let at = self.tags.binary_search_by(|tag| tag.name().cmp(name)).ok()?;
+        self.tags.get(at).map(Tag::value)
     }
 
     /// Returns their memory in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.0.iter().map(Tag::held).sum()
+        self.tags.iter().map(Tag::held).sum::<usize>() + self.topics.held()
     }
 
-    /// Returns true if there are no tags.
+    /// Returns the same tags with these topics in place of others.
+    #[must_use]
+    pub fn with_topics(self, topics: Topics) -> Self {
+        Self { topics, ..self }
+    }
+
+    /// Returns the topics.
+    #[must_use]
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// Returns whether a client with these tags and topics has a tag.
+    #[must_use]
+    pub fn have(&self, tag: &Tag) -> bool {
+        self.value_of(tag.name()) == Some(tag.value())
+            || self.topics.match_tag(tag.name(), tag.value())
+    }
+
+    /// Returns true if there are no tags, whatever topics there are.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tags.is_empty()
     }
 
-    /// Returns the number of tags.
+    /// Returns the number of tags, without topics.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.tags.len()
     }
 }
 
@@ -163,6 +189,13 @@ pub enum TagError {
     },
     /// A client or query has more than [`TAGS_MAX`] tags.
     TooMany,
+    /// No topic can have this name.
+    InvalidTopic {
+        /// The name.
+        name: Box<str>,
+    },
+    /// A client would be in more than [`TOPICS_MAX`] topics.
+    TooManyTopics,
 }
 
 impl fmt::Display for TagError {
@@ -176,6 +209,11 @@ impl fmt::Display for TagError {
                 write!(f, "the tag {name} has {bytes} bytes, {TAG_VALUE_BYTES_MAX} at most")
             }
             Self::TooMany => write!(f, "more than {TAGS_MAX} tags"),
+            Self::InvalidTopic { name } => write!(
+                f,
+                "the name of a topic is 1 to {TOPIC_BYTES_MAX} of A-Z a-z 0-9 _ - = @ , . ; and not {name:?}"
+            ),
+            Self::TooManyTopics => write!(f, "more than {TOPICS_MAX} topics"),
         }
     }
 }

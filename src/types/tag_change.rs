@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::limits::{TAG_NAME_BYTES_MAX, TAGS_MAX};
 use super::tag::is_servers_own;
-use super::{Tag, TagError, Tags};
+use super::{Tag, TagError, Tags, Topics};
 
 /// The version of a client's tags: the number of its join, or of its last change. Both are counted by one
 /// counter of the broker, so a version grows with each change. Compare versions for equality only.
@@ -20,14 +20,16 @@ impl TagVersion {
 /// A change of tags, without its condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagEdit {
-    /// Sets some tags and removes others.
+    /// Sets some tags and removes others, joins topics and leaves others.
     Update {
-        /// New tags and new values.
+        /// New tags and new values, and topics that the client joins.
         set: Tags,
         /// Names of removed tags. They are removed first.
         remove: TagNames,
+        /// Topics that the client leaves. They are left first.
+        leave: Topics,
     },
-    /// Replaces all tags that the server does not own.
+    /// Replaces all tags that the server does not own. Topics stay.
     Replace(Tags),
 }
 
@@ -111,7 +113,7 @@ impl TagEdit {
     #[must_use]
     pub fn setting(tag: Tag) -> Self {
         let set = Tags::new([tag]).unwrap_or_default();
-        Self::Update { set, remove: TagNames::default() }
+        Self::Update { set, remove: TagNames::default(), leave: Topics::default() }
     }
 
     /// An edit that removes one tag.
@@ -120,7 +122,17 @@ impl TagEdit {
     ///
     /// If the name is empty or too long.
     pub fn removing(name: &str) -> Result<Self, TagError> {
-        Ok(Self::Update { set: Tags::default(), remove: TagNames::new([name.into()])? })
+        let remove = TagNames::new([name.into()])?;
+        Ok(Self::Update { set: Tags::default(), remove, leave: Topics::default() })
+    }
+
+    /// Returns the same edit, which also leaves these topics. A replacement leaves none.
+    #[must_use]
+    pub fn leaving(self, topics: Topics) -> Self {
+        match self {
+            Self::Update { set, remove, .. } => Self::Update { set, remove, leave: topics },
+            replacement @ Self::Replace(_) => replacement,
+        }
     }
 
     /// Returns the tags that are set.
@@ -129,6 +141,31 @@ impl TagEdit {
         match self {
             Self::Update { set, .. } | Self::Replace(set) => set,
         }
+    }
+
+    /// Returns the topics that the client joins.
+    #[must_use]
+    pub fn join(&self) -> &Topics {
+        self.set().topics()
+    }
+
+    /// Returns the topics of a client after this change.
+    ///
+    /// # Errors
+    ///
+    /// If there would be more than [`TOPICS_MAX`](super::limits::TOPICS_MAX).
+    pub fn topics(&self, topics: &Topics) -> Result<Topics, TagError> {
+        match self {
+            Self::Update { set, leave, .. } => topics.edited(set.topics(), leave),
+            Self::Replace(set) => topics.edited(set.topics(), &Topics::default()),
+        }
+    }
+
+    /// Returns whether topics may change.
+    #[must_use]
+    pub fn changes_topics(&self) -> bool {
+        let leaves = matches!(self, Self::Update { leave, .. } if !leave.is_empty());
+        leaves || !self.join().is_empty()
     }
 
     /// Returns whether a tag with this name stays unchanged.
@@ -145,36 +182,43 @@ impl TagEdit {
     ///
     /// # Errors
     ///
-    /// If there would be more than [`TAGS_MAX`].
+    /// If there would be more than [`TAGS_MAX`], or too many topics.
     pub fn apply(&self, tags: &Tags) -> Result<Tags, TagError> {
         let kept = tags.iter().filter(|tag| self.keeps(tag.name())).cloned();
-        Tags::new(kept.chain(self.set().iter().cloned()))
+        let all = Tags::new(kept.chain(self.set().iter().cloned()))?;
+        Ok(all.with_topics(self.topics(tags.topics())?))
     }
 
     /// Returns one edit with the effect of this one and then of `next`; `None` if it would have too many names.
     #[must_use]
     pub fn then(&self, next: &Self) -> Option<Self> {
-        let Self::Update { set: later, remove } = next else { return Some(next.clone()) };
+        let Self::Update { set: later, remove, leave } = next else {
+            return (!self.changes_topics()).then(|| next.clone());
+        };
         let left = |set: &Tags| {
             let kept = set.iter().filter(|tag| !remove.contains(tag.name())).cloned();
-            Tags::new(kept.chain(later.iter().cloned())).ok()
+            let tags = Tags::new(kept.chain(later.iter().cloned())).ok()?;
+            Some(tags.with_topics(next.topics(set.topics()).ok()?))
         };
         match self {
             // Names with `@` are not part of a replacement, so removing one must be kept.
             Self::Replace(_) => None,
-            Self::Update { set, remove: earlier } => {
+            Self::Update { set, remove: earlier, leave: left_before } => {
                 let names = earlier.0.iter().chain(&remove.0).cloned();
                 let remove = TagNames::new(names).ok()?;
-                Some(Self::Update { set: left(set)?, remove })
+                let leave = left_before.edited(leave, &Topics::default()).ok()?;
+                Some(Self::Update { set: left(set)?, remove, leave })
             }
         }
     }
 
-    /// Returns the number of tags and names.
+    /// Returns the number of tags, names and topics.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
-            Self::Update { set, remove } => set.len() + remove.len(),
+            Self::Update { set, remove, leave } => {
+                set.len() + remove.len() + set.topics().len() + leave.len()
+            }
             Self::Replace(set) => set.len(),
         }
     }
@@ -189,9 +233,9 @@ impl TagEdit {
     #[must_use]
     pub fn held(&self) -> usize {
         match self {
-            Self::Update { set, remove } => {
+            Self::Update { set, remove, leave } => {
                 let name = |name: &str| size_of::<Box<str>>() + name.len();
-                set.held() + remove.iter().map(name).sum::<usize>()
+                set.held() + remove.iter().map(name).sum::<usize>() + leave.held()
             }
             Self::Replace(set) => set.held(),
         }
@@ -218,7 +262,7 @@ mod tests {
 
     fn update(set: &str, remove: &str) -> TagEdit {
         let remove = TagNames::new(remove.split_whitespace().map(Into::into)).unwrap();
-        TagEdit::Update { set: tags(set), remove }
+        TagEdit::Update { set: tags(set), remove, leave: Topics::default() }
     }
 
     #[test]
@@ -236,12 +280,38 @@ mod tests {
             let all = (from..to).map(|n| Tag::new(&format!("n{n}"), "x").unwrap());
             Tags::new(all).unwrap()
         };
-        let edit = TagEdit::Update { set: many(100, 130), remove: TagNames::default() };
+        let (set, remove) = (many(100, 130), TagNames::default());
+        let edit = TagEdit::Update { set, remove, leave: Topics::default() };
         assert_eq!(edit.apply(&many(0, 98)).map(|tags| tags.len()), Ok(128));
         assert_eq!(edit.apply(&many(0, 99)), Err(TagError::TooMany));
         let names = |count: usize| TagNames::new((0..count).map(|n| format!("n{n}").into()));
         assert_eq!((names(128).map(|it| it.len()), names(129)), (Ok(128), Err(TagError::TooMany)));
         assert_eq!(TagNames::new(["".into()]), Err(TagError::NameEmpty));
+    }
+
+    fn topics(text: &str) -> Topics {
+        Topics::new(text.split_whitespace().map(Into::into)).unwrap()
+    }
+
+    fn move_to(set: &str, join: &str, leave: &str) -> TagEdit {
+        let (set, remove) = (tags(set).with_topics(topics(join)), TagNames::default());
+        TagEdit::Update { set, remove, leave: topics(leave) }
+    }
+
+    #[test]
+    fn a_replacement_of_tags_leaves_topics_and_two_edits_move_on() {
+        let before = tags("a=1 channel=news").with_topics(topics("news x"));
+        let replaced = TagEdit::Replace(tags("b=1")).apply(&before).unwrap();
+        assert_eq!(replaced, tags("b=1").with_topics(topics("news x")));
+        for (first, second) in [
+            (move_to("a=2", "y z", "x"), move_to("b=1", "x", "y")),
+            (move_to("", "", "news"), move_to("", "news", "")),
+            (move_to("", "q", ""), move_to("", "", "q x")),
+        ] {
+            let after = second.apply(&first.apply(&before).unwrap());
+            assert_eq!(first.then(&second).unwrap().apply(&before), after);
+        }
+        assert_eq!(move_to("", "q", "").then(&TagEdit::Replace(tags("b=1"))), None);
     }
 
     #[test]

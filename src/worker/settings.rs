@@ -134,6 +134,7 @@ impl WorkerSettings {
                 access: Permissions::new(config.applications.as_ref(), config.authorize_open),
                 message_bytes_max,
                 chunks_max: config.phpws.max_chunks,
+                topics_max: config.limits.max_topics,
                 protocols: ProtocolOptions {
                     phpws: config.phpws.options,
                     gomoob: config.gomoob.options,

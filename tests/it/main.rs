@@ -185,6 +185,7 @@ mod v1_publish;
 mod v1_repeat;
 mod v1_resume;
 mod v1_tags;
+mod v1_topics;
 mod weak_files;
 mod webhook_authorize;
 mod worker_crash;

@@ -116,6 +116,36 @@ fn the_rust_client_changes_its_tags_and_reports_refusals() {
 }
 
 #[test]
+fn the_rust_client_is_in_topics_and_stays_in_them() {
+    let server = setup().start();
+    let client = connect(&server, options().topic("news").topic("old"));
+    assert_eq!(client.topics(), ["news", "old"].map(str::to_owned).into());
+    let mut messages = client.messages();
+    let mut events = client.events();
+    client.retag().join("room-1").leave("old").set("level", 1).start().wait().unwrap();
+    assert_eq!(client.topics(), ["news", "room-1"].map(str::to_owned).into());
+    let publisher = connect(&server, options());
+    for (topic, data) in [("old", 1), ("news", 2), ("room-1", 3)] {
+        publisher.publish(To::topic(topic), &data).event("e").start().wait().unwrap();
+        if topic != "old" {
+            let message = next(&mut messages);
+            assert_eq!((message.json(), message.topic()), (&*data.to_string(), Some(topic)));
+        }
+    }
+    let refused = client.retag().join("private-x").start().wait().unwrap_err();
+    assert_eq!(*refused.code(), ErrorCode::PermissionDenied);
+    let uuid = client.uuid().unwrap();
+    server.workers(2).into_iter().for_each(|worker| send_signal(worker, Signal::KILL));
+    assert!(recovery(&mut events).is_resumed);
+    assert_eq!(client.uuid().unwrap(), uuid);
+    assert_eq!(client.topics(), ["news", "room-1"].map(str::to_owned).into());
+    eventually("a publication to a topic of the resumed client", || {
+        publisher.publish(To::topic("room-1"), &4).start().wait().ok().map(drop)
+    });
+    assert_eq!(next(&mut messages).topic(), Some("room-1"));
+}
+
+#[test]
 fn the_rust_client_reports_why_it_cannot_connect() {
     let server = setup().start();
     let refused = |options| Client::connect(&url(&server), options).unwrap_err();

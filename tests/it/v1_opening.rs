@@ -82,7 +82,10 @@ fn hello_may_be_in_the_segment_of_the_request() {
     assert_eq!(welcome["tags"], json!({"language": "FR", "level": "12"}));
     assert_eq!(welcome["permissions"], json!(["publish", "tag"]));
     assert_eq!(welcome["features"], json!(["report", "expr"]));
-    assert_eq!(welcome["limits"], json!({"message": 5_242_880, "tags": 128, "event": 64}));
+    assert_eq!(
+        welcome["limits"],
+        json!({"message": 5_242_880, "tags": 128, "topics": 100, "event": 64})
+    );
     assert_eq!(
         (&welcome["resumed"], welcome["uuid"].as_str().unwrap().len()),
         (&json!(false), 101)

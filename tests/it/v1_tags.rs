@@ -57,8 +57,6 @@ fn a_change_that_is_not_allowed_changes_nothing() {
         client.say(json!({"op": "tag", "id": 1, "set": set}));
         assert_eq!(client.expect_error(code)["id"], 1);
     }
-    client.say(json!({"op": "tag", "id": 1, "set": {"b": "2"}, "join": ["news"]}));
-    client.expect_error("unsupported");
     for (tags, matched) in [(json!({"a": "1"}), 1), (json!({"b": "2"}), 0), (json!({"n5": 5}), 0)] {
         let to = json!({"tags": tags});
         client.say(
@@ -90,7 +88,7 @@ fn a_name_that_is_removed_and_set_is_set() {
     assert_eq!(frames, [json!({"op": "ack", "id": 3}), json!({"op": "msg", "data": 1})]);
 }
 
-/// V53, as far as there are no topics.
+/// V53, without topics.
 #[test]
 fn where_tokens_give_the_tags_no_client_changes_them() {
     let auth = format!(

@@ -4,10 +4,12 @@ use std::sync::atomic::Ordering;
 
 use tagcast::supervisor::lifecycle::ChildId;
 use tagcast::types::{
-    AddressLimit, Alias, Client, ClientClass, ClientUuid, Ident, Slot, Tag, Tags, Tenant, WorkerId,
+    AddressLimit, Alias, Client, ClientClass, ClientUuid, Ident, Slot, Tag, Tags, Tenant, Topics,
+    WorkerId,
 };
 
 use super::api::{Call, CallState};
+use super::marks::TOPICS;
 use super::model::To;
 use super::pipe::BytesUntilDeath;
 use super::programs;
@@ -157,11 +159,20 @@ impl World {
                 tags.push(Tag::new(name, self.rng.pick(&values).unwrap()).unwrap());
             }
         }
-        Tags::new(tags).unwrap()
+        let topics = TOPICS.iter().filter(|_| self.rng.once_in(5)).map(|name| (*name).into());
+        let topics = Topics::new(topics).unwrap();
+        Tags::new(tags).unwrap().with_topics(topics)
     }
 
     pub fn any_query(&mut self) -> Tags {
-        if self.rng.once_in(2) { Tags::default() } else { self.any_tags() }
+        match self.rng.below(6) {
+            0..3 => Tags::default(),
+            3 => {
+                let topic = self.rng.pick(&TOPICS).unwrap();
+                Tags::new([Tag::of_topic(topic).unwrap()]).unwrap()
+            }
+            _ => self.any_tags().with_topics(Topics::default()),
+        }
     }
 
     pub fn a_client_publishes(&mut self) {

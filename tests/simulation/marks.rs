@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tagcast::link::command::{ClientCommand, CommandKind, CommandOutcome};
 use tagcast::types::{
-    ClientUuid, Number, Tag, TagChange, TagEdit, TagNames, TagVersion, Tags, Tenant, VersionedTags,
-    WorkerIncarnation,
+    ClientUuid, Number, Tag, TagChange, TagEdit, TagNames, TagVersion, Tags, Tenant, Topics,
+    VersionedTags, WorkerIncarnation,
 };
 
 /// Name of the tag that counts.
@@ -43,11 +43,16 @@ fn value(tags: &Tags) -> u64 {
     tags.value_of(COUNT).map_or(0, |value| value.parse().unwrap())
 }
 
-/// Changes the tags of a client that its own connection changes, and no others.
+/// Topics of clients.
+pub const TOPICS: [&str; 3] = ["news", "private-y", "x"];
+
+/// Changes the tags and topics of a client that its own connection changes, and no others.
 pub fn own_edit(tags: Tags) -> TagEdit {
     let names = ["room", "team"].into_iter().filter(|name| tags.value_of(name).is_none());
     let remove = TagNames::new(names.map(Into::into)).unwrap();
-    TagEdit::Update { set: tags, remove }
+    let leave = TOPICS.into_iter().filter(|topic| !tags.topics().contains(topic));
+    let leave = Topics::new(leave.map(Into::into)).unwrap();
+    TagEdit::Update { set: tags, remove, leave }
 }
 
 impl Marks {

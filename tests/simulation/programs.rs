@@ -8,8 +8,8 @@ use tagcast::broker::router::figures;
 use tagcast::broker_client::resumable::ResumeRequest;
 use tagcast::link::resume::{RecordTerms, ReplayedPublication, ResumeClaim, ToResumable};
 use tagcast::types::{
-    Client, ClientUuid, InstanceDigest, MissedRequest, ReplayPosition, ResumeGeneration,
-    ResumeStanding, Slot, Tags, Tenant, WorkerId,
+    AllowedNames, Client, ClientUuid, InstanceDigest, MissedRequest, ReplayPosition,
+    ResumeGeneration, ResumeStanding, Slot, Tags, Tenant, WorkerId,
 };
 
 use super::model::{ClientNo, Model, Moment, PublicationNo, To};
@@ -148,8 +148,9 @@ impl World {
             uuid,
             generation,
             issued: Duration::ZERO,
+            guarded: AllowedNames::Listed(Box::new(["private-*".into()])),
         });
-        let missed = claim.map(|_| Box::new(MissedRequest::Since(program.since)));
+        let missed = claim.as_ref().map(|_| Box::new(MissedRequest::Since(program.since)));
         let terms = RecordTerms {
             grace_ms: u32::try_from(GRACE.as_millis()).unwrap(),
             mailbox: MAILBOX,
@@ -158,7 +159,7 @@ impl World {
         };
         self.model.programs.cut_off.extend(former);
         let Some(at) = self.workers.get_mut(&worker) else { return };
-        let request = ResumeRequest { terms, claim: claim.map(Box::new), missed };
+        let request = ResumeRequest { terms, claim: claim.clone().map(Box::new), missed };
         let (slot, client) = at.accept_resumable(client, request, &mut self.model);
         if let Some(connection) = at.connections.get_mut(&slot) {
             connection.is_recovering = claim.is_some();

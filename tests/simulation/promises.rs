@@ -15,7 +15,12 @@ pub enum Sure {
 
 impl Life {
     fn matches(&self, query: &Tags, during: (Moment, Moment), sure: Sure) -> bool {
-        let matches = |tags: &Tags| query.iter().all(|tag| tags.iter().any(|own| own == tag));
+        let matches = |tags: &Tags| {
+            query.iter().all(|tag| {
+                let topic = if tag.name().ends_with("channel") { tag.value() } else { "" };
+                tags.iter().any(|own| own == tag) || tags.topics().iter().any(|own| own == topic)
+            })
+        };
         match sure {
             Sure::Yes => self.carried(during).all(matches),
             Sure::No => self.carried(during).any(matches),

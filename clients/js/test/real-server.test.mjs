@@ -72,11 +72,35 @@ describe('with the server', { skip: missing, timeout: 60_000 }, () => {
     await page.publish({ all: true }, 'still here');
   });
 
+  test('it is in a topic while the topic has a handler', async () => {
+    const { client: page, messages } = client();
+    const { client: backend } = client();
+    const news = [];
+    const off = page.topic('news').on('price', (data, { topic }) => news.push({ data, topic }));
+    await Promise.all([page.ready(), backend.ready()]);
+    assert.deepEqual(page.topics, ['news']);
+    await backend.topic('news').publish('price', 1);
+    await backend.publish({ topic: 'other' }, 2, { event: 'price' });
+    await server.publish({ tags: { channel: 'news' } }, 3, { event: 'price' });
+    await eventually('both messages', () => news.length === 2);
+    assert.deepEqual(news, [{ data: 1, topic: 'news' }, { data: 3, topic: 'news' }]);
+    const offOther = page.topic('other').on('price', data => news.push(data));
+    await eventually('the other topic', () => page.topics.length === 2);
+    await backend.publish({ topic: 'other' }, 4, { event: 'price' });
+    await eventually('its message', () => news.length === 3);
+    off();
+    offOther();
+    await eventually('no topics', () => page.topics.length === 0);
+    await backend.publish({ topic: 'news' }, 5, { event: 'price' });
+    await backend.publish({ uuid: page.uuid }, 6);
+    await eventually('the last message', () => messages.at(-1)?.data === 6);
+    assert.equal(messages.length, 4);
+  });
+
   test('what the server does not have yet is unsupported', async () => {
     const { client: page } = client();
     await page.ready();
     await assert.rejects(page.ask({ uuid: page.uuid }, 1), { code: 'unsupported' });
-    await assert.rejects(page.publish({ topic: 'news' }, 1), { code: 'unsupported' });
     await assert.rejects(page.request('nope', {}), { code: 'unknown_op' });
   });
 

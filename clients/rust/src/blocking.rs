@@ -1,5 +1,6 @@
 //! The same client without `async`, on a thread of its own. Feature `blocking`.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -130,6 +131,12 @@ impl Client {
         self.0.client.tags()
     }
 
+    /// The topics of this client, as the server has them.
+    #[must_use]
+    pub fn topics(&self) -> BTreeSet<String> {
+        self.0.client.topics()
+    }
+
     /// What the server offers this client, as `report` and `expr`.
     #[must_use]
     pub fn features(&self) -> Vec<String> {
@@ -141,7 +148,7 @@ impl Client {
         self.0.client.publish(to, data)
     }
 
-    /// Changes the tags of this client, as [`Client::retag`](crate::Client::retag).
+    /// Changes the tags and topics of this client, as [`Client::retag`](crate::Client::retag).
     pub fn retag(&self) -> Retag {
         self.0.client.retag()
     }

@@ -239,8 +239,8 @@ impl IntoFuture for Publish {
     }
 }
 
-/// A change of the tags of this client, in one step: first what is removed, then what is set. It is made when it is
-/// awaited, or by [`Retag::start`].
+/// A change of the tags and topics of this client, in one step: first what is removed and left, then what is set and
+/// joined. It is made when it is awaited, or by [`Retag::start`].
 #[derive(Debug)]
 #[must_use = "tags are changed when the change is awaited"]
 pub struct Retag {
@@ -263,6 +263,18 @@ impl Retag {
     /// Removes a tag.
     pub fn remove(mut self, name: impl Into<String>) -> Self {
         self.change.remove.push(name.into());
+        self
+    }
+
+    /// Joins a topic: a client has one value of a tag, and may be in many topics.
+    pub fn join(mut self, topic: impl Into<String>) -> Self {
+        self.change.join.push(topic.into());
+        self
+    }
+
+    /// Leaves a topic.
+    pub fn leave(mut self, topic: impl Into<String>) -> Self {
+        self.change.leave.push(topic.into());
         self
     }
 

@@ -1,5 +1,6 @@
 //! The handle of a client.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -164,7 +165,13 @@ impl Client {
     /// The tags of this client, as the server has them.
     #[must_use]
     pub fn tags(&self) -> Tags {
-        self.0.shared.machine().tags().clone()
+        self.0.shared.machine().own().known().clone()
+    }
+
+    /// The topics of this client, as the server has them.
+    #[must_use]
+    pub fn topics(&self) -> BTreeSet<String> {
+        self.0.shared.machine().own().topics().clone()
     }
 
     /// What the server offers this client, as `report` and `expr`.
@@ -183,7 +190,7 @@ impl Client {
         Publish::new(&self.0.shared, to, data)
     }
 
-    /// Changes the tags of this client. A later connection opens with the changed tags.
+    /// Changes the tags and topics of this client. A later connection opens with the changed ones.
     pub fn retag(&self) -> Retag {
         Retag::new(&self.0.shared)
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::machine::Topics;
 use crate::status::RecoveryReason;
 use crate::target::Tags;
 
@@ -29,6 +30,8 @@ pub(crate) struct Hello<'a> {
     pub(crate) token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tags: Option<&'a Tags>,
+    #[serde(skip_serializing_if = "Topics::is_empty")]
+    pub(crate) topics: &'a Topics,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) resume: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,6 +65,8 @@ pub(crate) struct Welcome {
     #[serde(default)]
     pub(crate) tags: ReceivedTags,
     #[serde(default)]
+    pub(crate) topics: Topics,
+    #[serde(default)]
     pub(crate) recovering: bool,
     /// Seconds between pings; 0 without pings.
     #[serde(default)]
@@ -94,6 +99,8 @@ pub(crate) struct RecoveryFrame {
 #[derive(Deserialize)]
 pub(crate) struct TagsFrame {
     pub(crate) tags: ReceivedTags,
+    #[serde(default)]
+    pub(crate) topics: Topics,
 }
 
 #[derive(Deserialize)]

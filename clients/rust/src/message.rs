@@ -108,7 +108,7 @@ pub enum Event {
     Message(Message),
     /// What the client has missed: once after each connection, and when the server reports a gap.
     Recovery(Recovery),
-    /// Something else has changed the tags of this client: all of its present tags.
+    /// Something else has changed the tags or topics of this client: all of its present tags.
     Tags(Tags),
 }
 

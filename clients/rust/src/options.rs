@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 
 use crate::clock::Clock;
+use crate::machine::Topics;
 use crate::target::Tags;
 use crate::testing::TestClock;
 
@@ -101,6 +102,7 @@ pub struct Options {
     pub(crate) secret: Option<String>,
     pub(crate) token: TokenSource,
     pub(crate) tags: Option<Tags>,
+    pub(crate) topics: Topics,
     pub(crate) ident: Option<String>,
     pub(crate) rewind: Option<u32>,
     pub(crate) is_resuming: bool,
@@ -121,6 +123,7 @@ impl Default for Options {
             secret: None,
             token: TokenSource::Absent,
             tags: None,
+            topics: Topics::new(),
             ident: None,
             rewind: None,
             is_resuming: true,
@@ -191,6 +194,14 @@ impl Options {
     #[expect(clippy::needless_pass_by_value, reason = "texts and numbers are passed as they are")]
     pub fn tag(mut self, name: impl Into<String>, value: impl ToString) -> Self {
         self.tags.get_or_insert_default().insert(name.into(), value.to_string());
+        self
+    }
+
+    /// Joins a topic on opening. A topic that the client may not join is left out: see
+    /// [`Client::topics`](crate::Client::topics).
+    #[must_use]
+    pub fn topic(mut self, name: impl Into<String>) -> Self {
+        self.topics.insert(name.into());
         self
     }
 
@@ -283,6 +294,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("key", &self.key)
             .field("tags", &self.tags)
+            .field("topics", &self.topics)
             .field("ident", &self.ident)
             .field("is_resuming", &self.is_resuming)
             .field("queue", &self.queue)

@@ -14,6 +14,7 @@ pub type Tags = BTreeMap<String, String>;
 ///
 /// let page = To::uuid("a0ee…");
 /// let room = To::tag("room", "1");
+/// let news = To::topic("news");
 /// let some = To::tags([("room", "1"), ("language", "FR")]);
 /// let other = To::expr("room=1 & !(language=FR)");
 /// ```
@@ -25,6 +26,7 @@ pub struct To(Recipients);
 enum Recipients {
     All(bool),
     Tags(Tags),
+    Topic(String),
     Expr(String),
     Uuid(String),
     Ident(String),
@@ -50,6 +52,12 @@ impl To {
         Self(Recipients::Tags(
             tags.into_iter().map(|(name, value)| (name.into(), value.to_string())).collect(),
         ))
+    }
+
+    /// Clients in this topic.
+    #[must_use]
+    pub fn topic(name: impl Into<String>) -> Self {
+        Self(Recipients::Topic(name.into()))
     }
 
     /// Clients whose tags match an expression, as `room=1 & !(language=FR)`.
@@ -81,6 +89,7 @@ mod tests {
         assert_eq!(json(To::all()), r#"{"all":true}"#);
         assert_eq!(json(To::tag("level", 12)), r#"{"tags":{"level":"12"}}"#);
         assert_eq!(json(To::tags([("b", "1"), ("a", "2")])), r#"{"tags":{"a":"2","b":"1"}}"#);
+        assert_eq!(json(To::topic("news")), r#"{"topic":"news"}"#);
         assert_eq!(json(To::expr("a=1")), r#"{"expr":"a=1"}"#);
         assert_eq!(json(To::uuid("u")), r#"{"uuid":"u"}"#);
         assert_eq!(json(To::ident("i")), r#"{"ident":"i"}"#);

@@ -46,6 +46,7 @@ impl Default for Speaker {
                 access: Permissions::everything(),
                 message_bytes_max: BYTES_MAX,
                 chunks_max: CHUNKS_MAX,
+                topics_max: 3,
                 protocols: ProtocolOptions::default(),
             },
             session: session(Protocol::Phpws),

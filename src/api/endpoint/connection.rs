@@ -9,7 +9,8 @@ use crate::api::error::ApiError;
 use crate::api::response::ApiAnswer;
 use crate::json;
 use crate::link::query::{QueryKind, QueryResult};
-use crate::types::{ClientDescription, DescribedToken, Ident};
+use crate::protocol::Protocol;
+use crate::types::{ClientDescription, DescribedToken, Ident, Topics};
 
 /// Answers with the client of a path.
 ///
@@ -48,8 +49,20 @@ fn client_json(client: &ClientDescription, uuid: &str) -> String {
     let outbox = format!("{{\"bytes\":{bytes},\"waiting\":{waiting}}}");
     let _written = write!(out, ",\"user\":{user},\"outbox\":{outbox},\"token\":");
     push_token(&mut out, client.token.as_ref());
+    if *client.dialect == *Protocol::V1.name() {
+        push_topics(&mut out, client.tags.topics());
+    }
     out.push('}');
     out
+}
+
+fn push_topics(out: &mut String, topics: &Topics) {
+    out.push_str(",\"topics\":[");
+    for (at, topic) in topics.iter().enumerate() {
+        out.push_str(if at == 0 { "" } else { "," });
+        json::push_text(topic, out);
+    }
+    out.push(']');
 }
 
 pub(super) fn push_token(out: &mut String, token: Option<&DescribedToken>) {

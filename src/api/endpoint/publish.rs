@@ -128,7 +128,8 @@ impl<'a> EndpointContext<'a> {
         let trace = self.trace.filter(|_| !limits.is_dry);
         let publication = ApiPublication { tenant, address, form: *form, payload, id: None, trace };
         let elsewhere = ReachElsewhere::new(self, address);
-        let headers = V1Headers { event, from: "" };
+        let topic = address.recipients.topic().unwrap_or_default();
+        let headers = V1Headers { event, topic, from: "" };
         let headed = (!headers.is_empty()).then(|| headers.payload(*form, bytes));
         let sent = match &headed {
             None => publication,

@@ -19,7 +19,7 @@ use crate::json::Scalar;
 use crate::link::command::{CommandKind, CommandOutcome};
 use crate::protocol::tags::{self, InvalidTags};
 use crate::types::limits::TAGS_MAX;
-use crate::types::{TagChange, TagEdit, TagNames, TagVersion, Tags, VersionedTags};
+use crate::types::{TagChange, TagEdit, TagNames, TagVersion, Tags, Topics, VersionedTags};
 
 pub(super) const RETAG_ONE_MEMBERS: &[&str] = &["set", "remove", "if_version"];
 pub(super) const RETAG_MEMBERS: &[&str] = &["expr", "set", "remove", "max_recipients", "dry_run"];
@@ -140,7 +140,7 @@ pub(super) fn read_update(body: &JsonObject<'_>) -> Result<TagEdit, ApiError> {
         let name = crate::api::error::shown(tag.name());
         return Err(body.invalid("remove", format!("`{name}` is in `set` and in `remove`")));
     }
-    Ok(TagEdit::Update { set, remove })
+    Ok(TagEdit::Update { set, remove, leave: Topics::default() })
 }
 
 fn read_tags(body: &JsonObject<'_>, member: &str) -> Result<Option<Tags>, ApiError> {

@@ -3,8 +3,8 @@
 use super::error::TokenError;
 use super::known_members::{self, InvalidObject};
 use crate::json::Scalar;
-use crate::types::Expression;
 use crate::types::limits::{TAG_NAME_BYTES_MAX, TOKEN_NAMES_MAX};
+use crate::types::{AllowedNames, Expression};
 
 /// Capabilities of a token. `None`: as the application says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,46 +21,6 @@ pub struct TokenCapabilities {
     pub topics: Option<AllowedNames>,
     /// What the client may watch, in a protocol that has presence.
     pub watch: Option<AllowedNames>,
-}
-
-/// Names that a capability allows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowedNames {
-    /// All.
-    All,
-    /// These. A name that ends in `*` stands for all that begin with the rest of it.
-    Listed(Box<[Box<str>]>),
-}
-
-impl AllowedNames {
-    /// Returns true if a name is allowed.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        let Self::Listed(names) = self else { return true };
-        names.iter().any(|allowed| match allowed.strip_suffix('*') {
-            Some(beginning) => name.starts_with(beginning),
-            None => **allowed == *name,
-        })
-    }
-
-    fn held(&self) -> usize {
-        match self {
-            Self::All => 0,
-            Self::Listed(names) => {
-                names.iter().map(|name| name.len() + size_of::<Box<str>>()).sum()
-            }
-        }
-    }
-
-    fn read(raw: Option<&str>, claim: &str) -> Result<Option<Self>, TokenError> {
-        let Some(raw) = raw else { return Ok(None) };
-        if raw == "true" {
-            return Ok(Some(Self::All));
-        }
-        let names = listed(raw)
-            .ok_or_else(|| TokenError::claim(claim, "true or a list of up to 128 names"))?;
-        Ok(Some(Self::Listed(names)))
-    }
 }
 
 impl TokenCapabilities {
@@ -84,9 +44,9 @@ impl TokenCapabilities {
             publish: if among.is_some() { Some(true) } else { flag(publish, "caps.publish")? },
             among,
             receive: flag(receive, "caps.receive")?,
-            retag: AllowedNames::read(retag, "caps.retag")?,
-            topics: AllowedNames::read(topics, "caps.topics")?,
-            watch: AllowedNames::read(watch, "caps.watch")?,
+            retag: names(retag, "caps.retag")?,
+            topics: names(topics, "caps.topics")?,
+            watch: names(watch, "caps.watch")?,
         })
     }
 
@@ -110,6 +70,16 @@ fn among(raw: Option<&str>) -> Result<Option<Expression>, TokenError> {
         let right = format!("true, false or an expression over tags: {error}");
         TokenError::claim("caps.publish", &right)
     })
+}
+
+fn names(raw: Option<&str>, claim: &str) -> Result<Option<AllowedNames>, TokenError> {
+    let Some(raw) = raw else { return Ok(None) };
+    if raw == "true" {
+        return Ok(Some(AllowedNames::All));
+    }
+    let names =
+        listed(raw).ok_or_else(|| TokenError::claim(claim, "true or a list of up to 128 names"))?;
+    Ok(Some(AllowedNames::Listed(names)))
 }
 
 fn flag(raw: Option<&str>, name: &str) -> Result<Option<bool>, TokenError> {

@@ -9,7 +9,7 @@ use crate::protocol::tags;
 use crate::types::limits::{
     IDENT_BYTES_MAX, TOKEN_ID_BYTES_MAX, TOKEN_SUBJECT_BYTES_MAX, TOKEN_USER_BYTES_MAX,
 };
-use crate::types::{Tag, TagEdit, TagError, TagNames, Tags};
+use crate::types::{Tag, TagEdit, TagError, TagNames, Tags, Topics};
 
 /// Claims whose types were checked. Claims that are not in the table of the documentation are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl TokenClaims {
         let former = former.into_iter().flat_map(|former| &former.tags).map(Tag::name);
         let dropped = former.filter(|name| set.value_of(name).is_none());
         let remove = TagNames::new(dropped.map(Into::into))?;
-        Ok(TagEdit::Update { set, remove })
+        Ok(TagEdit::Update { set, remove, leave: Topics::default() })
     }
 
     /// Checks that the token may open a connection. A connection has no UUID before it is open.

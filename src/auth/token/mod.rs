@@ -20,7 +20,7 @@ mod token_limits;
 mod vectors;
 mod verifier;
 
-pub use self::capabilities::{AllowedNames, TokenCapabilities};
+pub use self::capabilities::TokenCapabilities;
 pub use self::claims::TokenClaims;
 pub(crate) use self::compact::CompactToken;
 pub use self::compact::token_parts;

@@ -29,9 +29,7 @@ impl PastListener<'_> {
 
     fn is_among(&self, recipients: &Recipients, tags: &Tags) -> bool {
         match recipients {
-            Recipients::Matching(query) => {
-                query.iter().all(|tag| tags.value_of(tag.name()) == Some(tag.value()))
-            }
+            Recipients::Matching(query) => query.iter().all(|tag| tags.have(tag)),
             Recipients::Expression(expression) => expression.matches(tags),
             Recipients::Among(it) => {
                 it.expression.matches(tags) && self.is_among(&it.recipients, tags)

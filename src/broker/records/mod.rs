@@ -19,8 +19,8 @@ pub(super) use self::tag_log::{TagsThen, forget_past, note_tags};
 use crate::link::resume::{KnownIds, RecordTerms};
 use crate::types::limits::AWAY_MEMORY;
 use crate::types::{
-    AcceptedIds, ClientUuid, ConnectionRef, Ident, JoinNumber, ReplayPosition, ResumeGeneration,
-    Tenant, VersionedTags,
+    AcceptedIds, AllowedNames, ClientUuid, ConnectionRef, Ident, JoinNumber, ReplayPosition,
+    ResumeGeneration, Tenant, VersionedTags,
 };
 
 /// Memory for a client that is away, without its names, tags and mailbox, in bytes.
@@ -121,6 +121,8 @@ pub(super) struct NewPlace {
     pub(super) terms: RecordTerms,
     /// The connection whose token it shows.
     pub(super) shown: ResumeGeneration,
+    /// Guarded topics that it may be in.
+    pub(super) guarded: AllowedNames,
 }
 
 /// A client that was away.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Record, RecordKey, Records};
 use crate::types::limits::TAG_CHANGES_STORED;
-use crate::types::{RecoveryReason, ReplayPosition, Tags};
+use crate::types::{AllowedNames, RecoveryReason, ReplayPosition, Tags, is_guarded_topic};
 
 /// Earlier tags of a client, as far back as its journal reaches.
 #[derive(Debug)]
@@ -55,6 +55,18 @@ impl Record {
     ) -> Option<RecoveryReason> {
         let log = self.tag_log.as_ref().filter(|log| log.epoch == position.epoch)?;
         (position.number < log.cut).then_some(log.reason)
+    }
+
+    /// Returns whether the client is in a guarded topic that a token does not allow, or was while publications of that
+    /// time are stored.
+    pub(in crate::broker) fn exceeds(&self, guarded: &AllowedNames) -> bool {
+        let is_beyond = |tags: &Tags| {
+            tags.topics().iter().any(|topic| is_guarded_topic(topic) && !guarded.lists(topic))
+        };
+        let present = self.away().and_then(|away| away.tags.as_ref());
+        let earlier = self.tag_log.iter().flat_map(|log| &log.earlier);
+        let mut earlier = earlier.filter_map(|(_, tags)| tags.as_ref());
+        present.is_some_and(|own| is_beyond(&own.tags)) || earlier.any(is_beyond)
     }
 
     /// Returns the tags that the client had at a publication.

@@ -23,7 +23,7 @@ fn terms() -> RecordTerms {
 }
 
 fn returning(place: ConnectionRef) -> NewPlace {
-    NewPlace { place, terms: terms(), shown: IDS.from }
+    NewPlace { place, terms: terms(), shown: IDS.from, guarded: Default::default() }
 }
 
 fn away(ident: Option<&str>, ends_at: u64) -> AwayClient {
@@ -167,7 +167,12 @@ fn continued(
 ) -> Option<AcceptedIds> {
     records.leave(&key(1), place(1), away(None, 60));
     let terms = RecordTerms { instance, ..terms() };
-    let next = NewPlace { place: place(1), terms, shown: ResumeGeneration(shown) };
+    let next = NewPlace {
+        guarded: Default::default(),
+        place: place(1),
+        terms,
+        shown: ResumeGeneration(shown),
+    };
     records.come_back(&key(1), next).unwrap().ids
 }
 

@@ -12,8 +12,9 @@ use crate::link::resume::{
     DecidedRecord, KnownIds, Recovery, ReplayedPublication, ResumableJoin, ToResumable,
 };
 use crate::types::{
-    AcceptedIds, Client, ConnectionRef, Content, JoinNumber, MissedRequest, RecoveryReason,
-    ResumeGeneration, ResumeStanding, TagEdit, TagNames, Tags, WorkerIncarnation,
+    AcceptedIds, AllowedNames, Client, ConnectionRef, Content, JoinNumber, MissedRequest,
+    RecoveryReason, ResumeGeneration, ResumeStanding, TagEdit, TagNames, Tags, WorkerIncarnation,
+    is_guarded_topic,
 };
 
 /// Adds a client to the index and answers its worker, unless a limit is reached.
@@ -41,8 +42,9 @@ pub(super) fn enter(
         }
         JoinDecision::Back(key, reason) => (key, ResumeStanding::Resumed, Missed::Mailbox(reason)),
         JoinDecision::Resumed(key, missed) => {
-            let shown = claim.map(|it| it.generation).unwrap_or_default();
-            let next = NewPlace { place, terms: terms.clone(), shown };
+            let shown = claim.as_ref().map(|it| it.generation).unwrap_or_default();
+            let guarded = claim.as_ref().map(|it| it.guarded.clone()).unwrap_or_default();
+            let next = NewPlace { place, terms: terms.clone(), shown, guarded };
             accepted = continue_record(router, &key, next, &mut client);
             (key, ResumeStanding::Resumed, missed)
         }
@@ -57,7 +59,7 @@ pub(super) fn enter(
     }
     if router.records.get(&key).is_none() {
         let epoch = announced_records::epoch_of(&client);
-        let generation = match shown {
+        let generation = match &shown {
             None => ResumeGeneration::default().next(),
             Some(claim) => after_lost(claim.generation, epoch),
         };
@@ -110,11 +112,11 @@ fn continue_record(
     client: &mut Client,
 ) -> Option<AcceptedIds> {
     let fixed_before = router.records.get(key).map(|record| record.terms.fixed.clone());
-    let fixed = next.terms.fixed.clone();
+    let (fixed, guarded) = (next.terms.fixed.clone(), next.guarded.clone());
     let ReturnedClient { away, ids } = router.records.come_back(key, next)?;
     client.ident = client.ident.take().or(away.ident);
     if let Some(own) = &away.tags {
-        client.tags = tags_of(&own.tags, &fixed_before.unwrap_or_default(), fixed)
+        client.tags = tags_of(&own.tags, &fixed_before.unwrap_or_default(), fixed, &guarded)
             .unwrap_or_else(|| std::mem::take(&mut client.tags));
     }
     let before = away.tags.map(|own| own.tags);
@@ -124,12 +126,13 @@ fn continue_record(
     ids
 }
 
-/// Returns the tags of a record, without those that its last token has fixed, and with those of the present one. `None`
-/// if there would be too many.
-fn tags_of(own: &Tags, fixed_before: &Tags, fixed: Tags) -> Option<Tags> {
+/// Returns the tags and topics of a record, without the tags that its last token has fixed, and with those of the present
+/// one, which also has to allow guarded topics. `None` if there would be too many.
+fn tags_of(own: &Tags, fixed_before: &Tags, fixed: Tags, guarded: &AllowedNames) -> Option<Tags> {
     let former = fixed_before.iter().filter(|tag| own.value_of(tag.name()) == Some(tag.value()));
     let remove = TagNames::new(former.map(|tag| tag.name().into())).ok()?;
-    TagEdit::Update { set: fixed, remove }.apply(own).ok()
+    let leave = own.topics().filtered(|topic| is_guarded_topic(topic) && !guarded.lists(topic));
+    TagEdit::Update { set: fixed, remove, leave }.apply(own).ok()
 }
 
 /// Sends a client what it gets of the past, and `recovery`.

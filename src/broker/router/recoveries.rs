@@ -93,11 +93,18 @@ fn wanted(
     key: Option<&RecordKey>,
 ) -> Result<WantedPast, RecoveryReason> {
     let request = join.missed.unwrap_or(MissedRequest::Since(None));
+    let record = key.and_then(|key| router.records.get(key));
+    let guarded = join.claim.as_ref().map(|claim| &claim.guarded);
+    // It may not see publications of guarded topics that it was in.
+    let is_retagged = record.zip(guarded).is_some_and(|(it, guarded)| it.exceeds(guarded));
     router.journals.drop_old(&join.client.tenant, router.now);
     let journal = router.journals.get(&join.client.tenant);
     let since = match (request, journal) {
         (MissedRequest::Latest(0), _) | (MissedRequest::Latest(_), None) => {
             return Err(RecoveryReason::Disabled);
+        }
+        (MissedRequest::Latest(_), Some(_)) if is_retagged => {
+            return Err(RecoveryReason::Retagged);
         }
         (MissedRequest::Latest(most), Some(journal)) => {
             let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -113,6 +120,9 @@ fn wanted(
     }
     if journal.has_gap_after(since) {
         return Err(RecoveryReason::Gap);
+    }
+    if is_retagged {
+        return Err(RecoveryReason::Retagged);
     }
     let record = key.and_then(|key| router.records.get(key));
     match record.and_then(|record| record.unknown_since(since)) {

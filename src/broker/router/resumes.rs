@@ -13,7 +13,7 @@ use crate::broker::takeovers::Takeover;
 use crate::index::identity::{client_at, ident_at};
 use crate::index::tag_changes::versioned_tags;
 use crate::link::message::ToWorker;
-use crate::link::resume::{FromResumable, RecordTerms, ResumableJoin, ToResumable};
+use crate::link::resume::{FromResumable, RecordTerms, ResumableJoin, ResumeClaim, ToResumable};
 use crate::types::limits::PROBE_WAIT;
 use crate::types::{ConnectionRef, RecoveryReason, ResumeStanding, WorkerIncarnation};
 
@@ -101,8 +101,10 @@ pub(super) fn join(
         router.recoveries.put_early(source, join);
         return Ok(());
     }
-    let Some(claim) = join.claim else { return recoveries::begin(router, source, join) };
-    let key = RecordKey { tenant: join.client.tenant.clone(), uuid: claim.uuid };
+    let Some(&ResumeClaim { uuid, generation, issued, .. }) = join.claim.as_ref() else {
+        return recoveries::begin(router, source, join);
+    };
+    let key = RecordKey { tenant: join.client.tenant.clone(), uuid };
     if let Some(earlier) = router.recoveries.of(&key) {
         if !is_same_instance(&earlier.join.terms, &join.terms) {
             return enter(router, source, join, JoinDecision::TAKEN);
@@ -116,12 +118,12 @@ pub(super) fn join(
         let is_anothers = router.index.place_of(&key.tenant, key.uuid).is_some();
         let entry = match is_anothers {
             true => JoinDecision::TAKEN,
-            false if claim.issued < router.started => JoinDecision::Back(key, RecoveryReason::Lost),
+            false if issued < router.started => JoinDecision::Back(key, RecoveryReason::Lost),
             false => JoinDecision::Back(key, RecoveryReason::Expired),
         };
         return enter(router, source, join, entry);
     };
-    if claim.generation < record.confirmed {
+    if generation < record.confirmed {
         let decision = JoinDecision::New(ResumeStanding::Outdated, Missed::NotAsked);
         return enter(router, source, join, decision);
     }

@@ -5,6 +5,7 @@ mod expressions;
 mod lists;
 mod model;
 mod random_expressions;
+mod topics;
 
 use super::{Index, JoinError, Resolved};
 use crate::types::{
@@ -85,7 +86,7 @@ fn by_ident(ident: &str) -> Address {
 /// Asserts that the index is consistent and contains nothing.
 fn assert_empty(index: &Index) {
     index.is_consistent().unwrap();
-    assert_eq!(index.columns.iter().count(), 0);
+    assert_eq!((index.columns.iter().count(), index.topics.iter().count()), (0, 0));
     let left = (index.clients(), index.tenants.len(), index.rows.len());
     assert_eq!(left, (0, 0, 0));
     assert_eq!((index.idents.tenants().count(), index.uuids.len()), (0, 0));

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
-use super::encode::{AMONG, EXPRESSION, WITHOUT};
+use super::encode::{AMONG, EXPRESSION, HAS_TOPICS, WITHOUT};
 use super::{KEPT, Malformed};
 use crate::link::message::{Deliver, DeliverTo, Full, PublishFrame, SetName};
-use crate::types::limits::{EXCEPT_MAX, TAGS_MAX};
+use crate::types::limits::{EXCEPT_MAX, TAGS_MAX, TOPICS_MAX};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
     Generation, GrantNumber, Ident, LimitedApplication, MatchOptions, NamedClient, Number,
     PayloadForm, Publication, Recipients, RecipientsAmong, RecipientsWithout, Sequence, Slot,
-    SlotSet, Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
+    SlotSet, Tag, Tags, Tenant, Topics, WorkerId, WorkerIncarnation,
 };
 
 /// Reads the fields of one message, and validates each field before it is used.
@@ -104,7 +104,27 @@ impl<'b> FieldReader<'b> {
             // No tags means all clients, which is the most common address.
             return Ok(Tags::default());
         }
-        Tags::new(self.so_many_tags(count)?).map_err(|_| Malformed::Invalid("number of tags"))
+        let tags = self.so_many_tags(count & !HAS_TOPICS)?;
+        let tags = Tags::new(tags).map_err(|_| Malformed::Invalid("number of tags"))?;
+        if count & HAS_TOPICS == 0 {
+            return Ok(tags);
+        }
+        match self.topics()? {
+            topics if topics.is_empty() => Err(Malformed::Invalid("number of topics")),
+            topics => Ok(tags.with_topics(topics)),
+        }
+    }
+
+    pub(super) fn topics(&mut self) -> Result<Topics, Malformed> {
+        let count = self.u32()? as usize;
+        if count > TOPICS_MAX {
+            return Err(Malformed::Invalid("number of topics"));
+        }
+        let mut names = Vec::with_capacity(count);
+        for _ in 0..count {
+            names.push(self.text()?.into());
+        }
+        Topics::new(names).map_err(|_| Malformed::Invalid("topic"))
     }
 
     /// Reads tags whose order matters.

@@ -11,7 +11,7 @@ use crate::link::message::{CountedPublication, Deliver, DeliverTo, NewPublicatio
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
     GrantNumber, Ident, NamedClient, Number, PayloadForm, Publication, Recipients, SlotSet, Tags,
-    Tenant, Tracking, WorkerIncarnation,
+    Tenant, Topics, Tracking, WorkerIncarnation,
 };
 
 /// Kind of recipients without several clients. The kind of the other recipients follows.
@@ -80,12 +80,25 @@ pub(super) fn put_source(out: &mut Vec<u8>, source: WorkerIncarnation) {
     out.put_u32_le(source.generation.0);
 }
 
+/// Mark in the number of tags: topics follow.
+pub(super) const HAS_TOPICS: usize = 1 << 31;
+
 pub(super) fn put_tags(out: &mut Vec<u8>, tags: &Tags) {
-    put_length(out, tags.len());
+    // No list is so long.
+    let has_topics = !tags.topics().is_empty();
+    put_length(out, tags.len() | if has_topics { HAS_TOPICS } else { 0 });
     for tag in tags {
         put_text(out, tag.name());
         put_text(out, tag.value());
     }
+    if has_topics {
+        put_topics(out, tags.topics());
+    }
+}
+
+pub(super) fn put_topics(out: &mut Vec<u8>, topics: &Topics) {
+    put_length(out, topics.len());
+    topics.iter().for_each(|topic| put_text(out, topic));
 }
 
 pub(super) fn put_client(out: &mut Vec<u8>, client: &Client) {

@@ -6,14 +6,15 @@ use bytes::{BufMut, Bytes};
 
 use super::Malformed;
 use super::decode::FieldReader;
-use super::encode::{form_byte, put_client, put_source, put_tags, put_text};
+use super::encode::{form_byte, put_client, put_length, put_source, put_tags, put_text};
 use crate::link::resume::{
     AnnouncedRecord, ClientRequest, DecidedRecord, FromResumable, JournalHead, KnownIds,
     RecordTerms, Recovery, ReplayedPublication, ResumableJoin, ResumeClaim, ToResumable,
 };
+use crate::types::limits::TOKEN_NAMES_MAX;
 use crate::types::{
-    AcceptedIds, ClientUuid, Content, Ident, InstanceDigest, JoinNumber, MissedRequest, Number,
-    RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding, Slot,
+    AcceptedIds, AllowedNames, ClientUuid, Content, Ident, InstanceDigest, JoinNumber,
+    MissedRequest, Number, RecoveryReason, ReplayPosition, ResumeGeneration, ResumeStanding, Slot,
 };
 
 /// Kind of the messages of this module, in both directions.
@@ -211,10 +212,18 @@ fn read_terms(fields: &mut FieldReader<'_>) -> Result<RecordTerms, Malformed> {
     })
 }
 
-fn put_claim(out: &mut Vec<u8>, ResumeClaim { uuid, generation, issued }: &ResumeClaim) {
+fn put_claim(out: &mut Vec<u8>, claim: &ResumeClaim) {
+    let ResumeClaim { uuid, generation, issued, guarded } = claim;
     out.put_slice(&uuid.0);
     out.put_u32_le(generation.0);
     out.put_u64_le(u64::try_from(issued.as_millis()).unwrap_or(u64::MAX));
+    let names: &[Box<str>] = match guarded {
+        AllowedNames::Listed(names) => names,
+        // It allows no guarded topic.
+        AllowedNames::All => &[],
+    };
+    put_length(out, names.len());
+    names.iter().for_each(|name| put_text(out, name));
 }
 
 fn put_missed(out: &mut Vec<u8>, missed: Option<MissedRequest>) {
@@ -245,7 +254,17 @@ fn read_claim(fields: &mut FieldReader<'_>) -> Result<ResumeClaim, Malformed> {
         uuid: ClientUuid(fields.array()?),
         generation: ResumeGeneration(fields.u32()?),
         issued: Duration::from_millis(fields.u64()?),
+        guarded: read_allowed(fields)?,
     })
+}
+
+fn read_allowed(fields: &mut FieldReader<'_>) -> Result<AllowedNames, Malformed> {
+    let count = fields.u32()? as usize;
+    if count > TOKEN_NAMES_MAX {
+        return Err(Malformed::Invalid("number of names"));
+    }
+    let names = (0..count).map(|_| fields.text().map(Into::into));
+    names.collect::<Result<_, _>>().map(AllowedNames::Listed)
 }
 
 fn put_ids(out: &mut Vec<u8>, KnownIds { from, accepted, is_complete }: KnownIds) {
@@ -346,7 +365,8 @@ mod tests {
         let terms = RecordTerms { grace_ms: 60_000, mailbox: 100, instance, fixed: tags() };
         let (uuid, generation) = (ClientUuid([8; 16]), ResumeGeneration(2));
         let issued = Duration::from_millis(1_795_890_000_123);
-        let claim = ResumeClaim { uuid, generation, issued };
+        let guarded = AllowedNames::Listed(Box::new(["private-*".into()]));
+        let claim = ResumeClaim { uuid, generation, issued, guarded };
         let (slot, number, confirmed) = (Slot(4), JoinNumber(6), ResumeGeneration(1));
         let mut ids = AcceptedIds::default();
         [3, 400].iter().for_each(|id| ids.insert(*id));
@@ -365,7 +385,7 @@ mod tests {
                 slot,
                 client: client(),
                 terms: terms.clone(),
-                claim: Some(claim),
+                claim: Some(claim.clone()),
                 missed: Some(MissedRequest::Since(Some(position))),
             })),
             FromResumable::Join(Box::new(ResumableJoin {

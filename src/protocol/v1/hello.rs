@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::frame::{V1RequestId, text_of};
+use super::retag::{BadTopics, read_topics};
 use crate::json::{JsonShape, NotJson, pick};
+use crate::types::Topics;
 
 /// What a client opens with. A member that is missing is as the request of the handshake says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub struct V1Hello<'a> {
     pub token: Option<Cow<'a, str>>,
     /// The tags, as they are written.
     pub tags: Option<&'a str>,
+    /// The topics that it joins.
+    pub topics: Topics,
     /// Name of the client.
     pub ident: Option<Cow<'a, str>>,
     /// Name and version of the client program, for the log.
@@ -30,9 +34,9 @@ pub struct V1Hello<'a> {
     pub rewind: u64,
 }
 
-const MEMBERS: [&str; 11] = [
-    "op", "key", "secret", "token", "tags", "ident", "client", "instance", "resume", "since",
-    "rewind",
+const MEMBERS: [&str; 12] = [
+    "op", "key", "secret", "token", "tags", "topics", "ident", "client", "instance", "resume",
+    "since", "rewind",
 ];
 
 /// Parses the first frame. Unknown members are ignored; of members with one name the last counts.
@@ -46,7 +50,8 @@ pub fn parse_hello(text: &str) -> Result<V1Hello<'_>, Cow<'static, str>> {
         Ok(_) => return Err("the text is not a JSON object".into()),
         Err(NotJson) => return Err("the text is not JSON".into()),
     };
-    let [op, key, secret, token, tags, ident, client, instance, resume, since, rewind] = named;
+    let [op, key, secret, token, tags, topics, ident, client, instance, resume, since, rewind] =
+        named;
     if text_of(op).as_deref() != Some("hello") {
         return Err("the first frame must be `hello`".into());
     }
@@ -71,6 +76,7 @@ pub fn parse_hello(text: &str) -> Result<V1Hello<'_>, Cow<'static, str>> {
     if instance.as_deref().is_some_and(|name| !is_instance(name)) {
         return Err("`instance` must be 8 to 64 of A-Z a-z 0-9 - _".into());
     }
+    let topics = topics.map(|raw| read_topics(raw).map_err(BadTopics::text)).transpose()?;
     let rewind = rewind.map_or(Some(V1RequestId(0)), V1RequestId::read);
     let Some(V1RequestId(rewind)) = rewind else {
         return Err("`rewind` must be an integer from 0 to 9007199254740991".into());
@@ -84,6 +90,7 @@ pub fn parse_hello(text: &str) -> Result<V1Hello<'_>, Cow<'static, str>> {
         secret: text_of(secret),
         token: text_of(token),
         tags,
+        topics: topics.unwrap_or_default(),
         ident: text_of(ident),
         client,
         instance,

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 pub use self::error::{V1Error, V1ErrorCode, V1Place};
 pub use self::frame::{V1Fault, V1Frame, V1Op, V1RequestId, parse};
-pub use self::headers::{V1Headers, is_event_name};
+pub use self::headers::{V1Headers, is_event_name, with_topic};
 pub use self::hello::{V1Hello, parse_hello};
 pub use self::publish::{V1Publish, V1Target};
 pub use self::replies::{

@@ -7,10 +7,11 @@ use super::error::{V1Error, V1ErrorCode, V1Place};
 use super::frame::{BadList, read_data, text_of, texts_in};
 use super::headers::is_event_name;
 use super::place;
+use super::retag::TOPIC_NAME;
 use crate::json::{JsonShape, pick};
 use crate::protocol::tags;
 use crate::types::limits::{V1_EVENT_BYTES_MAX, V1_EXCEPT_MAX};
-use crate::types::{Expression, Ident, TagQuery};
+use crate::types::{Expression, Ident, Tag, TagQuery};
 
 /// A publication of a client.
 #[expect(clippy::struct_excessive_bools, reason = "two independent wishes of the client")]
@@ -73,7 +74,7 @@ pub(super) fn read<'a>(members: &PublishMembers<'a>) -> Result<V1Publish<'a>, Bo
     })
 }
 
-const ONE_TARGET: &str = "`to` must be an object with one of `all`, `tags`, `expr`, `uuid` and `ident`";
+const ONE_TARGET: &str = "`to` must be an object with one of `all`, `tags`, `topic`, `expr`, `uuid` and `ident`";
 
 fn read_target(to: Option<&str>) -> Result<V1Target<'_>, Box<V1Error>> {
     let no_target = || V1Error::new(V1ErrorCode::InvalidTarget, ONE_TARGET);
@@ -114,9 +115,9 @@ fn read_target(to: Option<&str>) -> Result<V1Target<'_>, Box<V1Error>> {
             .map(V1Target::Ident)
             .map_err(|_| wrong("ident", "no client can have this ident".into()));
     }
-    debug_assert!(topic.is_some(), "one of the members is there");
-    let why = "this server has no topics: use tags";
-    Err(V1Error::new(V1ErrorCode::Unsupported, why).at(V1Place::Pointer("/to/topic".into())))
+    let topic = text(topic.ok_or_else(no_target)?, "topic")?;
+    let query = Tag::of_topic(&topic).and_then(|tag| TagQuery::new([tag]));
+    query.map(V1Target::Tags).map_err(|_| wrong("topic", TOPIC_NAME.into()))
 }
 
 fn read_expression(text: &str) -> Result<Expression, Box<V1Error>> {

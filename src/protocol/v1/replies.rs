@@ -55,12 +55,14 @@ pub fn pong(id: Option<V1RequestId>, time: u128) -> String {
     }
 }
 
-/// Returns the frame for a client whose tags something else has changed.
+/// Returns the frame for a client whose tags or topics something else has changed.
 #[must_use]
 pub fn tags_changed(tags: &Tags) -> String {
     let mut frame = r#"{"op":"tags","tags":"#.to_owned();
     push_tags(tags, &mut frame);
-    frame.push_str(r#","topics":[]}"#);
+    frame.push_str(r#","topics":"#);
+    push_words(tags.topics().iter(), &mut frame);
+    frame.push('}');
     frame
 }
 
@@ -165,7 +167,7 @@ pub struct V1Welcome<'a> {
     pub at: Option<ReplayPosition>,
     /// `recovery` follows.
     pub is_recovering: bool,
-    /// Its tags.
+    /// Its tags and topics.
     pub tags: &'a Tags,
     /// Seconds between pings; 0 if there are none.
     pub ping: u64,
@@ -175,6 +177,8 @@ pub struct V1Welcome<'a> {
     pub features: &'a [&'static str],
     /// Maximum bytes of its messages.
     pub message_bytes_max: usize,
+    /// Maximum topics that it may be in.
+    pub topics_max: usize,
     /// Seconds until its token expires.
     pub expires: Option<u64>,
     /// Unix time in milliseconds.
@@ -197,7 +201,8 @@ impl V1Welcome<'_> {
         }
         frame.push_str(r#","tags":"#);
         push_tags(self.tags, &mut frame);
-        frame.push_str(r#","topics":[]"#);
+        frame.push_str(r#","topics":"#);
+        push_words(self.tags.topics().iter(), &mut frame);
         if let Some(at) = self.at {
             frame.push_str(&format!(",\"at\":\"{at}\""));
         }
@@ -205,12 +210,12 @@ impl V1Welcome<'_> {
             frame.push_str(r#","recovering":true"#);
         }
         frame.push_str(&format!(r#","ping":{},"permissions":"#, self.ping));
-        push_words(self.permissions, &mut frame);
+        push_words(self.permissions.iter().copied(), &mut frame);
         frame.push_str(r#","features":"#);
-        push_words(self.features, &mut frame);
+        push_words(self.features.iter().copied(), &mut frame);
         frame.push_str(&format!(
-            r#","limits":{{"message":{},"tags":{TAGS_MAX},"event":{V1_EVENT_BYTES_MAX}}}"#,
-            self.message_bytes_max
+            r#","limits":{{"message":{},"tags":{TAGS_MAX},"topics":{},"event":{V1_EVENT_BYTES_MAX}}}"#,
+            self.message_bytes_max, self.topics_max
         ));
         if let Some(seconds) = self.expires {
             frame.push_str(&format!(",\"expires\":{seconds}"));
@@ -221,9 +226,9 @@ impl V1Welcome<'_> {
     }
 }
 
-fn push_words(words: &[&str], out: &mut String) {
+fn push_words<'a>(words: impl Iterator<Item = &'a str>, out: &mut String) {
     out.push('[');
-    for (place, word) in words.iter().enumerate() {
+    for (place, word) in words.enumerate() {
         if place > 0 {
             out.push(',');
         }

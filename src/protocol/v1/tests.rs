@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::Protocol;
-use crate::types::{RecoveryReason, ReplayPosition, PayloadForm, Tag, Tags};
+use crate::types::{Address, PayloadForm, RecoveryReason, ReplayPosition, Tag, TagQuery, Tags, Topics};
 use serde_json::{Value, json};
 
 /// Frames with their meaning, which clients in other languages are tested with too.
@@ -109,6 +109,7 @@ fn hello_has_only_known_members_of_the_right_type() {
         "ident":"i","client":"tagcast-js/0.2.0","resume":"AQ","since":"k.1","rewind":5,"topics":["x"],"future":{"key":"no"}}"#;
     let hello = parse_hello(all).unwrap();
     assert_eq!(hello.tags, Some(r#"{"a":1}"#));
+    assert_eq!(hello.topics.iter().collect::<Vec<_>>(), ["x"]);
     assert_eq!((hello.key.as_deref(), hello.ident.as_deref()), (Some("shop"), Some("i")));
     assert_eq!((hello.resume.as_deref(), hello.since.as_deref()), (Some("AQ"), Some("k.1")));
     assert_eq!((hello.instance.as_deref(), hello.rewind), (Some("9f86d081"), 5));
@@ -118,6 +119,11 @@ fn hello_has_only_known_members_of_the_right_type() {
         ("[]", "the text is not a JSON object"),
         (r#"{"op":"pub"}"#, "the first frame must be `hello`"),
         (r#"{"op":"hello","key":5}"#, "`key` must be a string"),
+        (r#"{"op":"hello","topics":"x"}"#, "`topics` must be a list of topics"),
+        (
+            r##"{"op":"hello","topics":["x","#1"]}"##,
+            "`topics`, item 1: the name of a topic is a string of 1 to 200 of A-Z a-z 0-9 _ - = @ , . ;",
+        ),
         (r#"{"op":"hello","resume":null}"#, "`resume` must be a string"),
         (
             r#"{"op":"hello","rewind":-1}"#,
@@ -159,6 +165,11 @@ fn frames_of_the_server_are_written_in_the_order_of_the_documentation() {
         tags_changed(&tags),
         r#"{"op":"tags","tags":{"a":"\"x\"","b":"2"},"topics":[]}"#
     );
+    let topics = Topics::new(["news".into(), "a=b".into()]).unwrap();
+    assert_eq!(
+        tags_changed(&Tags::default().with_topics(topics)),
+        r#"{"op":"tags","tags":{},"topics":["a=b","news"]}"#
+    );
     let reason = CloseReason::new(CloseCode::RESTART, "server restart");
     let bye = V1Bye { reason: &reason, retry_after_ms: Some(1830) };
     assert_eq!(
@@ -176,6 +187,7 @@ fn frames_of_the_server_are_written_in_the_order_of_the_documentation() {
         permissions: &["publish", "tag"],
         features: &[],
         message_bytes_max: 5,
+        topics_max: 100,
         expires: Some(60),
         time: 1,
     };
@@ -183,7 +195,7 @@ fn frames_of_the_server_are_written_in_the_order_of_the_documentation() {
     assert_eq!(
         welcome.frame(),
         format!(
-            r#"{{"op":"welcome","uuid":"a0ee","resumed":false,"reason":"disabled","tags":{{"a":"\"x\"","b":"2"}},"topics":[],"recovering":true,"ping":20,"permissions":["publish","tag"],"features":[],"limits":{{"message":5,"tags":128,"event":64}},"expires":60,"time":1,"server":"tagcast/{version}"}}"#
+            r#"{{"op":"welcome","uuid":"a0ee","resumed":false,"reason":"disabled","tags":{{"a":"\"x\"","b":"2"}},"topics":[],"recovering":true,"ping":20,"permissions":["publish","tag"],"features":[],"limits":{{"message":5,"tags":128,"topics":100,"event":64}},"expires":60,"time":1,"server":"tagcast/{version}"}}"#
         )
     );
 }
@@ -202,6 +214,7 @@ fn a_client_learns_whether_it_is_resumed_and_what_it_missed() {
         permissions: &[],
         features: &[],
         message_bytes_max: 5,
+        topics_max: 100,
         expires: None,
         time: 1,
     };
@@ -229,7 +242,7 @@ fn a_client_learns_whether_it_is_resumed_and_what_it_missed() {
 
 #[test]
 fn a_publication_has_its_headers_here_and_loses_them_elsewhere() {
-    let headers = V1Headers { event: "a\"b", from: "a0ee" };
+    let headers = V1Headers { event: "a\"b", topic: "", from: "a0ee" };
     for (form, payload, data, plain) in [
         (PayloadForm::Message, "{\"p\":\n3}", "{\"p\":\n3}", "{\"p\":\n3}"),
         (PayloadForm::Text, "a \"b\"", r#""a \"b\"""#, "a \"b\""),
@@ -252,4 +265,34 @@ fn a_publication_has_its_headers_here_and_loses_them_elsewhere() {
         let content = Content { form, payload: payload.as_bytes() };
         assert_eq!(*render(content, Cast::One), *frame.as_bytes());
     }
+}
+
+#[test]
+fn a_publication_to_exactly_one_topic_names_it() {
+    let query = |pairs: &[(&str, &str)]| {
+        TagQuery::new(pairs.iter().map(|(name, value)| Tag::new(name, value).unwrap())).unwrap()
+    };
+    let expr = |text| Address::expr(crate::types::Expression::parse(text).unwrap());
+    for (address, topic) in [
+        (Address::matching(query(&[("channel", "news")])), Some("news")),
+        (Address::matching(query(&[("@channel", "private-x")])), Some("private-x")),
+        (Address::matching(query(&[("channel", "news"), ("language", "FR")])), None),
+        (Address::matching(query(&[("room", "news")])), None),
+        (Address::matching(query(&[("channel", "no topic")])), None),
+        (Address::everyone(), None),
+        (Address::tag_sequence(Box::new([Tag::of_topic("news").unwrap()])), Some("news")),
+        (expr("channel=news"), Some("news")),
+        (expr("channel=news*"), None),
+        (expr("channel in (a,b)"), None),
+    ] {
+        let headed = with_topic(&address, PayloadForm::Text, b"x");
+        let expected = topic.map(|topic| format!("t\"topic\":\"{topic}\",\nx"));
+        assert_eq!(headed, expected, "{address:?}");
+        assert_eq!(with_topic(&address, PayloadForm::Packet, b"x"), None);
+    }
+    let headers = V1Headers { event: "e", topic: "news", from: "a0ee" };
+    let all = headers.payload(PayloadForm::Message, "1");
+    let content = Content { form: PayloadForm::WithHeaders, payload: all.as_bytes() };
+    let frame = br#"{"op":"msg","event":"e","topic":"news","from":"a0ee","data":1}"#;
+    assert_eq!(&*render(content, Cast::Many), frame);
 }

@@ -7,6 +7,7 @@ use crate::protocol::gomoob::{
 };
 use crate::protocol::php_json::{Objects, reencoded};
 use crate::protocol::{Encoding, Protocol};
+use crate::resource::v1_client::GUARDED_TOPIC;
 use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::Message;
 use crate::types::{Address, ClientUuid, CloseCode, CloseReason, PayloadForm};
@@ -47,6 +48,9 @@ impl ResourceHooks for Gomoob {
             TagMatch::Strict => Address::matching(request.query),
             TagMatch::Legacy => Address::tag_sequence(request.tags_in_order()),
         };
+        if !client.may_address(&address, shown) {
+            return client.deny(GUARDED_TOPIC);
+        }
         let message = text.get(request.message.clone()).unwrap_or_default();
         match made_of(message, rules) {
             None => client.forward(tenant, address, PayloadForm::Message, request.message),

@@ -9,6 +9,7 @@ use crate::protocol::phpws::{
     without_credentials,
 };
 use crate::protocol::{Encoding, Protocol, tags};
+use crate::resource::v1_client::GUARDED_TOPIC;
 use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::Message;
 use crate::types::{
@@ -169,6 +170,9 @@ fn publish(
     let message = || Cow::Borrowed(packet.message().as_bytes());
     let Some(tenant) = client.permitted(packet.credentials.as_ref(), message) else { return };
     let Some(address) = address else { return };
+    if !client.may_address(&address, packet.credentials.as_ref()) {
+        return client.deny(GUARDED_TOPIC);
+    }
     let text = match (packet.has_secret, encoding) {
         (false, Encoding::AsItCame) => {
             return client.forward(tenant, address, PayloadForm::Packet, 0..text.len());

@@ -8,10 +8,13 @@ use crate::protocol::v1::{
     V1Error, V1ErrorCode, V1Fault, V1Frame, V1Headers, V1Op, V1Place, V1Publish, V1RequestId,
     V1Target, invalid_frame, parse,
 };
+use crate::resource::v1_client::GUARDED_TOPIC;
 use crate::resource::{ClientHandle, RequestEffect, ResourceHooks};
 use crate::session::Message;
 use crate::types::limits::TAGS_MAX;
-use crate::types::{Address, ClientUuid, CloseCode, CloseReason, PayloadForm, Tag, TagEdit};
+use crate::types::{
+    Address, ClientUuid, CloseCode, CloseReason, PayloadForm, Tag, TagEdit, TagError,
+};
 
 /// Carries out the requests of clients of `tagcast.v1`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +48,7 @@ const NO_TOKENS: &str = "the application of this connection accepts no tokens";
 const NO_TAGS: &str = "this client may not change its tags";
 const NOT_LISTED: &str = "the token of this client does not allow to change this tag";
 const FIXED_TAG: &str = "the token of this client fixes this tag";
+const NO_TOPICS: &str = "this client may not join this topic";
 const NO_REPORT: &str = "a report needs a connection that has shown the application's secret";
 
 fn on_frame(client: &mut ClientHandle<'_>, text: &str, V1Frame { id, op }: V1Frame<'_>) {
@@ -87,18 +91,23 @@ fn publish_data(
         client.note_denied("schema");
         return Err(schema_violation(misfit));
     }
+    let address = address_of(client, publish);
+    if !client.may_address(&address, None) {
+        client.note_denied("permission");
+        return Err(denied(GUARDED_TOPIC).at(V1Place::Pointer("/to".into())));
+    }
     client.charge_to(application);
     if let Some(id) = id {
         client.request(RequestEffect::Begin(id));
     }
-    let address = address_of(client, publish);
     let is_expression = matches!(publish.to, V1Target::Expression(_));
     if publish.is_counted || is_expression {
         // The broker does not evaluate an expression that is too expensive. Its count says so.
         client.request(RequestEffect::CountNext);
     }
     let sender = if publish.shows_sender { client.uuid() } else { String::new() };
-    let headers = V1Headers { event: &publish.event, from: &sender };
+    let topic = address.recipients.topic().unwrap_or_default().to_owned();
+    let headers = V1Headers { event: &publish.event, topic: &topic, from: &sender };
     if headers.is_empty() {
         client.forward(tenant, address, PayloadForm::Message, publish.place_in(text));
     } else {
@@ -155,22 +164,41 @@ fn change_tags(
     // The parser has refused a request without an id.
     let Some(id) = id else { return Ok(()) };
     let denied = |why: &'static str| V1Error::new(V1ErrorCode::PermissionDenied, why);
-    if !client.may_choose_tags() {
+    let TagEdit::Update { set, remove, .. } = &edit else { return Ok(()) };
+    let is_about_tags = !set.is_empty() || !remove.is_empty() || !edit.changes_topics();
+    if is_about_tags && !client.may_choose_tags() {
         return Err(denied(NO_TAGS));
     }
-    if let (Some(allowed), TagEdit::Update { set, remove }) = (client.retag_names(), &edit)
+    if let Some(allowed) = client.retag_names()
         && !set.iter().map(Tag::name).chain(remove.iter()).all(|name| allowed.has(name))
     {
         return Err(denied(NOT_LISTED));
+    }
+    if edit.join().iter().any(|topic| !client.may_join(topic)) {
+        return Err(denied(NO_TOPICS).at(V1Place::Pointer("/join".into())));
     }
     let fixed = client.fixed_tags();
     if fixed.is_some_and(|fixed| fixed.iter().any(|tag| !edit.keeps(tag.name()))) {
         return Err(denied(FIXED_TAG));
     }
-    let tags = edit.apply(client.tags());
-    tags.map_err(|error| {
-        V1Error::new(V1ErrorCode::LimitExceeded, error.to_string()).over(TAGS_MAX)
-    })?;
+    check_limits(client, &edit)?;
     client.request(RequestEffect::Tag { id, edit });
+    Ok(())
+}
+
+/// Checks that the client would not have too many tags or topics. One that leaves topics may still be in too many.
+fn check_limits(client: &ClientHandle<'_>, edit: &TagEdit) -> Result<(), Box<V1Error>> {
+    let topics_max = client.rules().topics_max;
+    let too_many_topics = || {
+        let why = format!("a client may be in {topics_max} topics");
+        V1Error::new(V1ErrorCode::LimitExceeded, why).over(topics_max)
+    };
+    let tags = edit.apply(client.tags()).map_err(|error| match error {
+        TagError::TooManyTopics => too_many_topics(),
+        error => V1Error::new(V1ErrorCode::LimitExceeded, error.to_string()).over(TAGS_MAX),
+    })?;
+    if !edit.join().is_empty() && tags.topics().len() > topics_max {
+        return Err(too_many_topics().at(V1Place::Pointer("/join".into())));
+    }
     Ok(())
 }

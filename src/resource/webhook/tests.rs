@@ -18,6 +18,7 @@ fn rules() -> SessionRules {
         access: Permissions::everything(),
         message_bytes_max: 100,
         chunks_max: 3,
+        topics_max: 3,
         protocols: ProtocolOptions::default(),
     }
 }

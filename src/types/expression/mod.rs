@@ -103,6 +103,16 @@ impl Expression {
         self.root().holds(&mut |_| false)
     }
 
+    /// Returns true if the name of a tag in it passes a test.
+    #[must_use]
+    pub fn names(&self, is_one: impl Fn(&str) -> bool) -> bool {
+        let mut found = false;
+        self.root().walk(&mut |part| {
+            found |= matches!(part, TagCondition::Term(term) if is_one(term.name()));
+        });
+        found
+    }
+
     /// Returns true if a client with these tags matches.
     #[must_use]
     pub fn matches(&self, tags: &Tags) -> bool {

@@ -4,7 +4,9 @@ use std::fmt::{self, Write as _};
 
 use super::ExpressionFault;
 use crate::types::limits::{EXPRESSION_LIST_MAX, TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX};
-use crate::types::{Tags, is_integer_key};
+use crate::types::{
+    Tags, Topics, is_integer_key, is_topic_name, is_topic_tag_name, topic_tag_name,
+};
 
 /// A tag name and a test of the tag's value. A client without the tag does not pass any test.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -73,10 +75,32 @@ impl TagTerm {
         &self.test
     }
 
-    /// Returns true if a client with these tags passes the test.
+    /// Returns true if a client with these tags and topics passes the test.
     #[must_use]
     pub fn matches(&self, tags: &Tags) -> bool {
         tags.value_of(&self.name).is_some_and(|value| self.test.passes(value))
+            || self.matches_topic(tags.topics())
+    }
+
+    fn matches_topic(&self, topics: &Topics) -> bool {
+        if topics.is_empty() || !is_topic_tag_name(&self.name) {
+            return false;
+        }
+        match &self.test {
+            ValueTest::Is(value) => topics.match_tag(&self.name, value),
+            ValueTest::In(values) => values.iter().any(|it| topics.match_tag(&self.name, it)),
+            test @ (ValueTest::Prefix(_) | ValueTest::Exists) => {
+                topics.values_of(&self.name).any(|topic| test.passes(topic))
+            }
+        }
+    }
+
+    /// Returns the topic whose clients pass the test, if it is exactly one.
+    #[must_use]
+    pub fn topic(&self) -> Option<&str> {
+        let ValueTest::Is(value) = &self.test else { return None };
+        let is_one = is_topic_name(value) && topic_tag_name(value) == &*self.name;
+        is_one.then_some(value)
     }
 
     /// Sorts the values of a list and removes duplicates. A list of one value becomes an equality.

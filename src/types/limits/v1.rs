@@ -45,6 +45,12 @@ pub const HISTORY_MEMORY: usize = 256 * 1024 * 1024;
 pub const REPLAY_ENTRIES: usize = 2000;
 /// Bytes that may wait for the link of a worker when a client of it begins to get what it has missed.
 pub const REPLAY_LINK_BYTES: usize = 256 * 1024;
+/// Maximum bytes of the name of a topic.
+pub const TOPIC_BYTES_MAX: usize = 200;
+/// The most topics of a client that `maxTopics` may allow. Each change of tags or topics reads all of them.
+pub const TOPICS_MAX: usize = 500;
+/// Maximum topics of a client by default.
+pub const TOPICS: usize = 100;
 /// Changes of the tags of a client that are stored for the publications before them.
 pub const TAG_CHANGES_STORED: usize = 64;
 /// How often workers get the latest position of each space with new publications.

@@ -30,6 +30,7 @@ use super::webhook::queue::PostOutcome;
 use crate::broker_client::uplink::NewPublication;
 use crate::link::query::{BrokerQuery, PresenceQuery, PresenceResult, QueryKind, QueryResult};
 use crate::protocol::Cast;
+use crate::protocol::v1::with_topic;
 use crate::resource::{
     ClientHandle, Effect, Effects, Payload, Presence, ResourceHooks, ResourceId, V1Requests,
 };
@@ -239,7 +240,7 @@ fn apply_with(
             Effect::Publish { tenant, address, form, payload, charged } => {
                 let (tenant, address, bytes) = (&tenant, &address, payload.bytes(received));
                 let publication = NewPublication { tenant, address, form, payload: bytes };
-                publish(context, client, publication, payload.framed(), progress);
+                publish_headed(context, client, publication, payload.framed(), progress);
                 context.throttle.note_publication(slot, tenant, &session.tenant);
                 throttled::charge(context, slot, charged, bytes.len());
             }
@@ -318,6 +319,22 @@ fn text_frame(text: &[u8]) -> ConnectionEffect {
     let mut frame = BytesMut::new();
     frames::text(&mut frame, text);
     ConnectionEffect::Frame(frame)
+}
+
+/// Publishes for a client, with the topic if the recipients are those of exactly one.
+fn publish_headed(
+    context: &mut Context,
+    client: ClientRef<'_>,
+    publication: NewPublication<'_>,
+    framed: Option<&FramedPayload>,
+    progress: &mut RequestProgress,
+) {
+    let NewPublication { address, form, payload, .. } = publication;
+    let Some(headed) = with_topic(address, form, payload) else {
+        return publish(context, client, publication, framed, progress);
+    };
+    let (form, payload) = (PayloadForm::WithHeaders, headed.as_bytes());
+    publish(context, client, NewPublication { form, payload, ..publication }, None, progress);
 }
 
 /// Publishes for a client. The payload of a large publication is not copied.

@@ -7,8 +7,9 @@ use tracing::error;
 
 use crate::broker_client::uplink::NewPublication;
 use crate::link::query::{PresenceQuery, QueryKind};
+use crate::protocol::v1::with_topic;
 use crate::resource::{Effect, Effects, Presence, ResourceContext, ResourceHooks, ResourceId};
-use crate::types::{Pressure, Tenant};
+use crate::types::{PayloadForm, Pressure, Tenant};
 use crate::worker::clock::unix_time;
 use crate::worker::context::Context;
 use crate::worker::webhook;
@@ -91,8 +92,12 @@ pub(in crate::worker) fn apply_without_client(
                 context.labelled.note_denied("memory");
             }
             Effect::Publish { tenant, address, form, payload, .. } => {
-                let payload = payload.bytes(b"");
-                let (tenant, address) = (&tenant, &address);
+                let (tenant, address, payload) = (&tenant, &address, payload.bytes(b""));
+                let headed = with_topic(address, form, payload);
+                let (form, payload) = match &headed {
+                    Some(headed) => (PayloadForm::WithHeaders, headed.as_bytes()),
+                    None => (form, payload),
+                };
                 context.broker.uplink.publish(NewPublication { tenant, address, form, payload });
                 context.labelled.note_resource_publication();
             }

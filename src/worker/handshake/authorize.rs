@@ -132,9 +132,9 @@ fn accept_client(
             rest.push(command);
             continue;
         };
-        let all = pending.client.tags.iter().chain(&tags).cloned();
-        match Tags::new(all) {
-            Ok(all) => pending.client.tags = all,
+        let own = &mut pending.client.tags;
+        match Tags::new(own.iter().chain(&tags).cloned()) {
+            Ok(all) => *own = all.with_topics(own.topics().clone()),
             Err(error) => {
                 let resource = connection.resource;
                 webhook::log_warning(context, resource, "open", Warning::Wrong, &error.to_string());

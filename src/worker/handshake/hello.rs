@@ -18,11 +18,13 @@ use crate::http::{
     self, Refusal, RefusalStatus, RequestKind, SupportedVersions, Upgrade, WireFormat,
     effective_address,
 };
+use crate::protocol::Protocol;
 use crate::protocol::v1::{SUBPROTOCOL, V1Hello, V1Welcome, invalid_frame, parse_hello};
-use crate::protocol::{Protocol, tags};
 use crate::resource::{BuiltinKind, ConnectRequest, ResourceHooks, ResourceId, Route};
 use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, V1_HELLO_BYTES_MAX};
-use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Ident, IdentError, Tags};
+use crate::types::{
+    AllowedNames, ClientClass, CloseCode, CloseReason, Credentials, Ident, IdentError, Tags,
+};
 use crate::websocket::{FrameEvent, Leniency, LoneContinuation, MessageLimits, write as frames};
 use crate::worker::clock::{Moment, unix_time};
 use crate::worker::connection::outbox::PartKind;
@@ -222,7 +224,7 @@ fn admit<'a>(
     }
     let resource = context.resources.get(id);
     let route = Route { resource: id, protocol: Some(Protocol::V1), subprotocol: None };
-    let own = own_tags(upgrade, hello).map_err(|why| invalid_frame(&why))?;
+    let own = opening_tags::of_hello(upgrade, hello).map_err(|why| invalid_frame(&why))?;
     let tags = opening_tags::of_client(context, upgrade, &route, &credentials, own)
         .map_err(|why| invalid_frame(&why))?;
     let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies)
@@ -234,6 +236,9 @@ fn admit<'a>(
     let counted = admission::counted(grant, ClientClass::Web, id);
     let ident =
         ident(upgrade, hello, &credentials).map_err(|_| invalid_frame("`ident` is not valid"))?;
+    let topics = opening_tags::topics(context, &credentials, hello, || {
+        may_choose_tags.then_some(&AllowedNames::All)
+    })?;
     let resume = Box::new(resuming::read(context, hello, &credentials, resource));
     Ok(AdmittedClient {
         counted,
@@ -244,7 +249,7 @@ fn admit<'a>(
         protocol: Some(SUBPROTOCOL),
         class: ClientClass::Web,
         reach: ClientClass::Web,
-        tags,
+        tags: tags.with_topics(topics),
         ip,
         keepalive: KeepaliveMode::Frame,
         requests: Some(AdmittedRequests { may_choose_tags, resume }),
@@ -275,13 +280,6 @@ fn credentials(
     };
     let opened = token.and_then(|token| shown_token::open_with(access, named.as_ref(), token));
     opened.inspect_err(|refusal| debug!(reason = refusal.detail(), "hello refused")).ok()
-}
-
-fn own_tags(upgrade: &Upgrade<'_>, hello: &V1Hello<'_>) -> Result<Tags, Cow<'static, str>> {
-    match hello.tags {
-        Some(json) => tags::of_opening(json),
-        None => opening_tags::in_query(upgrade.query.unwrap_or_default()),
-    }
 }
 
 /// Returns the name of a client: that of its token, of its first frame, or of its header.
@@ -358,8 +356,9 @@ fn welcome(context: &Context, connection: &Connection, outcome: &ResumeOutcome) 
     let rules = &context.settings.rules;
     let has = |what: bool, word: &'static str| what.then_some(word);
     let may_publish = rules.access.send(session.grant(), None).is_ok();
-    let permissions =
-        [has(may_publish, "publish"), has(session.may_choose_tags(&rules.access), "tag")];
+    let may_tag = session.may_choose_tags(&rules.access)
+        || session.topic_names(&rules.access).is_some_and(|it| *it != AllowedNames::default());
+    let permissions = [has(may_publish, "publish"), has(may_tag, "tag")];
     let permissions: Vec<&'static str> = permissions.into_iter().flatten().collect();
     let may_see_counts = rules.access.may_see_counts(session.basis);
     let has_resource = connection.resource != BuiltinKind::V1.id();
@@ -382,6 +381,7 @@ fn welcome(context: &Context, connection: &Connection, outcome: &ResumeOutcome) 
         resume: outcome.token.as_ref().map(|(token, grace)| (token.as_str(), *grace)),
         at: outcome.at,
         is_recovering: outcome.awaits_recovery || outcome.recovery.is_some(),
+        topics_max: rules.topics_max,
         tags: client.map_or(&none, |client| &client.tags),
         ping: context.settings.ping_every.as_secs(),
         permissions: &permissions,

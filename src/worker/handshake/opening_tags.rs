@@ -1,4 +1,4 @@
-//! Tags in a client's handshake.
+//! Tags and topics in a client's handshake.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,9 @@ use super::shown_token::AdmittedCredentials;
 use crate::auth::{Grant, TokenClaims};
 use crate::http::{Parameter, Upgrade, form_parameter};
 use crate::protocol::tags;
+use crate::protocol::v1::{V1Hello, invalid_frame};
 use crate::resource::{ResourceHooks, Route};
-use crate::types::Tags;
+use crate::types::{AllowedNames, CloseReason, Tags, Topics};
 use crate::worker::context::Context;
 use crate::worker::settings::WorkerSettings;
 
@@ -21,6 +22,37 @@ pub(in crate::worker) fn in_query(query: &str) -> Result<Tags, Cow<'static, str>
         Some(Parameter::Members(members)) => tags::of_opening(&tags::json_of(&members)),
         Some(Parameter::Broken) => tags::of_opening(""),
     }
+}
+
+/// Returns the tags of a first frame, or those in the query of its request.
+pub(super) fn of_hello(
+    upgrade: &Upgrade<'_>,
+    hello: &V1Hello<'_>,
+) -> Result<Tags, Cow<'static, str>> {
+    match hello.tags {
+        Some(json) => tags::of_opening(json),
+        None => in_query(upgrade.query.unwrap_or_default()),
+    }
+}
+
+/// Returns those topics of a first frame that the client may join. It learns from `welcome` which these are. `chosen` are
+/// those that it may join if neither its token nor its application says so.
+pub(super) fn topics<'n>(
+    context: &Context,
+    credentials: &'n AdmittedCredentials,
+    hello: &V1Hello<'_>,
+    chosen: impl FnOnce() -> Option<&'n AllowedNames>,
+) -> Result<Topics, CloseReason> {
+    let rules = &context.settings.rules;
+    let most = rules.topics_max;
+    if hello.topics.len() > most {
+        return Err(invalid_frame(&format!("more than {most} topics")));
+    }
+    let AdmittedCredentials { grant, .. } = credentials;
+    let named = credentials.claims().and_then(|it| it.capabilities.topics.as_ref());
+    let is_by_token = rules.access.has_tags_by_token(&grant.tenant, grant.basis);
+    let allowed = named.or_else(|| if is_by_token { None } else { chosen() });
+    Ok(hello.topics.filtered(|topic| allowed.is_some_and(|names| names.admits_topic(topic))))
 }
 
 /// Returns all tags of a new client, given those that it chose.

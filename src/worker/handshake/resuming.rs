@@ -9,7 +9,7 @@ use crate::protocol::v1::{V1Hello, V1Ids, V1Recovery, V1Resumed};
 use crate::resource::ResourceHooks;
 use crate::session::Session;
 use crate::types::{
-    MissedRequest, RecoveryReason, ReplayPosition, ResumeStanding, Slot, Tag, Tags,
+    AllowedNames, MissedRequest, RecoveryReason, ReplayPosition, ResumeStanding, Slot, Tag, Tags,
 };
 use crate::worker::clock::unix_time;
 use crate::worker::context::Context;
@@ -53,16 +53,18 @@ pub(super) fn read(
     let instance = hello.instance.as_deref().map(|name| key.instance(name));
     let fixed = fixed_tags(resource, credentials.claims());
     let terms = RecordTerms { grace_ms, mailbox, instance, fixed };
-    let claim = claims.map(|claims| Box::new(claim(&claims)));
+    let topics = credentials.claims().and_then(|claims| claims.capabilities.topics.as_ref());
+    let guarded = || topics.cloned().unwrap_or_default();
+    let claim = claims.map(|claims| Box::new(claim(&claims, guarded())));
     let is_recovering = claim.is_some() || missed.is_some();
     let is_asked = grace_ms > 0 || missed.is_some();
     let request = is_asked.then_some(ResumeRequest { terms, claim, missed });
     PendingResume { request, refused, is_recovering }
 }
 
-fn claim(claims: &ResumeClaims) -> ResumeClaim {
+fn claim(claims: &ResumeClaims, guarded: AllowedNames) -> ResumeClaim {
     let ResumeClaims { uuid, generation, issued, .. } = *claims;
-    ResumeClaim { uuid, generation, issued }
+    ResumeClaim { uuid, generation, issued, guarded }
 }
 
 /// Returns what a client wants to get again. `rewind` is how many of the latest publications it may get.

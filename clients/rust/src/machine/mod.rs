@@ -24,7 +24,7 @@ use self::requests::{Requests, Resumption};
 use self::retries::{Retries, is_final};
 use self::session::{Opening, Session};
 use self::tags::OwnTags;
-pub(crate) use self::tags::TagChange;
+pub(crate) use self::tags::{TagChange, Topics};
 use crate::clock::later;
 use crate::error::{ConnectError, ErrorCode, RequestError};
 use crate::events::Hub;
@@ -32,7 +32,6 @@ use crate::frame::{self, FrameKind, Welcome};
 use crate::message::{Event, Message, Place};
 use crate::options::{Options, Overflow, TokenReason, TokenSource};
 use crate::status::{ABNORMAL, Disconnect, Recovery, RecoveryReason, Status};
-use crate::target::Tags;
 
 /// What the task that owns the socket has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +85,7 @@ impl Machine {
             is_dropped: false,
             session: Session::default(),
             requests: Requests::new(options.queue),
-            own: OwnTags::new(options.tags.clone()),
+            own: OwnTags::new(options.tags.clone(), options.topics.clone()),
             hub: Hub::new(options.overflow),
             status: CurrentStatus::idle(),
             outbound: VecDeque::new(),
@@ -115,8 +114,8 @@ impl Machine {
         self.session.features()
     }
 
-    pub(crate) const fn tags(&self) -> &Tags {
-        self.own.known()
+    pub(crate) const fn own(&self) -> &OwnTags {
+        &self.own
     }
 
     /// Connects at once, unless a connection exists or is being made.
@@ -206,7 +205,7 @@ impl Machine {
 
     /// The WebSocket is open: `hello` is written.
     pub(crate) fn opened(&mut self, token: Option<&str>) {
-        let opening = Opening { instance: &self.instance, token, tags: self.own.wanted() };
+        let opening = Opening { instance: &self.instance, token, own: &self.own };
         self.outbound.push_back(self.session.hello(&self.options, &opening).into());
     }
 
@@ -267,7 +266,7 @@ impl Machine {
         self.phase = Phase::Online;
         self.session.welcomed(&mut welcome, &self.options);
         self.moved_to(at);
-        let is_changed = self.own.set(welcome.tags.0);
+        let is_changed = self.own.set(welcome.tags.0, welcome.topics);
         let resumption = Resumption {
             knows_ids: welcome.resumed && welcome.ids.as_deref() != Some("lost"),
             message_bytes_max: welcome.limits.message.unwrap_or(usize::MAX),
@@ -325,7 +324,7 @@ impl Machine {
 
     fn retagged(&mut self, text: &str) {
         let Some(frame) = read::<frame::TagsFrame>(text) else { return };
-        self.own.set(frame.tags.0);
+        self.own.set(frame.tags.0, frame.topics);
         self.hub.push(&Event::Tags(self.own.known().clone()));
     }
 

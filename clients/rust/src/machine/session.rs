@@ -1,8 +1,8 @@
 //! What the server has said about this client, and what the client shows it on the next connection.
 
+use super::tags::OwnTags;
 use crate::frame::{Hello, Welcome};
 use crate::options::Options;
-use crate::target::Tags;
 
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts")]
@@ -72,7 +72,8 @@ impl Session {
             secret: options.secret.as_deref(),
             ident: options.ident.as_deref(),
             token: opening.token,
-            tags: opening.tags,
+            tags: opening.own.wanted(),
+            topics: opening.own.wanted_topics(),
             resume: self.resume.as_deref(),
             since: self.since.as_deref(),
             rewind: options.rewind.filter(|_| self.is_new()),
@@ -86,5 +87,5 @@ impl Session {
 pub(super) struct Opening<'a> {
     pub(super) instance: &'a str,
     pub(super) token: Option<&'a str>,
-    pub(super) tags: Option<&'a Tags>,
+    pub(super) own: &'a OwnTags,
 }

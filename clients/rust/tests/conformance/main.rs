@@ -30,7 +30,7 @@ const INSTALLED: &str =
 /// First argument of this program when it is the driver of a script.
 const DRIVE: &str = "drive";
 /// What this client does not have, as `needs` of a script: it is for programs, not for pages; a stream takes the place
-/// of handlers; and the server has neither topics nor questions yet.
+/// of handlers, so no handler joins a topic or answers a question.
 const ABSENT: &[&str] = &["page", "storage", "handlers", "topics", "answers"];
 
 fn main() -> ExitCode {

@@ -72,7 +72,11 @@ fn a_change_that_cannot_be_made_changes_nothing() {
     let php = Client { class: ClientClass::Php, ..client(2) };
     say(&mut router, 0, ToBroker::Join { slot: Slot(1), client: php });
     let many = (0..128).map(|n| Tag::new(&format!("m{n}"), "x").unwrap());
-    let many = TagEdit::Update { set: Tags::new(many).unwrap(), remove: Default::default() };
+    let many = TagEdit::Update {
+        set: Tags::new(many).unwrap(),
+        remove: Default::default(),
+        leave: Default::default(),
+    };
     for (number, (byte, edit, version)) in (1..).zip([
         (1, setting("a", "1"), Some(9)),
         (1, many, None),

@@ -23,6 +23,7 @@ fn returning(slot: u32, byte: u8, missed: Option<MissedRequest>) -> ToBroker {
         uuid: ClientUuid([byte; 16]),
         generation: ResumeGeneration(1),
         issued: Duration::ZERO,
+        guarded: Default::default(),
     };
     join_of(slot, byte + 100, Some(claim), missed)
 }

@@ -7,7 +7,7 @@ use bytes::BufMut;
 
 use super::Malformed;
 use super::decode::FieldReader;
-use super::encode::{put_length, put_slots, put_source, put_tags, put_text};
+use super::encode::{put_length, put_slots, put_source, put_tags, put_text, put_topics};
 use super::query::{put_filter, read_filter};
 use crate::link::command::{
     AnnouncedVersion, BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind,
@@ -206,11 +206,12 @@ pub(super) fn read_command(fields: &mut FieldReader<'_>) -> Result<NumberedComma
 
 fn put_edit(out: &mut Vec<u8>, edit: &TagEdit) {
     match edit {
-        TagEdit::Update { set, remove } => {
+        TagEdit::Update { set, remove, leave } => {
             out.put_u8(1);
             put_tags(out, set);
             put_length(out, remove.len());
             remove.iter().for_each(|name| put_text(out, name));
+            put_topics(out, leave);
         }
         TagEdit::Replace(tags) => {
             out.put_u8(2);
@@ -221,7 +222,10 @@ fn put_edit(out: &mut Vec<u8>, edit: &TagEdit) {
 
 fn read_edit(fields: &mut FieldReader<'_>) -> Result<TagEdit, Malformed> {
     match fields.u8()? {
-        1 => Ok(TagEdit::Update { set: fields.tags()?, remove: read_names(fields)? }),
+        1 => {
+            let (set, remove) = (fields.tags()?, read_names(fields)?);
+            Ok(TagEdit::Update { set, remove, leave: fields.topics()? })
+        }
         2 => Ok(TagEdit::Replace(fields.tags()?)),
         edit => Err(Malformed::Unknown("edit", edit)),
     }

@@ -6,7 +6,8 @@ use super::*;
 use crate::link::codec::WireMessage;
 use crate::link::message::{ToBroker, ToWorker};
 use crate::types::{
-    ClientFilter, Expression, Generation, Slot, Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
+    ClientFilter, Expression, Generation, Slot, Tag, Tags, Tenant, Topics, WorkerId,
+    WorkerIncarnation,
 };
 
 fn tags() -> impl Strategy<Value = Tags> {
@@ -14,18 +15,27 @@ fn tags() -> impl Strategy<Value = Tags> {
         .prop_map(|all| Tags::new(all.iter().map(|(n, v)| Tag::new(n, v).unwrap())).unwrap())
 }
 
+fn topics() -> impl Strategy<Value = Topics> {
+    prop::collection::vec("(private-)?[a-z0-9_=@,.;-]{1,9}".prop_map(Into::into), 0..4)
+        .prop_map(|names| Topics::new(names).unwrap())
+}
+
 fn edit() -> impl Strategy<Value = TagEdit> {
     let names = prop::collection::vec("[a-zé]{1,9}".prop_map(Into::into), 0..4)
         .prop_map(|names| TagNames::new(names).unwrap());
     prop_oneof![
-        (tags(), names).prop_map(|(set, remove)| TagEdit::Update { set, remove }),
+        (tags(), topics(), names, topics()).prop_map(|(set, join, remove, leave)| {
+            TagEdit::Update { set: set.with_topics(join), remove, leave }
+        }),
         tags().prop_map(TagEdit::Replace),
     ]
 }
 
 fn versioned() -> impl Strategy<Value = VersionedTags> {
-    (any::<u64>(), tags())
-        .prop_map(|(version, tags)| VersionedTags { version: TagVersion(version), tags })
+    (any::<u64>(), tags(), topics()).prop_map(|(version, tags, topics)| VersionedTags {
+        version: TagVersion(version),
+        tags: tags.with_topics(topics),
+    })
 }
 
 fn reason() -> impl Strategy<Value = CloseReason> {
