@@ -38,6 +38,8 @@ mod chat_php;
 mod chat_python;
 #[path = "it/cluster.rs"]
 mod cluster;
+#[path = "it/cluster_directives.rs"]
+mod cluster_directives;
 #[path = "it/cluster_faults.rs"]
 mod cluster_faults;
 #[path = "it/cluster_logins.rs"]
@@ -246,6 +248,13 @@ fn hosts() -> Vec<Trial> {
         cluster::the_status_shows_the_cluster needs NATS;
         cluster::hosts_share_publications_over_the_latest_nats_server needs LATEST_NATS;
         cluster::a_name_is_found_on_another_host_and_preferred_on_the_own_one needs NATS;
+        cluster_directives::tags_of_a_client_are_changed_on_its_host needs NATS;
+        cluster_directives::a_command_for_all_that_match_applies_to_all_hosts needs NATS;
+        cluster_directives::commands_are_in_order_with_publications needs NATS;
+        cluster_directives::commands_outlive_processes_that_die needs NATS;
+        cluster_directives::a_question_reaches_a_client_of_another_host_and_so_does_its_answer needs NATS;
+        cluster_directives::without_nats_a_command_is_carried_out_later needs NATS;
+        cluster_directives::a_connection_gets_a_new_token_from_any_host needs NATS;
         cluster_faults::killed_bridges_lose_and_repeat_no_publication needs NATS;
         cluster_faults::killed_brokers_lose_and_repeat_no_publication_between_hosts needs NATS;
         cluster_faults::a_restarted_nats_server_loses_no_publication needs NATS;

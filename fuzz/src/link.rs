@@ -75,7 +75,7 @@ impl Canonical for ToWorker {
             // Its tables have one order too.
             | Self::Bridge(_)
             | Self::Close(_)
-            | Self::Answer { result: QueryResult::Hosts(_), .. } => false,
+            | Self::Answer { result: QueryResult::Hosts(_) | QueryResult::Commanded(_) | QueryResult::Asked(_), .. } => false,
             Self::Answer { result: QueryResult::Clients(page), .. } => {
                 page.clients.iter().all(|client| client.tags.is_empty())
             }
@@ -106,7 +106,8 @@ impl Canonical for ToBroker {
                 // Postfix code can also say what its canonical form says.
                 QueryKind::Tail(query) => query.expression.is_none(),
                 QueryKind::Count(_) | QueryKind::Hosts(_) => false,
-                QueryKind::Tags(_)
+                QueryKind::Directed(_)
+                | QueryKind::Tags(_)
                 | QueryKind::ClientTags(_)
                 | QueryKind::Describe(_)
                 | QueryKind::RefreshToken { .. }

@@ -8,7 +8,7 @@ use super::publisher::{ApiPublisher, NotTaken, PublisherState};
 use super::window_waits::WindowRequest;
 use crate::link::command::{ClientCommand, CommandKind, CommandOutcome};
 use crate::link::query::{QueryKind, QueryResult};
-use crate::types::Tenant;
+use crate::types::{Number, Tenant};
 
 /// A question whose answer a request awaits. It is dropped with the request, so that a new broker is not asked
 /// for nothing.
@@ -19,7 +19,11 @@ struct AwaitedAnswer<'a> {
 
 /// A command that was taken over. Its outcome arrives with the acknowledgement of the broker.
 #[derive(Debug)]
-pub(super) struct CommandReceipt(oneshot::Receiver<CommandOutcome>);
+pub(super) struct CommandReceipt {
+    /// Its number in the window.
+    pub(super) number: Number,
+    outcome: oneshot::Receiver<CommandOutcome>,
+}
 
 /// A request that waits for the outcome of a command.
 #[derive(Debug)]
@@ -43,7 +47,7 @@ impl CommandReceipt {
     /// Waits for the outcome. Returns `None` if the broker does not acknowledge by this time. The command stays
     /// in the window, and a broker will carry it out.
     pub(super) async fn outcome(self, until: Instant) -> Option<CommandOutcome> {
-        timeout_at(until, self.0).await.ok()?.ok()
+        timeout_at(until, self.outcome).await.ok()?.ok()
     }
 }
 
@@ -105,14 +109,15 @@ impl ApiPublisher {
         until: Instant,
     ) -> Result<CommandReceipt, NotTaken> {
         WindowRequest { publisher: self, tenant, bytes: COMMAND_BYTES }.wait(until).await?;
-        let (sender, receipt) = oneshot::channel();
-        {
+        let (sender, outcome) = oneshot::channel();
+        let number = {
             let mut state = self.state.borrow_mut();
             let command = ClientCommand { tenant: tenant.clone(), kind };
             let number = state.client.uplink.command(command);
             state.commanded.insert(number, AwaitedOutcome { sender, _place: place });
-        }
+            number
+        };
         self.wake.notify_one();
-        Ok(CommandReceipt(receipt))
+        Ok(CommandReceipt { number, outcome })
     }
 }

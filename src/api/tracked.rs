@@ -216,6 +216,8 @@ pub(super) struct ReportedReceipt {
 /// A question that was taken over.
 #[derive(Debug)]
 pub(super) struct AskReceipt {
+    /// Its number in the window.
+    pub(super) number: Number,
     pub(super) receipt: PublicationReceipt,
     pub(super) outcome: oneshot::Receiver<TrackedOutcome>,
     _place: AskPlace,
@@ -228,7 +230,7 @@ impl AskReceipt {
         outcome: oneshot::Receiver<TrackedOutcome>,
         place: AskPlace,
     ) -> Self {
-        Self { receipt, outcome, _place: place }
+        Self { number: place.number.unwrap_or(Number(0)), receipt, outcome, _place: place }
     }
 }
 

@@ -8,6 +8,7 @@ use tracing::info;
 use super::link::BridgeLink;
 use super::now;
 use super::process::{BROKER, BridgeProcess, TURN_MESSAGES, name_of};
+use super::queries::DirectiveTimes;
 use crate::cluster::{
     BridgeCore, BridgeEpoch, BridgeIdentity, BridgeOptions, ClusterEffect, HeldBounds, HostRun,
     KeptForBridge, ReplayBounds,
@@ -52,6 +53,7 @@ impl BridgeProcess {
                     matches!(effect, ClusterEffect::HostLive { .. } | ClusterEffect::HostGone(_))
                 };
                 let (hosts, rest): (Vec<_>, Vec<_>) = effects.into_iter().partition(is_of_hosts);
+                rest.iter().for_each(|effect| self.queries.note_arrival(effect));
                 let say = |link: &mut BridgeLink, effect| {
                     link.say(FromBridge::Effect(Box::new(effect)));
                 };
@@ -94,7 +96,12 @@ impl BridgeProcess {
             (ToWorker::Bridge(ToBridge::Kept(kept)), None) => self.begin(*kept, now),
             (ToWorker::Bridge(ToBridge::Forward(forward)), Some(core)) => {
                 self.notices.counts.items_out += 1;
-                core.forward(*forward, now);
+                if forward.publication.directive.is_some() {
+                    let timeout = self.config.cluster.query_timeout;
+                    self.queries.direct(core, *forward, DirectiveTimes { now, timeout });
+                } else {
+                    core.forward(*forward, now);
+                }
             }
             (ToWorker::Bridge(ToBridge::Missing(items)), Some(core)) => {
                 core.forward_missing(items, now);
@@ -105,7 +112,17 @@ impl BridgeProcess {
             (ToWorker::Answer { number, result, .. }, Some(core)) => {
                 self.queries.answer(core, number, &result);
             }
-            (ToWorker::Acknowledged { up_to }, Some(core)) => core.acknowledged(up_to.0),
+            (ToWorker::Reached(counted), Some(core)) => self.queries.reached(core, &counted),
+            (ToWorker::Tracked { number, outcome }, Some(core)) => {
+                self.queries.asked(core, number.0, outcome);
+            }
+            (ToWorker::Outcome { number, outcome }, Some(core)) => {
+                self.queries.outcome(core, number.0, *outcome);
+            }
+            (ToWorker::Acknowledged { up_to }, Some(core)) => {
+                self.queries.acknowledged(up_to.0);
+                core.acknowledged(up_to.0);
+            }
             // Throttles are for publishers. There are no clients here.
             _ => {}
         }
@@ -148,9 +165,10 @@ impl BridgeProcess {
         if let Some(core) = &mut self.core {
             for effect in core.take_effects() {
                 self.notices.on_effect(&effect, now());
+                self.queries.note_arrival(&effect);
                 link.say(FromBridge::Effect(Box::new(effect)));
             }
-            self.queries.tell(core, link, self.config.host);
+            self.queries.tell(core, link);
         }
         let is_written = link.write();
         if let Some(interest) = link.next_interest() {

@@ -91,7 +91,8 @@ impl BridgeProcess {
         drop(json);
         scrub_stack();
         let name = name_of(&config)?;
-        let carrier = Carrier::start(name, config.host, config.cluster.nats.clone())?;
+        let host = config.host;
+        let carrier = Carrier::start(name, host, config.cluster.nats.clone())?;
         poller.watch(&carrier, CARRIER, Interest::Read)?;
         let mut process = Self {
             source: WorkerIncarnation { worker: WorkerId::BRIDGE, generation },
@@ -101,7 +102,7 @@ impl BridgeProcess {
             carrier,
             core: None,
             link: None,
-            queries: BridgeQueries::default(),
+            queries: BridgeQueries::new(host),
             is_connected: false,
             notices: Notices::new(now()),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -204,6 +205,7 @@ impl BridgeProcess {
                 let Attachment::Config(json) = attachment else { return };
                 match read_config(json) {
                     Ok(config) => {
+                        self.config.cluster.query_timeout = config.cluster.query_timeout;
                         self.carrier.configure(config.cluster.nats.clone());
                         self.report(ChildEvent::Configured { number });
                     }

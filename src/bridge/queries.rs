@@ -6,28 +6,66 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::link::BridgeLink;
-use crate::cluster::{AnsweredQuery, AskedQuestion, BridgeCore};
+use crate::cluster::{
+    AnsweredQuery, AskedQuestion, BridgeCore, CarriedPublication, CarriedQuestion, ClusterEffect,
+    Forward, HostState,
+};
 use crate::link::bridge::{AnsweredByHosts, FromBridge, QueryOfProcess};
 use crate::link::codec::{decode_answer, decode_question, encode_answer, encode_question};
-use crate::link::message::ToBroker;
-use crate::link::query::{BrokerQuery, HostsAnswer, HostsQuery, QueryResult};
+use crate::link::command::CommandOutcome;
+use crate::link::message::{CountedPublication, ToBroker};
+use crate::link::query::{
+    BrokerQuery, CountedClients, HostsAnswer, HostsQuery, QueryKind, QueryResult,
+};
 use crate::types::limits::CLUSTER_QUERIES_MAX;
-use crate::types::{HostId, Slot, WorkerIncarnation};
+use crate::types::{HostId, Number, Slot, TrackedOutcome, WorkerIncarnation};
 
-/// Questions on their way, in both directions.
-#[derive(Debug, Default)]
+/// Questions on their way, in both directions, and commands whose outcomes are awaited.
+#[derive(Debug)]
 pub(super) struct BridgeQueries {
     /// Those of this host, by their id among hosts.
-    own: BTreeMap<u64, AskingProcess>,
+    own: BTreeMap<u64, AwaitingHosts>,
+    /// Commands of this host that others carry out, or have carried out.
+    directed: BTreeMap<(WorkerIncarnation, Number), DirectedCommand>,
     /// Those of other hosts, by the number that the broker has.
     asked: BTreeMap<u32, AskingHost>,
     last_number: u32,
+    /// Commands of other hosts, by their number among the arrivals.
+    arrived: BTreeMap<u64, AskingHost>,
+    /// Questions of other hosts to clients, by their number among the arrivals.
+    questions: BTreeMap<u64, AskingHost>,
+    /// For the broker.
+    ready: Vec<FromBridge>,
+    /// This host.
+    host: HostId,
+}
+
+/// What waits for answers of other hosts.
+#[derive(Clone, Copy, Debug)]
+enum AwaitingHosts {
+    Process(AskingProcess),
+    Command(WorkerIncarnation, Number),
+}
+
+/// What other hosts have made of a command.
+#[derive(Debug)]
+enum DirectedCommand {
+    /// Its process may ask before it is known.
+    Awaited(Vec<AskingProcess>),
+    Known(HostsAnswer),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct AskingProcess {
     asker: WorkerIncarnation,
     number: u32,
+}
+
+impl AskingProcess {
+    fn answer(self, answer: HostsAnswer) -> FromBridge {
+        let Self { asker, number } = self;
+        FromBridge::Answered(Box::new(AnsweredByHosts { asker, number, answer }))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,20 +75,121 @@ struct AskingHost {
 }
 
 impl BridgeQueries {
-    /// The broker was replaced. It knows none of the questions, and their askers repeat them.
+    pub(super) fn new(host: HostId) -> Self {
+        Self {
+            own: BTreeMap::new(),
+            directed: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            last_number: 0,
+            arrived: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            ready: Vec::new(),
+            host,
+        }
+    }
+
+    /// The broker was replaced. It knows none of the questions, and their askers repeat them. It will get commands of
+    /// other hosts again that are not acknowledged.
     pub(super) fn broker_restarted(&mut self) {
-        self.own.clear();
+        self.own.retain(|_, awaiting| matches!(awaiting, AwaitingHosts::Command(..)));
+        for directed in self.directed.values_mut() {
+            if let DirectedCommand::Awaited(askers) = directed {
+                askers.clear();
+            }
+        }
         self.asked.clear();
+        self.ready.clear();
+    }
+
+    /// Passes a command on to other hosts.
+    pub(super) fn direct(
+        &mut self,
+        core: &mut BridgeCore,
+        forward: Forward,
+        times: DirectiveTimes,
+    ) {
+        let CarriedPublication { source, number, question, .. } = forward.publication;
+        let DirectiveTimes { now, timeout } = times;
+        let within = |question: CarriedQuestion| Duration::from_millis(question.within_ms.into());
+        let timeout = question.map_or(timeout, within);
+        let Some(id) = core.direct(forward, now + timeout, now) else { return };
+        self.own.insert(id, AwaitingHosts::Command(source, number));
+        self.directed.insert((source, number), DirectedCommand::Awaited(Vec::new()));
+        while self.directed.len() > CLUSTER_QUERIES_MAX {
+            self.directed.pop_first();
+        }
+    }
+
+    /// Notes a command of another host, on its way to the broker.
+    pub(super) fn note_arrival(&mut self, effect: &ClusterEffect) {
+        if let ClusterEffect::Arrive(arrival) = effect
+            && let Some(id) = arrival.publication.directive
+        {
+            let asking = AskingHost { host: arrival.taken.host, id };
+            if arrival.publication.question.is_none() {
+                self.arrived.insert(arrival.number, asking);
+                return;
+            }
+            self.questions.insert(arrival.number, asking);
+            while self.questions.len() > CLUSTER_QUERIES_MAX {
+                self.questions.pop_first();
+            }
+        }
+    }
+
+    /// The broker has counted the clients of a question: one, or none.
+    pub(super) fn reached(&mut self, core: &mut BridgeCore, counted: &CountedPublication) {
+        if counted.clients == 0
+            && let Some(AskingHost { host, id }) = self.questions.remove(&counted.number.0)
+        {
+            let result = QueryResult::Counted(CountedClients::default());
+            core.answer(host, id, Some(&encode_answer(&result)));
+        }
+    }
+
+    /// A client has answered, or will not.
+    pub(super) fn asked(&mut self, core: &mut BridgeCore, number: u64, outcome: TrackedOutcome) {
+        if let Some(AskingHost { host, id }) = self.questions.remove(&number) {
+            core.answer(host, id, Some(&encode_answer(&QueryResult::Asked(outcome))));
+        }
+    }
+
+    /// Passes on what the broker has made of a command of another host.
+    pub(super) fn outcome(&mut self, core: &mut BridgeCore, number: u64, outcome: CommandOutcome) {
+        if let Some(AskingHost { host, id }) = self.arrived.remove(&number) {
+            let result = QueryResult::Commanded(Box::new(outcome));
+            core.answer(host, id, Some(&encode_answer(&result)));
+        }
+    }
+
+    /// The broker has acknowledged arrivals up to this number. It says before what it has made of them.
+    pub(super) fn acknowledged(&mut self, up_to: u64) {
+        while self.arrived.first_key_value().is_some_and(|(number, _)| *number <= up_to) {
+            self.arrived.pop_first();
+        }
     }
 
     /// Puts a question of a process to other hosts.
     pub(super) fn ask(&mut self, core: &mut BridgeCore, query: QueryOfProcess, now: Instant) {
+        let own = self.host;
         let QueryOfProcess { asker, number, tenant, query } = query;
         let HostsQuery { reach, timeout_ms, kind } = query;
+        let asking = AskingProcess { asker, number };
+        if let QueryKind::Directed(command) = kind {
+            match self.directed.get_mut(&(asker, command)) {
+                Some(DirectedCommand::Awaited(askers)) => askers.push(asking),
+                Some(DirectedCommand::Known(answer)) => {
+                    self.ready.push(asking.answer(answer.clone()));
+                }
+                // An earlier bridge has passed it on.
+                None => self.ready.push(asking.answer(unanswered(core, own))),
+            }
+            return;
+        }
         let question = Bytes::from(encode_question(&tenant, &kind));
         let until = now + Duration::from_millis(timeout_ms.into());
         let id = core.query(reach, &question, until);
-        self.own.insert(id, AskingProcess { asker, number });
+        self.own.insert(id, AwaitingHosts::Process(asking));
     }
 
     /// Passes on what the broker has answered to another host.
@@ -61,16 +200,25 @@ impl BridgeQueries {
     }
 
     /// Tells the broker what other hosts have answered, and what they ask.
-    pub(super) fn tell(&mut self, core: &mut BridgeCore, link: &mut BridgeLink, own: HostId) {
+    pub(super) fn tell(&mut self, core: &mut BridgeCore, link: &mut BridgeLink) {
         for AnsweredQuery { id, hosts } in core.take_answered() {
-            let Some(AskingProcess { asker, number }) = self.own.remove(&id) else { continue };
+            let Some(awaiting) = self.own.remove(&id) else { continue };
             // What cannot be read is of another version, and is no answer.
             let read = |answer: Option<Bytes>| answer.and_then(|it| decode_answer(&it).ok());
             let hosts = hosts.into_iter().map(|(host, answer)| (host, read(answer))).collect();
-            let answer = HostsAnswer { own, hosts };
-            let answered = AnsweredByHosts { asker, number, answer };
-            link.say(FromBridge::Answered(Box::new(answered)));
+            let answer = HostsAnswer { own: self.host, hosts };
+            match awaiting {
+                AwaitingHosts::Process(asking) => self.ready.push(asking.answer(answer)),
+                AwaitingHosts::Command(source, number) => {
+                    let Some(directed) = self.directed.get_mut(&(source, number)) else { continue };
+                    let known = DirectedCommand::Known(answer.clone());
+                    if let DirectedCommand::Awaited(askers) = std::mem::replace(directed, known) {
+                        self.ready.extend(askers.into_iter().map(|it| it.answer(answer.clone())));
+                    }
+                }
+            }
         }
+        std::mem::take(&mut self.ready).into_iter().for_each(|answered| link.say(answered));
         for AskedQuestion { host, id, question } in core.take_asked() {
             let question = decode_question(&question).ok();
             let has_room = self.asked.len() < CLUSTER_QUERIES_MAX;
@@ -85,4 +233,18 @@ impl BridgeQueries {
             link.send(&ToBroker::Ask { slot: Slot::NONE, query });
         }
     }
+}
+
+/// When a command is passed on, and how long its outcomes are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DirectiveTimes {
+    pub(super) now: Instant,
+    pub(super) timeout: Duration,
+}
+
+/// Returns the answers if no host has answered.
+fn unanswered(core: &BridgeCore, own: HostId) -> HostsAnswer {
+    let is_here = |state| matches!(state, HostState::Live | HostState::Silent);
+    let hosts = core.hosts().filter(|(_, state)| is_here(*state)).map(|(host, _)| (host, None));
+    HostsAnswer { own, hosts: hosts.collect() }
 }

@@ -8,7 +8,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use crate::index::Index;
 use crate::index::tag_changes::{edit_tags, version_of, would_have_too_many};
-use crate::link::command::BulkChange;
+use crate::link::command::{BulkChange, CommandOutcome};
 use crate::types::{ConnectionRef, Slot, SlotSet, WorkerId, WorkerIncarnation};
 
 /// Clients between two looks at the budget of the turn.
@@ -20,8 +20,7 @@ const CLIENT_WORK: usize = 128;
 #[derive(Debug)]
 pub(super) struct RunningBulkChange {
     pub(super) change: BulkChange,
-    /// Whether its source waits for the outcome.
-    pub(super) is_answered: bool,
+    pub(super) answer: BulkAnswer,
     /// The clients that match, by worker.
     matching: Vec<(WorkerIncarnation, SlotSet)>,
     stage: BulkStage,
@@ -30,6 +29,28 @@ pub(super) struct RunningBulkChange {
     last: Option<Slot>,
     /// The clients that have been changed.
     changed: BTreeMap<WorkerIncarnation, SlotSet>,
+}
+
+/// What the source of a change gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BulkAnswer {
+    /// It does not wait for the outcome.
+    None,
+    /// The outcome.
+    Outcome,
+    /// The outcome, and that other hosts carry it out, too.
+    Forwarded,
+}
+
+impl BulkAnswer {
+    /// Returns the answer with the outcome on this host.
+    pub(super) fn with(self, outcome: CommandOutcome) -> Option<CommandOutcome> {
+        match self {
+            Self::None => None,
+            Self::Outcome => Some(outcome),
+            Self::Forwarded => Some(CommandOutcome::Forwarded(Box::new(outcome))),
+        }
+    }
 }
 
 /// What is done with each client.
@@ -55,9 +76,9 @@ pub(super) enum BulkResult {
 impl RunningBulkChange {
     /// Begins a change.
     pub(super) fn new(change: BulkChange, matching: Vec<(WorkerIncarnation, SlotSet)>) -> Self {
-        let is_answered = false;
+        let answer = BulkAnswer::None;
         let (stage, changed) = (BulkStage::Checking, BTreeMap::new());
-        Self { change, is_answered, matching, stage, at: 0, last: None, changed }
+        Self { change, answer, matching, stage, at: 0, last: None, changed }
     }
 
     /// Completes a change of an earlier broker, whose source will repeat it.

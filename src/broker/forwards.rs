@@ -215,6 +215,8 @@ mod tests {
             form: PayloadForm::Message,
             payload: vec![0; bytes].into(),
             is_repeated: false,
+            directive: None,
+            question: None,
         };
         Forward { reach: ForwardReach::All, publication }
     }

@@ -98,6 +98,21 @@ impl OtherHosts {
         }
     }
 
+    /// Returns whether there are others that get publications.
+    pub(super) fn are_known(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
+    /// Returns which other hosts may have a client that is not here.
+    pub(super) fn reach_of(&self, uuid: ClientUuid) -> Option<ForwardReach> {
+        match uuid.home() {
+            home if self.hosts.get(&home) == Some(&true) => Some(ForwardReach::One(home)),
+            // It has gone.
+            home if home == self.own => None,
+            _ => Some(ForwardReach::All),
+        }
+    }
+
     /// Returns the answers to a question that no other host has answered.
     pub(super) fn unanswered(&self, reach: QueryReach) -> HostsAnswer {
         let is_asked = |host: &HostId| match reach {
@@ -133,10 +148,9 @@ impl OtherHosts {
             return None;
         }
         let (uuid, has_name) = names(named);
-        match uuid.map(ClientUuid::home) {
-            Some(home) if self.hosts.get(&home) == Some(&true) => Some(ForwardReach::One(home)),
-            // It has gone.
-            Some(home) if home == self.own && !has_name => None,
+        match uuid.map(|uuid| self.reach_of(uuid)) {
+            Some(None) if !has_name => None,
+            Some(Some(reach)) => Some(reach),
             _ => Some(ForwardReach::All),
         }
     }

@@ -43,7 +43,7 @@ pub(super) fn answer(
         // The router knows who is away.
         QueryKind::Count(_) => QueryResult::Counted(CountedClients::default()),
         // The bridge asks other hosts.
-        QueryKind::Hosts(_) => {
+        QueryKind::Hosts(_) | QueryKind::Directed(_) => {
             QueryResult::Hosts(HostsAnswer { own: HostId(0), hosts: Vec::new() })
         }
         // The router has the copies.

@@ -52,6 +52,8 @@ pub(super) struct RemoteHost {
     received_at: Instant,
     /// Earlier runs, which never return.
     former_runs: VecDeque<HostRun>,
+    /// The last question that was taken from it, by the life of its bridge.
+    question: (BridgeEpoch, u64),
 }
 
 impl RemoteHost {
@@ -68,7 +70,22 @@ impl RemoteHost {
             received_beat: 0,
             received_at: now,
             former_runs: VecDeque::new(),
+            question: (taken.epoch, 0),
         }
+    }
+
+    /// Returns the latest known life of its bridge.
+    pub(super) fn bridge_epoch(&self) -> BridgeEpoch {
+        self.heartbeat_epoch
+    }
+
+    /// Notes a question. Returns false if it was taken before, or comes after a later one.
+    pub(super) fn takes_question(&mut self, epoch: BridgeEpoch, id: u64) -> bool {
+        let is_new = (epoch, id) > self.question;
+        if is_new {
+            self.question = (epoch, id);
+        }
+        is_new
     }
 
     /// Returns how long the host has been silent.

@@ -7,7 +7,9 @@ use super::envelope::HostRun;
 use super::hello::EpochEnds;
 use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::limits::{CLUSTER_HOSTS_MAX, CLUSTER_PART_BYTES_MAX};
-use crate::types::{Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation};
+use crate::types::{
+    AskToken, Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation,
+};
 
 /// Identifies a lane of one sender: the common lane, or the private lane to one run of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,6 +129,10 @@ const HELLO: u8 = 1;
 const PUBLICATION: u8 = 2;
 /// Kind of a number of publications that were not kept.
 const MISSING: u8 = 3 | REQUIRED;
+/// Kind of a command. A host that does not know it reports a gap.
+const DIRECTIVE: u8 = 4 | REQUIRED;
+/// Kind of a publication to one client whose answer is awaited. A host that does not know it reports a gap.
+const QUESTION: u8 = 5 | REQUIRED;
 /// Set in kinds and in tags of fields that a receiver must understand. Others are skipped.
 const REQUIRED: u8 = 0x80;
 
@@ -140,6 +146,10 @@ const REPEATED: u8 = 3 | REQUIRED;
 const ROUTE: u8 = 4 | REQUIRED;
 /// Tag of the content.
 const CONTENT: u8 = 5 | REQUIRED;
+/// Tag of the number by which the outcome of a command is awaited.
+const AWAITED: u8 = 6 | REQUIRED;
+/// Tag of what the client of a question gets besides it.
+const ASKED: u8 = 7 | REQUIRED;
 
 /// A publication on its way to other hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,6 +170,30 @@ pub struct CarriedPublication {
     pub payload: Bytes,
     /// The broker has given it to an earlier bridge, too.
     pub is_repeated: bool,
+    /// The number by which its host awaits the outcome. Without a question it is a command about clients then, which
+    /// is in place of the route.
+    pub directive: Option<u64>,
+    /// It is for one client, whose answer is the outcome.
+    pub question: Option<CarriedQuestion>,
+}
+
+/// What makes a publication a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CarriedQuestion {
+    /// What the client answers with.
+    pub token: AskToken,
+    /// How long its answer is waited for, in milliseconds.
+    pub within_ms: u32,
+}
+
+impl CarriedPublication {
+    fn kind(&self) -> u8 {
+        match (self.directive, self.question) {
+            (None, _) => PUBLICATION,
+            (Some(_), None) => DIRECTIVE,
+            (Some(_), Some(_)) => QUESTION,
+        }
+    }
 }
 
 /// The content of an item.
@@ -167,7 +201,7 @@ pub struct CarriedPublication {
 pub enum ItemBody {
     /// Begins the common lane of an epoch.
     Hello(EpochEnds),
-    /// A publication.
+    /// A publication, or a command.
     Publication(CarriedPublication),
     /// This number of publications was not kept while their host had no bridge. They may have been for other hosts.
     Missing(u64),
@@ -203,9 +237,9 @@ impl ItemBody {
     #[must_use]
     pub fn publication(publication: &CarriedPublication) -> Bytes {
         let CarriedPublication { source, number, generation, sequence, .. } = publication;
-        let CarriedPublication { route, form, payload, is_repeated, .. } = publication;
+        let CarriedPublication { route, form, payload, is_repeated, directive, .. } = publication;
         let mut out = Vec::with_capacity(route.len() + payload.len() + 48);
-        out.put_u8(PUBLICATION);
+        out.put_u8(publication.kind());
         out.put_slice(&[SOURCE, 14]);
         out.put_u16_le(source.worker.0);
         out.put_u32_le(source.generation.0);
@@ -215,6 +249,15 @@ impl ItemBody {
         out.put_u64_le(sequence.0);
         if *is_repeated {
             out.put_slice(&[REPEATED, 0]);
+        }
+        if let Some(awaited) = directive {
+            out.put_slice(&[AWAITED, 8]);
+            out.put_u64_le(*awaited);
+        }
+        if let Some(CarriedQuestion { token, within_ms }) = publication.question {
+            out.put_slice(&[ASKED, 20]);
+            out.put_slice(&token.0);
+            out.put_u32_le(within_ms);
         }
         out.put_u8(ROUTE);
         put_length(&mut out, route.len());
@@ -248,7 +291,15 @@ impl ItemBody {
         let mut fields = BodyReader(bytes);
         match fields.u8()? {
             HELLO => Ok(Self::Hello(EpochEnds::decode(&mut fields)?)),
-            PUBLICATION => decode_publication(fields),
+            kind @ (PUBLICATION | DIRECTIVE | QUESTION) => {
+                let publication = decode_publication(fields)?;
+                // An outcome that this version would not send must not be left out.
+                let is_plain = publication.directive.is_none() && publication.question.is_none();
+                match publication.kind() == kind && (kind != PUBLICATION || is_plain) {
+                    true => Ok(Self::Publication(publication)),
+                    false => Err(InvalidMessage::Field("kind of item").into()),
+                }
+            }
             MISSING => {
                 let items = fields.varint()?;
                 fields.end()?;
@@ -260,10 +311,10 @@ impl ItemBody {
     }
 }
 
-fn decode_publication(mut fields: BodyReader) -> Result<ItemBody, ItemFault> {
+fn decode_publication(mut fields: BodyReader) -> Result<CarriedPublication, ItemFault> {
     let missing = |field| move || ItemFault::Invalid(InvalidMessage::Field(field));
     let (mut source, mut order, mut route, mut content) = (None, None, None, None);
-    let mut is_repeated = false;
+    let (mut is_repeated, mut directive, mut question) = (false, None, None);
     while !fields.is_empty() {
         let tag = fields.u8()?;
         let mut value = BodyReader(fields.bytes()?);
@@ -271,6 +322,11 @@ fn decode_publication(mut fields: BodyReader) -> Result<ItemBody, ItemFault> {
             SOURCE => source = Some((source_of(&mut value)?, Number(value.u64()?))),
             SEQUENCE => order = Some((Generation(value.u32()?), Sequence(value.u64()?))),
             REPEATED => is_repeated = true,
+            AWAITED => directive = Some(value.u64()?),
+            ASKED => {
+                let (token, within_ms) = (AskToken(value.array()?), value.u32()?);
+                question = Some(CarriedQuestion { token, within_ms });
+            }
             ROUTE => route = Some(std::mem::take(&mut value.0)),
             CONTENT => content = Some((form(value.u8()?)?, std::mem::take(&mut value.0))),
             tag if tag & REQUIRED != 0 => return Err(ItemFault::Unknown(tag)),
@@ -282,7 +338,7 @@ fn decode_publication(mut fields: BodyReader) -> Result<ItemBody, ItemFault> {
     let (generation, sequence) = order.ok_or_else(missing("sequence"))?;
     let route = route.ok_or_else(missing("route"))?;
     let (form, payload) = content.ok_or_else(missing("content"))?;
-    Ok(ItemBody::Publication(CarriedPublication {
+    Ok(CarriedPublication {
         source,
         number,
         generation,
@@ -291,7 +347,9 @@ fn decode_publication(mut fields: BodyReader) -> Result<ItemBody, ItemFault> {
         form,
         payload,
         is_repeated,
-    }))
+        directive,
+        question,
+    })
 }
 
 fn source_of(fields: &mut BodyReader) -> Result<WorkerIncarnation, InvalidMessage> {
@@ -322,6 +380,8 @@ mod tests {
             form: PayloadForm::Text,
             payload: vec![7; payload].into(),
             is_repeated: false,
+            directive: None,
+            question: None,
         }
     }
 
@@ -335,6 +395,24 @@ mod tests {
                 assert_eq!(read, Ok(ItemBody::Publication(publication)));
             }
         }
+    }
+
+    #[test]
+    fn a_command_is_an_item_that_every_host_must_know() {
+        let directive = CarriedPublication { directive: Some(u64::MAX), ..publication(0) };
+        let bytes = ItemBody::publication(&directive);
+        assert_eq!(bytes[0] & REQUIRED, REQUIRED);
+        assert_eq!(ItemBody::decode(bytes.clone()), Ok(ItemBody::Publication(directive)));
+        let as_publication = [&[PUBLICATION], &bytes[1..]].concat();
+        assert!(ItemBody::decode(as_publication.into()).is_err());
+        let without = ItemBody::publication(&publication(0));
+        assert!(ItemBody::decode([&[DIRECTIVE], &without[1..]].concat().into()).is_err());
+        let question = CarriedQuestion { token: AskToken([3; 16]), within_ms: 900 };
+        let question = Some(question);
+        let asked = CarriedPublication { directive: Some(4), question, ..publication(5) };
+        let bytes = ItemBody::publication(&asked);
+        assert_eq!(ItemBody::decode(bytes.clone()), Ok(ItemBody::Publication(asked)));
+        assert!(ItemBody::decode([&[DIRECTIVE], &bytes[1..]].concat().into()).is_err());
     }
 
     #[test]

@@ -78,6 +78,19 @@ pub struct HostHeartbeat {
     pub hosts: Vec<ListedHost>,
 }
 
+/// A question to one host, which takes it once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostQuestion {
+    /// The run of the host that is asked.
+    pub run: HostRun,
+    /// The life of its bridge.
+    pub epoch: BridgeEpoch,
+    /// The number of the question, by which it is answered. A sender counts its questions.
+    pub id: u64,
+    /// The question.
+    pub question: Bytes,
+}
+
 /// A part of the answer to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryAnswer {
@@ -112,12 +125,7 @@ pub enum ClusterMessage {
     /// A heartbeat.
     Heartbeat(HostHeartbeat),
     /// A question to one host.
-    Query {
-        /// The number of the question, by which it is answered.
-        id: u64,
-        /// The question.
-        question: Bytes,
-    },
+    Query(HostQuestion),
     /// A part of an answer.
     Answer(QueryAnswer),
     /// Comes back to its sender.
@@ -154,8 +162,10 @@ impl ClusterMessage {
                 out.put_slice(bytes);
             }
             Self::Heartbeat(heartbeat) => put_heartbeat(&mut out, heartbeat),
-            Self::Query { id, question } => {
+            Self::Query(HostQuestion { run, epoch, id, question }) => {
                 out.put_u8(QUERY);
+                out.put_u64_le(run.0);
+                out.put_u32_le(epoch.0);
                 out.put_u64_le(*id);
                 out.put_slice(question);
             }
@@ -192,7 +202,7 @@ impl ClusterMessage {
             CHALLENGE => Self::Challenge(fields.array()?),
             PROOF => Self::Proof(fields.array()?),
             HEARTBEAT => return heartbeat(&mut fields).map(Self::Heartbeat),
-            QUERY => return Ok(Self::Query { id: fields.u64()?, question: fields.0 }),
+            QUERY => return question(fields).map(Self::Query),
             ANSWER => return answer(&mut fields).map(Self::Answer),
             ECHO => Self::Echo { connection: fields.u64()?, number: fields.u64()? },
             _ => return Err(InvalidMessage::Field("kind of message")),
@@ -243,6 +253,11 @@ fn request(fields: &mut BodyReader) -> Result<RepairRequest, InvalidMessage> {
     };
     let is_range = 0 < request.first && request.first <= request.last;
     if is_range { Ok(request) } else { Err(InvalidMessage::Field("range")) }
+}
+
+fn question(mut fields: BodyReader) -> Result<HostQuestion, InvalidMessage> {
+    let (run, epoch) = (HostRun(fields.u64()?), BridgeEpoch(fields.u32()?));
+    Ok(HostQuestion { run, epoch, id: fields.u64()?, question: fields.0 })
 }
 
 fn answer(fields: &mut BodyReader) -> Result<QueryAnswer, InvalidMessage> {
@@ -317,7 +332,12 @@ mod tests {
             ClusterMessage::Proof([2; 16]),
             ClusterMessage::Heartbeat(heartbeat),
             ClusterMessage::Echo { connection: 1, number: 2 },
-            ClusterMessage::Query { id: u64::MAX, question: Bytes::from_static(b"who?") },
+            ClusterMessage::Query(HostQuestion {
+                run,
+                epoch: BridgeEpoch(3),
+                id: u64::MAX,
+                question: Bytes::from_static(b"who?"),
+            }),
             ClusterMessage::Answer(QueryAnswer {
                 id: 1,
                 part: 2,
@@ -336,7 +356,7 @@ mod tests {
                 let part = ClusterMessage::decode(bytes.slice(..length));
                 // A batch may end after any of its items, and the rest of others is any bytes.
                 use ClusterMessage::{Answer, Batch, Query};
-                let is_open = matches!(part, Ok(Batch(_) | Query { .. } | Answer(_)));
+                let is_open = matches!(part, Ok(Batch(_) | Query(_) | Answer(_)));
                 assert!(part.is_err() || is_open, "{length} bytes of {message:?}");
             }
         }

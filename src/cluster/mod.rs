@@ -36,11 +36,12 @@ pub use envelope::{
 pub use hello::{EpochEnds, LaneEnds};
 pub use hosts::HostState;
 pub use item::{
-    CarriedPublication, Fence, ItemBody, ItemFault, ItemPart, LaneItem, LaneKey, LanePoint,
+    CarriedPublication, CarriedQuestion, Fence, ItemBody, ItemFault, ItemPart, LaneItem, LaneKey,
+    LanePoint,
 };
 pub use lanes_in::{GapReason, HeldBounds, PassedSources};
 pub use message::{
-    ClusterMessage, HostHeartbeat, LaneBatch, ListedHost, QueryAnswer, RepairRequest,
+    ClusterMessage, HostHeartbeat, HostQuestion, LaneBatch, ListedHost, QueryAnswer, RepairRequest,
 };
 pub use queries::{AnsweredQuery, AskedQuestion};
 pub use replay_buffer::ReplayBounds;

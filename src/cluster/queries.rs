@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::message::{ClusterMessage, QueryAnswer};
+use super::message::{ClusterMessage, HostQuestion, QueryAnswer};
 use crate::types::HostId;
 use crate::types::limits::{
     CLUSTER_ANSWER_BYTES_MAX, CLUSTER_ANSWERS_BYTES_MAX, CLUSTER_PART_BYTES_MAX,
@@ -223,9 +223,9 @@ pub(super) struct QueriesOut {
 
 impl QueriesOut {
     /// Adds a question, unless too many wait. Then its host will not have answered.
-    pub(super) fn push_question(&mut self, to: HostId, id: u64, question: Bytes) {
+    pub(super) fn push_question(&mut self, to: HostId, question: HostQuestion) {
         if self.waiting.len() < CLUSTER_QUERIES_WAITING_MAX {
-            self.waiting.push_back((to, ClusterMessage::Query { id, question }));
+            self.waiting.push_back((to, ClusterMessage::Query(question)));
         }
     }
 

@@ -56,7 +56,10 @@ impl FromBridge {
         };
         match &**effect {
             ClusterEffect::Arrive(arrival) => {
-                let CarriedPublication { route, payload, .. } = &arrival.publication;
+                let CarriedPublication { route, payload, directive, .. } = &arrival.publication;
+                if directive.is_some() && arrival.publication.question.is_none() {
+                    return CLOCK_WORK;
+                }
                 let number = Number(arrival.number);
                 let content = Content { form: PayloadForm::Message, payload: &payload[..] };
                 FromWorker::Publish(PublishFrame { number, route, content }).work()

@@ -94,6 +94,8 @@ pub enum CommandOutcome {
     Matched(MatchedClients),
     /// The expression is too expensive. Nothing was done.
     TooExpensive(TooExpensive),
+    /// This is what has become of it here, and other hosts carry it out, too.
+    Forwarded(Box<Self>),
 }
 
 /// The clients that a command has matched.

@@ -1,10 +1,12 @@
 //! Questions to the broker about connected clients and publications, and their answers.
 
+use super::command::CommandOutcome;
 use super::tail::{TailPage, TailQuery};
 use crate::types::{
     Address, ClientDescription, ClientFilter, ClientPage, ClientTags, ClientUuid, DescribedToken,
-    Expression, HostId, ListFilter, ListPosition, PageSize, QueryReach, ScannedTags, Secret, Slot,
-    TagScan, Tenant, TenantStatistics, TooExpensive, WorkerIncarnation,
+    Expression, HostId, ListFilter, ListPosition, Number, PageSize, QueryReach, ScannedTags,
+    Secret, Slot, TagScan, Tenant, TenantStatistics, TooExpensive, TrackedOutcome,
+    WorkerIncarnation,
 };
 
 /// A question to the broker. It is answered once, by this broker or a later one.
@@ -51,6 +53,9 @@ pub enum QueryKind {
     Tail(Box<TailQuery>),
     /// How many clients an address matches. Answered by [`QueryResult::Counted`].
     Count(Box<Address>),
+    /// What has become on other hosts of a command of this process, by its number. It is put to the bridge alone, as a
+    /// [`QueryKind::Hosts`]. Each result is a [`QueryResult::Commanded`].
+    Directed(Number),
     /// A question to other hosts. Answered by [`QueryResult::Hosts`].
     Hosts(Box<HostsQuery>),
 }
@@ -78,6 +83,10 @@ pub enum QueryResult {
     Tail(TailPage),
     /// Answer to [`QueryKind::Count`].
     Counted(CountedClients),
+    /// Answer to [`QueryKind::Directed`].
+    Commanded(Box<CommandOutcome>),
+    /// Answer to [`QueryKind::Directed`], about a question to a client.
+    Asked(TrackedOutcome),
     /// Answer to [`QueryKind::Hosts`].
     Hosts(HostsAnswer),
     /// The expression is too expensive, and nothing was searched.
@@ -182,7 +191,7 @@ pub struct ClientQuery {
 }
 
 impl QueryKind {
-    /// Returns whether it may be put to other hosts: it changes nothing, and each answers by itself.
+    /// Returns whether it may be put to other hosts, each of which answers by itself.
     #[must_use]
     pub fn is_for_hosts(&self) -> bool {
         match self {
@@ -192,8 +201,10 @@ impl QueryKind {
             | Self::ClientTags(_)
             | Self::Describe(_)
             | Self::Statistics { .. }
-            | Self::Count(_) => true,
-            Self::RefreshToken { .. } | Self::Tail(_) | Self::Hosts(_) => false,
+            | Self::Count(_)
+            // Its worker may be asked again. Bridges take no question twice.
+            | Self::RefreshToken { .. } => true,
+            Self::Tail(_) | Self::Directed(_) | Self::Hosts(_) => false,
         }
     }
 
@@ -211,7 +222,10 @@ impl QueryKind {
             Self::Tail(query) => query.expression.as_ref().map_or(0, Expression::held),
             Self::Count(address) => address.recipients.held(),
             Self::Hosts(query) => query.kind.held(),
-            Self::ClientTags(_) | Self::Describe(_) | Self::Statistics { .. } => 0,
+            Self::ClientTags(_)
+            | Self::Describe(_)
+            | Self::Statistics { .. }
+            | Self::Directed(_) => 0,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::harness::{Open, Raw, Server, eventually, pause};
 const QUERY_TIMEOUT: Duration = Duration::from_millis(300);
 const BUSY: Duration = Duration::from_millis(700);
 
-fn tagged(server: &Server, tags: &str) -> Raw {
+pub fn tagged(server: &Server, tags: &str) -> Raw {
     server.open(&Open::at(&format!("/web?key=shop&tags={tags}")))
 }
 
@@ -29,7 +29,7 @@ fn post(server: &Server, target: &str, body: &str) -> ApiAnswer {
     server.post(&format!("/v1/apps/shop/{target}"), SHOP, body)
 }
 
-fn ok(answer: &ApiAnswer) -> Value {
+pub fn ok(answer: &ApiAnswer) -> Value {
     assert_eq!(answer.status(), 200, "{}", answer.body);
     answer.json()
 }
@@ -39,7 +39,7 @@ fn count(server: &Server, expression: &str) -> Value {
 }
 
 /// What an answer says of the hosts that were asked.
-fn hosts_of(answer: &Value) -> (u64, u64, bool) {
+pub fn hosts_of(answer: &Value) -> (u64, u64, bool) {
     let number = |name: &str| answer["hosts"][name].as_u64().unwrap();
     (number("asked"), number("answered"), answer["partial"].as_bool().unwrap())
 }
@@ -52,7 +52,7 @@ fn uuids(page: &Value) -> Vec<String> {
 }
 
 /// Stops or continues all processes of a host.
-fn signal_all(host: &Server, signal: Signal) {
+pub fn signal_all(host: &Server, signal: Signal) {
     send_signal(host.pid(), signal);
     children_of(host.pid()).into_iter().for_each(|(child, _)| send_signal(child, signal));
 }

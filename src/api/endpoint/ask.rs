@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use super::EndpointContext;
+use super::over_hosts::{ask_bridge, silent};
 use super::payload::{ApiPayload, read_event};
 use super::publish::timeout;
 use super::taken::no_such_client;
@@ -15,27 +16,32 @@ use crate::api::publisher::{ApiPublication, Reached};
 use crate::api::response::ApiAnswer;
 use crate::api::state::ApiState;
 use crate::api::tracked::{AskReceipt, TooManyOpen};
-use crate::types::limits::{ASK_TIMEOUT, ASK_TIMEOUT_MAX, ASKS_MAX, ASKS_PER_CLIENT_MAX};
-use crate::types::{Address, TrackedOutcome};
+use crate::link::query::{HostsAnswer, QueryResult};
+use crate::types::limits::{
+    ASK_TIMEOUT, ASK_TIMEOUT_MAX, ASKS_MAX, ASKS_PER_CLIENT_MAX, CLUSTER_QUERY_GRACE,
+};
+use crate::types::{Address, ClientUuid, Number, TrackedOutcome};
 
 pub(super) const ASK_MEMBERS: &[&str] = &["message", "text", "event", "timeout_ms"];
 
 /// A question that was taken over.
 #[derive(Debug)]
-pub(in crate::api) struct TakenQuestion {
+pub(in crate::api) struct TakenQuestion<'a> {
+    context: EndpointContext<'a>,
+    client: ClientUuid,
     receipt: AskReceipt,
     asked_at: Instant,
     within: Duration,
 }
 
-impl TakenQuestion {
+impl<'a> TakenQuestion<'a> {
     /// Sends the client of the path what a body says, as a question.
     ///
     /// # Errors
     ///
     /// What is wrong with it; then nothing was sent.
     pub(in crate::api) async fn take_over(
-        context: EndpointContext<'_>,
+        context: EndpointContext<'a>,
         uuid: &str,
         text: &str,
     ) -> Result<Self, ApiError> {
@@ -58,7 +64,7 @@ impl TakenQuestion {
             trace: None,
         };
         let receipt = publisher.ask(publication, place, within, context.until).await?;
-        Ok(Self { receipt, asked_at: Instant::now(), within })
+        Ok(Self { context, client: uuid, receipt, asked_at: Instant::now(), within })
     }
 
     /// Waits for the answer of the client.
@@ -67,13 +73,17 @@ impl TakenQuestion {
     ///
     /// When there is none, with the reason.
     pub(in crate::api) async fn answer(self, state: &ApiState) -> Result<ApiAnswer, ApiError> {
-        let Self { receipt: AskReceipt { receipt, mut outcome, .. }, asked_at, within } = self;
+        let Self { context, client, receipt, asked_at, within } = self;
+        let AskReceipt { number, receipt, mut outcome, .. } = receipt;
         let until = asked_at + within;
         let outcome = tokio::select! {
             biased;
             outcome = &mut outcome => outcome.ok(),
             reached = receipt.reached(until) => match reached {
-                Some(Reached { clients: 0, .. }) => return Err(no_such_client()),
+                Some(Reached { clients: 0, .. }) => {
+                    let directed = DirectedQuestion { number, client, until };
+                    directed.answer(context).await?
+                }
                 _ => timeout_at(until, &mut outcome).await.ok().and_then(Result::ok),
             },
         };
@@ -101,6 +111,44 @@ impl TakenQuestion {
                 let message = format!("the client has not answered within {millis} ms");
                 Err(ApiError::new(ErrorCode::AskTimeout, message))
             }
+        }
+    }
+}
+
+/// A question whose client is not on this host.
+struct DirectedQuestion {
+    number: Number,
+    client: ClientUuid,
+    until: Instant,
+}
+
+impl DirectedQuestion {
+    /// Waits for the answer of a client of another host. `None` if it does not come in time.
+    async fn answer(
+        self,
+        context: EndpointContext<'_>,
+    ) -> Result<Option<TrackedOutcome>, ApiError> {
+        let Self { number, client, until } = self;
+        if context.config.query_timeout.is_none() {
+            return Err(no_such_client());
+        }
+        let answer = ask_bridge(context, number, until + CLUSTER_QUERY_GRACE).await;
+        let Some(HostsAnswer { own, hosts }) = answer else { return Ok(None) };
+        if own == client.home() {
+            return Err(no_such_client());
+        }
+        let mut is_missing = false;
+        for (_, result) in hosts {
+            match result {
+                Some(QueryResult::Asked(outcome)) => return Ok(Some(outcome)),
+                Some(_) => {}
+                None => is_missing = true,
+            }
+        }
+        match is_missing {
+            true if Instant::now() < until => Err(silent()),
+            true => Ok(None),
+            false => Err(no_such_client()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::commanded::CommandedEverywhere;
 use super::matching::{matched_answer, matching_clients};
 use super::taken::{RecipientLimits, no_such_client};
 use super::{EndpointContext, unexpected};
@@ -42,7 +43,8 @@ pub(in crate::api) async fn close_one(
     let EndpointContext { state, application, until, .. } = context;
     let command = CommandKind::Close { uuid, reason };
     let receipt = state.publisher.command(&application.tenant, command, until).await?;
-    match receipt.outcome(until).await {
+    let everywhere = CommandedEverywhere::of(context, receipt).await;
+    match everywhere.and_then(CommandedEverywhere::of_one) {
         None => Ok(ApiAnswer::accepted()),
         Some(CommandOutcome::Matched(MatchedClients { clients, workers })) => {
             Ok(ApiAnswer::ok(format!("{{\"matched\":{clients},\"workers\":{workers}}}")))
@@ -88,7 +90,8 @@ pub(in crate::api) async fn close_matching(
     let command = CommandKind::CloseMatching { clients, clients_max, reason, spread };
     let EndpointContext { state, application, until, .. } = context;
     let receipt = state.publisher.command(&application.tenant, command, until).await?;
-    matched_answer(receipt.outcome(until).await.as_ref(), limits)
+    let everywhere = CommandedEverywhere::of(context, receipt).await;
+    matched_answer(everywhere.map(CommandedEverywhere::of_matching).as_ref(), limits)
 }
 
 fn code_of(text: &str) -> Option<CloseCode> {

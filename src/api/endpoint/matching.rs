@@ -1,6 +1,7 @@
 //! Commands to all clients that an expression matches.
 
 use super::EndpointContext;
+use super::over_hosts::HostCounts;
 use super::recipients::read_expression;
 use super::taken::{RecipientLimits, counts, not_counted};
 use super::unexpected;
@@ -50,21 +51,21 @@ pub(super) fn matching_clients(
 ///
 /// Why nothing was done.
 pub(super) fn matched_answer(
-    outcome: Option<&CommandOutcome>,
+    outcome: Option<&(CommandOutcome, Option<HostCounts>)>,
     limits: RecipientLimits,
 ) -> Result<ApiAnswer, ApiError> {
     match outcome {
         None if limits.is_dry => Err(not_counted()),
         None => Ok(ApiAnswer::accepted()),
-        Some(CommandOutcome::Matched(MatchedClients { clients, workers })) => {
+        Some((CommandOutcome::Matched(MatchedClients { clients, workers }), hosts)) => {
             let (clients, workers) = (*clients, *workers);
             let (scan_values, is_away, id) = (0, false, IdOutcome::WithoutId);
             let reached = Reached { clients, workers, scan_values, is_away, id };
-            let members = counts(limits.check(reached)?);
+            let members = counts(limits.check(reached)?) + &HostCounts::members(*hosts);
             let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
             Ok(ApiAnswer::ok(format!("{{{dry}{members}}}")))
         }
-        Some(CommandOutcome::TooExpensive(cost)) => Err(ApiError::too_expensive(*cost)),
+        Some((CommandOutcome::TooExpensive(cost), _)) => Err(ApiError::too_expensive(*cost)),
         Some(_) => Err(unexpected()),
     }
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod ask;
 mod batch;
+mod commanded;
 pub(super) mod connection;
 pub(super) mod connections;
 mod connections_of_hosts;

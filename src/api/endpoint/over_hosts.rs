@@ -10,7 +10,7 @@ use crate::api::error::{ApiError, ErrorCode};
 use crate::api::publisher::Reached;
 use crate::link::query::{HostsAnswer, HostsQuery, PresenceQuery, QueryKind, QueryResult};
 use crate::types::limits::CLUSTER_QUERY_GRACE;
-use crate::types::{Address, ClientFilter, ClientUuid, HostId, QueryReach, Recipients};
+use crate::types::{Address, ClientFilter, ClientUuid, HostId, Number, QueryReach, Recipients};
 
 /// How many hosts were asked, this one included, and how many have answered in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,14 @@ pub(super) struct HostCounts {
 }
 
 impl HostCounts {
+    /// No other host was asked.
+    pub(super) const ALONE: Self = Self { asked: 1, answered: 1 };
+
+    /// Returns whether a host has not answered.
+    pub(super) fn is_partial(self) -> bool {
+        self.answered < self.asked
+    }
+
     /// Counts this host, which has answered, and others.
     pub(super) fn of(others: &HostsAnswer) -> Self {
         let answered = others.hosts.iter().filter(|(_, answer)| answer.is_some()).count();
@@ -46,7 +54,7 @@ impl HostCounts {
     /// The members of an answer, after others. None for a server without a cluster.
     pub(super) fn members(counts: Option<Self>) -> String {
         let Some(Self { asked, answered }) = counts else { return String::new() };
-        let is_partial = answered < asked;
+        let is_partial = counts.is_some_and(Self::is_partial);
         format!(",\"hosts\":{{\"asked\":{asked},\"answered\":{answered}}},\"partial\":{is_partial}")
     }
 }
@@ -147,7 +155,7 @@ impl<'a> ReachElsewhere<'a> {
     /// may be a moment before or after the publication. The only client of an address is looked for elsewhere if it is
     /// not here.
     pub(super) async fn add_to(&self, own: Reached) -> ReachedEverywhere {
-        let mut hosts = HostCounts { asked: 1, answered: 1 };
+        let mut hosts = HostCounts::ALONE;
         let mut reached = own;
         let is_single = self.address.recipients.is_single();
         if is_single && (own.clients > 0 || own.is_away) {
@@ -214,6 +222,21 @@ pub(super) async fn ask_others(
     }
 }
 
+/// Asks the bridge of this host what others have made of a question to a client. `None` if it is not known in time.
+pub(super) async fn ask_bridge(
+    context: EndpointContext<'_>,
+    number: Number,
+    until: Instant,
+) -> Option<HostsAnswer> {
+    let (reach, kind) = (QueryReach::All, QueryKind::Directed(number));
+    let query = QueryKind::Hosts(Box::new(HostsQuery { reach, timeout_ms: 0, kind }));
+    let EndpointContext { state, application, .. } = context;
+    match state.publisher.query(&application.tenant, query, until).await? {
+        QueryResult::Hosts(answer) => Some(answer),
+        _ => None,
+    }
+}
+
 /// The shortest time that other hosts have.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -255,7 +278,8 @@ pub(super) async fn ask_about(
     Ok(own)
 }
 
-fn silent() -> ApiError {
+/// The error about a client whose host does not answer.
+pub(super) fn silent() -> ApiError {
     let message = "the host of this client does not answer";
     ApiError::new(ErrorCode::BrokerUnavailable, message)
 }

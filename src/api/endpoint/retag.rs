@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::time::timeout_at;
 
+use super::commanded::CommandedEverywhere;
 use super::connections::push_tags;
 use super::matching::matched_answer;
 use super::payload::check_memory;
@@ -84,8 +85,8 @@ pub(in crate::api) async fn update_matching(
     let command = CommandKind::ChangeTagsMatching { clients, clients_max, edit };
     let (publisher, tenant) = (&state.publisher, &application.tenant);
     let receipt = publisher.command_in(Some(place), tenant, command, until).await?;
-    match receipt.outcome(until).await {
-        Some(CommandOutcome::TooManyTags) => {
+    match CommandedEverywhere::of(context, receipt).await.map(CommandedEverywhere::of_matching) {
+        Some((CommandOutcome::TooManyTags, _)) => {
             let message =
                 format!("a client would have more than {TAGS_MAX} tags; none was changed");
             Err(too_many(message))
@@ -104,7 +105,8 @@ async fn change(
     check_memory(state)?;
     let command = CommandKind::ChangeTags { uuid, change };
     let receipt = state.publisher.command(&application.tenant, command, until).await?;
-    match receipt.outcome(until).await {
+    let everywhere = CommandedEverywhere::of(context, receipt).await;
+    match everywhere.and_then(CommandedEverywhere::of_one) {
         None => Ok(ApiAnswer::accepted()),
         Some(CommandOutcome::Tagged(tags)) => Ok(ApiAnswer::ok(format!("{{{}}}", members(&tags)))),
         Some(CommandOutcome::Unknown) => Err(no_such_client()),
@@ -116,7 +118,8 @@ async fn change(
         Some(
             CommandOutcome::Matched(_)
             | CommandOutcome::TooExpensive(_)
-            | CommandOutcome::EndedAway,
+            | CommandOutcome::EndedAway
+            | CommandOutcome::Forwarded(_),
         ) => Err(unexpected()),
         Some(CommandOutcome::TooManyTags) => {
             let message = format!("the client would have more than {TAGS_MAX} tags");

@@ -1,8 +1,9 @@
 //! `PUT /connections/{uuid}/token`: gives a connection a new token.
 
 use super::connection::push_token;
+use super::over_hosts::ask_about;
 use super::payload::check_memory;
-use super::{EndpointContext, broker_answer, not_connected, unexpected};
+use super::{EndpointContext, not_connected, unexpected};
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::JsonObject;
 use crate::api::response::ApiAnswer;
@@ -31,7 +32,9 @@ pub(in crate::api) async fn refresh(
         return Err(invalid("token_malformed", "it has more than 4096 bytes"));
     }
     let token = Secret::new(token.into_owned());
-    match broker_answer(context, QueryKind::RefreshToken { uuid, token }).await? {
+    let is_found = |answer: &QueryResult| !matches!(answer, QueryResult::Described(None));
+    let query = QueryKind::RefreshToken { uuid, token };
+    match ask_about(context, uuid, query, is_found).await? {
         QueryResult::Refreshed(token) => {
             let mut json = String::new();
             push_token(&mut json, Some(&token));

@@ -6,16 +6,20 @@ use super::{LinkState, ProtocolError, Router, host_notices, recording};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient};
 use crate::broker::resolve_cache::KnownRoute;
+use crate::broker::tracking::BegunTracking;
 use crate::cluster::{
-    Arrival, CarriedPublication, ClusterEffect, Forward, GapReason, HostRun, LaneGap,
+    Arrival, CarriedPublication, CarriedQuestion, ClusterEffect, Forward, GapReason, HostRun,
+    LaneGap,
 };
 use crate::link::bridge::{AnsweredByHosts, FromBridge, HostsNotice, QueryOfProcess, ToBridge};
-use crate::link::codec::encode_route;
+use crate::link::codec::{decode_command, encode_route};
+use crate::link::command::NumberedCommand;
 use crate::link::message::{PublishFrame, ToBroker, ToWorker};
 use crate::link::query::{HostsAnswer, HostsQuery, QueryResult};
 use crate::types::limits::CLUSTER_QUERIES_MAX;
 use crate::types::{
-    Content, Generation, HostId, Number, QueryReach, Sequence, Tenant, WorkerId, WorkerIncarnation,
+    Content, Generation, HostId, Number, Sequence, Tenant, TrackedSubject, Tracking, WorkerId,
+    WorkerIncarnation,
 };
 
 /// A publication as it is forwarded.
@@ -26,6 +30,16 @@ pub(super) struct ResolvedPublication<'a> {
     pub(super) content: Content<&'a [u8]>,
     /// Where its client is, if it is for a single one.
     pub(super) sole: SoleRecipient,
+    /// The client is to answer.
+    pub(super) question: Option<CarriedQuestion>,
+}
+
+/// Returns what another host needs of a question to a client.
+pub(super) fn question_of(tracking: Option<&BegunTracking>) -> Option<CarriedQuestion> {
+    let Tracking { subject, within } = tracking?.tracking;
+    let TrackedSubject::Answer(token) = subject else { return None };
+    let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+    Some(CarriedQuestion { token, within_ms })
 }
 
 /// Shares publications with other hosts from now on.
@@ -117,14 +131,6 @@ pub(super) fn ask_hosts(
     router.descriptions.open(asked, bridge.source);
 }
 
-/// Returns what a question gets whose member of the link is lost. The clients of a worker are gone.
-pub(super) fn answer_of_lost(router: &Router, lost: WorkerIncarnation) -> QueryResult {
-    match router.hosts.as_deref().filter(|_| lost.worker.is_bridge()) {
-        Some(hosts) => QueryResult::Hosts(hosts.unanswered(QueryReach::All)),
-        None => QueryResult::Described(None),
-    }
-}
-
 /// Delivers a publication of another host, as one of a worker.
 fn arrive(
     router: &mut Router,
@@ -132,13 +138,25 @@ fn arrive(
     arrival: Arrival,
 ) -> Result<(), ProtocolError> {
     let Arrival { number, taken, publication } = arrival;
-    let CarriedPublication { route, form, payload, .. } = publication;
+    let CarriedPublication { route, form, payload, directive, question, .. } = publication;
     if let Some(hosts) = &mut router.hosts {
         hosts.kept.taken.note(&taken);
     }
-    let content = Content { form, payload: &payload[..] };
-    let frame = PublishFrame { number: Number(number), route: &route, content };
-    match router.on_publish(source, frame) {
+    let number = Number(number);
+    let applied = if let Some(question) = question {
+        let content = Content { form, payload: &payload[..] };
+        let frame = PublishFrame { number, route: &route, content };
+        ask_client(router, source, frame, question)
+    } else if directive.is_some() {
+        decode_command(&route).map_err(ProtocolError::Malformed).and_then(|command| {
+            let command = Box::new(NumberedCommand { number, is_answered: true, command });
+            router.apply_or_hold(source, ToBroker::Command(command))
+        })
+    } else {
+        let content = Content { form, payload: &payload[..] };
+        router.on_publish(source, PublishFrame { number, route: &route, content })
+    };
+    match applied {
         // Another host must not end this one's bridge. It has a version that this one does not know.
         Err(ProtocolError::Malformed(malformed)) => {
             if router.hosts.as_mut().is_some_and(|hosts| hosts.unreadable.admits(router.now)) {
@@ -151,11 +169,26 @@ fn arrive(
             }
             let (host, reason) = (taken.host, GapReason::Version);
             let gap = LaneGap { host, run: HostRun(0), items: Some(1), reason };
-            let gap = FromBridge::Effect(Box::new(ClusterEffect::Gap { number, gap }));
+            let gap = FromBridge::Effect(Box::new(ClusterEffect::Gap { number: number.0, gap }));
             router.apply_or_hold(source, ToBroker::Bridge(gap))
         }
         other => other,
     }
+}
+
+/// Delivers a question of another host to a client.
+fn ask_client(
+    router: &mut Router,
+    source: WorkerIncarnation,
+    frame: PublishFrame<'_>,
+    CarriedQuestion { token, within_ms }: CarriedQuestion,
+) -> Result<(), ProtocolError> {
+    // The request for a report is for this publication, so it must be readable.
+    frame.route().map_err(ProtocolError::Malformed)?;
+    let within = Duration::from_millis(within_ms.into());
+    let tracking = Some(Tracking { subject: TrackedSubject::Answer(token), within });
+    router.apply_or_hold(source, ToBroker::Count { clients_max: None, tracking })?;
+    router.on_publish(source, frame)
 }
 
 /// Notes the number of a gap, which is acknowledged as a publication is, and reports it to all workers.
@@ -175,7 +208,7 @@ pub(super) fn take_gap(
 /// Passes a publication of this host on to the bridge, if other hosts are to get it.
 pub(super) fn forward(router: &mut Router, route: &KnownRoute, resolved: ResolvedPublication<'_>) {
     let Router { hosts: Some(hosts), index, workers, last_sequence, .. } = router else { return };
-    let ResolvedPublication { source, number, content, sole } = resolved;
+    let ResolvedPublication { source, number, content, sole, question } = resolved;
     if source.worker.is_bridge() {
         return;
     }
@@ -189,6 +222,8 @@ pub(super) fn forward(router: &mut Router, route: &KnownRoute, resolved: Resolve
         form: content.form,
         payload: content.payload.to_vec().into(),
         is_repeated: workers.get(&source.worker).is_some_and(|member| member.may_repeat),
+        directive: question.map(|_| 0),
+        question,
     };
     hosts.forwards.push(Forward { reach, publication });
 }

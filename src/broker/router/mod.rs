@@ -8,6 +8,7 @@ mod announced_records;
 mod away;
 pub mod bridge;
 mod deliveries;
+mod directives;
 mod entering;
 pub mod figures;
 mod host_notices;
@@ -166,10 +167,7 @@ impl Router {
         for report in self.tracked.on_worker_lost(source) {
             self.report_tracked(report);
         }
-        for asked in self.descriptions.on_worker_lost(source) {
-            let result = bridge::answer_of_lost(self, source);
-            self.send_description(asked, result);
-        }
+        questions::answer_lost(self, source);
         self.resolve_cache.forget();
         self.connection_limits.unlink(source.worker);
         self.takeovers.withdraw_all(source.worker);

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::bridge::{self, ResolvedPublication};
 use super::deliveries::{ResolvedDelivery, deliver};
 use super::recording::{self, PublishedEntry};
-use super::{LinkState, ProtocolError, Router, away};
-use crate::broker::bulk_change::{BulkResult, RunningBulkChange, with_sources};
+use super::{LinkState, ProtocolError, Router, away, directives};
+use crate::broker::bulk_change::{BulkAnswer, BulkResult, RunningBulkChange, with_sources};
 use crate::broker::close_orders::order_closes;
 use crate::broker::other_hosts::SoleRecipient;
 use crate::broker::resolve_cache::{KnownRoute, RouteCounts};
@@ -140,7 +140,9 @@ impl Router {
             sole = SoleRecipient::Away;
         }
         if is_evaluated {
-            bridge::forward(self, route, ResolvedPublication { source, number, content, sole });
+            let question = bridge::question_of(tracking.as_ref());
+            let resolved = ResolvedPublication { source, number, content, sole, question };
+            bridge::forward(self, route, resolved);
         }
         if let Some(begun) = tracking {
             self.track(source, number, begun, route);
@@ -179,6 +181,7 @@ impl Router {
         let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
         member.check_number(number)?;
         let request = member.take_request();
+        let directive = directives::prepare(self, source, &command);
         let (ClientCommand { tenant, kind }, id) = (command, CommandId { source, number });
         let outcome = match kind {
             CommandKind::ChangeTagsMatching { clients, clients_max, edit } => {
@@ -188,7 +191,14 @@ impl Router {
                     Some(outcome) => outcome,
                     // Its number is recorded when it is complete.
                     None => {
-                        self.bulk.iter_mut().for_each(|bulk| bulk.is_answered = is_answered);
+                        let is_forwarded =
+                            directive.is_some_and(|it| directives::forward(self, id, it));
+                        let answer = match (is_answered, is_forwarded) {
+                            (false, _) => BulkAnswer::None,
+                            (true, true) => BulkAnswer::Forwarded,
+                            (true, false) => BulkAnswer::Outcome,
+                        };
+                        self.bulk.iter_mut().for_each(|bulk| bulk.answer = answer);
                         return Ok(());
                     }
                 }
@@ -228,6 +238,11 @@ impl Router {
                     CommandOutcome::Matched(MatchedClients { clients, workers })
                 }
             }
+        };
+        let directive = directive.filter(|directive| directive.goes_on_after(&outcome));
+        let outcome = match directive.is_some_and(|it| directives::forward(self, id, it)) {
+            true => CommandOutcome::Forwarded(Box::new(outcome)),
+            false => outcome,
         };
         self.end_command(id, Some(outcome).filter(|_| is_answered))
     }
@@ -308,7 +323,7 @@ impl Router {
 
     fn end_bulk(&mut self, bulk: RunningBulkChange, result: BulkResult) {
         self.resolve_cache.forget();
-        let (is_completing, is_answered) = (bulk.is_completing(), bulk.is_answered);
+        let (is_completing, answer) = (bulk.is_completing(), bulk.answer);
         let change = bulk.change;
         let id = CommandId { source: change.source, number: change.number };
         let outcome = match result {
@@ -328,7 +343,7 @@ impl Router {
             self.completed_bulk = Some(Box::new(change));
             return;
         }
-        let ended = self.end_command(id, Some(outcome).filter(|_| is_answered));
+        let ended = self.end_command(id, answer.with(outcome));
         debug_assert!(ended.is_ok(), "no other message of its source was applied meanwhile");
     }
 

@@ -5,7 +5,7 @@ use crate::broker::descriptions::AskedDescription;
 use crate::broker::queries;
 use crate::link::message::ToWorker;
 use crate::link::query::{BrokerQuery, DescribeRequest, QueryKind, QueryResult};
-use crate::types::{Slot, WorkerIncarnation};
+use crate::types::{QueryReach, Slot, WorkerIncarnation};
 
 /// Answers a question, or asks the worker of the client that it is about.
 pub(super) fn ask(router: &mut Router, source: WorkerIncarnation, slot: Slot, query: &BrokerQuery) {
@@ -43,4 +43,16 @@ pub(super) fn ask(router: &mut Router, source: WorkerIncarnation, slot: Slot, qu
     router.resolve_cache.count_last(&mut router.traffic);
     let answer = queries::answer(&router.index, &router.traffic, slot, query);
     router.send(source.worker, &answer);
+}
+
+/// Answers the questions that a lost member of the link will not answer. The clients of a worker are gone. Without the
+/// bridge no other host has answered.
+pub(super) fn answer_lost(router: &mut Router, lost: WorkerIncarnation) {
+    for asked in router.descriptions.on_worker_lost(lost) {
+        let result = match router.hosts.as_deref().filter(|_| lost.worker.is_bridge()) {
+            Some(hosts) => QueryResult::Hosts(hosts.unanswered(QueryReach::All)),
+            None => QueryResult::Described(None),
+        };
+        router.send_description(asked, result);
+    }
 }

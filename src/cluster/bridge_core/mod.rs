@@ -22,7 +22,7 @@ use super::envelope::{BridgeIdentity, ClusterSeal};
 use super::heartbeats::OwnHeartbeats;
 use super::hello::EpochEnds;
 use super::hosts::{FormerHost, HostState, Hosts, RemoteHost};
-use super::item::{ItemBody, LaneKey};
+use super::item::{CarriedPublication, ItemBody, LaneKey};
 use super::lanes_in::{HeldBounds, LanesIn, PassedSources};
 use super::lanes_out::LanesOut;
 use super::message::ClusterMessage;
@@ -139,7 +139,7 @@ impl BridgeCore {
             forwarded: PassedSources::default(),
             repairs: Repairs::new(now),
             control: VecDeque::new(),
-            queries: OpenHostQueries::new(u64::from_le_bytes(first_query)),
+            queries: OpenHostQueries::new(u64::from_le_bytes(first_query) >> 1),
             asked: Vec::new(),
             queries_out: QueriesOut::default(),
             arrivals: Arrivals::default(),
@@ -203,6 +203,17 @@ impl BridgeCore {
         let point = self.lanes.append(lane, body, now);
         self.forwards.push(self.lanes.last_order(), Some(point));
         self.note_waiting(now);
+    }
+
+    /// Numbers a command for other hosts, as [`BridgeCore::forward`] does. Returns the id by which
+    /// [`BridgeCore::take_answered`] has the outcomes; `None` if an earlier broker has forwarded it.
+    pub fn direct(&mut self, mut forward: Forward, until: Instant, now: Instant) -> Option<u64> {
+        let CarriedPublication { source, number, .. } = forward.publication;
+        let is_new = !self.forwarded.has(source, number);
+        let id = is_new.then(|| queries::await_outcomes(self, forward.reach, until));
+        forward.publication.directive = Some(id.unwrap_or_default());
+        self.forward(forward, now);
+        id
     }
 
     /// Reports publications that the broker has not kept for this bridge as a gap to all hosts. They count as one

@@ -5,9 +5,10 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{BridgeCore, NatsConnection, OutgoingMessage};
+use crate::cluster::effect::ForwardReach;
 use crate::cluster::envelope::BridgeIdentity;
 use crate::cluster::hosts::{HostState, RemoteHost};
-use crate::cluster::message::{ClusterMessage, QueryAnswer};
+use crate::cluster::message::{ClusterMessage, HostQuestion, QueryAnswer};
 use crate::cluster::queries::AskedQuestion;
 use crate::cluster::subject::ClusterSubject;
 use crate::types::limits::{CLUSTER_PART_BYTES_MAX, CLUSTER_QUERIES_MAX};
@@ -20,25 +21,51 @@ pub(super) fn ask(
     question: &Bytes,
     until: Instant,
 ) -> u64 {
-    let is_asked = |(id, host): &(HostId, &RemoteHost)| {
-        let is_meant = reach == QueryReach::All || reach == QueryReach::One(*id);
-        is_meant && matches!(host.state, HostState::Live | HostState::Silent)
-    };
-    let hosts: Vec<HostId> = core.hosts.iter().filter(is_asked).map(|(id, _)| id).collect();
+    let hosts = hosts_of(core, reach);
     let id = core.queries.open(&hosts, until);
     let is_short = question.len() <= CLUSTER_PART_BYTES_MAX;
     if core.connection == NatsConnection::Down || !is_short {
         core.queries.close(id);
     } else if core.queries.is_open(id) {
         for host in hosts {
-            core.queries_out.push_question(host, id, question.clone());
+            let Some(remote) = core.hosts.get(host) else { continue };
+            let (run, epoch) = (remote.run, remote.bridge_epoch());
+            let question = HostQuestion { run, epoch, id, question: question.clone() };
+            core.queries_out.push_question(host, question);
         }
     }
     id
 }
 
-pub(super) fn asked(core: &mut BridgeCore, from: BridgeIdentity, id: u64, question: Bytes) {
-    if core.hosts.of(from).is_none() {
+/// Awaits the outcomes of a command, which goes to the hosts with the publications.
+pub(super) fn await_outcomes(core: &mut BridgeCore, reach: ForwardReach, until: Instant) -> u64 {
+    let reach = match reach {
+        ForwardReach::One(host) if core.hosts.get(host).is_some() => QueryReach::One(host),
+        ForwardReach::One(_) | ForwardReach::All => QueryReach::All,
+    };
+    let hosts = hosts_of(core, reach);
+    let id = core.queries.open(&hosts, until);
+    if core.connection == NatsConnection::Down {
+        core.queries.close(id);
+    }
+    id
+}
+
+/// Returns the hosts that are not gone.
+fn hosts_of(core: &BridgeCore, reach: QueryReach) -> Vec<HostId> {
+    let is_asked = |(id, host): &(HostId, &RemoteHost)| {
+        let is_meant = reach == QueryReach::All || reach == QueryReach::One(*id);
+        is_meant && matches!(host.state, HostState::Live | HostState::Silent)
+    };
+    core.hosts.iter().filter(is_asked).map(|(id, _)| id).collect()
+}
+
+/// Takes a question of another host, unless it is not for this bridge or was taken before: someone may have captured it.
+pub(super) fn asked(core: &mut BridgeCore, from: BridgeIdentity, question: HostQuestion) {
+    let HostQuestion { run, epoch, id, question } = question;
+    let is_own = (run, epoch) == (core.own.run, core.own.epoch);
+    let remote = core.hosts.of(from).filter(|_| is_own);
+    if !remote.is_some_and(|host| host.takes_question(from.epoch, id)) {
         return;
     }
     let host = from.host;

@@ -53,7 +53,7 @@ impl BridgeCore {
                 self.control(ClusterSubject::Control(from.host), ClusterMessage::Proof(bytes));
             }
             ClusterMessage::Proof(bytes) => self.proof(from, bytes, now),
-            ClusterMessage::Query { id, question } => queries::asked(self, from, id, question),
+            ClusterMessage::Query(question) => queries::asked(self, from, question),
             ClusterMessage::Answer(answer) => queries::answered(self, from, answer),
             ClusterMessage::Echo { .. } => {}
         }

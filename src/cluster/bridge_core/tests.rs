@@ -49,6 +49,8 @@ fn publication(number: u64, bytes: usize) -> CarriedPublication {
         form: PayloadForm::Message,
         payload: vec![7; bytes].into(),
         is_repeated: false,
+        directive: None,
+        question: None,
     }
 }
 
@@ -327,4 +329,34 @@ fn a_copied_host_id_is_reported_and_ignored() {
     cluster.bridges[2].forward(forward(ForwardReach::All, 77), cluster.now);
     cluster.run(Duration::from_secs(1));
     assert!(!cluster.arrived(0).contains(&77));
+}
+
+/// Someone who can read what NATS carries could otherwise have it answered again.
+#[test]
+fn a_question_is_taken_once_and_by_its_bridge_only() {
+    let mut cluster = Cluster::new(2);
+    let until = cluster.now + Duration::from_secs(1);
+    let question = Bytes::from_static(b"who?");
+    cluster.bridges[0].query(QueryReach::All, &question, until);
+    let messages: Vec<OutgoingMessage> =
+        std::iter::from_fn(|| cluster.bridges[0].next_message(cluster.now)).collect();
+    let is_question =
+        |message: &&OutgoingMessage| message.subject == ClusterSubject::Control(HostId(2));
+    let captured = messages.iter().find(is_question).unwrap();
+    let subject = captured.subject.text(&ClusterName::parse("shop").unwrap());
+    let now = cluster.now;
+    let asked = |bridge: &mut BridgeCore| {
+        bridge.receive(&subject, &captured.bytes, now).unwrap();
+        bridge.take_asked()
+    };
+    let taken = asked(&mut cluster.bridges[1]);
+    assert_eq!((taken.len(), taken[0].host, &taken[0].question), (1, HostId(1), &question));
+    assert!(asked(&mut cluster.bridges[1]).is_empty(), "a second time");
+    let kept = cluster.bridges[1].broker_restarted();
+    let mut successor = bridge(identity(2, 102, 2), kept, now);
+    assert!(asked(&mut successor).is_empty(), "of an earlier bridge");
+    cluster.bridges[1].answer(HostId(1), taken[0].id, Some(b"me"));
+    cluster.run(Duration::from_millis(50));
+    let answered = cluster.bridges[0].take_answered();
+    assert_eq!(answered[0].hosts, [(HostId(2), Some(Bytes::from_static(b"me")))]);
 }

@@ -9,11 +9,12 @@ use super::hosts_query::{
     put_answered, put_query_of_process, read_answered, read_query_of_process,
 };
 use crate::cluster::{
-    Arrival, BridgeEpoch, CarriedPublication, ClusterEffect, DegradedReason, Forward, ForwardReach,
-    GapReason, HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint, PassedPublication, TakenLanes,
+    Arrival, BridgeEpoch, CarriedPublication, CarriedQuestion, ClusterEffect, DegradedReason,
+    Forward, ForwardReach, GapReason, HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint,
+    PassedPublication, TakenLanes,
 };
 use crate::link::bridge::{FromBridge, HostsNotice, ToBridge};
-use crate::types::{Generation, HostId, Number, Sequence};
+use crate::types::{AskToken, Generation, HostId, Number, Sequence};
 
 /// Kind of a message of the bridge, and of one for it.
 pub(super) const BRIDGE: u8 = 60;
@@ -141,6 +142,13 @@ fn put_publication(out: &mut Vec<u8>, publication: &CarriedPublication) {
     out.put_u32_le(generation.0);
     out.put_u64_le(sequence.0);
     out.put_u8(u8::from(publication.is_repeated));
+    out.put_u8(u8::from(publication.directive.is_some()));
+    publication.directive.iter().for_each(|awaited| out.put_u64_le(*awaited));
+    out.put_u8(u8::from(publication.question.is_some()));
+    if let Some(CarriedQuestion { token, within_ms }) = publication.question {
+        out.put_slice(&token.0);
+        out.put_u32_le(within_ms);
+    }
     out.put_u8(form_byte(publication.form));
     put_length(out, publication.route.len());
     out.put_slice(&publication.route);
@@ -221,6 +229,13 @@ fn read_publication(body: &mut FieldReader<'_>) -> Result<CarriedPublication, Ma
         generation: Generation(body.u32()?),
         sequence: Sequence(body.u64()?),
         is_repeated: body.flag()?,
+        directive: if body.flag()? { Some(body.u64()?) } else { None },
+        question: match body.flag()? {
+            true => {
+                Some(CarriedQuestion { token: AskToken(body.array()?), within_ms: body.u32()? })
+            }
+            false => None,
+        },
         form: body.form()?,
         route: Bytes::copy_from_slice(body.prefixed()?),
         payload: Bytes::copy_from_slice(body.take_rest()),
@@ -296,6 +311,9 @@ mod tests {
             form: PayloadForm::Text,
             payload: Bytes::copy_from_slice(payload),
             is_repeated: seed % 2 == 1,
+            directive: Some(seed / 3).filter(|_| seed % 3 == 1),
+            question: (seed % 6 == 1)
+                .then_some(CarriedQuestion { token: AskToken([8; 16]), within_ms: 7 }),
         }
     }
 

@@ -30,7 +30,13 @@ pub(super) fn put_hosts_query(out: &mut Vec<u8>, query: &HostsQuery) {
 pub(super) fn read_hosts_query(fields: &mut FieldReader<'_>) -> Result<HostsQuery, Malformed> {
     let (is_one, host) = (fields.flag()?, HostId(fields.u32()?));
     let reach = if is_one { QueryReach::One(host) } else { QueryReach::All };
-    Ok(HostsQuery { reach, timeout_ms: fields.u32()?, kind: read_for_hosts(fields)? })
+    let (timeout_ms, kind) = (fields.u32()?, fields.u8()?);
+    let query = read_kind(kind, fields)?;
+    let is_allowed = query.is_for_hosts() || matches!(query, QueryKind::Directed(_));
+    match is_allowed {
+        true => Ok(HostsQuery { reach, timeout_ms, kind: query }),
+        false => Err(Malformed::Unknown("query", kind)),
+    }
 }
 
 /// Reads a question that may be put to other hosts.
@@ -160,7 +166,8 @@ mod tests {
     use crate::link::message::{ToBroker, ToWorker};
     use crate::link::query::{BrokerQuery, PresenceQuery, PresenceResult};
     use crate::types::{
-        ClientUuid, Expression, Generation, Secret, Slot, TagScan, WorkerId, WorkerIncarnation,
+        Address, ClientUuid, Expression, Generation, Number, Secret, Slot, TagScan, TrackedOutcome,
+        WorkerId, WorkerIncarnation,
     };
 
     const ASKER: WorkerIncarnation =
@@ -186,12 +193,18 @@ mod tests {
             QueryKind::ClientTags(uuid),
             QueryKind::Describe(uuid),
             QueryKind::Statistics { before: Some(4) },
+            QueryKind::RefreshToken { uuid, token: Secret::new("t".to_owned()) },
+            QueryKind::Count(Box::new(Address::everyone())),
         ] {
             let bytes = encode_question(&tenant, &kind);
             assert_eq!(decode_question(&bytes), Ok((tenant.clone(), kind)));
             for length in 0..bytes.len() {
                 assert!(decode_question(&bytes[..length]).is_err(), "{length}");
             }
+        }
+        let asked = [TrackedOutcome::Answer(b"{}".to_vec().into()), TrackedOutcome::Closed];
+        for asked in asked.map(QueryResult::Asked) {
+            assert_eq!(decode_answer(&encode_answer(&asked)), Ok(asked));
         }
         let bytes = encode_answer(&result());
         assert_eq!(decode_answer(&bytes), Ok(result()));
@@ -206,9 +219,8 @@ mod tests {
         let mut newer = encode_question(&tenant, &presence());
         newer[0] += 1;
         assert_eq!(decode_question(&newer), Err(Malformed::Unknown("format", FORMAT + 1)));
-        let token = Secret::new("t".to_owned());
-        let change = QueryKind::RefreshToken { uuid: ClientUuid([4; 16]), token };
-        assert!(decode_question(&encode_question(&tenant, &change)).is_err());
+        let directed = QueryKind::Directed(Number(7));
+        assert!(decode_question(&encode_question(&tenant, &directed)).is_err());
         let query = HostsQuery { reach: QueryReach::All, timeout_ms: 9, kind: presence() };
         let nested = QueryKind::Hosts(Box::new(query));
         assert!(decode_question(&encode_question(&tenant, &nested)).is_err());

@@ -26,6 +26,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+pub use self::command::{decode_command, encode_command};
 use self::decode::FieldReader;
 pub use self::decoder::MessageDecoder;
 use self::decoder::first_body;

@@ -3,6 +3,7 @@
 use bytes::BufMut;
 
 use super::Malformed;
+use super::command::{put_outcome_of_command, read_command_outcome};
 use super::decode::FieldReader;
 use super::description::{
     put_described, put_statistics, put_token, read_described, read_statistics, read_token,
@@ -17,13 +18,14 @@ use super::tag_scan::{
     put_position_in_scan, put_scan, read_length, read_position_in_scan, read_scan,
 };
 use super::tail::{put_tail_page, put_tail_query, read_tail_page, read_tail_query};
+use super::tracking::put_outcome;
 use crate::link::query::{
     BrokerQuery, ClientQuery, CountedClients, PresenceQuery, PresenceResult, QueryKind,
     QueryResult, RefusedToken,
 };
 use crate::types::{
-    ClientFilter, ClientPage, ClientTags, ClientUuid, PageSize, ScannedTags, Secret, TagCount,
-    TooExpensive,
+    ClientFilter, ClientPage, ClientTags, ClientUuid, Number, PageSize, ScannedTags, Secret,
+    TagCount, TooExpensive, TrackedOutcome,
 };
 
 /// Kind of a presence query, and of its result.
@@ -46,6 +48,10 @@ const TOKEN_REFUSED: u8 = 8;
 const TAIL: u8 = 9;
 /// Kind of a question for the number of clients of an address, and of its result.
 const COUNT: u8 = 11;
+/// Kind of a question for the outcomes of a command, and of its result.
+const DIRECTED: u8 = 12;
+/// Kind of the result of a question to a client.
+const ASKED: u8 = 13;
 /// Kind of a question to other hosts, and of its result.
 const HOSTS: u8 = 10;
 /// Kind of the result of a query that was not answered.
@@ -102,6 +108,10 @@ pub(super) fn put_kind(out: &mut Vec<u8>, kind: &QueryKind) {
         QueryKind::Count(address) => {
             out.put_u8(COUNT);
             put_address(out, address);
+        }
+        QueryKind::Directed(number) => {
+            out.put_u8(DIRECTED);
+            out.put_u64_le(number.0);
         }
         QueryKind::Hosts(query) => {
             out.put_u8(HOSTS);
@@ -174,6 +184,11 @@ pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
             out.put_u8(TAIL);
             put_tail_page(out, page);
         }
+        QueryResult::Asked(outcome) => put_asked(out, outcome),
+        QueryResult::Commanded(outcome) => {
+            out.put_u8(DIRECTED);
+            put_outcome_of_command(out, outcome);
+        }
         QueryResult::Counted(counted) => put_counted(out, counted),
         QueryResult::Hosts(answer) => {
             out.put_u8(HOSTS);
@@ -192,6 +207,14 @@ fn put_presence(out: &mut Vec<u8>, PresenceResult { clients, values }: &Presence
     out.put_u64_le(*clients);
     put_length(out, values.len());
     values.iter().for_each(|value| put_text(out, value));
+}
+
+fn put_asked(out: &mut Vec<u8>, outcome: &TrackedOutcome) {
+    let mut bytes = Vec::new();
+    put_outcome(&mut bytes, outcome);
+    out.put_u8(ASKED);
+    put_length(out, bytes.len());
+    out.put_slice(&bytes);
 }
 
 fn put_counted(out: &mut Vec<u8>, counted: &CountedClients) {
@@ -235,6 +258,7 @@ pub(super) fn read_kind(kind: u8, fields: &mut FieldReader<'_>) -> Result<QueryK
         },
         STATISTICS => QueryKind::Statistics { before: read_position_in_scan(fields)? },
         TAIL => QueryKind::Tail(Box::new(read_tail_query(fields)?)),
+        DIRECTED => QueryKind::Directed(Number(fields.u64()?)),
         COUNT => QueryKind::Count(Box::new(fields.address()?)),
         kind => return Err(Malformed::Unknown("query", kind)),
     })
@@ -296,6 +320,13 @@ pub(super) fn read_one_result(
         REFUSED => {
             Ok(QueryResult::Refused(TooExpensive { values: fields.u64()?, limit: fields.u64()? }))
         }
+        ASKED => {
+            let mut outcome = FieldReader::new(fields.prefixed()?);
+            let result = QueryResult::Asked(outcome.outcome()?);
+            outcome.end()?;
+            Ok(result)
+        }
+        DIRECTED => Ok(QueryResult::Commanded(Box::new(read_command_outcome(fields)?))),
         COUNT => Ok(QueryResult::Counted(CountedClients {
             clients: fields.u64()?,
             workers: fields.u32()?,

@@ -1,7 +1,7 @@
 //! One host: the real core of a bridge, a broker that is modelled, and workers that keep their publications.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tagcast::cluster::{
@@ -17,6 +17,8 @@ use crate::rng::Rng;
 
 /// Workers of a host.
 pub const WORKERS: usize = 2;
+/// How long outcomes of commands are awaited.
+const OUTCOME_WAIT: Duration = Duration::from_millis(300);
 
 /// The hosts that a publication is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +200,11 @@ impl Host {
         self.broker = Broker { generation, sequence, ..Broker::default() };
         self.broker_died = Some(now);
         if let Some(bridge) = &mut self.bridge {
-            unread.into_iter().for_each(|forward| bridge.forward(forward, now));
+            for forward in unread {
+                let id = published_id(&forward);
+                let awaited = pass_on(bridge, forward, now);
+                self.asking.extend(awaited.map(|(awaited, until)| (awaited, (id, until))));
+            }
             self.broker.kept = bridge.broker_restarted();
             self.broker.from_bridge.extend(bridge.take_effects());
             self.broker_turn(usize::MAX);
@@ -249,6 +255,8 @@ impl Host {
             form: PayloadForm::Message,
             payload: payload.into(),
             is_repeated: published.is_repeated,
+            directive: is_directive(published.id).then_some(0),
+            question: None,
         };
         let forward = Forward { reach, publication };
         self.windows[published.worker].push_back(published);
@@ -262,7 +270,10 @@ impl Host {
     pub fn bridge_reads(&mut self, most: usize, now: Instant) {
         let Some(bridge) = &mut self.bridge else { return };
         for _ in 0..most.min(self.broker.to_bridge.len()) {
-            bridge.forward(self.broker.to_bridge.pop_front().unwrap(), now);
+            let forward = self.broker.to_bridge.pop_front().unwrap();
+            let id = published_id(&forward);
+            let awaited = pass_on(bridge, forward, now);
+            self.asking.extend(awaited.map(|(awaited, until)| (awaited, (id, until))));
         }
         self.broker.from_bridge.extend(bridge.take_effects());
     }
@@ -287,6 +298,12 @@ impl Host {
                 ClusterEffect::Arrive(arrival) => {
                     taken = arrival.number;
                     self.broker.kept.taken.note(&arrival.taken);
+                    let publication = &arrival.publication;
+                    if let (Some(awaited), Some(bridge)) = (publication.directive, &mut self.bridge)
+                    {
+                        let answer = answer_of(self.id, &publication.payload[..8]);
+                        bridge.answer(arrival.taken.host, awaited, Some(&answer));
+                    }
                     if self.seen.insert((self.epoch, arrival.number)) {
                         self.events.push(Event::Delivered(arrival));
                     }
@@ -331,6 +348,25 @@ impl Host {
     pub fn renewed(&self, rng: &mut Rng) -> Self {
         Self::new(self.place, self.name.clone(), self.bounds, rng)
     }
+}
+
+/// Some publications are commands, whose outcomes are awaited.
+fn is_directive(id: u64) -> bool {
+    id.is_multiple_of(5)
+}
+
+fn published_id(forward: &Forward) -> u64 {
+    u64::from_le_bytes(forward.publication.payload[..8].try_into().unwrap())
+}
+
+/// Gives a forward to a bridge. Returns the number under which outcomes are awaited, and until when.
+fn pass_on(bridge: &mut BridgeCore, forward: Forward, now: Instant) -> Option<(u64, Instant)> {
+    if forward.publication.directive.is_none() {
+        bridge.forward(forward, now);
+        return None;
+    }
+    let until = now + OUTCOME_WAIT;
+    bridge.direct(forward, until, now).map(|id| (id, until))
 }
 
 /// Returns what a host answers to a question. Some answers have several parts.

@@ -43,6 +43,9 @@ const ONE_MOMENT: Duration = Duration::from_secs(3);
 /// Items of a bridge that dies are sent again at once, by its successor.
 const BRIDGE_RESTART: Duration = Duration::from_millis(100);
 
+/// Tells questions from publications.
+const QUESTION: u64 = 1 << 63;
+
 /// The cluster.
 #[derive(Debug)]
 pub struct World {
@@ -112,7 +115,7 @@ impl World {
             trace,
             accepted: Vec::new(),
             last_death: None,
-            questions: 0,
+            questions: QUESTION,
             answers: 0,
         };
         (0..count).for_each(|place| world.start_bridge(place));
@@ -348,7 +351,8 @@ impl World {
             for Answered { question, hosts } in std::mem::take(&mut host.answered) {
                 for (from, answer) in hosts {
                     let Some(answer) = answer else { continue };
-                    self.answers += 1;
+                    // The others are outcomes of commands.
+                    self.answers += u64::from(question & QUESTION > 0);
                     if from == host.id || answer != answer_of(from, &question.to_le_bytes()) {
                         return Err(format!("{from} has not answered {question} with {answer:?}"));
                     }

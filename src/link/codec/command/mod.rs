@@ -20,10 +20,14 @@ use crate::types::{
 };
 
 pub(super) fn put_command(out: &mut Vec<u8>, numbered: &NumberedCommand) {
-    let NumberedCommand { number, is_answered, command: ClientCommand { tenant, kind } } = numbered;
+    let NumberedCommand { number, is_answered, command } = numbered;
     out.put_u8(8);
     out.put_u64_le(number.0);
     out.put_u8(u8::from(*is_answered));
+    put_client_command(out, command);
+}
+
+fn put_client_command(out: &mut Vec<u8>, ClientCommand { tenant, kind }: &ClientCommand) {
     put_text(out, &tenant.0);
     match kind {
         CommandKind::ChangeTags { uuid, change: TagChange { edit, if_version } } => {
@@ -178,6 +182,10 @@ pub(super) fn read_announced_version(
 
 pub(super) fn read_command(fields: &mut FieldReader<'_>) -> Result<NumberedCommand, Malformed> {
     let (number, is_answered) = (Number(fields.u64()?), fields.flag()?);
+    Ok(NumberedCommand { number, is_answered, command: read_client_command(fields)? })
+}
+
+fn read_client_command(fields: &mut FieldReader<'_>) -> Result<ClientCommand, Malformed> {
     let tenant = fields.tenant()?;
     let kind = match fields.u8()? {
         1 => {
@@ -201,7 +209,37 @@ pub(super) fn read_command(fields: &mut FieldReader<'_>) -> Result<NumberedComma
         },
         kind => return Err(Malformed::Unknown("command", kind)),
     };
-    Ok(NumberedCommand { number, is_answered, command: ClientCommand { tenant, kind } })
+    Ok(ClientCommand { tenant, kind })
+}
+
+/// Format of commands between hosts. It is raised when the meaning of their bytes changes.
+const FORMAT: u8 = 1;
+
+/// Returns a command as other hosts read it.
+#[must_use]
+pub fn encode_command(command: &ClientCommand) -> Vec<u8> {
+    let mut out = vec![FORMAT];
+    put_client_command(&mut out, command);
+    out
+}
+
+/// Reads a command of another host.
+///
+/// # Errors
+///
+/// If it is not one, if it is of another version, or if it has no effect on clients.
+pub fn decode_command(bytes: &[u8]) -> Result<ClientCommand, Malformed> {
+    let mut fields = FieldReader::new(bytes);
+    match fields.u8()? {
+        FORMAT => {}
+        format => return Err(Malformed::Unknown("format", format)),
+    }
+    let command = read_client_command(&mut fields)?;
+    fields.end()?;
+    match command.kind {
+        CommandKind::Barrier => Err(Malformed::Invalid("command")),
+        _ => Ok(command),
+    }
 }
 
 fn put_edit(out: &mut Vec<u8>, edit: &TagEdit) {
@@ -244,7 +282,16 @@ fn read_names(fields: &mut FieldReader<'_>) -> Result<TagNames, Malformed> {
 pub(super) fn put_command_outcome(out: &mut Vec<u8>, number: Number, outcome: &CommandOutcome) {
     out.put_u8(32);
     out.put_u64_le(number.0);
+    put_outcome_of_command(out, outcome);
+}
+
+/// Appends an outcome without its number.
+pub(super) fn put_outcome_of_command(out: &mut Vec<u8>, outcome: &CommandOutcome) {
     match outcome {
+        CommandOutcome::Forwarded(own) => {
+            out.put_u8(9);
+            put_outcome_of_command(out, own);
+        }
         CommandOutcome::Unknown => out.put_u8(1),
         CommandOutcome::NotReached => out.put_u8(2),
         CommandOutcome::EndedAway => out.put_u8(8),
@@ -272,7 +319,18 @@ pub(super) fn put_command_outcome(out: &mut Vec<u8>, number: Number, outcome: &C
 pub(super) fn read_command_outcome(
     fields: &mut FieldReader<'_>,
 ) -> Result<CommandOutcome, Malformed> {
-    Ok(match fields.u8()? {
+    match fields.u8()? {
+        9 => {
+            let kind = fields.u8()?;
+            Ok(CommandOutcome::Forwarded(Box::new(read_own_outcome(kind, fields)?)))
+        }
+        kind => read_own_outcome(kind, fields),
+    }
+}
+
+/// Reads what has become of a command on one host.
+fn read_own_outcome(kind: u8, fields: &mut FieldReader<'_>) -> Result<CommandOutcome, Malformed> {
+    Ok(match kind {
         1 => CommandOutcome::Unknown,
         2 => CommandOutcome::NotReached,
         8 => CommandOutcome::EndedAway,

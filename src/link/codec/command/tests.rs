@@ -128,7 +128,28 @@ fn outcome() -> impl Strategy<Value = CommandOutcome> {
         any::<(u64, u64)>().prop_map(|(values, limit)| {
             CommandOutcome::TooExpensive(TooExpensive { values, limit })
         }),
+        versioned()
+            .prop_map(|tags| { CommandOutcome::Forwarded(Box::new(CommandOutcome::Tagged(tags))) }),
     ]
+}
+
+#[test]
+fn a_command_of_another_host_is_read_as_it_was_written() {
+    let clients = ClientFilter::Expression(Expression::parse("a=1 & !b?").unwrap());
+    let reason = CloseReason { code: CloseCode(4001), text: "bye".into() };
+    let spread = Duration::from_millis(9);
+    let kind = CommandKind::CloseMatching { clients, clients_max: Some(7), reason, spread };
+    let command = ClientCommand { tenant: Tenant("shop".into()), kind };
+    let bytes = encode_command(&command);
+    assert_eq!(decode_command(&bytes), Ok(command));
+    for length in 0..bytes.len() {
+        assert!(decode_command(&bytes[..length]).is_err(), "{length}");
+    }
+    let mut newer = bytes;
+    newer[0] += 1;
+    assert_eq!(decode_command(&newer), Err(Malformed::Unknown("format", FORMAT + 1)));
+    let barrier = ClientCommand { tenant: Tenant::shared(), kind: CommandKind::Barrier };
+    assert!(decode_command(&encode_command(&barrier)).is_err());
 }
 
 fn retagged() -> impl Strategy<Value = RetaggedClient> {
