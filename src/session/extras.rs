@@ -17,6 +17,8 @@ pub struct SessionExtras {
     pub words: AckExtras,
     /// Token that the client was admitted with.
     pub token: Option<Arc<SessionToken>>,
+    /// The client knows that its token expires soon.
+    pub is_warned: bool,
     /// The client may change its own tags (`tagcast.v1`).
     pub may_choose_tags: bool,
     /// Its next frame proves that it has received its `welcome` (`tagcast.v1`).
@@ -34,7 +36,9 @@ pub struct SessionExtras {
 pub struct SessionToken {
     /// The token.
     pub verified: VerifiedToken,
-    /// Time at which the connection must end, on the clock of the worker.
+    /// Time at which a client of `tagcast.v1` is asked for the next token, on the clock of the worker.
+    pub warns: Duration,
+    /// Time at which the connection must end, on the same clock.
     pub ends: Duration,
 }
 

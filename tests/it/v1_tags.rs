@@ -1,5 +1,7 @@
 //! Tags of clients of `tagcast.v1`: their own changes, and those of others.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::harness::api::{SHOP, SHOP_SECRET, head, setup};
@@ -217,6 +219,32 @@ fn a_new_token_replaces_what_the_old_one_granted() {
     let mut other = server.open_v1("/", json!({"key": "other"}));
     other.say(json!({"op": "token", "id": 1, "token": new}));
     other.expect_error("unsupported");
+}
+
+/// V62.
+#[test]
+fn a_client_is_asked_for_a_token_before_its_own_expires() {
+    let server = setup().auth(&auth("")).start();
+    let open = |claims: Value| server.open_v1("/", json!({"token": token(&claims)}));
+    // Its time is over, and the leeway of 30 s is not.
+    let mut late = open(json!({"sub": "7", "exp": now() - 28}));
+    late.expect_json(json!({"op": "expires", "in": 0}));
+    // A tenth of twenty seconds is left.
+    let mut soon = open(json!({"sub": "7", "iat": now() - 16, "exp": now() + 4}));
+    let opened = Instant::now();
+    let asked = soon.json();
+    assert_eq!(asked["op"], "expires", "{asked}");
+    assert!((1..=2).contains(&asked["in"].as_u64().unwrap()), "{asked}");
+    assert!(opened.elapsed() > Duration::from_millis(900), "{:?}", opened.elapsed());
+    soon.say(json!({"op": "token", "id": 1, "token": token(&json!({"sub": "7"}))}));
+    soon.expect_json(json!({"op": "ack", "id": 1}));
+    let bye = late.json();
+    assert_eq!((&bye["op"], &bye["code"]), (&json!("bye"), &json!(4110)), "{bye}");
+    late.expect_closed(4110);
+    // Clients without a token, and those with a new one, are not asked.
+    let mut other = server.open_v1("/", json!({"key": "shop"}));
+    other.expect_quiet();
+    soon.expect_quiet();
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub use self::headers::{V1Headers, is_event_name, with_topic};
 pub use self::hello::{V1Hello, parse_hello};
 pub use self::publish::{V1Publish, V1Target};
 pub use self::replies::{
-    V1Bye, V1Counts, V1Ids, V1Recovery, V1Resumed, V1Welcome, ack, ack_repeated, ping, pong,
+    V1Bye, V1Counts, V1Ids, V1Recovery, V1Resumed, V1Welcome, ack, ack_repeated, expires, ping, pong,
     tags_changed,
 };
 use super::{Cast, ProtocolSpec, gomoob};

@@ -17,6 +17,12 @@ pub fn ping(at: Option<ReplayPosition>) -> Cow<'static, str> {
     }
 }
 
+/// Returns the frame for a client whose token expires soon.
+#[must_use]
+pub fn expires(seconds: u64) -> String {
+    format!(r#"{{"op":"expires","in":{seconds}}}"#)
+}
+
 /// How many clients a publication has matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct V1Counts {

@@ -14,6 +14,10 @@ pub const TOKEN_SIGNATURES_MAX: usize = 16;
 pub const TOKEN_SECRET_BYTES_MIN: usize = 32;
 /// How far the clock of a backend may differ, for `exp`, `nbf`, `iat` and `tokenMaxAge`.
 pub const TOKEN_LEEWAY: Duration = Duration::from_secs(30);
+/// How long before its end the client of a token is asked for the next one.
+pub const TOKEN_NOTICE: Duration = Duration::from_secs(30);
+/// The part of the life of a token that is left then at most, so that a short token is not replaced at once.
+pub const TOKEN_NOTICE_PART: u32 = 10;
 /// Default of `tokenMaxAge`.
 pub const TOKEN_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Maximum of `tokenMaxAge`.

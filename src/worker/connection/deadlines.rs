@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use super::outbox::PartKind;
 use super::{Connection, EXPIRED, Phase};
 use crate::http::Refusal;
+use crate::protocol::v1;
 use crate::types::limits::OUTBOX_STALL;
-use crate::worker::clock::Moment;
+use crate::websocket::write as frames;
+use crate::worker::clock::{Moment, unix_time};
 use crate::worker::connection::table::{BrokenSocket, ConnectionTable};
 use crate::worker::connection::{
     close, heartbeat, incomplete_input, readiness, slow_client, write,
@@ -83,9 +86,37 @@ fn wake_open(context: &mut Context, connection: &mut Connection) {
     if token_end(connection) <= context.clock.now() {
         return close::fail(context, connection, &EXPIRED);
     }
+    if token_notice(connection) <= context.clock.now() {
+        warn_of_token_end(context, connection);
+    }
     if connection.next_heartbeat <= context.clock.now() {
         heartbeat::tick(context, connection);
     }
+}
+
+/// Asks a client for the next token.
+fn warn_of_token_end(context: &mut Context, connection: &mut Connection) {
+    let Phase::Open(session) = &mut connection.phase else { return };
+    let Some(extras) = &mut session.extras else { return };
+    extras.is_warned = true;
+    let expires = extras.token.as_ref().map_or(0, |token| token.verified.claims.expires);
+    let seconds = expires.saturating_sub(unix_time().as_secs());
+    let frame = frames::text_frame(v1::expires(seconds).as_bytes());
+    write::write(context, connection, frame, PartKind::Frames);
+}
+
+/// Returns the time at which a client is asked for the next token.
+fn token_notice(connection: &Connection) -> Moment {
+    let Phase::Open(session) = &connection.phase else { return Moment::NEVER };
+    let extras = session.extras.as_ref().filter(|extras| !extras.is_warned);
+    let token = extras.and_then(|extras| extras.token.as_ref());
+    let token = token.filter(|_| session.protocol.spec().has_requests);
+    token.map_or(Moment::NEVER, |token| Moment::START.after(token.warns))
+}
+
+/// Returns the next time at which something is due for the token of a connection.
+fn next_of_token(connection: &Connection) -> Moment {
+    token_notice(connection).min(token_end(connection))
 }
 
 /// Returns the time at which the token of a connection has expired.
@@ -105,11 +136,11 @@ pub(in crate::worker) fn next(connection: &Connection, message_timeout: Duration
         // While the socket is not read, an incomplete message cannot be completed and has no
         // deadline.
         Phase::Open(_) if !connection.watched.reads() => {
-            connection.next_heartbeat.min(token_end(connection))
+            connection.next_heartbeat.min(next_of_token(connection))
         }
         Phase::Open(_) => connection
             .next_heartbeat
-            .min(token_end(connection))
+            .min(next_of_token(connection))
             .min(connection.incomplete.due(message_timeout)),
         Phase::Gone | Phase::HandedOver | Phase::Piping(_) => Moment::NEVER,
     };

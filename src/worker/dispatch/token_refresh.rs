@@ -36,6 +36,7 @@ pub(super) fn apply(
     if !context.settings.rules.access.may_see_counts(grant.basis) {
         extras.words.report = None;
     }
+    extras.is_warned = false;
     extras.token = Some(Arc::new(shown_token::session_token(verified, context.clock.now())));
     resumption::on_new_token(context, connection);
     (!grant.right.covers(needed)).then_some(REVOKED)

@@ -18,7 +18,7 @@ use crate::http::{
 };
 use crate::resource::{RequestedProtocol, RouteRequest};
 use crate::session::SessionToken;
-use crate::types::limits::TOKEN_LEEWAY;
+use crate::types::limits::{TOKEN_LEEWAY, TOKEN_NOTICE, TOKEN_NOTICE_PART};
 use crate::types::{Credentials, Tag};
 use crate::worker::clock::{Moment, unix_time};
 
@@ -230,9 +230,14 @@ fn refusal(error: &TokenError) -> Refusal {
     Refusal { token: Some(Box::new(token)), ..refusal }
 }
 
-/// Returns the token of a connection with the time at which it ends, on the clock of the worker.
+/// Returns the token of a connection with the times at which its client is asked for the next one, and at which it ends,
+/// on the clock of the worker.
 pub(in crate::worker) fn session_token(verified: VerifiedToken, now: Moment) -> SessionToken {
-    let expires = Duration::from_secs(verified.claims.expires) + TOKEN_LEEWAY;
-    let ends = now.after(expires.saturating_sub(unix_time())).time();
-    SessionToken { verified, ends }
+    let unix = unix_time();
+    let expires = Duration::from_secs(verified.claims.expires);
+    let issued = verified.claims.issued.map_or(unix, Duration::from_secs);
+    let notice = TOKEN_NOTICE.min(expires.saturating_sub(issued) / TOKEN_NOTICE_PART);
+    let at = |time: Duration| now.after(time.saturating_sub(unix)).time();
+    let (warns, ends) = (at(expires.saturating_sub(notice)), at(expires + TOKEN_LEEWAY));
+    SessionToken { verified, warns, ends }
 }
