@@ -22,6 +22,8 @@
 mod api_examples;
 #[path = "it/api_openapi.rs"]
 mod api_openapi;
+#[path = "it/backend/mod.rs"]
+mod backend;
 #[path = "it/bench.rs"]
 mod bench;
 #[path = "it/bench_compare.rs"]
@@ -275,6 +277,7 @@ fn hosts() -> Vec<Trial> {
         cluster_queries::a_client_is_described_by_any_host needs NATS;
         cluster_queries::a_publication_counts_its_clients_on_all_hosts needs NATS;
         cluster_queries::a_suspended_host_makes_answers_partial_and_delays_none_for_long needs NATS;
+        cluster_queries::a_resource_learns_of_the_clients_of_all_hosts needs NATS;
         cluster_queries::a_query_outlives_processes_that_die needs NATS;
         cluster_queries::without_nats_a_host_answers_at_once_for_itself needs NATS;
         cluster_queries::publications_of_one_connection_stay_in_order_while_hosts_are_asked needs NATS;

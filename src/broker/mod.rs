@@ -8,6 +8,7 @@ mod connection_limits;
 pub mod core;
 mod descriptions;
 mod fair_share;
+mod findings;
 mod forwards;
 mod journal;
 mod links;
@@ -171,7 +172,7 @@ impl Broker {
                     self.core.limit_away(config.away_bytes);
                     self.core.limit_history(config.history_bytes, config.histories);
                     self.core.limit_applications(config.connections);
-                    self.core.share_with_hosts(config.cluster_host);
+                    self.core.share_with_hosts(config.cluster);
                 }
                 self.report(ChildEvent::Configured { number });
             }

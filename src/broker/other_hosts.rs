@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::findings::OwnFindings;
 use super::forwards::KeptForwards;
 use crate::cluster::{ClusterEffect, ForwardReach, KeptForBridge};
 use crate::index::Index;
 use crate::link::bridge::HostsNotice;
 use crate::link::query::HostsAnswer;
 use crate::telemetry::LogThrottle;
+use crate::types::limits::CLUSTER_QUERY_TIMEOUT;
 use crate::types::{
     Address, ClientUuid, Generation, HostId, MatchOptions, QueryReach, Recipients, Tenant,
 };
@@ -41,6 +43,10 @@ pub(super) struct OtherHosts {
     /// For the next bridge.
     pub(super) kept: KeptForBridge,
     pub(super) forwards: KeptForwards,
+    /// How long the answers of other hosts are waited for.
+    pub(super) query_timeout: Duration,
+    /// What this host knows about questions of clients that others are asked, too.
+    pub(super) findings: OwnFindings,
     /// Lines about publications that this version cannot read.
     pub(super) unreadable: LogThrottle,
 }
@@ -57,6 +63,8 @@ impl OtherHosts {
             reach: HostsNotice::Cut,
             kept: if is_first { KeptForBridge::first() } else { KeptForBridge::default() },
             forwards: KeptForwards::default(),
+            query_timeout: CLUSTER_QUERY_TIMEOUT,
+            findings: OwnFindings::default(),
             unreadable: LogThrottle::new(1, UNREADABLE_LOG_EVERY),
         }
     }
@@ -111,6 +119,11 @@ impl OtherHosts {
             home if home == self.own => None,
             _ => Some(ForwardReach::All),
         }
+    }
+
+    /// Returns whether a host is live besides this one.
+    pub(super) fn are_live(&self) -> bool {
+        self.hosts.values().any(|is_live| *is_live)
     }
 
     /// Returns the answers to a question that no other host has answered.

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
-use crate::types::HistoryTerms;
-use crate::types::HostId;
+use crate::types::{ClusterMember, HistoryTerms};
 
 /// The configuration of a broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +26,7 @@ pub struct BrokerConfig {
     pub away_bytes: usize,
     /// This host, if it shares publications with others.
     #[serde(default)]
-    pub cluster_host: Option<HostId>,
+    pub cluster: Option<ClusterMember>,
     /// Memory for the stored publications of all spaces, in bytes.
     pub history_bytes: usize,
     /// How many publications each space stores, by the name of its tenant. Others store none.
@@ -68,7 +67,10 @@ impl Config {
             ids_max: self.api.ids_max,
             fair_share_work: self.limits.fair_share_work,
             away_bytes: self.limits.away_bytes,
-            cluster_host: self.cluster.as_ref().map(|_| self.host),
+            cluster: self.cluster.as_ref().map(|cluster| ClusterMember {
+                host: self.host,
+                query_timeout: cluster.query_timeout,
+            }),
             history_bytes: self.limits.history_bytes,
             histories: self.histories(),
         }

@@ -1,6 +1,7 @@
 //! The host of a server, and the host on which the client of a UUID lives.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,15 @@ impl ClientUuid {
         let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l]];
         (words.map(u32::from_le_bytes), u32::from_be_bytes(last))
     }
+}
+
+/// This host in a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterMember {
+    /// The host.
+    pub host: HostId,
+    /// How long other hosts are waited for that are asked about their clients.
+    pub query_timeout: Duration,
 }
 
 /// The other hosts that a question is for.

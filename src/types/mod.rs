@@ -73,7 +73,7 @@ pub use expression::{
 pub use histogram::{DURATION_BOUNDS, Histogram, RECIPIENT_BOUNDS};
 pub use history::{HistorySettings, HistoryTerms};
 pub use hixie_form::HixieForm;
-pub use host::{HostId, QueryReach};
+pub use host::{ClusterMember, HostId, QueryReach};
 pub use ids::{
     ClientUuid, ConfigNumber, ConnectionRef, Generation, JoinNumber, Number, Sequence, Slot,
     Tenant, WorkerId, WorkerIncarnation,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::backend::{Act, Backend};
 use crate::harness::api::{ApiAnswer, LIST, OTHER, PUBLISH, SHOP, head};
 use crate::harness::nats::{Nats, host_with, hosts, wait_until_joined};
 use crate::harness::processes::{children_of, send_signal};
@@ -293,4 +294,47 @@ pub fn publications_of_one_connection_stay_in_order_while_hosts_are_asked() {
     }
     let answer = connection.request(head("GET", LIST, &[SHOP]));
     assert_eq!(hosts_of(&answer.json()), (2, 2, false));
+}
+
+/// What a resource asks about connected clients (`who`).
+pub fn a_resource_learns_of_the_clients_of_all_hosts() {
+    let backend = Backend::start(|event| match (event["event"].as_str(), event["text"].as_str()) {
+        (Some("message"), Some("who")) => {
+            Act::Commands(r#"[{"command":"who","tags":{"room":"1"},"tag":"nick"}]"#)
+        }
+        (Some("message"), Some(nick)) => {
+            let tags = json!({"command": "tag", "set": {"room": "1", "nick": nick}});
+            Act::Answer(200, json!([tags, {"command": "reply", "text": "done"}]).to_string())
+        }
+        (Some("who"), _) => {
+            let found = [&event["clients"], &event["values"]];
+            Act::Answer(200, json!({"command": "reply", "message": found}).to_string())
+        }
+        _ => Act::Commands(""),
+    });
+    let nats = Nats::start("");
+    let resource = format!("[resource /chat]\nkind = http\nurl = {}\n", backend.url());
+    let more = format!("{resource}application = shop\n");
+    let hosts = [(); 3].map(|()| host_with(&nats, &more).start());
+    wait_until_joined(&hosts);
+    let [mut a, mut b, mut c] =
+        hosts.each_ref().map(|host| Open::at("/chat?key=shop").upgrade(host.port));
+    for (client, nick) in [(&mut a, "anna"), (&mut b, "bert"), (&mut c, "carl")] {
+        client.text(nick);
+        client.expect_text("done");
+    }
+    let who = |client: &mut Raw| {
+        client.text("who");
+        let frame = client.frame();
+        let found: (u64, BTreeSet<String>) = serde_json::from_str(frame.as_text()).unwrap();
+        (found.0, found.1.into_iter().collect::<Vec<_>>().join(" "))
+    };
+    for client in [&mut a, &mut b, &mut c] {
+        assert_eq!(who(client), (3, "anna bert carl".to_owned()));
+    }
+    signal_all(&hosts[2], Signal::STOP);
+    let begun = Instant::now();
+    assert_eq!(who(&mut a), (2, "anna bert".to_owned()), "of those that answer");
+    assert!(begun.elapsed() < QUERY_TIMEOUT + BUSY, "{:?}", begun.elapsed());
+    signal_all(&hosts[2], Signal::CONT);
 }

@@ -23,7 +23,7 @@ use crate::reactor::poller::Interest;
 use crate::types::limits::{
     AWAY_MEMORY, EXPRESSION_SCAN_MAX, FAIR_SHARE_CHECK, FAIR_SHARE_WORK, IDEMPOTENCY_MAX,
 };
-use crate::types::{Generation, HostId, WorkerId, WorkerIncarnation};
+use crate::types::{ClusterMember, Generation, WorkerId, WorkerIncarnation};
 
 impl fmt::Debug for TurnBudgets<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,7 +51,7 @@ pub struct BrokerCore {
     /// Memory for clients that are away, in bytes.
     away_bytes: usize,
     /// This host, if it shares publications with others.
-    own_host: Option<HostId>,
+    own_host: Option<ClusterMember>,
     history: StoredHistory,
     /// Time since 1970 at which this broker was started.
     started: Duration,
@@ -176,9 +176,9 @@ impl BrokerCore {
         timers::started_at(&mut self.router, started);
     }
 
-    /// Shares publications with other hosts, if this host has an id among them. Only the first call counts.
-    pub fn share_with_hosts(&mut self, own: Option<HostId>) {
-        if let Some(own) = own.filter(|_| self.own_host.is_none()) {
+    /// Shares publications with other hosts, if this host is one of several. Only the first id counts.
+    pub fn share_with_hosts(&mut self, own: Option<ClusterMember>) {
+        if let Some(own) = own {
             self.own_host = Some(own);
             bridge::share(&mut self.router, own, self.generation);
         }

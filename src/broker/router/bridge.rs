@@ -18,8 +18,8 @@ use crate::link::message::{PublishFrame, ToBroker, ToWorker};
 use crate::link::query::{HostsAnswer, HostsQuery, QueryResult};
 use crate::types::limits::CLUSTER_QUERIES_MAX;
 use crate::types::{
-    Content, Generation, HostId, Number, Sequence, Tenant, TrackedSubject, Tracking, WorkerId,
-    WorkerIncarnation,
+    ClusterMember, Content, Generation, HostId, Number, Sequence, Tenant, TrackedSubject, Tracking,
+    WorkerId, WorkerIncarnation,
 };
 
 /// A publication as it is forwarded.
@@ -42,9 +42,11 @@ pub(super) fn question_of(tracking: Option<&BegunTracking>) -> Option<CarriedQue
     Some(CarriedQuestion { token, within_ms })
 }
 
-/// Shares publications with other hosts from now on.
-pub fn share(router: &mut Router, own: HostId, generation: Generation) {
-    router.hosts = Some(Box::new(OtherHosts::new(own, generation)));
+/// Shares publications with other hosts from now on, and waits for their answers for this time.
+pub fn share(router: &mut Router, own: ClusterMember, generation: Generation) {
+    let ClusterMember { host, query_timeout } = own;
+    let hosts = router.hosts.get_or_insert_with(|| Box::new(OtherHosts::new(host, generation)));
+    hosts.query_timeout = query_timeout;
 }
 
 /// The link to the bridge is gone.

@@ -4,7 +4,7 @@ use super::{Router, away, bridge};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::queries;
 use crate::link::message::ToWorker;
-use crate::link::query::{BrokerQuery, DescribeRequest, QueryKind, QueryResult};
+use crate::link::query::{BrokerQuery, DescribeRequest, HostsQuery, QueryKind, QueryResult};
 use crate::types::{QueryReach, Slot, WorkerIncarnation};
 
 /// Answers a question, or asks the worker of the client that it is about.
@@ -42,12 +42,25 @@ pub(super) fn ask(router: &mut Router, source: WorkerIncarnation, slot: Slot, qu
     }
     router.resolve_cache.count_last(&mut router.traffic);
     let answer = queries::answer(&router.index, &router.traffic, slot, query);
+    if let ToWorker::Answer { result: QueryResult::Presence(own), .. } = &answer
+        && source.worker.has_clients()
+        && let Some(hosts) = router.hosts.as_mut().filter(|hosts| hosts.are_live())
+    {
+        // Clients and resources ask for all hosts. The API process asks others by itself.
+        let asked = AskedDescription { asker: source, slot, number: query.number };
+        hosts.findings.keep(asked, own.clone());
+        let timeout_ms = u32::try_from(hosts.query_timeout.as_millis()).unwrap_or(u32::MAX);
+        let (reach, kind) = (QueryReach::All, query.kind.clone());
+        bridge::ask_hosts(router, asked, &query.tenant, &HostsQuery { reach, timeout_ms, kind });
+        return;
+    }
     router.send(source.worker, &answer);
 }
 
 /// Answers the questions that a lost member of the link will not answer. The clients of a worker are gone. Without the
 /// bridge no other host has answered.
 pub(super) fn answer_lost(router: &mut Router, lost: WorkerIncarnation) {
+    router.hosts.iter_mut().for_each(|hosts| hosts.findings.forget(lost));
     for asked in router.descriptions.on_worker_lost(lost) {
         let result = match router.hosts.as_deref().filter(|_| lost.worker.is_bridge()) {
             Some(hosts) => QueryResult::Hosts(hosts.unanswered(QueryReach::All)),

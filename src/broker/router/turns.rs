@@ -121,6 +121,10 @@ impl Router {
     }
 
     pub(super) fn send_description(&mut self, asked: AskedDescription, result: QueryResult) {
+        let result = match (result, &mut self.hosts) {
+            (QueryResult::Hosts(answer), Some(hosts)) => hosts.findings.with(asked, answer),
+            (result, _) => result,
+        };
         let AskedDescription { asker, slot, number } = asked;
         if self.workers.get(&asker.worker).is_some_and(|member| member.source == asker) {
             self.send(asker.worker, &ToWorker::Answer { slot, number, result });
