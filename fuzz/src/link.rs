@@ -72,6 +72,7 @@ impl Canonical for ToWorker {
             | Self::Retagged(_)
             | Self::RetaggedMatching(_)
             | Self::Resumable(_)
+            | Self::Presence(_)
             // Its tables have one order too.
             | Self::Bridge(_)
             | Self::Close(_)
@@ -95,9 +96,11 @@ impl Canonical for ToBroker {
         match self {
             Self::Announce { client, .. } | Self::Join { client, .. } => client.tags.is_empty(),
             // The tags of an edit have one order, which their sender may not have kept.
-            Self::Command(_) | Self::LastBulkChange(_) | Self::Resumable(_) | Self::Bridge(_) => {
-                false
-            }
+            Self::Command(_)
+            | Self::LastBulkChange(_)
+            | Self::Resumable(_)
+            | Self::Presence(_)
+            | Self::Bridge(_) => false,
             Self::Ask { query, .. } => match &query.kind {
                 QueryKind::Presence(query) => {
                     matches!(&query.filter, ClientFilter::Tags(query) if query.is_empty())

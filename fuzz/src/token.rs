@@ -4,8 +4,8 @@
 use serde_json::Value;
 use tagcast::auth::{
     ApiRights, Application, ApplicationLimits, ApplicationSecret, Applications, AuthorizeOpen,
-    Permissions, ResumeSettings, ShownToken, TagSource, TokenAlgorithm, TokenKey, TokenKeyMaterial,
-    TokenSettings, sign_token,
+    Permissions, PresenceSettings, ResumeSettings, ShownToken, TagSource, TokenAlgorithm, TokenKey,
+    TokenKeyMaterial, TokenSettings, sign_token,
 };
 use tagcast::types::{HistorySettings, Secret};
 
@@ -58,6 +58,7 @@ fn rules() -> Permissions {
         tags: TagSource::default(),
         resume: ResumeSettings::default(),
         history: HistorySettings::default(),
+        presence: PresenceSettings::default(),
         tokens: Some(TokenSettings { keys: vec![key], ..TokenSettings::default() }),
     };
     let applications = Applications { list: vec![shop], anonymous: None };

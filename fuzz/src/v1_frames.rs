@@ -8,7 +8,7 @@ use tagcast::protocol::v1::{
     render, sent_text,
 };
 use tagcast::protocol::{Cast, Protocol};
-use tagcast::types::{Content, PayloadForm, TagEdit, is_topic_name};
+use tagcast::types::{ClientFilter, Content, PayloadForm, TagEdit, is_topic_name};
 
 /// Parses the text as a frame, and as the first frame.
 pub fn run(data: &[u8]) {
@@ -59,6 +59,15 @@ fn means(text: &str, frame: &V1Frame<'_>, json: Option<&Value>) {
             assert!(serde_json::from_str::<&RawValue>(data).is_ok(), "{data}");
             assert!(!sent_text(data).is_empty() || *data == "\"\"");
             "send"
+        }
+        V1Op::Watch(watch) => {
+            let is_wide = matches!(&watch.query, ClientFilter::Tags(query) if query.len() > 128);
+            assert!(frame.id.is_some() && !is_wide, "{text}");
+            "watch"
+        }
+        V1Op::Unwatch(watch) => {
+            assert!(frame.id.is_some() && watch.0 < 1 << 53, "{text}");
+            "unwatch"
         }
         V1Op::Ping => "ping",
         V1Op::Pong => "pong",

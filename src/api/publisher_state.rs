@@ -183,6 +183,7 @@ impl PublisherState {
             | BrokerEvent::Close(_)
             | BrokerEvent::TagsChanged { .. }
             | BrokerEvent::Resumable(_)
+            | BrokerEvent::Presence(_)
             | BrokerEvent::Describe(_) => None,
         }
     }

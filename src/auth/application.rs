@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    ApiRights, ApplicationLimits, ApplicationSecret, DefaultLimits, MessageSchema, ResumeSettings,
-    TagSource, TokenSettings,
+    ApiRights, ApplicationLimits, ApplicationSecret, DefaultLimits, MessageSchema,
+    PresenceSettings, ResumeSettings, TagSource, TokenSettings,
 };
 use crate::types::{HistorySettings, Secret};
 
@@ -53,6 +53,9 @@ pub struct Application {
     /// How many publications of its space are stored.
     #[serde(default)]
     pub history: HistorySettings,
+    /// What its clients may watch, and what others see of them.
+    #[serde(default)]
+    pub presence: PresenceSettings,
 }
 
 impl Application {
@@ -84,6 +87,7 @@ impl Application {
             tags: TagSource::default(),
             resume: ResumeSettings::default(),
             history: HistorySettings::default(),
+            presence: PresenceSettings::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod application_counts;
 mod bulk_change;
+mod clocks;
 mod close_orders;
 mod connection_limits;
 pub mod core;
@@ -13,6 +14,7 @@ mod forwards;
 mod journal;
 mod links;
 mod other_hosts;
+mod presence;
 mod protocol_error;
 mod queries;
 mod records;

@@ -8,6 +8,7 @@ use crate::link::bridge::HostsNotice;
 use crate::link::command::{CloseOrder, CommandOutcome};
 use crate::link::fairness::{ApplicationCharge, TenantThrottle};
 use crate::link::message::{CountedPublication, Full};
+use crate::link::presence::ToWatcher;
 use crate::link::query::{BrokerQuery, DescribeRequest, QueryResult};
 use crate::link::resume::ToResumable;
 use crate::replay::IdOutcome;
@@ -85,6 +86,8 @@ pub enum BrokerEvent {
     Hosts(HostsNotice),
     /// About a client that may resume; never [`ToResumable::Record`].
     Resumable(ToResumable),
+    /// About watched queries.
+    Presence(ToWatcher),
     /// The broker asks for a client of this worker, on behalf of another process.
     Describe(DescribeRequest),
     /// The link has failed or was closed, and everything that arrived on it was processed (rule L6). The

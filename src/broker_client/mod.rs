@@ -26,6 +26,7 @@ pub mod sync;
 pub(crate) mod tags_in_flight;
 pub(crate) mod tenant_throttles;
 pub mod uplink;
+pub mod watches;
 pub mod window_turns;
 pub mod write_reports;
 

@@ -11,6 +11,7 @@ use super::command::{
 };
 use super::fairness::{ApplicationCharge, TenantThrottle, WorkReport};
 pub use super::in_place::{FromBroker, FromWorker, PublishFrame};
+use super::presence::{FromWatcher, ToWatcher};
 use super::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryResult};
 use super::resume::{FromResumable, JournalHead, ToResumable};
 use crate::types::limits::CLOCK_WORK;
@@ -21,7 +22,7 @@ use crate::types::{
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 25;
+pub const VERSION: u16 = 26;
 
 /// Work for one tag, in bytes of a usual message.
 pub(super) const ROW_WORK: usize = 64;
@@ -155,6 +156,8 @@ pub enum ToBroker {
     Identify(PublicationId),
     /// About a client that may resume.
     Resumable(FromResumable),
+    /// About a watched query, or what watchers see of a client.
+    Presence(FromWatcher),
     /// From the bridge alone.
     Bridge(FromBridge),
     /// Work that this worker has done for a tenant, once [`ToWorker::CountWork`] has arrived.
@@ -183,6 +186,7 @@ impl ToBroker {
                 client.tags.len() * ROW_WORK
             }
             Self::Resumable(message) => message.work(),
+            Self::Presence(message) => message.work(),
             Self::Bridge(message) => message.work(),
             Self::Command(it) => it.command.kind.work(),
             Self::Seen { numbers, .. } => numbers.len() * ROW_WORK / 4,
@@ -198,8 +202,7 @@ impl ToBroker {
             }
             Self::Tracked { outcome: TrackedOutcome::Answer(json), .. } => json.len(),
             Self::Remember(records) => records.len() * ROW_WORK,
-            // A copy for each worker.
-            Self::Charged(_) => ROW_WORK,
+            Self::Charged(_) => ROW_WORK, // A copy for each worker.
             _ => 0,
         }
     }
@@ -248,6 +251,8 @@ pub enum ToWorker {
     Charged(ApplicationCharge),
     /// About a client that may resume.
     Resumable(ToResumable),
+    /// About watched queries.
+    Presence(ToWatcher),
     /// For the bridge alone.
     Bridge(ToBridge),
     /// About other hosts.

@@ -8,6 +8,7 @@ pub mod fairness;
 pub mod handover;
 mod in_place;
 pub mod message;
+pub mod presence;
 pub mod query;
 pub mod resume;
 pub mod tail;

@@ -11,6 +11,7 @@ use crate::protocol::v1::{V1Error, V1RequestId};
 use crate::session::SessionRules;
 use crate::types::{
     Address, Claim, ClientFilter, CloseReason, FramedPayload, PayloadForm, TagEdit, Tenant,
+    WatchTerms,
 };
 use crate::webhook::WebhookRequest;
 
@@ -105,6 +106,20 @@ pub enum RequestEffect {
         id: V1RequestId,
         /// The change.
         edit: TagEdit,
+    },
+    /// Watches a query.
+    Watch {
+        /// Number of the request, and of the watch.
+        id: V1RequestId,
+        /// The query.
+        terms: Box<WatchTerms>,
+    },
+    /// Ends a watch.
+    Unwatch {
+        /// Number of the request.
+        id: V1RequestId,
+        /// Number of the watch.
+        watch: V1RequestId,
     },
     /// Passes data to the resource of the path.
     Send {

@@ -2,7 +2,8 @@
 
 use super::ClientHandle;
 use super::effect::{Charge, Effect, RequestEffect};
-use crate::types::{Address, AllowedNames, Credentials, Tags};
+use crate::types::limits::PRESENCE_MEMBERS;
+use crate::types::{Address, AllowedNames, ClientFilter, Credentials, Tags, WatchScope};
 
 /// Why a client may not publish to an address.
 pub(super) const GUARDED_TOPIC: &str =
@@ -22,6 +23,17 @@ impl<'c> ClientHandle<'c> {
     /// Returns whether the client may change its own tags.
     pub(super) fn may_choose_tags(&self) -> bool {
         self.session.may_choose_tags(&self.rules.access)
+    }
+
+    /// Returns which clients the client may watch with a query.
+    pub(super) fn watch_scope(&self, query: &ClientFilter) -> WatchScope {
+        self.session.watch_scope(&self.rules.access, query)
+    }
+
+    /// Returns how many members a list for the client may have.
+    pub(super) fn members_max(&self) -> u32 {
+        let settings = self.rules.access.presence_settings(self.session.basis);
+        settings.map_or(PRESENCE_MEMBERS, |settings| settings.members)
     }
 
     /// Returns the names of tags that the client's token allows it to change. `None`: it says nothing about them.

@@ -11,9 +11,11 @@ mod rules;
 
 use std::borrow::Cow;
 
-use crate::auth::{AuthBasis, Grant, GrantRef, Permissions, Right};
+use crate::auth::{AuthBasis, Grant, GrantRef, Permissions, PresenceSettings, Right};
 use crate::protocol::{AckExtras, ChunkMarks, Protocol};
-use crate::types::{AllowedNames, ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
+use crate::types::{
+    AllowedNames, ClientClass, ClientFilter, ClientUuid, CloseCode, CloseReason, Tenant, WatchScope,
+};
 
 use self::chunks::Overflow;
 
@@ -151,6 +153,30 @@ impl Session {
     #[must_use]
     pub fn retag_names(&self) -> Option<&AllowedNames> {
         self.token()?.verified.claims.capabilities.retag.as_ref()
+    }
+
+    /// Returns which clients the client may watch with a query.
+    #[must_use]
+    pub fn watch_scope(&self, access: &Permissions, query: &ClientFilter) -> WatchScope {
+        let by_token = self.watch_names();
+        match access.presence_settings(self.basis) {
+            Some(settings) => settings.scope_of(by_token, query),
+            None => PresenceSettings::default().scope_of(by_token, query),
+        }
+    }
+
+    /// Returns whether the client may watch anything.
+    #[must_use]
+    pub fn may_watch(&self, access: &Permissions) -> bool {
+        let by_token = self.watch_names();
+        match access.presence_settings(self.basis) {
+            Some(settings) => settings.allows(by_token),
+            None => PresenceSettings::default().allows(by_token),
+        }
+    }
+
+    fn watch_names(&self) -> Option<&AllowedNames> {
+        self.token()?.verified.claims.capabilities.watch.as_ref()
     }
 
     /// Returns the rights that the client was admitted with.

@@ -26,6 +26,7 @@ pub mod limits;
 mod listing;
 mod metrics;
 mod origin;
+mod presence;
 mod pressure;
 mod publication;
 mod rate_limit;
@@ -88,6 +89,10 @@ pub use metrics::{
     ReloadResult,
 };
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
+pub use presence::{
+    MemberTerms, PresenceCounts, PresenceNews, PresentMember, WatchMode, WatchRefusal, WatchScope,
+    WatchTerms,
+};
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, FramedPayload, PayloadForm, Publication};
 pub use rate_limit::{ChargedAmount, LimitValue, RateLimit, RateText};

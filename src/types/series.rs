@@ -91,6 +91,9 @@ families! {
     Resumes = "resumes", Counter, ["result"], 6, "Openings that showed a resume token";
     JournalBytes = "journal_bytes", Sum, [], 1, "Memory of stored publications";
     JournalEntries = "journal_entries", Sum, [], 1, "Stored publications";
+    Watches = "watches", Sum, [], 1, "Queries that clients watch";
+    PresenceUpdates = "presence_updates", Counter, [], 1,
+        "News for the watchers of a query, counted once for all of them";
     Recoveries = "recoveries", Counter, ["result"], 12,
         "Clients that came back, and whether they got what they had missed";
     RequestsRepeated = "requests_repeated", Counter, [], 1,

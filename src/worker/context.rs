@@ -18,6 +18,7 @@ use super::control::reload::ConfigReview;
 use super::control::revoke::RevocationCheck;
 use super::control::supervisor_link::SupervisorLink;
 use super::describe::OpenTimes;
+use super::dispatch::presence::NewsQueue;
 use super::dispatch::requests::OpenRequests;
 use super::dispatch::resource_registry::ResourceRegistry;
 use super::dispatch::without_client::ResourceQueries;
@@ -71,6 +72,7 @@ pub(super) struct Context {
     pub(super) unlinked_since: Option<Moment>,
     pub(super) deferred_replies: DeferredReplies,
     pub(super) requests: OpenRequests,
+    pub(super) news: NewsQueue,
     pub(super) retry_times: RetryTimes,
     pub(super) resources: ResourceRegistry,
     pub(super) resource_queries: ResourceQueries,
@@ -84,6 +86,11 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// Returns whether more messages of the broker may be taken.
+    pub(super) fn takes_more(&self) -> bool {
+        self.broker.takes_more() && self.news.has_room()
+    }
+
     /// Returns the poller that watches a socket.
     pub(super) fn watcher(&self, watcher: Watcher) -> &Poller {
         match watcher {

@@ -22,13 +22,10 @@ use super::control::overload::{self, MemoryAccount};
 use super::control::reload;
 use super::control::supervisor_link::SupervisorLink;
 use super::describe::{self, OpenTimes};
-use super::dispatch;
-use super::dispatch::delivery_report;
-use super::dispatch::requests::{self, OpenRequests};
 use super::dispatch::resource_registry::ResourceRegistry;
-use super::dispatch::resumption;
 use super::dispatch::ticks::TickScheduler;
 use super::dispatch::without_client::ResourceQueries;
+use super::dispatch::{self, delivery_report, presence, requests, resumption};
 use super::handshake::count::HandshakeCount;
 use super::handshake::joining::QueryTokenLog;
 use super::handshake::refusals::RefusalLog;
@@ -110,7 +107,8 @@ impl EventLoop {
             query_tokens: QueryTokenLog::default(),
             broker: BrokerClient::new(identity.source).traced_with(unix_time),
             deferred_replies: DeferredReplies::default(),
-            requests: OpenRequests::default(),
+            requests: Default::default(),
+            news: Default::default(),
             resources,
             resource_queries: ResourceQueries::default(),
             webhooks: WebhookQueue::default(),
@@ -174,6 +172,7 @@ impl EventLoop {
         let Self { context, connections, .. } = self;
         deferred_replies::release_due(context, connections);
         requests::answer_acknowledged(context, connections);
+        presence::write_news(context, connections);
         serve::serve_light(context, connections, ready);
         api_pipe::on_ready(context, connections, ready);
         if has(ready, Token::Webhooks) {
@@ -264,7 +263,7 @@ impl EventLoop {
     fn wait_time(&self, now: Moment) -> Option<Duration> {
         let Self { context, backlog, .. } = self;
         let delivers = context.broker.is_busy() && !backlog.is_waiting();
-        let has_replies = context.offload.has_replies();
+        let has_replies = context.offload.has_replies() || !context.news.is_empty();
         if context.clock.has_more() || context.serving.has_waiting() || delivers || has_replies {
             return Some(Duration::ZERO);
         }
@@ -299,14 +298,14 @@ impl EventLoop {
             self.backlog.on_input(now);
         }
         if !self.backlog.is_paced() {
-            if self.context.broker.takes_more() {
+            if self.context.takes_more() {
                 self.read_link();
             }
             return self.delivery().flush(FANOUT_SLICE);
         }
         let bytes_max = self.context.settings.outbox_bytes_max;
         self.backlog.look_at_outboxes(&self.connections, bytes_max, now);
-        if !self.backlog.is_waiting() && self.context.broker.takes_more() {
+        if !self.backlog.is_waiting() && self.context.takes_more() {
             self.read_link();
         }
         // Steps are small, because a slice may contain many messages for each of a few clients.
@@ -377,6 +376,7 @@ impl EventLoop {
                 context.throttle.charge_of_others(&charge, context.clock.now());
             }
             BrokerEvent::Hosts(notice) => hosts::on_notice(context, connections, notice),
+            BrokerEvent::Presence(event) => presence::on_event(context, connections, event),
             BrokerEvent::Resumable(event) => resumption::on_event(context, connections, &event),
             BrokerEvent::Describe(request) => describe::answer(context, connections, request),
             BrokerEvent::Lost(lost) => link_loss::report(context, self.identity.source, &lost),

@@ -10,7 +10,7 @@ use super::clock::unix_time;
 use super::connection::tls::acceptor;
 use super::handshake::session_cookie::SessionCheck;
 use crate::auth::uuid::Signer;
-use crate::auth::{Permissions, ResumeKey};
+use crate::auth::{MemberKey, Permissions, ResumeKey};
 use crate::config::{
     BloatlessSettings, Config, EchoHandshake, LegacySettings, OnGap, Refuse, SseSettings,
 };
@@ -31,6 +31,7 @@ pub(super) struct WorkerSettings {
     pub(super) host: HostId,
     /// Signs the tokens with which clients resume.
     pub(super) resume_key: ResumeKey,
+    pub(super) member_key: MemberKey,
     leniency: Leniency,
     pub(super) paths: Routes,
     /// True if a plain GET of `/` returns the demo page.
@@ -143,6 +144,7 @@ impl WorkerSettings {
             },
             host: config.host,
             resume_key: ResumeKey::new(&key),
+            member_key: MemberKey::new(&key),
             leniency: leniency(config.phpws.options.switches),
             paths: paths(config),
             has_open_tags: config.gomoob.has_open_tags,

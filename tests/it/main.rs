@@ -181,6 +181,8 @@ mod v1_history;
 mod v1_history_faults;
 mod v1_mailbox;
 mod v1_opening;
+mod v1_presence;
+mod v1_presence_faults;
 mod v1_publish;
 mod v1_repeat;
 mod v1_resume;

@@ -29,7 +29,7 @@ fn wrong_requests_are_answered_and_the_connection_stays() {
         client.text(format!(r#"{{"op":"pub","id":{id},"to":{{"all":true}},"data":1}}"#));
         assert_eq!(client.expect_error("invalid_request").get("id"), None, "{id}");
     }
-    for op in ["ask", "watch", "unwatch", "answer"] {
+    for op in ["ask", "answer"] {
         client.say(json!({"op": op, "id": 9}));
         assert_eq!(client.expect_error("unsupported")["id"], 9);
     }

@@ -8,7 +8,9 @@ use super::secret_digest::SecretDigest;
 use super::{Grant, Right};
 use crate::auth::auth_basis::{AuthBasis, ShownCredentials};
 use crate::auth::token::TokenVerifier;
-use crate::auth::{Application, Applications, MessageCheck, ResumeSettings, TagSource};
+use crate::auth::{
+    Application, Applications, MessageCheck, PresenceSettings, ResumeSettings, TagSource,
+};
 use crate::types::limits::SECRETS_MAX;
 use crate::types::{Credentials, LimitedApplication, Tenant};
 
@@ -49,6 +51,7 @@ pub(super) struct ApplicationRules {
     /// It, if the number of its connections is limited.
     pub(super) limited: Option<Arc<LimitedApplication>>,
     pub(super) resume: ResumeSettings,
+    pub(super) presence: PresenceSettings,
 }
 
 impl fmt::Debug for ApplicationRules {
@@ -185,6 +188,7 @@ impl ApplicationRules {
                 .limit()
                 .map(|_| Arc::new(LimitedApplication(application.key.as_str().into()))),
             resume: application.resume,
+            presence: application.presence.clone(),
             check: application.schema.as_ref().map(|it| Box::new(MessageCheck::new(it))),
             tokens: application.tokens.as_ref().map(|it| Box::new(TokenVerifier::new(it))),
         }

@@ -14,7 +14,7 @@ pub use self::refresh::RefreshedConnection;
 pub(crate) use self::secret_digest::SecretDigest;
 pub use self::token::{ShownToken, VerifiedToken};
 use super::auth_basis::{AuthBasis, Edition, ShownCredentials};
-use super::{Applications, MessageCheck, ResumeSettings, TokenClaims};
+use super::{Applications, MessageCheck, PresenceSettings, ResumeSettings, TokenClaims};
 use crate::types::{Credentials, LimitedApplication, RevocationList, Tenant, word_choices};
 
 word_choices! {
@@ -249,6 +249,12 @@ impl Permissions {
     #[must_use]
     pub fn resume_settings(&self, basis: AuthBasis) -> ResumeSettings {
         self.holder(basis).map(|(entry, _)| entry.resume).unwrap_or_default()
+    }
+
+    /// Returns what a client that its application has admitted may watch, and what others see of it. `None`: the usual.
+    #[must_use]
+    pub fn presence_settings(&self, basis: AuthBasis) -> Option<&PresenceSettings> {
+        self.holder(basis).map(|(entry, _)| &entry.presence)
     }
 
     /// Returns the maximum bytes of a message of a connection, if its application limits them.

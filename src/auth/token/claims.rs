@@ -32,6 +32,8 @@ pub struct TokenClaims {
     pub ident: Option<Box<str>>,
     /// `user`: JSON for HTTP resources.
     pub user: Option<Box<str>>,
+    /// `info`: JSON that other clients may see of the user.
+    pub info: Option<Box<str>>,
     /// `tenant`: the space of the connection.
     pub tenant: Option<Box<str>>,
     /// `caps`.
@@ -82,8 +84,8 @@ impl TokenClaims {
     /// Returns the bytes on the heap.
     #[must_use]
     pub fn held(&self) -> usize {
-        let Self { issuer, subject, id, ident, user, tenant, uuid, tags, .. } = self;
-        let texts = [issuer, subject, id, ident, user, tenant, uuid];
+        let Self { issuer, subject, id, ident, user, info, tenant, uuid, tags, .. } = self;
+        let texts = [issuer, subject, id, ident, user, info, tenant, uuid];
         tags.held()
             + self.capabilities.held()
             + texts.into_iter().flatten().map(|text| text.len()).sum::<usize>()
@@ -98,7 +100,6 @@ impl TokenClaims {
         let found = known_members::read(json, KNOWN).map_err(invalid_claims)?;
         let [exp, nbf, iat, iss, sub, jti, tags, ident, user, info, tenant, caps, lim, uuid] =
             found.values;
-        json_value(info, "info")?;
         Ok(Self {
             expires: time(exp, "exp")?.ok_or_else(|| TokenError::claim("exp", "there"))?,
             not_before: time(nbf, "nbf")?,
@@ -109,6 +110,7 @@ impl TokenClaims {
             tags: tags_of(tags)?,
             ident: text(ident, "ident", IDENT_BYTES_MAX)?,
             user: json_value(user, "user")?,
+            info: json_value(info, "info")?,
             tenant: text(tenant, "tenant", TOKEN_SUBJECT_BYTES_MAX)?,
             capabilities: caps
                 .map_or_else(|| Ok(TokenCapabilities::default()), TokenCapabilities::read)?,

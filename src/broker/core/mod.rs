@@ -15,7 +15,7 @@ use tracing::{debug, info};
 use self::history::StoredHistory;
 use super::connection_limits::MaxConnections;
 use super::links::Links;
-use super::router::{BrokerClocks, Router, bridge, timers};
+use super::router::{BrokerClocks, Router, bridge, presence, timers};
 use crate::link::control::ChildEvent;
 use crate::link::message::FromWorker;
 use crate::link::transport::Transport;
@@ -353,6 +353,7 @@ impl BrokerCore {
             };
             done.map_err(|error| error.to_string())?;
             // Nothing is read while the tags of many clients change.
+            let work = work + presence::take_work(router);
             let is_over = is_spent(work) || router.is_changing_many();
             Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });

@@ -1,6 +1,6 @@
 //! Clients that are away: what is published to them, and commands about them.
 
-use super::{Router, recording, resumes};
+use super::{Router, presence, recording, resumes};
 use crate::broker::records::{Record, RecordKey};
 use crate::broker::resolve_cache::KnownRoute;
 use crate::link::command::CommandOutcome;
@@ -93,6 +93,7 @@ pub(super) fn change_tags(
     recording::note_tags(router, &key, Some(present.tags));
     router.last_version += 1;
     let tags = VersionedTags { version: TagVersion(router.last_version), tags };
+    presence::on_away_retag(router, tenant, uuid, &tags.tags);
     router.records.retag(&key, tags.clone());
     Some(CommandOutcome::Tagged(tags))
 }
@@ -105,6 +106,7 @@ pub(super) fn end(
 ) -> Option<CommandOutcome> {
     let key = away(router, tenant, uuid)?;
     router.records.end(&key);
+    presence::on_ended_away(router, tenant, uuid);
     Some(CommandOutcome::EndedAway)
 }
 

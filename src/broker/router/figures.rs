@@ -45,6 +45,8 @@ pub fn series(router: &Router) -> LabelledSeries {
     series.one(SeriesFamily::Recoveries, "recovered", router.resumes.recovered);
     series.plain(SeriesFamily::JournalBytes, router.journals.held() as u64);
     series.plain(SeriesFamily::JournalEntries, router.journals.entries() as u64);
+    series.plain(SeriesFamily::Watches, router.presence.watch_count() as u64);
+    series.plain(SeriesFamily::PresenceUpdates, router.presence.updates());
     for (reason, count) in router.resumes.recoveries() {
         series.one(SeriesFamily::Recoveries, reason.word(), count);
     }

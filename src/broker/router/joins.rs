@@ -1,6 +1,6 @@
 //! Clients that join and leave.
 
-use super::{ProtocolError, Router, recording, resumes};
+use super::{ProtocolError, Router, presence, recording, resumes};
 use crate::link::message::ToWorker;
 use crate::types::{Client, ConnectionRef, JoinNumber, Slot, WorkerId, WorkerIncarnation};
 
@@ -43,6 +43,7 @@ pub(super) fn is_full(
     let place = ConnectionRef { worker: source.worker, slot };
     let admitted = router.connection_limits.admit(router.clients(), place, client);
     if let Err(full) = admitted {
+        presence::on_gone(router, place, None);
         router.send(source.worker, &ToWorker::Refused { slot, full });
     }
     admitted.is_err()
@@ -62,6 +63,7 @@ pub(super) fn enter(
     router.connection_limits.join(place, client);
     router.last_version = number.0;
     router.resolve_cache.forget();
+    presence::on_present(router, place);
     recording::tell_head(router, source.worker, &client.tenant);
     let own = connections(router, source.worker);
     let workers = router.workers.keys().filter(|worker| worker.has_clients());

@@ -13,6 +13,7 @@ mod entering;
 pub mod figures;
 mod host_notices;
 mod joins;
+pub mod presence;
 mod publications;
 mod questions;
 pub mod recording;
@@ -25,11 +26,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::bulk_change::RunningBulkChange;
+pub use super::clocks::BrokerClocks;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 use super::descriptions::OpenDescriptions;
 use super::fair_share::FairShare;
 use super::journal::Journals;
 use super::other_hosts::OtherHosts;
+use super::presence::PresenceTable;
 pub use super::protocol_error::ProtocolError;
 use super::records::Records;
 use super::recoveries::Recoveries;
@@ -50,15 +53,6 @@ use crate::link::resume::FromResumable;
 use crate::types::{
     ConnectionRef, Number, PublicationId, VersionedTags, WorkerId, WorkerIncarnation,
 };
-
-/// Clocks of a broker.
-#[derive(Clone, Copy, Debug)]
-pub struct BrokerClocks {
-    /// Returns the time since any fixed moment. It is monotonic.
-    pub since_start: fn() -> Duration,
-    /// Returns the time since 1970.
-    pub unix: fn() -> Duration,
-}
 
 /// The broker without its sockets.
 #[derive(Debug, Default)]
@@ -114,6 +108,7 @@ pub struct Router {
     /// Publications that were stored in this turn.
     appended: usize,
     resumes: ResumeCounts,
+    presence: PresenceTable,
     /// Other hosts. `None` if this one shares nothing.
     hosts: Option<Box<OtherHosts>>,
     /// Time of this turn, since any fixed moment.
@@ -172,6 +167,7 @@ impl Router {
         self.connection_limits.unlink(source.worker);
         self.takeovers.withdraw_all(source.worker);
         self.recoveries.withdraw_all(source.worker);
+        presence::forget_joining(self, source.worker);
         if self.index.clients_of(source.worker) > 0 {
             self.departed.insert(source.worker);
         }
@@ -311,6 +307,7 @@ impl Router {
                 Ok(())
             }
             ToBroker::Resumable(message) => resumes::apply(self, source, message),
+            ToBroker::Presence(message) => presence::apply(self, source.worker, message),
             ToBroker::Bridge(message) => bridge::take_gap(self, source, &message),
             ToBroker::WindowRepeated => timers::on_window_repeated(self, source),
             ToBroker::Command(command) => self.command(source, *command),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::bridge::{self, ResolvedPublication};
 use super::deliveries::{ResolvedDelivery, deliver};
 use super::recording::{self, PublishedEntry};
-use super::{LinkState, ProtocolError, Router, away, directives};
+use super::{LinkState, ProtocolError, Router, away, directives, presence};
 use crate::broker::bulk_change::{BulkAnswer, BulkResult, RunningBulkChange, with_sources};
 use crate::broker::close_orders::order_closes;
 use crate::broker::other_hosts::SoleRecipient;
@@ -16,7 +16,6 @@ use crate::broker::resolve_cache::{KnownRoute, RouteCounts};
 use crate::broker::tag_changes::{TagChangeEffect, change_tags, outcome_of_repeated};
 use crate::broker::tail::TailIndex;
 use crate::broker::tracking::BegunTracking;
-use crate::index::Index;
 use crate::link::command::{
     BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind, CommandOutcome,
     MatchedClients, NumberedCommand, RetaggedClient, RetaggedClients, address_of,
@@ -306,10 +305,7 @@ impl Router {
     /// Continues the change of many clients until `is_spent` returns true. Breaks if it is not complete.
     pub fn continue_bulk(&mut self, is_spent: &mut dyn FnMut(usize) -> bool) -> ControlFlow<()> {
         let Some(mut bulk) = self.bulk.take() else { return ControlFlow::Continue(()) };
-        let Self { index, journals, records, .. } = self;
-        let mut on_changed =
-            |index: &Index, place| recording::forget_tags(journals, records, index, place);
-        match bulk.run(index, &mut on_changed, is_spent) {
+        match presence::run_bulk(self, &mut bulk, is_spent) {
             ControlFlow::Break(()) => {
                 self.bulk = Some(bulk);
                 ControlFlow::Break(())
@@ -367,6 +363,7 @@ impl Router {
         match change_tags(&mut self.index, place, change, next) {
             TagChangeEffect::Nothing(outcome) => outcome,
             TagChangeEffect::Changed(tags) => {
+                presence::on_present(self, place);
                 self.last_version = next.0;
                 self.resolve_cache.forget();
                 if let Some((key, tags)) = before {

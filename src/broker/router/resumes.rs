@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub(super) use super::entering::enter;
 use super::recoveries::{self, Missed};
-use super::{ProtocolError, Router};
+use super::{ProtocolError, Router, presence};
 use crate::broker::records::{AwayClient, RecordKey};
 use crate::broker::takeovers::Takeover;
 use crate::index::identity::{client_at, ident_at};
@@ -209,15 +209,17 @@ fn leave_index(router: &mut Router, place: ConnectionRef) -> Option<RecordKey> {
         true => None,
         false => key_at(router, place).filter(|key| router.records.get(key).is_some()),
     };
-    let now = router.now;
+    let (now, mut ends_at) = (router.now, None);
     if let Some(key) = &key
         && let Some(record) = router.records.get(key)
     {
         let grace = Duration::from_millis(record.terms.grace_ms.into());
         let (ident, tags) = (ident_at(&router.index, place), versioned_tags(&router.index, place));
+        ends_at = Some(now + grace);
         let away = AwayClient { ident, tags, ends_at: now + grace };
         router.records.leave(key, place, away);
     }
+    presence::on_gone(router, place, ends_at);
     if router.index.leave(place).is_some() {
         router.resolve_cache.forget();
     }
@@ -232,6 +234,7 @@ pub(super) fn on_leave(router: &mut Router, place: ConnectionRef) {
     if key.as_ref().and_then(|key| router.takeovers.get(key)).is_some_and(|it| it.is_continuing) {
         return go_away(router, place);
     }
+    presence::on_gone(router, place, None);
     if router.index.leave(place).is_some() {
         router.resolve_cache.forget();
     }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::{ProtocolError, Router, bridge, recording, recoveries, resumes};
+use super::{ProtocolError, Router, bridge, presence, recording, recoveries, resumes};
 use crate::index::identity::last_places_of;
 use crate::types::{WorkerId, WorkerIncarnation};
 
@@ -36,15 +36,19 @@ pub fn serve_waiting(router: &mut Router) {
     recording::tick(router);
 }
 
-/// Removes clients that have been away for too long, until `is_spent` returns true, which is called after each.
+/// Removes clients that have been away for too long, and sends watchers their news, until `is_spent` returns true,
+/// which is called after each.
 pub fn end_due(router: &mut Router, is_spent: &mut dyn FnMut() -> bool) {
     router.records.end_due(router.now, is_spent);
+    _ = presence::serve(router, is_spent);
 }
 
 /// Returns whether clients are left that have been away for too long, or that wait and can be served.
 #[must_use]
 pub fn has_due(router: &Router) -> bool {
-    router.records.has_due(router.now) || recoveries::has_runnable(router)
+    router.records.has_due(router.now)
+        || recoveries::has_runnable(router)
+        || presence::next_due(router).is_some_and(|due| due <= router.now)
 }
 
 /// Returns the time at which [`serve_waiting`] must be called, or a publication waits no longer for the bridge.
@@ -52,7 +56,8 @@ pub fn has_due(router: &Router) -> bool {
 pub fn next_due(router: &Router) -> Option<Duration> {
     let tick = router.journals.next_tick().filter(|_| router.repeating.is_empty());
     let waiting = router.takeovers.next_due().into_iter();
-    waiting.chain(bridge::next_due(router)).chain(tick).min()
+    let others = bridge::next_due(router).into_iter().chain(presence::next_due(router));
+    waiting.chain(others).chain(tick).min()
 }
 
 /// Sets the memory for clients that are away, in bytes.

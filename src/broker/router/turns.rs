@@ -154,7 +154,7 @@ impl Router {
     pub fn remove_departed(&mut self, is_spent: &mut dyn FnMut() -> bool) -> ControlFlow<()> {
         self.connection_limits.remove_departed(is_spent)?;
         while let Some(worker) = self.departed.first().copied() {
-            let outcome = match self.records.is_empty() {
+            let outcome = match self.records.is_empty() && self.presence.is_idle() {
                 true => self.index.remove_some_of(worker, is_spent),
                 false => timers::put_away_some_of(self, worker, is_spent),
             };

@@ -3,14 +3,19 @@
 use super::Uplink;
 use crate::broker_client::BrokerEvent;
 use crate::broker_client::resumable::{KnownRecord, ResumeRequest};
+use crate::broker_client::watches::WatchFault;
 use crate::link::codec::WireMessage;
 use crate::link::command::{
     AnnouncedVersion, BulkChange, ClientCommand, CloseOrder, ClosedConnections, CommandKind,
     NumberedCommand, RetaggedClient,
 };
 use crate::link::message::{DeliverTo, SetName, ToBroker};
+use crate::link::presence::FromWatcher;
 use crate::link::resume::{DecidedRecord, FromResumable, ReplayedPublication, ToResumable};
-use crate::types::{Claim, Client, Number, Slot, TagChange, TagEdit, Tags, VersionedTags};
+use crate::types::{
+    Claim, Client, MemberTerms, Number, Slot, TagChange, TagEdit, Tags, VersionedTags, WatchScope,
+    WatchTerms,
+};
 
 /// Clients to which a change of many is applied between two looks at the budget of the turn.
 const BULK_PIECE: usize = 64;
@@ -25,6 +30,7 @@ impl Uplink {
             + self.queries.held(slot)
             + self.resumable.held(slot)
             + self.sent_requests.held(slot)
+            + self.watches.held(slot)
     }
 
     /// Requests an alias, which replaces the client's current one. This broker or a later one decides. A
@@ -125,6 +131,47 @@ impl Uplink {
             other => Some(other),
         }
         .map(BrokerEvent::Resumable)
+    }
+
+    /// Sets what watchers see of a client. `None`: the usual, after something else.
+    pub fn describe_member(&mut self, slot: Slot, terms: Option<MemberTerms>) {
+        let message = match terms {
+            Some(terms) => self.watches.describe(slot, terms),
+            None => Some(self.watches.describe_usual(slot)),
+        };
+        self.say_of_watches(message);
+    }
+
+    /// Watches a query for a client. Answered by [`BrokerEvent::Presence`].
+    ///
+    /// # Errors
+    ///
+    /// Why it is not sent.
+    pub fn watch(&mut self, slot: Slot, id: u64, terms: WatchTerms) -> Result<(), WatchFault> {
+        self.joins.client(slot).ok_or(WatchFault::Gone)?;
+        let message = self.watches.add(slot, id, terms)?;
+        self.say_of_watches(Some(message));
+        Ok(())
+    }
+
+    /// Changes which clients a watch may be about. Its news begin again.
+    pub fn set_watch_scope(&mut self, slot: Slot, id: u64, scope: WatchScope) {
+        let message = self.watches.set_scope(slot, id, scope);
+        self.say_of_watches(message);
+    }
+
+    /// Ends a watch. Returns false if there is none.
+    pub fn unwatch(&mut self, slot: Slot, id: u64) -> bool {
+        let message = self.watches.remove(slot, id);
+        let is_known = message.is_some();
+        self.say_of_watches(message);
+        is_known
+    }
+
+    fn say_of_watches(&mut self, message: Option<FromWatcher>) {
+        if let Some(message) = message.filter(|_| self.is_linked) {
+            ToBroker::Presence(message).encode(&mut self.out);
+        }
     }
 
     /// Returns whether the broker will say that a client has got what it gets of the past.

@@ -16,18 +16,18 @@ use super::answers::AnswersInFlight;
 use super::bulk_changes::BulkChanges;
 use super::dedup::Deduplicator;
 use super::joins::JoinTracker;
-use super::large::DeliveredContent;
 use super::queries::OpenQueries;
 use super::report_requests::ReportRequests;
 use super::resumable::ResumableClients;
-use super::send_window::{KeptPublication, SendWindow};
+use super::send_window::SendWindow;
 use super::sent_requests::SentRequests;
 use super::sync::Syncs;
 use super::tags_in_flight::TagsInFlight;
 use super::tenant_throttles::TenantThrottles;
+use super::watches::ClientWatches;
 use crate::link::codec::{WireMessage, encode_publish, encode_publish_head};
 pub use crate::link::message::NewPublication;
-use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
+use crate::link::message::{Deliver, ToBroker, ToWorker, VERSION};
 use crate::link::resume::Recovery;
 use crate::replay::{IdClaims, ReplayMemory};
 use crate::types::{
@@ -45,6 +45,8 @@ pub struct Uplink {
     /// Recoveries that a dead broker has not completed.
     unrecovered: BTreeMap<Slot, Recovery>,
     sent_requests: SentRequests,
+    /// Watched queries of clients.
+    pub watches: ClientWatches,
     window: SendWindow,
     deduplicator: Deduplicator,
     queries: OpenQueries,
@@ -93,6 +95,7 @@ impl Uplink {
             resumable: ResumableClients::default(),
             unrecovered: BTreeMap::new(),
             sent_requests: SentRequests::default(),
+            watches: ClientWatches::default(),
             window: SendWindow::default(),
             deduplicator: Deduplicator::default(),
             queries: OpenQueries::default(),
@@ -162,6 +165,7 @@ impl Uplink {
         self.resumable.forget(slot);
         self.unrecovered.remove(&slot);
         self.sent_requests.forget(slot);
+        self.watches.forget(slot);
         self.watched_tags.0.remove(slot.0);
     }
 
@@ -205,33 +209,6 @@ impl Uplink {
         self.window.keep_large(&said, Content { form: publication.form, payload });
     }
 
-    /// Returns the content of a delivery: this worker's own publications are in its window.
-    ///
-    /// # Errors
-    ///
-    /// If the window does not have it.
-    pub fn content<'a>(
-        &'a self,
-        deliver: &Deliver<&'a [u8]>,
-    ) -> Result<Content<&'a [u8]>, UnknownPublication> {
-        self.delivered(deliver).map(DeliveredContent::borrowed)
-    }
-
-    /// Returns the content of a delivery like [`Uplink::content`], in the form in which it is kept.
-    pub(crate) fn delivered<'a>(
-        &'a self,
-        deliver: &Deliver<&'a [u8]>,
-    ) -> Result<DeliveredContent<'a>, UnknownPublication> {
-        let Deliver { content, source, number, .. } = *deliver;
-        let kept = || match self.window.get(number).filter(|_| source == self.source)? {
-            KeptPublication::Small(said) => {
-                Some(DeliveredContent::Small(PublishFrame::find(said)?.content))
-            }
-            KeptPublication::Large(content) => Some(DeliveredContent::Large(content)),
-        };
-        content.map(DeliveredContent::Small).or_else(kept).ok_or(UnknownPublication(number))
-    }
-
     /// Returns the next part of this turn's output for the broker; `None` if there is no more, or no link.
     pub fn take_output(&mut self) -> Option<Bytes> {
         if let Some(part) = self.parts.pop_front() {
@@ -268,6 +245,7 @@ impl Uplink {
         self.is_linked = false;
         self.throttles = TenantThrottles::default();
         self.sent_requests.on_broker_lost();
+        self.watches.on_broker_lost();
         let has_joined = |slot| self.joins.number(slot).is_some();
         self.unrecovered.extend(self.resumable.lose_recoveries(has_joined));
         self.parts.clear();
@@ -299,6 +277,9 @@ impl Uplink {
         for (slot, client) in self.joins.reserving() {
             ToBroker::Reserve { slot, ip: client.ip }.encode(&mut self.out);
         }
+        for message in self.watches.announcements() {
+            ToBroker::Presence(message).encode(&mut self.out);
+        }
         self.join_again();
         for (slot, claim) in self.aliases.ask_again() {
             ToBroker::Alias { slot, claim: claim.clone() }.encode(&mut self.out);
@@ -326,6 +307,7 @@ impl Uplink {
             }
             ToWorker::Refused { slot, full } => {
                 self.resumable.forget(slot);
+                self.watches.forget(slot);
                 let client = self.joins.refused(slot)?;
                 Some(BrokerEvent::Refused { slot, full, client })
             }
@@ -370,6 +352,7 @@ impl Uplink {
             ToWorker::Throttle(throttle) => Some(self.on_throttle(throttle)),
             ToWorker::Charged(charge) => Some(BrokerEvent::Charged(charge)),
             ToWorker::Resumable(message) => self.on_resumable(message),
+            ToWorker::Presence(message) => Some(BrokerEvent::Presence(message)),
             ToWorker::RetaggedMatching(retagged) => {
                 self.bulk_changes.begin(*retagged);
                 None

@@ -1,25 +1,54 @@
 //! Work of tenants and their throttles, reports on publications, questions to the broker, and its progress with what
 //! it was sent.
 
-use super::Uplink;
+use super::{UnknownPublication, Uplink};
 use crate::broker_client::BrokerEvent;
+use crate::broker_client::large::DeliveredContent;
 use crate::broker_client::report_requests::ReportRequester;
-use crate::broker_client::send_window::WindowUse;
+use crate::broker_client::send_window::{KeptPublication, WindowUse};
 use crate::broker_client::sent_requests::RequestVerdict;
 use crate::broker_client::sync::SyncMark;
 use crate::broker_client::window_turns::TurnOutcome;
 use crate::link::codec::{WireMessage, encode_publish};
 use crate::link::command::{ClientCommand, CommandKind, CommandOutcome, NumberedCommand};
 use crate::link::fairness::{ApplicationCharge, TenantThrottle, WorkReport};
-use crate::link::message::{CountedPublication, NewPublication, ToBroker};
+use crate::link::message::{CountedPublication, Deliver, NewPublication, PublishFrame, ToBroker};
 use crate::link::query::{DescribeAnswer, QueryKind};
 use crate::link::resume::{ClientRequest, FromResumable};
 use crate::replay::IdOutcome;
 use crate::types::{
-    Number, PublicationId, ReplayRecords, Slot, Tenant, TrackedOutcome, Tracking, WorkerIncarnation,
+    Content, Number, PublicationId, ReplayRecords, Slot, Tenant, TrackedOutcome, Tracking,
+    WorkerIncarnation,
 };
 
 impl Uplink {
+    /// Returns the content of a delivery: this worker's own publications are in its window.
+    ///
+    /// # Errors
+    ///
+    /// If the window does not have it.
+    pub fn content<'a>(
+        &'a self,
+        deliver: &Deliver<&'a [u8]>,
+    ) -> Result<Content<&'a [u8]>, UnknownPublication> {
+        self.delivered(deliver).map(DeliveredContent::borrowed)
+    }
+
+    /// Returns the content of a delivery like [`Uplink::content`], in the form in which it is kept.
+    pub(crate) fn delivered<'a>(
+        &'a self,
+        deliver: &Deliver<&'a [u8]>,
+    ) -> Result<DeliveredContent<'a>, UnknownPublication> {
+        let Deliver { content, source, number, .. } = *deliver;
+        let kept = || match self.window.get(number).filter(|_| source == self.source)? {
+            KeptPublication::Small(said) => {
+                Some(DeliveredContent::Small(PublishFrame::find(said)?.content))
+            }
+            KeptPublication::Large(content) => Some(DeliveredContent::Large(content)),
+        };
+        content.map(DeliveredContent::Small).or_else(kept).ok_or(UnknownPublication(number))
+    }
+
     /// Reports work that was done for a tenant.
     pub(crate) fn report_work(&mut self, report: WorkReport) {
         if self.is_linked {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::limits;
+use super::presence;
 use super::resume;
 use super::secrets;
 use super::secrets::NamedSecret;
@@ -18,7 +19,7 @@ use crate::config::schema::nearest_of;
 /// Maximum bytes of a key and of a tenant's name. Both are keys of tables.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 /// Allowed members of an application.
-const MEMBERS: [&str; 23] = [
+const MEMBERS: [&str; 28] = [
     "key",
     "secret",
     "secrets",
@@ -42,6 +43,11 @@ const MEMBERS: [&str; 23] = [
     resume::HISTORY_BYTES,
     resume::HISTORY_AGE,
     resume::REWIND,
+    presence::PRESENCE,
+    presence::TAGS,
+    presence::UUIDS,
+    presence::LINGER,
+    presence::MEMBERS,
 ];
 /// Required members of an application.
 pub(super) const REQUIRED: [&str; 3] = ["key", "secret", "authorizeOpen"];
@@ -230,6 +236,7 @@ impl CheckedFile {
             tags: tag_source::read(self, entry),
             resume: resume::read(self, entry),
             history: resume::history(self, entry),
+            presence: presence::read(self, entry),
         };
         let line = node.get("schema").map_or(node.line, |value| value.line);
         let schema = self.text(entry, "schema");

@@ -8,6 +8,7 @@ pub(super) mod edit;
 pub(super) mod edit_secrets;
 mod expiry;
 mod limits;
+mod presence;
 mod resume;
 pub(super) mod scalar;
 mod secret_sources;

@@ -52,7 +52,8 @@ pub(super) fn history(check: &mut CheckedFile, entry: ApplicationEntry<'_>) -> H
     }
 }
 
-fn one<T>(
+/// Reads one member.
+pub(super) fn one<T>(
     check: &mut CheckedFile,
     entry: ApplicationEntry<'_>,
     name: &str,

@@ -183,6 +183,7 @@ fn applications(
                     ("maxRecipients", old.api.max_recipients != application.api.max_recipients),
                     ("tokens", old.tokens != application.tokens),
                     ("tags", old.tags != application.tags),
+                    ("presence", old.presence != application.presence),
                 ])
             )),
             Some(_) => {}

@@ -13,6 +13,7 @@ mod expression;
 mod fairness;
 mod hosts_query;
 mod listing;
+mod presence;
 mod query;
 mod replay;
 mod resume;

@@ -13,6 +13,7 @@ use super::encode::{
     put_claim, put_client, put_count, put_ip, put_length, put_publication, put_source, with_length,
 };
 use super::fairness::{CHARGED, WORK, put_charge, put_work, read_charge, read_work};
+use super::presence::{PRESENCE, put_from_watcher, read_from_watcher};
 use super::query::{put_query, read_query};
 use super::replay::{IDENTIFY, REMEMBER, put_id, put_records, read_id, read_records};
 use super::resume::{RESUMABLE, WINDOW_REPEATED, put_from_resumable, read_from_resumable};
@@ -81,6 +82,7 @@ impl WireMessage for ToBroker {
             Self::Work(report) => put_work(out, report),
             Self::Charged(charge) => put_charge(out, charge),
             Self::Resumable(message) => put_from_resumable(out, message),
+            Self::Presence(message) => put_from_watcher(out, message),
             Self::Bridge(message) => put_from_bridge(out, message),
             Self::Sync { number } => put_number(out, 12, *number),
             Self::Remember(records) => put_records(out, records),
@@ -125,6 +127,7 @@ impl WireMessage for ToBroker {
             WORK => Self::Work(read_work(&mut body)?),
             CHARGED => Self::Charged(read_charge(&mut body)?),
             RESUMABLE => Self::Resumable(read_from_resumable(&mut body)?),
+            PRESENCE => Self::Presence(read_from_watcher(&mut body)?),
             BRIDGE => Self::Bridge(read_from_bridge(&mut body)?),
             DESCRIBED => Self::Described(read_describe_answer(&mut body)?),
             20 => Self::Reserve { slot: body.slot()?, ip: body.ip()? },

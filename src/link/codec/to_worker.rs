@@ -16,6 +16,7 @@ use super::fairness::{
     CHARGED, COUNT_WORK, TENANT, THROTTLE, put_charge, put_count_work, put_tenant, put_throttle,
     read_charge, read_throttle,
 };
+use super::presence::{PRESENCE, put_to_watcher, read_to_watcher};
 use super::query::{put_result, read_result};
 use super::replay::{REMEMBER, put_records, read_records};
 use super::resume::{
@@ -38,6 +39,7 @@ impl WireMessage for ToWorker {
             Self::Throttle(throttle) => put_throttle(out, throttle),
             Self::Charged(charge) => put_charge(out, charge),
             Self::Resumable(message) => put_to_resumable(out, message),
+            Self::Presence(message) => put_to_watcher(out, message),
             Self::Bridge(message) => put_to_bridge(out, message),
             Self::Hosts(notice) => put_hosts_notice(out, *notice),
             Self::Joined { slot, number, own, smallest } => {
@@ -108,6 +110,7 @@ impl WireMessage for ToWorker {
             COUNT_WORK => Self::CountWork { reported_from: body.u64()? },
             THROTTLE => Self::Throttle(read_throttle(&mut body)?),
             CHARGED => Self::Charged(read_charge(&mut body)?),
+            PRESENCE => Self::Presence(read_to_watcher(&mut body)?),
             BRIDGE => Self::Bridge(read_to_bridge(&mut body)?),
             HOSTS => Self::Hosts(read_hosts_notice(&mut body)?),
             RESUMABLE => Self::Resumable(read_to_resumable(&mut body)?),

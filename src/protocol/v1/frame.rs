@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::error::{V1Error, V1ErrorCode};
 use super::publish::{self, PublishMembers, V1Publish};
 use super::retag::{self, RetagMembers};
+use super::watch::{self, V1Watch};
 use crate::json::{JsonShape, JsonToken, NotJson, Scalar, Tokens, pick};
 use crate::types::TagEdit;
 use crate::types::limits::V1_DATA_NESTING_MAX;
@@ -33,6 +34,10 @@ pub enum V1Op<'a> {
     Tag(TagEdit),
     /// Replaces the token of the connection.
     Token(Cow<'a, str>),
+    /// Watches a query.
+    Watch(Box<V1Watch>),
+    /// Ends the watch with this number.
+    Unwatch(V1RequestId),
     /// Passes data to the resource of the path, as they are written.
     Send(&'a str),
     /// Asks for a `pong`.
@@ -98,10 +103,10 @@ pub fn parse(text: &str) -> Result<V1Frame<'_>, V1Fault> {
     let id = numbered.flatten();
     let refuse = |error: Box<V1Error>| V1Fault::Refused { id, error };
     let op = match op.as_ref() {
-        "pub" | "send" | "ping" | "tag" | "token" if numbered == Some(None) => {
+        "pub" | "send" | "ping" | "tag" | "token" | "watch" | "unwatch" if numbered == Some(None) => {
             Err(V1Error::invalid("/id", BAD_ID))
         }
-        "tag" | "token" if id.is_none() => Err(V1Error::invalid("/id", NO_ID)),
+        "tag" | "token" | "watch" | "unwatch" if id.is_none() => Err(V1Error::invalid("/id", NO_ID)),
         "pub" => publish::read(&PublishMembers { to, data, event, except, from, report })
             .map(|publish| V1Op::Publish(Box::new(publish))),
         "send" => read_data(data).map(V1Op::Send),
@@ -110,8 +115,10 @@ pub fn parse(text: &str) -> Result<V1Frame<'_>, V1Fault> {
             .map(V1Op::Token)
             .ok_or_else(|| V1Error::invalid("/token", "`token` must be a string")),
         "ping" => Ok(V1Op::Ping),
-        "ask" | "answer" | "watch" | "unwatch" => {
-            let why = "this server has no questions, answers and watches for this protocol";
+        "watch" => watch::read_watch(text).map(|watch| V1Op::Watch(Box::new(watch))),
+        "unwatch" => watch::read_unwatch(text).map(V1Op::Unwatch),
+        "ask" | "answer" => {
+            let why = "this server has no questions and answers for this protocol";
             Err(V1Error::new(V1ErrorCode::Unsupported, why))
         }
         _ => Err(V1Error::new(V1ErrorCode::UnknownOp, "the server does not know this `op`")),

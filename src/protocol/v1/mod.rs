@@ -6,9 +6,11 @@ mod error;
 mod frame;
 mod headers;
 mod hello;
+mod presence;
 mod publish;
 mod replies;
 mod retag;
+mod watch;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -17,11 +19,13 @@ pub use self::error::{V1Error, V1ErrorCode, V1Place};
 pub use self::frame::{V1Fault, V1Frame, V1Op, V1RequestId, parse};
 pub use self::headers::{V1Headers, is_event_name, with_topic};
 pub use self::hello::{V1Hello, parse_hello};
+pub use self::presence::{MemberNames, presence, presence_rest, watch_ended};
 pub use self::publish::{V1Publish, V1Target};
 pub use self::replies::{
     V1Bye, V1Counts, V1Ids, V1Recovery, V1Resumed, V1Welcome, ack, ack_repeated, expires, ping, pong,
     tags_changed,
 };
+pub use self::watch::V1Watch;
 use super::{Cast, ProtocolSpec, gomoob};
 use crate::http::SupportedVersions;
 use crate::json;

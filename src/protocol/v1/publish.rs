@@ -120,7 +120,7 @@ fn read_target(to: Option<&str>) -> Result<V1Target<'_>, Box<V1Error>> {
     query.map(V1Target::Tags).map_err(|_| wrong("topic", TOPIC_NAME.into()))
 }
 
-fn read_expression(text: &str) -> Result<Expression, Box<V1Error>> {
+pub(super) fn read_expression(text: &str) -> Result<Expression, Box<V1Error>> {
     Expression::parse(text).map_err(|error| {
         let wrong = V1Error::new(V1ErrorCode::InvalidExpression, error.to_string());
         match error.byte() {

@@ -16,6 +16,8 @@ fn meaning(text: &str) -> Value {
                 V1Op::Publish(_) => "pub",
                 V1Op::Tag(_) => "tag",
                 V1Op::Token(_) => "token",
+                V1Op::Watch(_) => "watch",
+                V1Op::Unwatch(_) => "unwatch",
                 V1Op::Send(_) => "send",
                 V1Op::Ping => "ping",
                 V1Op::Pong => "pong",

@@ -6,14 +6,15 @@ use crate::auth::Permit;
 use crate::protocol::Protocol;
 use crate::protocol::v1::{
     V1Error, V1ErrorCode, V1Fault, V1Frame, V1Headers, V1Op, V1Place, V1Publish, V1RequestId,
-    V1Target, invalid_frame, parse,
+    V1Target, V1Watch, invalid_frame, parse,
 };
 use crate::resource::v1_client::GUARDED_TOPIC;
 use crate::resource::{ClientHandle, RequestEffect, ResourceHooks};
 use crate::session::Message;
 use crate::types::limits::TAGS_MAX;
 use crate::types::{
-    Address, ClientUuid, CloseCode, CloseReason, PayloadForm, Tag, TagEdit, TagError,
+    Address, ClientUuid, CloseCode, CloseReason, PayloadForm, Tag, TagEdit, TagError, WatchMode,
+    WatchScope, WatchTerms,
 };
 
 /// Carries out the requests of clients of `tagcast.v1`.
@@ -47,6 +48,7 @@ const HELLO_AGAIN: &str = "`hello` may only be the first frame";
 const NO_TOKENS: &str = "the application of this connection accepts no tokens";
 const NO_TAGS: &str = "this client may not change its tags";
 const NOT_LISTED: &str = "the token of this client does not allow to change this tag";
+const NO_WATCH: &str = "this client may not watch these clients";
 const FIXED_TAG: &str = "the token of this client fixes this tag";
 const NO_TOPICS: &str = "this client may not join this topic";
 const NO_REPORT: &str = "a report needs a connection that has shown the application's secret";
@@ -64,6 +66,11 @@ fn on_frame(client: &mut ClientHandle<'_>, text: &str, V1Frame { id, op }: V1Fra
         V1Op::Publish(publish) => publish_data(client, text, id, &publish),
         V1Op::Tag(edit) => change_tags(client, id, edit),
         V1Op::Token(token) => refresh_token(client, id, &token),
+        V1Op::Watch(watch) => watch_query(client, id, *watch),
+        V1Op::Unwatch(watch) => {
+            id.into_iter().for_each(|id| client.request(RequestEffect::Unwatch { id, watch }));
+            Ok(())
+        }
     };
     if let Err(error) = refused {
         client.request(RequestEffect::Refuse { id, error });
@@ -153,6 +160,24 @@ fn refresh_token(
         .refresh_token(token)
         .map_err(|error| V1Error::new(V1ErrorCode::PermissionDenied, error.fault.close_reason()))?;
     client.request(RequestEffect::Acknowledge { id, is_reported: false });
+    Ok(())
+}
+
+fn watch_query(
+    client: &mut ClientHandle<'_>,
+    id: Option<V1RequestId>,
+    V1Watch { query, has_members, is_once }: V1Watch,
+) -> Result<(), Box<V1Error>> {
+    // The parser has refused a request without an id.
+    let Some(id) = id else { return Ok(()) };
+    let scope = client.watch_scope(&query);
+    if scope == WatchScope::Nothing {
+        return Err(V1Error::new(V1ErrorCode::PermissionDenied, NO_WATCH));
+    }
+    let most = client.members_max();
+    let mode = if has_members { WatchMode::Members(most) } else { WatchMode::Count };
+    let terms = Box::new(WatchTerms { query, mode, is_once, scope });
+    client.request(RequestEffect::Watch { id, terms });
     Ok(())
 }
 

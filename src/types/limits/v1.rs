@@ -55,3 +55,25 @@ pub const TOPICS: usize = 100;
 pub const TAG_CHANGES_STORED: usize = 64;
 /// How often workers get the latest position of each space with new publications.
 pub const JOURNAL_TICK: Duration = Duration::from_secs(1);
+/// Watches of one client.
+pub const WATCHES_MAX: usize = 16;
+/// Different queries that are watched in one space. Each is compared with the tags of a client that changes.
+pub const WATCHED_QUERIES_MAX: usize = 1000;
+/// Time over which changes of a list of members are collected.
+pub const PRESENCE_COLLECTED: Duration = Duration::from_millis(500);
+/// The least time between two counts that a watcher gets.
+pub const PRESENCE_COUNT_EVERY: Duration = Duration::from_secs(1);
+/// Members of a list by default. Of more there is only the number.
+pub const PRESENCE_MEMBERS: u32 = 200;
+/// The most members of a list that an application may set.
+pub const PRESENCE_MEMBERS_MAX: u32 = 1000;
+/// How long a client stays a member after it has gone away, by default.
+pub const PRESENCE_LINGER: Duration = Duration::from_secs(5);
+/// The longest time that an application may set.
+pub const PRESENCE_LINGER_MAX: Duration = Duration::from_secs(600);
+/// Names and beginnings of names of tags that an application shows.
+pub const PRESENCE_TAGS_MAX: usize = 64;
+/// Bytes that may wait for the link of a worker when the watchers of a query get news.
+pub const PRESENCE_LINK_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of news that may wait in a worker. With more, it reads no more from its link.
+pub const PRESENCE_WAITING_BYTES: usize = 8 * 1024 * 1024;

@@ -18,6 +18,7 @@ use crate::types::{ConfigNumber, scrub_stack};
 use crate::worker::connection::table::TableWalk;
 use crate::worker::connection::{Connection, Phase, REVOKED, close, heartbeat, readiness};
 use crate::worker::context::Context;
+use crate::worker::dispatch::presence;
 use crate::worker::dispatch::ticks::TickScheduler;
 use crate::worker::event_loop::EventLoop;
 use crate::worker::handshake::refusals;
@@ -135,6 +136,7 @@ fn review_connection(context: &mut Context, connection: &mut Connection) -> bool
             if !access.may_see_counts(session.basis) {
                 session.extras.iter_mut().for_each(|extras| extras.words.report = None);
             }
+            presence::on_new_rights(context, connection);
             return false;
         }
         _ if connection.is_open() => close::fail(context, connection, &REVOKED),

@@ -4,6 +4,7 @@ mod busy;
 mod call_output;
 mod connection_effects;
 pub(crate) mod delivery_report;
+pub(super) mod presence;
 pub(crate) mod requests;
 pub(crate) mod resource_registry;
 pub(in crate::worker) mod resumption;

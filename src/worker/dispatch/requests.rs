@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use bytes::BytesMut;
 
+use super::presence;
 use super::{ClientRef, ConnectionEffect, ConnectionEffects, apply_with, call, text_frame};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::sent_requests::RequestVerdict;
@@ -213,6 +214,8 @@ pub(super) fn apply(
                 None => change_tags(context, client, id, edit, progress),
             }
         }
+        RequestEffect::Watch { id, terms } => presence::watch(context, client, id, *terms),
+        RequestEffect::Unwatch { id, watch } => presence::unwatch(context, client, id, watch),
         RequestEffect::Send { id, data } => return send(context, client, id, received, data),
     };
     one.into_iter().collect()
@@ -261,7 +264,7 @@ fn answer_known(
     answer_later(context, client, OpenAnswer { number, id, kind, is_reported: false })
 }
 
-fn error_frame(id: Option<V1RequestId>, error: &V1Error) -> ConnectionEffect {
+pub(super) fn error_frame(id: Option<V1RequestId>, error: &V1Error) -> ConnectionEffect {
     text_frame(error.frame(id).as_bytes())
 }
 

@@ -12,7 +12,7 @@ use crate::types::{CloseReason, DescribedToken, Secret, Slot};
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{Connection, Phase, REVOKED, readiness, throttled};
 use crate::worker::context::Context;
-use crate::worker::dispatch::{apply_rest, call_for_rest, resumption};
+use crate::worker::dispatch::{apply_rest, call_for_rest, presence, resumption};
 use crate::worker::handshake::shown_token;
 
 /// Gives a connection its new token and rights. Returns the reason if they close it.
@@ -39,6 +39,7 @@ pub(super) fn apply(
     extras.is_warned = false;
     extras.token = Some(Arc::new(shown_token::session_token(verified, context.clock.now())));
     resumption::on_new_token(context, connection);
+    presence::on_new_rights(context, connection);
     (!grant.right.covers(needed)).then_some(REVOKED)
 }
 

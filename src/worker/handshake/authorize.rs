@@ -14,6 +14,7 @@ use crate::worker::connection::readiness;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{Connection, PendingAuthorization, PendingJoin, Phase};
 use crate::worker::context::Context;
+use crate::worker::dispatch::presence;
 use crate::worker::handshake::refusals;
 use crate::worker::webhook::queue::{PostOutcome, Warning};
 use crate::worker::{handshake, webhook};
@@ -72,6 +73,7 @@ fn join(
     client: Client,
 ) {
     context.memory.grow(client.tags.held());
+    presence::describe(context, connection.slot, &joining.session);
     let resume = joining.resume.as_mut().and_then(|resume| resume.request.take());
     let missed = || joining.event_stream.as_mut().and_then(|opening| opening.missed.take());
     match resume.or_else(missed) {

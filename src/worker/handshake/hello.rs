@@ -358,13 +358,15 @@ fn welcome(context: &Context, connection: &Connection, outcome: &ResumeOutcome) 
     let may_publish = rules.access.send(session.grant(), None).is_ok();
     let may_tag = session.may_choose_tags(&rules.access)
         || session.topic_names(&rules.access).is_some_and(|it| *it != AllowedNames::default());
-    let permissions = [has(may_publish, "publish"), has(may_tag, "tag")];
+    let may_watch = session.may_watch(&rules.access);
+    let permissions = [has(may_publish, "publish"), has(may_tag, "tag"), has(may_watch, "watch")];
     let permissions: Vec<&'static str> = permissions.into_iter().flatten().collect();
     let may_see_counts = rules.access.may_see_counts(session.basis);
     let has_resource = connection.resource != BuiltinKind::V1.id();
     let takes_token = rules.access.takes_token_of(session.basis);
     let features = [
         has(context.broker.stores(connection.slot), "history"),
+        has(may_watch, "presence"),
         has(may_see_counts, "report"),
         Some("expr"),
         has(takes_token, "token"),

@@ -280,6 +280,7 @@ impl Worker {
             BrokerEvent::Close(_)
             | BrokerEvent::Reserved(_)
             | BrokerEvent::Refused { .. }
+            | BrokerEvent::Presence(_)
             | BrokerEvent::Remembered { .. }
             | BrokerEvent::Answer { .. }
             | BrokerEvent::Throttle(_)

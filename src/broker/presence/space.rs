@@ -1,0 +1,304 @@
+//! The members and users of one space in which something is watched.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roaring::RoaringBitmap;
+use smallvec::SmallVec;
+
+use crate::types::{
+    ClientFilter, ClientUuid, ConnectionRef, Ident, MemberTerms, PresenceCounts, Tag, Tags, Tenant,
+    WatchMode,
+};
+
+/// Numbers of the queries of a space.
+pub(super) type QueryNumbers = SmallVec<[u64; 4]>;
+
+/// A space in which something is watched.
+#[derive(Debug, Default)]
+pub(super) struct WatchedSpace {
+    members: HashMap<ClientUuid, u32>,
+    table: Vec<Option<SpaceMember>>,
+    free: Vec<u32>,
+    users: HashMap<UserName, u32>,
+    user_table: Vec<Option<SpaceUser>>,
+    free_users: Vec<u32>,
+    /// Queries by what they are about.
+    pub(super) by_key: HashMap<QueryKey, u64>,
+    /// Queries of tags, by the first one.
+    by_tag: HashMap<Tag, Vec<u64>>,
+    /// All other queries.
+    others: Vec<u64>,
+}
+
+/// What a query is about. Equal ones are evaluated once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum QueryKey {
+    Tags(Tags),
+    Expression(Box<str>),
+}
+
+impl QueryKey {
+    pub(super) fn of(query: &ClientFilter) -> Self {
+        match query {
+            ClientFilter::Tags(tags) => Self::Tags(tags.clone()),
+            ClientFilter::Expression(expression) => Self::Expression(expression.canonical().into()),
+        }
+    }
+}
+
+/// The name of a user with several clients.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum UserName {
+    /// Subject of the token.
+    Subject(Box<str>),
+    Ident(Ident),
+}
+
+impl UserName {
+    /// Returns the user of a client. `None`: the client is a user of its own.
+    pub(super) fn of(tags: &Tags, ident: Option<Ident>) -> Option<Self> {
+        let subject = tags.value_of("@user").map(|subject| Self::Subject(subject.into()));
+        subject.or_else(|| ident.map(Self::Ident))
+    }
+}
+
+/// A client that at least one watched query matches.
+#[derive(Debug)]
+pub(super) struct SpaceMember {
+    pub(super) client: ClientUuid,
+    pub(super) user: Option<u32>,
+    /// `None`: it is away.
+    pub(super) place: Option<ConnectionRef>,
+    pub(super) away: Option<Box<AwayMember>>,
+    /// What others see of it, in short.
+    pub(super) appearance: u64,
+    /// The queries that it matches, in ascending order.
+    pub(super) queries: QueryNumbers,
+}
+
+/// What is known of a member that is away.
+#[derive(Debug)]
+pub(super) struct AwayMember {
+    pub(super) ends_at: Duration,
+    pub(super) ident: Option<Ident>,
+    pub(super) tags: Tags,
+    pub(super) terms: Option<Arc<MemberTerms>>,
+}
+
+#[derive(Debug)]
+struct SpaceUser {
+    name: UserName,
+    members: RoaringBitmap,
+}
+
+/// A query that is watched.
+#[derive(Debug)]
+pub(super) struct WatchedQuery {
+    pub(super) tenant: Tenant,
+    pub(super) filter: ClientFilter,
+    pub(super) members: RoaringBitmap,
+    users: RoaringBitmap,
+    /// Members that are a user of their own.
+    nameless: u64,
+    /// Numbers of the audiences, by their modes.
+    pub(super) audiences: SmallVec<[(WatchMode, u64); 1]>,
+    /// Until when it is kept without a watcher.
+    pub(super) kept_until: Option<Duration>,
+}
+
+impl WatchedQuery {
+    pub(super) fn new(tenant: Tenant, filter: ClientFilter) -> Self {
+        let (members, users) = (RoaringBitmap::new(), RoaringBitmap::new());
+        let (nameless, audiences, kept_until) = (0, SmallVec::new(), None);
+        Self { tenant, filter, members, users, nameless, audiences, kept_until }
+    }
+
+    pub(super) fn matches(&self, tags: &Tags) -> bool {
+        matches(&self.filter, tags)
+    }
+
+    /// Returns the numbers of its audiences.
+    pub(super) fn audience_numbers(&self) -> impl Iterator<Item = u64> + '_ {
+        self.audiences.iter().map(|(_, number)| *number)
+    }
+
+    /// Returns how many clients and users match.
+    pub(super) fn counts(&self) -> PresenceCounts {
+        let users = self.users.len() + self.nameless;
+        PresenceCounts { clients: self.members.len(), users }
+    }
+}
+
+impl WatchedSpace {
+    /// Returns the queries that a client with these tags and topics may match: those of one of them, and all that are
+    /// about something else.
+    pub(super) fn candidates(&self, tags: &Tags) -> Vec<u64> {
+        let of_tag = |tag: &Tag| self.by_tag.get(tag).into_iter().flatten();
+        let mut found: Vec<u64> = self.others.clone();
+        tags.iter().for_each(|tag| found.extend(of_tag(tag)));
+        for topic in tags.topics().iter().filter_map(|topic| Tag::of_topic(topic).ok()) {
+            found.extend(of_tag(&topic));
+        }
+        found
+    }
+
+    pub(super) fn add_query(&mut self, number: u64, filter: &ClientFilter) {
+        self.by_key.insert(QueryKey::of(filter), number);
+        match first_tag(filter) {
+            Some(tag) => self.by_tag.entry(tag.clone()).or_default().push(number),
+            None => self.others.push(number),
+        }
+    }
+
+    pub(super) fn remove_query(&mut self, number: u64, filter: &ClientFilter) {
+        self.by_key.remove(&QueryKey::of(filter));
+        let Some(tag) = first_tag(filter) else {
+            return self.others.retain(|it| *it != number);
+        };
+        if let Some(numbers) = self.by_tag.get_mut(tag) {
+            numbers.retain(|it| *it != number);
+            if numbers.is_empty() {
+                self.by_tag.remove(tag);
+            }
+        }
+    }
+
+    pub(super) fn number_of(&self, client: ClientUuid) -> Option<u32> {
+        self.members.get(&client).copied()
+    }
+
+    pub(super) fn member(&self, number: u32) -> Option<&SpaceMember> {
+        self.table.get(number as usize)?.as_ref()
+    }
+
+    pub(super) fn member_mut(&mut self, number: u32) -> Option<&mut SpaceMember> {
+        self.table.get_mut(number as usize)?.as_mut()
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = &SpaceMember> {
+        self.table.iter().flatten()
+    }
+
+    /// Adds a member that matches nothing yet.
+    pub(super) fn add_member(&mut self, client: ClientUuid) -> u32 {
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.table.push(None);
+            u32::try_from(self.table.len() - 1).unwrap_or(u32::MAX)
+        });
+        self.members.insert(client, number);
+        let (user, place, away, queries) = (None, None, None, QueryNumbers::new());
+        let member = SpaceMember { client, user, place, away, appearance: 0, queries };
+        if let Some(entry) = self.table.get_mut(number as usize) {
+            *entry = Some(member);
+        }
+        number
+    }
+
+    /// Removes a member that matches nothing any more.
+    pub(super) fn remove_member(&mut self, number: u32) {
+        self.set_user(number, None);
+        if let Some(member) = self.table.get_mut(number as usize).and_then(Option::take) {
+            debug_assert!(member.queries.is_empty(), "a member is removed after it left");
+            self.members.remove(&member.client);
+            self.free.push(number);
+        }
+    }
+
+    /// Returns whether a member is of this user.
+    pub(super) fn is_user(&self, number: u32, name: Option<&UserName>) -> bool {
+        let user = self.member(number).and_then(|member| member.user);
+        let present = user.and_then(|user| self.user_table.get(user as usize)?.as_ref());
+        present.map(|user| &user.name) == name
+    }
+
+    /// Sets the user of a member that is in no query.
+    pub(super) fn set_user(&mut self, number: u32, name: Option<UserName>) {
+        let before = self.member(number).and_then(|member| member.user);
+        if let Some(user) = before
+            && let Some(entry) = self.user_table.get_mut(user as usize)
+            && let Some(own) = entry
+        {
+            own.members.remove(number);
+            if own.members.is_empty() {
+                self.users.remove(&own.name);
+                *entry = None;
+                self.free_users.push(user);
+            }
+        }
+        let user = name.map(|name| self.user_number(name));
+        if let Some(entry) = user.and_then(|user| self.user_table.get_mut(user as usize)) {
+            entry.iter_mut().for_each(|own| _ = own.members.insert(number));
+        }
+        if let Some(member) = self.member_mut(number) {
+            member.user = user;
+        }
+    }
+
+    fn user_number(&mut self, name: UserName) -> u32 {
+        if let Some(number) = self.users.get(&name) {
+            return *number;
+        }
+        let number = self.free_users.pop().unwrap_or_else(|| {
+            self.user_table.push(None);
+            u32::try_from(self.user_table.len() - 1).unwrap_or(u32::MAX)
+        });
+        self.users.insert(name.clone(), number);
+        if let Some(entry) = self.user_table.get_mut(number as usize) {
+            *entry = Some(SpaceUser { name, members: RoaringBitmap::new() });
+        }
+        number
+    }
+
+    /// Adds a member to a query. Returns false if it is there already.
+    pub(super) fn enter(&mut self, number: u32, query: u64, watched: &mut WatchedQuery) -> bool {
+        let Some(member) = self.member_mut(number) else { return false };
+        if !watched.members.insert(number) {
+            return false;
+        }
+        if let Err(at) = member.queries.binary_search(&query) {
+            member.queries.insert(at, query);
+        }
+        match member.user {
+            Some(user) => _ = watched.users.insert(user),
+            None => watched.nameless += 1,
+        }
+        true
+    }
+
+    /// Removes a member from a query. Returns false if it is not there.
+    pub(super) fn leave(&mut self, number: u32, query: u64, watched: &mut WatchedQuery) -> bool {
+        let Some(member) = self.member_mut(number) else { return false };
+        if !watched.members.remove(number) {
+            return false;
+        }
+        if let Ok(at) = member.queries.binary_search(&query) {
+            member.queries.remove(at);
+        }
+        let Some(user) = member.user else {
+            watched.nameless -= 1;
+            return true;
+        };
+        let own = self.user_table.get(user as usize).and_then(Option::as_ref);
+        if own.is_none_or(|own| own.members.is_disjoint(&watched.members)) {
+            watched.users.remove(user);
+        }
+        true
+    }
+}
+
+/// Returns whether a client with these tags matches a query.
+pub(super) fn matches(filter: &ClientFilter, tags: &Tags) -> bool {
+    match filter {
+        ClientFilter::Tags(query) => query.iter().all(|tag| tags.have(tag)),
+        ClientFilter::Expression(expression) => expression.matches(tags),
+    }
+}
+
+fn first_tag(filter: &ClientFilter) -> Option<&Tag> {
+    match filter {
+        ClientFilter::Tags(tags) => tags.iter().next(),
+        ClientFilter::Expression(_) => None,
+    }
+}
