@@ -10,7 +10,7 @@ execFileSync('node_modules/.bin/tsc', { stdio: 'inherit' });
 const common = { bundle: true, target: 'es2022', legalComments: 'none' };
 await build({ ...common, entryPoints: ['src/index.ts', 'src/react.ts', 'src/testing.ts'], external: ['react'], format: 'esm', outdir: 'dist' });
 // It imports the core instead of having one of its own.
-await build({ ...common, entryPoints: ['src/legacy.ts'], external: ['./index.js'], format: 'esm', outdir: 'dist' });
+await build({ ...common, entryPoints: ['src/legacy.ts', 'src/presence.ts'], external: ['./index.js'], format: 'esm', outdir: 'dist' });
 const script = { ...common, format: 'iife', minify: true };
 await build({ ...script, entryPoints: ['src/index.ts'], globalName: 'tagcast', outfile: 'dist/tagcast.js' });
 await build({

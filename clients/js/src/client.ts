@@ -233,7 +233,7 @@ export function connect<E extends Events = Events>(url: string, options: Options
       publish: (event, data, options) => client.publish({ topic: name }, data, { ...options, event }),
     }),
     publish: (to, data, { offline = 'queue', repeat, ...members } = {}) =>
-      request('pub', { to, ...members, data: data ?? null }, { offline, repeat }),
+      request('pub', { to, ...members, data: data ?? null }, { offline, repeat }).then(({ id, ...ack }) => ack),
     tag: change => tag(change, { offline: 'queue' }),
     ask: (to, data, { event, timeout = 5000, signal } = {}) =>
       request('ask', { to, event, timeout_ms: timeout, data: data ?? null }, {

@@ -124,8 +124,8 @@ export function requests(options: Options, clock: Clock, send: (text: string) =>
           request.unlisten = () => signal.removeEventListener('abort', abort);
         }
       }),
-    settle({ op, id, ...members }) {
-      const request = sent.get(id);
+    settle({ op, ...members }) {
+      const request = sent.get(members.id);
       if (!request) return;
       finish(request);
       if (op === 'error') request.reject(new TagcastError(members));

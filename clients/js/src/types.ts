@@ -197,7 +197,7 @@ export interface Tagcast<E extends Events = Events> {
   onRecovery(handler: (recovery: Recovery) => void, options?: HandlerOptions): Off;
   /** When something else has changed the tags or topics of this client. */
   onTags(handler: (tags: Tags, topics: readonly string[]) => void, options?: HandlerOptions): Off;
-  /** Any request of the protocol. Resolves with the members of its answer. */
+  /** Any request of the protocol. Resolves with the members of its answer, among them its `id`. */
   request(op: string, members: object, offline?: Offline): Promise<any>;
   /** Each frame of one op. */
   onFrame(op: string, handler: (frame: any) => void, options?: HandlerOptions): Off;

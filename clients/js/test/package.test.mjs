@@ -38,23 +38,24 @@ test('it contains what is needed and nothing else', () => {
   for (const script of ['tagcast', 'socketWebClient']) assert.ok(names.includes(`dist/${script}.js`));
 });
 
-const SHOWN = 'console.log(typeof connect, typeof TagcastError, typeof socketWebClient, typeof TestServer, typeof useTagcast)';
+const SHOWN = 'console.log(typeof connect, typeof TagcastError, typeof socketWebClient, typeof TestServer, typeof useTagcast, typeof watch)';
 
 test('it is imported by a module', () => {
   writeFileSync(join(folder, 'use.mjs'),
     `import { connect, TagcastError } from 'tagcast-client';
      import { socketWebClient } from 'tagcast-client/legacy';
+     import { watch } from 'tagcast-client/presence';
      import { useTagcast } from 'tagcast-client/react';
      import { TestServer } from 'tagcast-client/testing';
      ${SHOWN}`);
-  assert.equal(run(process.execPath, ['use.mjs']), `${Array(5).fill('function').join(' ')}\n`);
+  assert.equal(run(process.execPath, ['use.mjs']), `${Array(6).fill('function').join(' ')}\n`);
 });
 
 test('it is imported by CommonJS', () => {
   writeFileSync(join(folder, 'use.cjs'),
-    `Promise.all(['', '/legacy', '/react', '/testing'].map(entry => import('tagcast-client' + entry)))
-      .then(([{ connect, TagcastError }, { socketWebClient }, { useTagcast }, { TestServer }]) => ${SHOWN})`);
-  assert.equal(run(process.execPath, ['use.cjs']), `${Array(5).fill('function').join(' ')}\n`);
+    `Promise.all(['', '/legacy', '/presence', '/react', '/testing'].map(entry => import('tagcast-client' + entry)))
+      .then(([{ connect, TagcastError }, { socketWebClient }, { watch }, { useTagcast }, { TestServer }]) => ${SHOWN})`);
+  assert.equal(run(process.execPath, ['use.cjs']), `${Array(6).fill('function').join(' ')}\n`);
 });
 
 test('V200: it is imported by TypeScript, which finds wrong events, data and members', () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import WebSocket from 'ws';
 import { connect } from '../dist/index.js';
+import { watch } from '../dist/presence.js';
 import { eventually, missing, startServer, token } from './server.mjs';
 
 describe('with the server', { skip: missing, timeout: 60_000 }, () => {
@@ -48,6 +49,23 @@ describe('with the server', { skip: missing, timeout: 60_000 }, () => {
     assert.deepEqual(a.messages.slice(1).map(({ data, direct }) => [data, direct]),
       [['you', true], ['expression', false], ['others', false]]);
     assert.deepEqual(b.messages, []);
+  });
+
+  test('it watches who is in a room', async () => {
+    const a = client({ tags: { lobby: '1', name: 'Ada' } });
+    const b = client({ tags: { lobby: '1', name: 'Bo' } });
+    await Promise.all([a.client.ready(), b.client.ready()]);
+    const room = watch(a.client, { tags: { lobby: '1' } });
+    const names = () => [...room.members.values()].map(({ tags }) => tags?.name).sort().join();
+    await eventually('both', () => names() === 'Ada,Bo');
+    assert.deepEqual([room.count, room.users, room.isLong], [2, 2, false]);
+    b.client.close();
+    await eventually('one', () => names() === 'Ada');
+    await b.client.ready().catch(() => {});
+    const denied = watch(a.client, { expr: 'lobby=' });
+    await eventually('the error', () => denied.ended);
+    assert.equal(denied.ended, 'invalid_expression');
+    room.off();
   });
 
   test('it receives what a backend publishes', async () => {

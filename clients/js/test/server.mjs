@@ -19,6 +19,8 @@ const AUTH = `applications:
     tenant: shop
     secret: ${SECRET}
     authorizeOpen: true
+    presence: any
+    presenceTags: [name]
     clientPublish: true
     tokens: [{ id: main, alg: HS256, secret: own }]
 `;

@@ -93,7 +93,7 @@ test('a test decides about answers, tags and closes', async () => {
   server.handle('pub', () => { throw { code: 'rate_limited', retry: true, retry_after_ms: 500 }; });
   server.handle('send', ({ data }) => ({ echoed: data }));
   await assert.rejects(a.client.publish({ all: true }, 1), { code: 'rate_limited', retryAfter: 500 });
-  assert.deepEqual(await a.client.request('send', { data: 1 }), { echoed: 1 });
+  assert.equal((await a.client.request('send', { data: 1 })).echoed, 1);
   await assert.rejects(a.client.request('nope', {}), { code: 'unknown_op' });
   assert.deepEqual(server.received.map(({ frame: { op } }) => op), ['pub', 'send', 'nope']);
   const changes = [];
