@@ -4,8 +4,8 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tagcast::protocol::v1::{
-    V1Fault, V1Frame, V1Headers, V1Op, V1Publish, V1Target, is_event_name, parse, parse_hello,
-    render, sent_text,
+    V1Ask, V1Fault, V1Frame, V1Headers, V1Op, V1Publish, V1Target, is_event_name, parse,
+    parse_hello, render, sent_text,
 };
 use tagcast::protocol::{Cast, Protocol};
 use tagcast::types::{ClientFilter, Content, PayloadForm, TagEdit, is_topic_name};
@@ -47,13 +47,14 @@ fn means(text: &str, frame: &V1Frame<'_>, json: Option<&Value>) {
             "pub"
         }
         V1Op::Tag(edit) => {
-            let TagEdit::Update { set, remove, leave } = edit else { panic!("{text}") };
-            assert!(set.iter().all(|tag| !tag.is_servers_own()), "{text}");
-            assert!(remove.iter().all(|name| !name.starts_with('@')), "{text}");
-            assert!(leave.iter().chain(set.topics().iter()).all(is_topic_name), "{text}");
-            assert!(frame.id.is_some());
+            retagged(text, frame, edit);
             "tag"
         }
+        V1Op::Ask(ask) => {
+            asked(text, frame, ask);
+            "ask"
+        }
+        V1Op::Answer => "answer",
         V1Op::Token(_) => "token",
         V1Op::Send(data) => {
             assert!(serde_json::from_str::<&RawValue>(data).is_ok(), "{data}");
@@ -78,6 +79,22 @@ fn means(text: &str, frame: &V1Frame<'_>, json: Option<&Value>) {
     if let Some(id) = frame.id {
         assert_eq!(json["id"].as_u64(), Some(id.0), "{text}");
     }
+}
+
+fn retagged(text: &str, frame: &V1Frame<'_>, edit: &TagEdit) {
+    let TagEdit::Update { set, remove, leave } = edit else { panic!("{text}") };
+    assert!(set.iter().all(|tag| !tag.is_servers_own()), "{text}");
+    assert!(remove.iter().all(|name| !name.starts_with('@')), "{text}");
+    assert!(leave.iter().chain(set.topics().iter()).all(is_topic_name), "{text}");
+    assert!(frame.id.is_some());
+}
+
+fn asked(text: &str, frame: &V1Frame<'_>, ask: &V1Ask<'_>) {
+    assert!(frame.id.is_some(), "{text}");
+    assert_eq!(&text[ask.place_in(text)], ask.data);
+    assert!(serde_json::from_str::<&RawValue>(ask.data).is_ok(), "{text}");
+    assert!(matches!(ask.to, V1Target::Uuid(_) | V1Target::Ident(_)), "{text}");
+    assert!((100..=60_000).contains(&ask.within.as_millis()), "{text}");
 }
 
 fn published(text: &str, publish: &V1Publish<'_>, json: Option<&Value>) {

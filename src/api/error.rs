@@ -77,6 +77,8 @@ error_codes! {
     VersionConflict = "version_conflict", 409;
     RetagUnsupported = "retag_unsupported", 409;
     AskUnsupported = "ask_unsupported", 409;
+    Away = "away", 409;
+    Unhandled = "unhandled", 409;
     InProgress = "in_progress", 409;
     NotPossible = "not_possible", 409;
     ConnectionClosed = "connection_closed", 410;
@@ -89,6 +91,7 @@ error_codes! {
     InvalidToken = "invalid_token", 422;
     SchemaViolation = "schema_violation", 422;
     IdReused = "id_reused", 422;
+    Refused = "refused", 422;
     RateLimited = "rate_limited", 429;
     InternalError = "internal_error", 500;
     Draining = "draining", 503;

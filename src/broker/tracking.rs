@@ -124,7 +124,7 @@ impl TrackedSubject {
             Self::Writes | Self::TimedWrites => {
                 TrackedOutcome::Writes(WriteCounts { closed: clients, ..WriteCounts::default() })
             }
-            Self::Answer(_) => TrackedOutcome::Closed,
+            Self::Answer(_) => TrackedOutcome::Lost,
         }
     }
 }
@@ -154,7 +154,7 @@ mod tests {
             tracked.on_worker_lost(source(1, 1)),
             [
                 report(Number(5), TrackedOutcome::Writes(closed)),
-                report(Number(6), TrackedOutcome::Closed),
+                report(Number(6), TrackedOutcome::Lost),
             ]
         );
         assert!(tracked.open.is_empty());

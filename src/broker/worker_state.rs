@@ -77,8 +77,8 @@ pub(super) enum LinkState {
 impl WorkerState {
     /// Sends a report on a publication. An answer that would have to wait behind too many bytes is dropped.
     pub(super) fn report(&mut self, report: TrackedReport) {
-        let is_dropped = self.out.pending().len() > ANSWERS_PENDING_BYTES_MAX
-            && matches!(report.outcome, TrackedOutcome::Answer(_));
+        let is_dropped =
+            self.out.pending().len() > ANSWERS_PENDING_BYTES_MAX && report.outcome.held() > 0;
         let outcome = if is_dropped { TrackedOutcome::Expired } else { report.outcome };
         self.out.send(&ToWorker::Tracked { number: report.number, outcome });
     }

@@ -22,7 +22,7 @@ use crate::types::{
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 26;
+pub const VERSION: u16 = 27;
 
 /// Work for one tag, in bytes of a usual message.
 pub(super) const ROW_WORK: usize = 64;
@@ -200,7 +200,7 @@ impl ToBroker {
                 };
                 publication.content.payload.len() + rows * ROW_WORK
             }
-            Self::Tracked { outcome: TrackedOutcome::Answer(json), .. } => json.len(),
+            Self::Tracked { outcome, .. } => outcome.held(),
             Self::Remember(records) => records.len() * ROW_WORK,
             Self::Charged(_) => ROW_WORK, // A copy for each worker.
             _ => 0,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use self::gomoob::RefusalClose;
 pub use self::spec::{
     AckExtras, Acknowledge, ChunkMarks, ProtocolOptions, ProtocolSpec, QuestionAnswer,
-    QuestionSpec, Render, RenderAt,
+    QuestionReply, QuestionSpec, Render, RenderAt,
 };
 use crate::types::{Content, PayloadForm, ReplayPosition};
 

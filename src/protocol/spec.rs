@@ -2,13 +2,17 @@
 
 use core::net::IpAddr;
 use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::Cast;
 use super::bloatless::BloatlessCloseOptions;
 use super::gomoob::{GomoobOptions, RefusalClose};
 use super::phpws::PhpwsOptions;
 use crate::http::SupportedVersions;
-use crate::types::{AskToken, CloseReason, Content, ReplayPosition};
+use crate::types::limits::ASK_REFUSAL_BYTES_MAX;
+use crate::types::{AskToken, CloseReason, Content, ReplayPosition, TrackedOutcome};
 
 /// The properties of a protocol family. Sessions, resources and workers use this table and need no knowledge
 /// of single families.
@@ -80,19 +84,43 @@ pub struct ProtocolSpec {
 /// Questions to a client.
 #[derive(Clone, Copy, Debug)]
 pub struct QuestionSpec {
-    /// Renders a publication as a question with this number.
-    pub ask: for<'a> fn(Content<&'a [u8]>, AskToken) -> Vec<u8>,
+    /// Renders a publication as a question with this number, which is to be answered within this time.
+    pub ask: for<'a> fn(Content<&'a [u8]>, AskToken, Duration) -> Vec<u8>,
     /// Returns the answer in a message of a client, if it is one.
     pub answer: for<'a> fn(&'a str) -> Option<QuestionAnswer<'a>>,
 }
 
 /// The answer of a client to a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuestionAnswer<'a> {
     /// Number of the question.
     pub token: AskToken,
+    /// What the client says.
+    pub reply: QuestionReply<'a>,
+}
+
+/// What a client says to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QuestionReply<'a> {
     /// The answer, as JSON.
-    pub message: &'a str,
+    Answer(&'a str),
+    /// It refuses to answer, for this reason.
+    Refusal(Cow<'a, str>),
+}
+
+impl QuestionReply<'_> {
+    /// Returns what becomes of the question.
+    #[must_use]
+    pub fn outcome(&self) -> TrackedOutcome {
+        match self {
+            Self::Answer(json) => TrackedOutcome::Answer(Bytes::copy_from_slice(json.as_bytes())),
+            Self::Refusal(reason) => {
+                let bytes = reason.floor_char_boundary(ASK_REFUSAL_BYTES_MAX);
+                let reason = reason.get(..bytes).unwrap_or_default();
+                TrackedOutcome::Refused(Bytes::copy_from_slice(reason.as_bytes()))
+            }
+        }
+    }
 }
 
 /// Renders a publication as text.

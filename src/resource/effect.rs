@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -93,6 +94,15 @@ pub enum RequestEffect {
     Begin(V1RequestId),
     /// The broker counts the recipients of the publication that follows.
     CountNext,
+    /// The publication that follows is a question to one client.
+    Ask {
+        /// Number of the request.
+        id: V1RequestId,
+        /// Time for the answer.
+        within: Duration,
+    },
+    /// Ends the request of the question before it. It is answered now if it was not asked.
+    Asked(V1RequestId),
     /// Answers the request of the publication before it, when the broker has acknowledged that (rule L5).
     Acknowledge {
         /// Number of the request. `None`: only an error is answered.

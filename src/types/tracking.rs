@@ -124,7 +124,7 @@ pub struct TimedWrites {
     pub times: SpanTimes,
 }
 
-/// A report on a tracked publication.
+/// A report on a tracked publication, or what has become of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrackedOutcome {
     /// The part of a worker in the deliveries.
@@ -135,12 +135,31 @@ pub enum TrackedOutcome {
     Resolved(SpanTimes),
     /// The answer of the client: JSON.
     Answer(Bytes),
+    /// The client refuses to answer, for this reason: UTF-8 text.
+    Refused(Bytes),
     /// The protocol of the client has no answers. Nothing was sent to it.
     Unsupported,
+    /// The client has too many open questions. Nothing was sent to it.
+    Full,
     /// The connection of the client ended before it answered.
     Closed,
+    /// The same, and the client may come back.
+    Away,
+    /// The worker of the client has died. It is not known whether the client has answered.
+    Lost,
     /// The client has not answered within the time.
     Expired,
+}
+
+impl TrackedOutcome {
+    /// Returns its bytes on the heap.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Answer(bytes) | Self::Refused(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
 }
 
 #[cfg(test)]

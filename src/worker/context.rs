@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use super::accept::tls_handshakes::{TlsHandshakes, Watcher};
 use super::applications::ApplicationStats;
+use super::asks::AskedQuestions;
 use super::clock::{Moment, TurnClock};
 use super::connection::bye::RetryTimes;
 use super::connection::deferred_replies::DeferredReplies;
@@ -79,6 +80,7 @@ pub(super) struct Context {
     pub(super) webhooks: WebhookQueue,
     pub(super) scheduled_closes: ScheduledCloses,
     pub(super) questions: OpenQuestions,
+    pub(super) asks: AskedQuestions,
     pub(super) offload: Offload,
     pub(super) open_times: OpenTimes,
     /// Takes the connections that the API process serves; none where it is off.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::accept::{Listeners, tls_handshakes};
 use super::applications::ApplicationStats;
+use super::asks::{self, AskedQuestions};
 use super::clock::{Moment, TurnClock, unix_time};
 use super::connection::backlog::{self, BacklogPacing};
 use super::connection::bye::RetryTimes;
@@ -33,8 +34,8 @@ use super::handshake::{self, authorize};
 use super::hosts::{self, HostsView};
 use super::link_loss;
 use super::offload::{self, Offload};
-use super::push_socket::PushSocketReader;
-use super::questions::{self, OpenQuestions};
+use super::push_socket::{self, PushSocketReader};
+use super::questions::OpenQuestions;
 use super::rng::Rng;
 use super::settings::WorkerSettings;
 use super::stats::LabelledStats;
@@ -114,6 +115,7 @@ impl EventLoop {
             webhooks: WebhookQueue::default(),
             scheduled_closes: ScheduledCloses::default(),
             questions: OpenQuestions::default(),
+            asks: AskedQuestions::default(),
             open_times: OpenTimes::default(),
             handover: None,
         };
@@ -189,7 +191,7 @@ impl EventLoop {
             serve::serve_heavy(context, connections);
         }
         offload::send_waiting(context, connections);
-        if is_push_reader(&self.ticks, context) {
+        if push_socket::is_reader(&self.ticks, context) {
             self.push_socket.resume(context);
         }
         self.listeners.resume_when_due(context);
@@ -199,7 +201,7 @@ impl EventLoop {
         self.ticks.run_due(context);
         self.continue_walks();
         serve::serve_openings(&mut self.context, &mut self.connections);
-        questions::expire_due(&mut self.context);
+        asks::expire_due(&mut self.context, &mut self.connections);
         throttled::report_charges(&mut self.context);
         self.context.broker.report_writes(self.context.clock.now().time());
         self.context.broker.write();
@@ -225,7 +227,7 @@ impl EventLoop {
             tls_handshakes::continue_handshakes(context, connections)?;
         }
         if push {
-            match is_push_reader(&self.ticks, context) {
+            match push_socket::is_reader(&self.ticks, context) {
                 true => self.push_socket.read(context),
                 false => self.push_socket.leave(context),
             }
@@ -274,7 +276,7 @@ impl EventLoop {
             self.ticks.next().filter(|_| context.stage.is_serving()),
             context.stage.next(),
             backlog.looks_at(context.clock.now()),
-            context.questions.next_due(),
+            asks::next_due(context),
             context.scheduled_closes.next_at(),
             context.broker.next_write_report().map(|due| Moment::START.after(due)),
         ];
@@ -284,7 +286,7 @@ impl EventLoop {
 
     /// Watches the push socket while this worker is the leader.
     pub(super) fn watch_push_socket(&mut self) {
-        match is_push_reader(&self.ticks, &self.context) {
+        match push_socket::is_reader(&self.ticks, &self.context) {
             true => self.push_socket.watch(&mut self.context),
             false => self.push_socket.leave(&mut self.context),
         }
@@ -369,8 +371,11 @@ impl EventLoop {
                 requests::on_tags_changed(context, connections, slot, own);
             }
             BrokerEvent::Outcome(number, outcome) => context.requests.on_outcome(number, &outcome),
+            BrokerEvent::Tracked { number, outcome } => {
+                asks::on_outcome(context, connections, number, &outcome);
+            }
             // For the API process.
-            BrokerEvent::Tracked { .. } | BrokerEvent::Remembered { .. } => {}
+            BrokerEvent::Remembered { .. } => {}
             BrokerEvent::Throttle(it) => context.throttle.on_throttle(&it, context.clock.now()),
             BrokerEvent::Charged(charge) => {
                 context.throttle.charge_of_others(&charge, context.clock.now());
@@ -382,11 +387,6 @@ impl EventLoop {
             BrokerEvent::Lost(lost) => link_loss::report(context, self.identity.source, &lost),
         }
     }
-}
-
-/// Returns true if this worker reads the push socket: it is the leader and serves.
-fn is_push_reader(ticks: &TickScheduler, context: &Context) -> bool {
-    ticks.is_leader() && context.stage.is_serving()
 }
 
 /// Returns true if the descriptor with this token is ready.

@@ -3,6 +3,7 @@
 
 mod accept;
 mod applications;
+mod asks;
 mod clock;
 mod compat;
 pub mod connection;

@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 use super::clock::Moment;
 use super::connection::paused;
 use super::context::Context;
+use super::dispatch::ticks::TickScheduler;
 use super::dispatch::without_client;
 use super::tokens::Token;
 use crate::protocol::bloatless::push::{NotPushed, Pushed, parse};
@@ -24,6 +25,11 @@ const DATAGRAMS_PER_TURN: usize = 32;
 const WARNINGS_PER_MINUTE: u32 = 10;
 
 const _: () = assert!(READ_BYTES >= DATAGRAM_BYTES_MAX, "a datagram fits into one read");
+
+/// Returns true if this worker reads the push socket: it is the leader and serves.
+pub(super) fn is_reader(ticks: &TickScheduler, context: &Context) -> bool {
+    ticks.is_leader() && context.stage.is_serving()
+}
 
 /// Reader of the push socket, if there is one.
 #[derive(Debug, Default)]

@@ -1,14 +1,14 @@
-//! Questions of backends to clients (`ask` of the HTTP API): which are open, and what becomes of them.
+//! Questions to clients of this worker (`ask` of the HTTP API and of `tagcast.v1`): which are open, and what becomes of
+//! them.
 //!
 //! A question is delivered as a publication to one client, with a number that only this client knows. The
 //! packet that answers it is taken out of the client's messages before its resource sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-
 use super::clock::Moment;
 use super::context::Context;
+use super::dispatch::resumption::ClientEnd;
 use crate::broker_client::fanout::Question;
 use crate::session::Session;
 use crate::types::limits::ASKS_PER_CLIENT_MAX;
@@ -70,15 +70,17 @@ impl OpenQuestions {
     }
 }
 
-/// Opens a question that is about to be delivered to a client.
-pub(super) fn open(context: &mut Context, slot: Slot, question: &Question) {
+/// Opens a question that is about to be delivered to a client. Returns false if it has too many.
+pub(super) fn open(context: &mut Context, slot: Slot, question: &Question) -> bool {
     let Question { publisher, number, token, within } = *question;
     let due = context.clock.now().after(within);
     let opened = OpenQuestion { publisher, number, due };
-    if !context.questions.add(slot, token, opened) {
+    let has_room = context.questions.add(slot, token, opened);
+    if !has_room {
         // The publisher bounds its questions too. Some of them are over there and not here yet.
-        context.broker.uplink.answer(publisher, number, TrackedOutcome::Expired);
+        context.broker.uplink.answer(publisher, number, TrackedOutcome::Full);
     }
+    has_room
 }
 
 /// Returns true if a question to the client is open.
@@ -98,8 +100,7 @@ pub(super) fn take_answer(
     }
     let Some(questions) = &session.protocol.spec().questions else { return false };
     let Some(answer) = (questions.answer)(text) else { return false };
-    let message = Bytes::copy_from_slice(answer.message.as_bytes());
-    take_read_answer(context, slot, answer.token, message)
+    take_read_answer(context, slot, answer.token, answer.reply.outcome())
 }
 
 /// Takes an answer with this token. Returns false if no such question of the client is open.
@@ -107,20 +108,25 @@ pub(super) fn take_read_answer(
     context: &mut Context,
     slot: Slot,
     token: AskToken,
-    message: Bytes,
+    outcome: TrackedOutcome,
 ) -> bool {
     let Some(question) = context.questions.take(slot, token) else { return false };
-    end(context, question, TrackedOutcome::Answer(message));
+    end(context, question, outcome);
     true
 }
 
-/// Ends the questions of a client whose connection ends.
-pub(super) fn on_end(context: &mut Context, slot: Slot) {
+/// Ends the questions of a client whose connection ends. It may come back.
+pub(super) fn on_end(context: &mut Context, slot: Slot, client: ClientEnd) {
+    if context.questions.is_empty() {
+        return;
+    }
+    let is_away = client == ClientEnd::Away && context.broker.uplink.record(slot).is_some();
+    let outcome = || if is_away { TrackedOutcome::Away } else { TrackedOutcome::Closed };
     while !context.questions.is_empty()
         && let Some(token) = context.questions.first_of(slot)
         && let Some(question) = context.questions.take(slot, token)
     {
-        end(context, question, TrackedOutcome::Closed);
+        end(context, question, outcome());
     }
 }
 

@@ -176,6 +176,7 @@ mod top;
 mod traces;
 mod two_servers;
 mod unix_listeners;
+mod v1_asks;
 mod v1_closing;
 mod v1_history;
 mod v1_history_faults;

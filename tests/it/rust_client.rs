@@ -146,6 +146,41 @@ fn the_rust_client_is_in_topics_and_stays_in_them() {
 }
 
 #[test]
+fn the_rust_client_asks_and_answers() {
+    let server = setup().workers(2).start();
+    let answering = options()
+        .ident("bot")
+        .answer("double", |question| async move {
+            question.data::<u64>().map(|number| 2 * number).map_err(|error| error.to_string())
+        })
+        .answer("message", |question| async move { Ok(question.json().to_owned()) })
+        .answer("never", |_| std::future::pending::<Result<(), String>>());
+    let bot = connect(&server, answering);
+    let client = connect(&server, options());
+    let uuid = bot.uuid().unwrap();
+    let doubled: u64 = client.ask(To::uuid(&uuid), &21).event("double").start().wait().unwrap();
+    assert_eq!(doubled, 42);
+    let asks: Vec<_> = (0..50_u64)
+        .map(|n| client.ask::<u64, _>(To::ident("bot"), &n).event("double").start())
+        .collect();
+    for (n, ask) in (0_u64..).zip(asks) {
+        assert_eq!(ask.wait().unwrap(), 2 * n);
+    }
+    let echoed: String = client.ask(To::ident("bot"), &json!([1, 2])).start().wait().unwrap();
+    assert_eq!(echoed, "[1,2]");
+    let failure = |to: To, event: &str| {
+        let ask = client.ask::<u64, _>(to, "x").event(event).timeout(Duration::from_millis(300));
+        let error = ask.start().wait().unwrap_err();
+        (error.code().clone(), error.is_retryable())
+    };
+    assert_eq!(failure(To::ident("bot"), "double"), (ErrorCode::Refused, false));
+    assert_eq!(failure(To::ident("bot"), "other"), (ErrorCode::Unhandled, false));
+    assert_eq!(failure(To::ident("bot"), "never"), (ErrorCode::Timeout, true));
+    assert_eq!(failure(To::ident("none"), "double"), (ErrorCode::Gone, false));
+    assert_eq!(failure(To::all(), "double"), (ErrorCode::InvalidTarget, false));
+}
+
+#[test]
 fn the_rust_client_reports_why_it_cannot_connect() {
     let server = setup().start();
     let refused = |options| Client::connect(&url(&server), options).unwrap_err();

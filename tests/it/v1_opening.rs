@@ -81,7 +81,7 @@ fn hello_may_be_in_the_segment_of_the_request() {
     assert_eq!(names, expected);
     assert_eq!(welcome["tags"], json!({"language": "FR", "level": "12"}));
     assert_eq!(welcome["permissions"], json!(["publish", "tag"]));
-    assert_eq!(welcome["features"], json!(["report", "expr"]));
+    assert_eq!(welcome["features"], json!(["ask", "report", "expr"]));
     assert_eq!(
         welcome["limits"],
         json!({"message": 5_242_880, "tags": 128, "topics": 100, "event": 64})
@@ -157,7 +157,7 @@ fn credentials_of_hello_win_and_a_client_cannot_learn_which_part_is_wrong() {
         assert_eq!(bye["reason"], "unauthorized");
     }
     let (_, welcome) = server.welcomed("/?key=nope", json!({"key": "shop", "secret": SHOP_SECRET}));
-    assert_eq!(welcome["features"], json!(["report", "expr"]));
+    assert_eq!(welcome["features"], json!(["ask", "report", "expr"]));
     let query = format!("/?key=shop&secret={SHOP_SECRET}");
     server.open_v1(&query, json!({}));
     let mut client = Open::v1(&query).upgrade(server.port);

@@ -29,10 +29,6 @@ fn wrong_requests_are_answered_and_the_connection_stays() {
         client.text(format!(r#"{{"op":"pub","id":{id},"to":{{"all":true}},"data":1}}"#));
         assert_eq!(client.expect_error("invalid_request").get("id"), None, "{id}");
     }
-    for op in ["ask", "answer"] {
-        client.say(json!({"op": op, "id": 9}));
-        assert_eq!(client.expect_error("unsupported")["id"], 9);
-    }
     client.say(json!({"op": "send", "id": 9, "data": 1}));
     client.expect_error("unsupported");
     other.expect_quiet();
@@ -240,7 +236,7 @@ fn a_report_counts_clients_and_workers() {
     let _three = server.open(&open);
     let members = json!({"key": "shop", "secret": SHOP_SECRET});
     let (mut publisher, welcome) = server.welcomed("/", members);
-    assert_eq!(welcome["features"], json!(["report", "expr"]));
+    assert_eq!(welcome["features"], json!(["ask", "report", "expr"]));
     let mut report = |to: Value| {
         publisher.say(json!({"op": "pub", "id": 1, "to": to, "report": true, "data": 1}));
         let ack = publisher.json();
@@ -333,7 +329,7 @@ fn send_reaches_the_resource_of_the_path() {
     let ini = "[resource /all]\nkind = broadcast\n";
     let server = Setup::new().ini(ini).start();
     let (mut client, welcome) = server.welcomed("/all", json!({}));
-    assert_eq!(welcome["features"], json!(["report", "expr", "send"]));
+    assert_eq!(welcome["features"], json!(["ask", "report", "expr", "send"]));
     let mut plain = Open::at("/all").upgrade(server.port);
     client.request_v1(1, json!({"op": "send", "data": "a text"}));
     plain.expect_text("a text");

@@ -185,7 +185,7 @@ fn a_new_token_replaces_what_the_old_one_granted() {
         json!({"token": old, "tags": {"mood": "good", "role": "admin"}, "resume": "AQ"}),
     );
     assert_eq!(welcome["tags"], json!({"mood": "good", "role": "guest", "room": "1"}));
-    assert_eq!(welcome["features"], json!(["expr", "token"]));
+    assert_eq!(welcome["features"], json!(["ask", "expr", "token"]));
     assert_eq!(welcome["reason"], "invalid");
     assert_eq!(client.json()["reason"], "new");
     assert!((3500..=3600).contains(&welcome["expires"].as_u64().unwrap()));

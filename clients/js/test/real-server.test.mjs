@@ -115,10 +115,22 @@ describe('with the server', { skip: missing, timeout: 60_000 }, () => {
     assert.equal(messages.length, 4);
   });
 
-  test('what the server does not have yet is unsupported', async () => {
+  test('it asks and answers', async () => {
+    const { client: page } = client({ ident: 'page' });
+    const { client: other } = client();
+    await Promise.all([page.ready(), other.ready()]);
+    page.answer('confirm', ({ question }) => question === 'Delete?');
+    page.answer('refuse', () => { throw new Error('the user said no'); });
+    assert.equal(await other.ask({ uuid: page.uuid }, { question: 'Delete?' }, { event: 'confirm' }), true);
+    assert.equal(await other.ask({ ident: 'page' }, { question: 'Keep?' }, { event: 'confirm' }), false);
+    await assert.rejects(other.ask({ ident: 'page' }, 1, { event: 'refuse' }), { code: 'refused', message: 'the user said no' });
+    await assert.rejects(other.ask({ ident: 'page' }, 1, { event: 'none' }), { code: 'unhandled', retry: false });
+    await assert.rejects(other.ask({ ident: 'nobody' }, 1), { code: 'gone' });
+  });
+
+  test('a request that the server does not know is refused', async () => {
     const { client: page } = client();
     await page.ready();
-    await assert.rejects(page.ask({ uuid: page.uuid }, 1), { code: 'unsupported' });
     await assert.rejects(page.request('nope', {}), { code: 'unknown_op' });
   });
 

@@ -9,7 +9,9 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use crate::asks::Ask;
 use crate::calls::{Publish, Request, Retag};
 use crate::clock::{Clock, later};
 use crate::error::ConnectError;
@@ -146,6 +148,11 @@ impl Client {
     /// Publishes, as [`Client::publish`](crate::Client::publish).
     pub fn publish<D: Serialize + ?Sized>(&self, to: To, data: &D) -> Publish {
         self.0.client.publish(to, data)
+    }
+
+    /// Asks one client, as [`Client::ask`](crate::Client::ask).
+    pub fn ask<T: DeserializeOwned, D: Serialize + ?Sized>(&self, to: To, data: &D) -> Ask<T> {
+        self.0.client.ask(to, data)
     }
 
     /// Changes the tags and topics of this client, as [`Client::retag`](crate::Client::retag).

@@ -73,20 +73,20 @@ impl<T> Answered<T> {
 
 /// What all requests have.
 #[derive(Debug)]
-struct Call {
+pub(crate) struct Call {
     shared: Arc<Shared>,
     offline: Offline,
     is_repeated: bool,
-    timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Call {
-    fn new(shared: &Arc<Shared>, offline: Offline) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, offline: Offline) -> Self {
         Self { shared: Arc::clone(shared), offline, is_repeated: false, timeout: None }
     }
 
     /// Hands the request over. From then on it does not depend on the program.
-    fn start<T>(
+    pub(crate) fn start<T>(
         self,
         op: &str,
         members: Result<String, serde_json::Error>,

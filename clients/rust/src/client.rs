@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use crate::asks::Ask;
 use crate::calls::{Publish, Request, Retag};
 use crate::clock::Clock;
 use crate::error::ConnectError;
@@ -188,6 +190,15 @@ impl Client {
     /// has it already; otherwise it fails with [`ErrorCode::Unknown`](crate::ErrorCode::Unknown).
     pub fn publish<D: Serialize + ?Sized>(&self, to: To, data: &D) -> Publish {
         Publish::new(&self.0.shared, to, data)
+    }
+
+    /// Asks the client with this UUID or ident, and waits for its answer. The other client answers by
+    /// [`Options::answer`](crate::Options::answer), or in the form of its protocol.
+    ///
+    /// A question is never sent twice: if its connection is lost, it fails with
+    /// [`ErrorCode::Lost`](crate::ErrorCode::Lost).
+    pub fn ask<T: DeserializeOwned, D: Serialize + ?Sized>(&self, to: To, data: &D) -> Ask<T> {
+        Ask::new(&self.0.shared, to, data)
     }
 
     /// Changes the tags and topics of this client. A later connection opens with the changed ones.

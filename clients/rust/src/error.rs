@@ -33,7 +33,15 @@ pub enum ErrorCode {
     RateLimited,
     /// `busy`: the server is short of memory, or its backend of time.
     Busy,
-    /// `unsupported`: not in this version of the server, or not on this path.
+    /// `gone`: the client that was asked is not connected, or has ended.
+    Gone,
+    /// `away`: the client that was asked is away.
+    Away,
+    /// `refused`: the client that was asked refuses to answer.
+    Refused,
+    /// `unhandled`: the client that was asked does not answer such questions.
+    Unhandled,
+    /// `unsupported`: not in this version of the server, not on this path, or not for the client that was asked.
     Unsupported,
     /// The connection was lost before the answer, and the server does not know whether it has carried out the request.
     Unknown,
@@ -66,6 +74,10 @@ const CODES: &[(&str, ErrorCode)] = &[
     ("limit_exceeded", ErrorCode::LimitExceeded),
     ("rate_limited", ErrorCode::RateLimited),
     ("busy", ErrorCode::Busy),
+    ("gone", ErrorCode::Gone),
+    ("away", ErrorCode::Away),
+    ("refused", ErrorCode::Refused),
+    ("unhandled", ErrorCode::Unhandled),
     ("unsupported", ErrorCode::Unsupported),
     ("unknown", ErrorCode::Unknown),
     ("timeout", ErrorCode::Timeout),

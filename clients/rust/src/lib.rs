@@ -31,6 +31,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod asks;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod calls;
@@ -42,12 +43,14 @@ mod frame;
 mod machine;
 mod message;
 mod options;
+mod questions;
 mod socket;
 mod status;
 mod target;
 mod task;
 pub mod testing;
 
+pub use self::asks::Ask;
 pub use self::calls::{Ack, Answered, Publish, Request, Retag};
 pub use self::client::Client;
 pub use self::error::{ConnectError, ErrorCode, RequestError};
@@ -55,5 +58,6 @@ pub use self::events::{Events, Messages};
 pub use self::machine::Offline;
 pub use self::message::{Event, Message};
 pub use self::options::{Backoff, Options, Queue, TokenReason};
+pub use self::questions::Question;
 pub use self::status::{Disconnect, Recovery, RecoveryReason, Status};
 pub use self::target::{Tags, To};

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::machine::Topics;
+use crate::questions::{AnswerFunctions, Question, ReplyFuture};
 use crate::target::Tags;
 use crate::testing::TestClock;
 
@@ -103,6 +105,7 @@ pub struct Options {
     pub(crate) token: TokenSource,
     pub(crate) tags: Option<Tags>,
     pub(crate) topics: Topics,
+    pub(crate) answers: AnswerFunctions,
     pub(crate) ident: Option<String>,
     pub(crate) rewind: Option<u32>,
     pub(crate) is_resuming: bool,
@@ -124,6 +127,7 @@ impl Default for Options {
             token: TokenSource::Absent,
             tags: None,
             topics: Topics::new(),
+            answers: AnswerFunctions::default(),
             ident: None,
             rewind: None,
             is_resuming: true,
@@ -202,6 +206,27 @@ impl Options {
     #[must_use]
     pub fn topic(mut self, name: impl Into<String>) -> Self {
         self.topics.insert(name.into());
+        self
+    }
+
+    /// Answers questions with this event, those without one as `message`. The task of the client calls the function, which
+    /// must not block. It answers, or refuses with a reason. Questions without a function are answered by `unhandled`.
+    /// If the connection is lost meanwhile, the call is dropped.
+    #[must_use]
+    pub fn answer<F, R, T>(mut self, event: impl Into<String>, function: F) -> Self
+    where
+        F: Fn(Question) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, String>> + Send + 'static,
+        T: Serialize,
+    {
+        let answer = move |question| -> ReplyFuture {
+            let reply = function(question);
+            Box::pin(async move {
+                let data = reply.await?;
+                serde_json::value::to_raw_value(&data).map_err(|error| error.to_string())
+            })
+        };
+        self.answers.add(event.into(), Arc::new(answer));
         self
     }
 
@@ -295,6 +320,7 @@ impl fmt::Debug for Options {
             .field("key", &self.key)
             .field("tags", &self.tags)
             .field("topics", &self.topics)
+            .field("answers", &self.answers)
             .field("ident", &self.ident)
             .field("is_resuming", &self.is_resuming)
             .field("queue", &self.queue)

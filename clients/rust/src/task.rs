@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use futures_util::Sink;
 use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -16,8 +17,9 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::clock::Clock;
 use crate::error::ConnectError;
-use crate::machine::{Machine, NewRequest, Offline, Task};
+use crate::machine::{Answering, Machine, NewRequest, Offline, Task};
 use crate::options::{TokenError, TokenReason, TokenSource};
+use crate::questions::Reply;
 use crate::socket::{self, Address, Socket};
 use crate::status::{ABNORMAL, Disconnect};
 
@@ -78,6 +80,12 @@ impl Shared {
             () = self.clock.sleep_until(deadline) => {}
         }
         self.tick();
+    }
+
+    /// Takes the next question of a connection.
+    fn next_question(&self, connection: u64) -> Option<impl FnOnce() -> Answering + use<>> {
+        let mut machine = self.machine();
+        if machine.is_current(connection) { machine.next_question() } else { None }
     }
 
     fn tick(&self) {
@@ -166,18 +174,26 @@ fn token(source: &TokenSource, reason: TokenReason) -> TokenCall {
 /// Passes frames in both directions until the connection is lost or given up.
 async fn serve(shared: &Shared, connection: u64, mut line: Line) {
     let mut renewing = None;
+    // Dropped with the connection, and its questions with it.
+    let mut answering = JoinSet::<Option<(String, Reply)>>::new();
     loop {
         tokio::select! {
             received = poll_fn(|context| line.poll(shared, context)) => {
                 received_from(shared, connection, received);
             }
             () = shared.turn() => {}
+            Some(Ok(Some((number, reply)))) = answering.join_next() => {
+                shared.machine().reply(&number, &reply);
+            }
             token = renewal(&mut renewing) => {
                 renewing = None;
                 if let Some(token) = token {
                     send_token(shared, &token);
                 }
             }
+        }
+        while let Some(call) = shared.next_question(connection) {
+            answering.spawn(call().finish());
         }
         let mut machine = shared.machine();
         if !machine.is_current(connection) {

@@ -17,10 +17,11 @@ use crate::api::response::ApiAnswer;
 use crate::api::state::ApiState;
 use crate::api::tracked::{AskReceipt, TooManyOpen};
 use crate::link::query::{HostsAnswer, QueryResult};
+use crate::protocol::v1::{UNHANDLED, V1Headers};
 use crate::types::limits::{
     ASK_TIMEOUT, ASK_TIMEOUT_MAX, ASKS_MAX, ASKS_PER_CLIENT_MAX, CLUSTER_QUERY_GRACE,
 };
-use crate::types::{Address, ClientUuid, Number, TrackedOutcome};
+use crate::types::{Address, ClientUuid, Number, PayloadForm, TrackedOutcome};
 
 pub(super) const ASK_MEMBERS: &[&str] = &["message", "text", "event", "timeout_ms"];
 
@@ -48,18 +49,24 @@ impl<'a> TakenQuestion<'a> {
         let body = JsonObject::read(text, "", ASK_MEMBERS)?;
         let uuid = context.uuid(uuid, None)?;
         let payload = ApiPayload::read(&body)?;
-        read_event(&body)?;
+        let event = read_event(&body)?;
         let within = timeout(&body, ASK_TIMEOUT, ASK_TIMEOUT_MAX)?;
         payload.check(context)?;
         payload.count(context)?;
         let publisher = &context.state.publisher;
         let place = publisher.reserve_ask(uuid).map_err(|TooManyOpen| too_many())?;
         let address = Address::first(Some(uuid), None);
+        let headers = V1Headers { event: &event, ..V1Headers::default() };
+        let headed = (!headers.is_empty()).then(|| headers.payload(payload.form, &payload.bytes));
+        let (form, bytes) = match &headed {
+            Some(headed) => (PayloadForm::WithHeaders, headed.as_bytes()),
+            None => (payload.form, payload.bytes.as_bytes()),
+        };
         let publication = ApiPublication {
             tenant: &context.application.tenant,
             address: &address,
-            form: payload.form,
-            payload: payload.bytes.as_bytes(),
+            form,
+            payload: bytes,
             id: None,
             trace: None,
         };
@@ -80,6 +87,7 @@ impl<'a> TakenQuestion<'a> {
             biased;
             outcome = &mut outcome => outcome.ok(),
             reached = receipt.reached(until) => match reached {
+                Some(Reached { clients: 0, is_away: true, .. }) => return Err(away()),
                 Some(Reached { clients: 0, .. }) => {
                     let directed = DirectedQuestion { number, client, until };
                     directed.answer(context).await?
@@ -96,7 +104,15 @@ impl<'a> TakenQuestion<'a> {
                 let message = "the protocol of this client has no answers; nothing was sent";
                 refused(ErrorCode::AskUnsupported, message)
             }
-            Some(TrackedOutcome::Closed) => {
+            Some(TrackedOutcome::Refused(reason)) if &*reason == UNHANDLED.as_bytes() => {
+                refused(ErrorCode::Unhandled, "the client has no handler for such questions")
+            }
+            Some(TrackedOutcome::Refused(reason)) => {
+                refused(ErrorCode::Refused, &String::from_utf8_lossy(&reason))
+            }
+            Some(TrackedOutcome::Full) => Err(too_many()),
+            Some(TrackedOutcome::Away) => Err(away()),
+            Some(TrackedOutcome::Closed | TrackedOutcome::Lost) => {
                 let message = "the client closed its connection before it answered";
                 refused(ErrorCode::ConnectionClosed, message)
             }
@@ -161,6 +177,11 @@ fn answered(state: &ApiState, json: &Bytes, millis: u128) -> Result<ApiAnswer, A
         let message = "the client answered, but too much memory is in use by other bodies";
         ApiError::new(ErrorCode::AskTimeout, message)
     })
+}
+
+fn away() -> ApiError {
+    let message = "the client is away; questions are not kept for it";
+    ApiError::new(ErrorCode::Away, message)
 }
 
 fn too_many() -> ApiError {

@@ -134,11 +134,10 @@ impl Router {
         let published = PublishedEntry { source, number, content, away, is_question };
         let at = recording::keep(self, route, &published);
         let delivery = ResolvedDelivery { source, number, content, at };
-        let mut sole = deliver(self, route, delivery, tracking.as_ref());
-        if is_away {
-            sole = SoleRecipient::Away;
-        }
-        if is_evaluated {
+        let reached = deliver(self, route, delivery, tracking.as_ref());
+        let sole = if is_away { SoleRecipient::Away } else { reached };
+        // The answer of a client of another host can reach the API process only.
+        if is_evaluated && (!is_question || source.worker.is_api()) {
             let question = bridge::question_of(tracking.as_ref());
             let resolved = ResolvedPublication { source, number, content, sole, question };
             bridge::forward(self, route, resolved);

@@ -37,7 +37,8 @@ pub(super) fn keep(
     // The whole cost where no space stores publications.
     let is_stored = !router.journals.is_empty() && !published.is_question;
     let at = if is_stored { record(router, route, published) } else { None };
-    if let Some(key) = &published.away {
+    // A question that comes too late is not asked.
+    if let Some(key) = published.away.as_ref().filter(|_| !published.is_question) {
         let PublishedEntry { source, number, content, .. } = *published;
         router.records.keep(key, MailboxPublication { source, number, at, content });
     }

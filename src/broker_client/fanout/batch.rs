@@ -335,7 +335,7 @@ impl Batch {
         let (queue, tracking, large) = (&self.queue, &self.tracking, &self.large);
         #[expect(clippy::indexing_slicing, reason = "a protocol's place is below COUNT")]
         let joined = self.joined[protocol.place()].get_or_insert_with(|| match tracking {
-            Some(DeliveryTracking::Question(question)) => ask(queue, protocol, question.token),
+            Some(DeliveryTracking::Question(question)) => ask(queue, protocol, question),
             _ => match large {
                 Some(large) => frame_of_large(queue, large, protocol),
                 None => join(queue, protocol),

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 
-use super::batch::{BatchQueue, QueuedPublication};
+use super::batch::{BatchQueue, Question, QueuedPublication};
 use crate::protocol::Protocol;
-use crate::types::{AskToken, Content, FramedPayload, PayloadForm, Slot};
+use crate::types::{Content, FramedPayload, PayloadForm, Slot};
 use crate::websocket::write;
 
 /// The publications of a batch, encoded as frames of one protocol.
@@ -60,11 +60,12 @@ pub(super) fn frame_of_large(
 }
 
 /// Returns the frame of a question; the frame of a publication if the protocol has no questions.
-pub(super) fn ask(queue: &BatchQueue, protocol: Protocol, token: AskToken) -> Joined {
+pub(super) fn ask(queue: &BatchQueue, protocol: Protocol, question: &Question) -> Joined {
     let Some(questions) = &protocol.spec().questions else { return join(queue, protocol) };
     let form = queue.publications.first().map_or(PayloadForm::Message, |it| it.form);
     let mut frame = Vec::new();
-    write::text(&mut frame, &(questions.ask)(Content { form, payload: &queue.payloads }, token));
+    let content = Content { form, payload: &*queue.payloads };
+    write::text(&mut frame, &(questions.ask)(content, question.token, question.within));
     let ends = vec![frame.len()];
     Joined { bytes: frame.into(), ends }
 }

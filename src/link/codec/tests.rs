@@ -293,7 +293,9 @@ proptest! {
         let cut = 4 + cut.index(bytes.len() - 4);
         let is_payload = matches!(
             message,
-            ToBroker::Publish { .. } | ToBroker::Tracked { outcome: TrackedOutcome::Answer(_), .. }
+            ToBroker::Publish { .. } | ToBroker::Tracked {
+                outcome: TrackedOutcome::Answer(_) | TrackedOutcome::Refused(_), ..
+            }
         );
         prop_assert!(is_payload || ToBroker::decode(&bytes[4..cut]).is_err());
     }

@@ -48,6 +48,13 @@ pub(super) fn put_outcome(out: &mut Vec<u8>, outcome: &TrackedOutcome) {
         TrackedOutcome::Unsupported => out.put_u8(3),
         TrackedOutcome::Closed => out.put_u8(4),
         TrackedOutcome::Expired => out.put_u8(5),
+        TrackedOutcome::Refused(reason) => {
+            out.put_u8(8);
+            out.put_slice(reason);
+        }
+        TrackedOutcome::Away => out.put_u8(9),
+        TrackedOutcome::Full => out.put_u8(10),
+        TrackedOutcome::Lost => out.put_u8(11),
     }
 }
 
@@ -103,6 +110,10 @@ impl FieldReader<'_> {
                 times: self.times()?,
             })),
             7 => TrackedOutcome::Resolved(self.times()?),
+            8 => TrackedOutcome::Refused(Bytes::copy_from_slice(self.take_rest())),
+            9 => TrackedOutcome::Away,
+            10 => TrackedOutcome::Full,
+            11 => TrackedOutcome::Lost,
             outcome => return Err(Malformed::Unknown("outcome", outcome)),
         })
     }
@@ -150,6 +161,10 @@ pub(super) mod strategies {
             Just(TrackedOutcome::Unsupported),
             Just(TrackedOutcome::Closed),
             Just(TrackedOutcome::Expired),
+            any::<Vec<u8>>().prop_map(|text| TrackedOutcome::Refused(Bytes::from(text))),
+            Just(TrackedOutcome::Away),
+            Just(TrackedOutcome::Full),
+            Just(TrackedOutcome::Lost),
         ]
     }
 }

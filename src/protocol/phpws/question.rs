@@ -1,12 +1,14 @@
 //! Questions to a client: the frame that asks, and the packet that answers.
 
+use std::time::Duration;
+
 use super::render;
 use crate::json::{JsonShape, Scalar, pick};
-use crate::protocol::{Cast, QuestionAnswer};
+use crate::protocol::{Cast, QuestionAnswer, QuestionReply};
 use crate::types::{AskToken, Content};
 
 /// Renders a publication as a question with this number.
-pub(super) fn ask(content: Content<&[u8]>, token: AskToken) -> Vec<u8> {
+pub(super) fn ask(content: Content<&[u8]>, token: AskToken, _: Duration) -> Vec<u8> {
     let mut packet = render(content, Cast::One).into_owned();
     // The number stands behind the message: a page that reads a feedback finds it where it always is.
     packet.pop();
@@ -27,7 +29,7 @@ pub(super) fn answer(text: &str) -> Option<QuestionAnswer<'_>> {
         return None;
     }
     let token = AskToken::parse(&Scalar::of(ask?).text()?)?;
-    Some(QuestionAnswer { token, message: message.unwrap_or("null") })
+    Some(QuestionAnswer { token, reply: QuestionReply::Answer(message.unwrap_or("null")) })
 }
 
 #[cfg(test)]
@@ -44,7 +46,7 @@ mod tests {
             (PayloadForm::Message, &b"{\"q\":1}"[..], "{\"q\":1}"),
             (PayloadForm::Text, b"a \"b\"", "\"a \\\"b\\\"\""),
         ] {
-            let frame = String::from_utf8(ask(Content { form, payload }, TOKEN)).unwrap();
+            let frame = String::from_utf8(ask(Content { form, payload }, TOKEN, Duration::ZERO)).unwrap();
             let right = format!(r#"{{"opcode":"feedback","message":{message},"ask":"{digits}"}}"#);
             assert_eq!(frame, right);
         }
@@ -53,7 +55,10 @@ mod tests {
     #[test]
     fn an_answer_is_known_by_the_form_of_its_number() {
         let digits = "ab".repeat(16);
-        let of = |text: String| answer(&text).map(|it| (it.token, it.message.to_owned()));
+        let of = |text: String| answer(&text).map(|it| match it.reply {
+            QuestionReply::Answer(json) => (it.token, json.to_owned()),
+            QuestionReply::Refusal(_) => panic!("a packet does not refuse"),
+        });
         assert_eq!(
             of(format!(r#"{{"opcode":"answer","ask":"{digits}","message":{{"a":2}} }}"#)),
             Some((TOKEN, "{\"a\":2}".to_owned()))

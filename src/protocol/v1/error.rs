@@ -28,6 +28,16 @@ pub enum V1ErrorCode {
     Unknown,
     /// The request is so old that the server cannot say whether it was accepted before.
     TooOld,
+    /// There is no such client, or it has ended.
+    Gone,
+    /// The client is away.
+    Away,
+    /// The client has not answered in time.
+    Timeout,
+    /// The client refuses to answer.
+    Refused,
+    /// The client has no handler for such questions.
+    Unhandled,
     /// Memory is short, or the backend has too many events.
     Busy,
     /// Not in this version, not on this path, or not for this client.
@@ -49,6 +59,11 @@ impl V1ErrorCode {
             Self::LimitExceeded => "limit_exceeded",
             Self::Unknown => "unknown",
             Self::TooOld => "too_old",
+            Self::Gone => "gone",
+            Self::Away => "away",
+            Self::Timeout => "timeout",
+            Self::Refused => "refused",
+            Self::Unhandled => "unhandled",
             Self::Busy => "busy",
             Self::Unsupported => "unsupported",
         }
@@ -75,7 +90,9 @@ pub struct V1Error {
     pub at: Option<V1Place>,
     /// The limit that is exceeded.
     pub limit: Option<u64>,
-    /// Milliseconds after which the same request may succeed. `None`: it will not.
+    /// Whether the same request may succeed later.
+    pub is_retryable: bool,
+    /// Milliseconds after which it may, if that is known.
     pub retry_after_ms: Option<u64>,
 }
 
@@ -83,7 +100,8 @@ impl V1Error {
     /// Creates an error without further members.
     #[must_use]
     pub fn new(code: V1ErrorCode, message: impl Into<Cow<'static, str>>) -> Box<Self> {
-        Box::new(Self { code, message: message.into(), at: None, limit: None, retry_after_ms: None })
+        let (at, limit, is_retryable, retry_after_ms) = (None, None, false, None);
+        Box::new(Self { code, message: message.into(), at, limit, is_retryable, retry_after_ms })
     }
 
     /// Creates the error of a member, given its JSON pointer.
@@ -112,21 +130,28 @@ impl V1Error {
     /// Adds the time after which the request may succeed.
     #[must_use]
     pub fn retry_after_ms(mut self: Box<Self>, milliseconds: u64) -> Box<Self> {
-        self.retry_after_ms = Some(milliseconds);
+        (self.is_retryable, self.retry_after_ms) = (true, Some(milliseconds));
+        self
+    }
+
+    /// The request may succeed later.
+    #[must_use]
+    pub fn retryable(mut self: Box<Self>) -> Box<Self> {
+        self.is_retryable = true;
         self
     }
 
     /// Returns the frame that answers a request.
     #[must_use]
     pub fn frame(&self, id: Option<V1RequestId>) -> String {
-        let Self { code, message, at, limit, retry_after_ms } = self;
+        let Self { code, message, at, limit, is_retryable, retry_after_ms } = self;
         let mut frame = r#"{"op":"error""#.to_owned();
         if let Some(id) = id {
             frame.push_str(&format!(",\"id\":{}", id.0));
         }
         frame.push_str(&format!(r#","code":"{}","message":"#, code.name()));
         push_text(message, &mut frame);
-        frame.push_str(&format!(",\"retry\":{}", retry_after_ms.is_some()));
+        frame.push_str(&format!(",\"retry\":{is_retryable}"));
         if let Some(milliseconds) = retry_after_ms {
             frame.push_str(&format!(",\"retry_after_ms\":{milliseconds}"));
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::error::{V1Error, V1ErrorCode};
 use super::publish::{self, PublishMembers, V1Publish};
+use super::question::{self, V1Ask};
 use super::retag::{self, RetagMembers};
 use super::watch::{self, V1Watch};
 use crate::json::{JsonShape, JsonToken, NotJson, Scalar, Tokens, pick};
@@ -30,6 +31,10 @@ pub enum V1Op<'a> {
     Hello,
     /// Publishes data.
     Publish(Box<V1Publish<'a>>),
+    /// Asks a client.
+    Ask(Box<V1Ask<'a>>),
+    /// Answers a question that is not open any more, or never was.
+    Answer,
     /// Changes tags of the client itself.
     Tag(TagEdit),
     /// Replaces the token of the connection.
@@ -103,10 +108,10 @@ pub fn parse(text: &str) -> Result<V1Frame<'_>, V1Fault> {
     let id = numbered.flatten();
     let refuse = |error: Box<V1Error>| V1Fault::Refused { id, error };
     let op = match op.as_ref() {
-        "pub" | "send" | "ping" | "tag" | "token" | "watch" | "unwatch" if numbered == Some(None) => {
+        "pub" | "send" | "ping" | "tag" | "token" | "ask" | "watch" | "unwatch" if numbered == Some(None) => {
             Err(V1Error::invalid("/id", BAD_ID))
         }
-        "tag" | "token" | "watch" | "unwatch" if id.is_none() => Err(V1Error::invalid("/id", NO_ID)),
+        "tag" | "token" | "ask" | "watch" | "unwatch" if id.is_none() => Err(V1Error::invalid("/id", NO_ID)),
         "pub" => publish::read(&PublishMembers { to, data, event, except, from, report })
             .map(|publish| V1Op::Publish(Box::new(publish))),
         "send" => read_data(data).map(V1Op::Send),
@@ -117,10 +122,9 @@ pub fn parse(text: &str) -> Result<V1Frame<'_>, V1Fault> {
         "ping" => Ok(V1Op::Ping),
         "watch" => watch::read_watch(text).map(|watch| V1Op::Watch(Box::new(watch))),
         "unwatch" => watch::read_unwatch(text).map(V1Op::Unwatch),
-        "ask" | "answer" => {
-            let why = "this server has no questions and answers for this protocol";
-            Err(V1Error::new(V1ErrorCode::Unsupported, why))
-        }
+        "ask" => question::read_ask(text).map(|ask| V1Op::Ask(Box::new(ask))),
+        // An open question was answered before: what is left is dropped.
+        "answer" => question::read_answer(text).map(|_| V1Op::Answer),
         _ => Err(V1Error::new(V1ErrorCode::UnknownOp, "the server does not know this `op`")),
     };
     op.map(|op| V1Frame { id, op }).map_err(refuse)

@@ -8,6 +8,7 @@ mod headers;
 mod hello;
 mod presence;
 mod publish;
+mod question;
 mod replies;
 mod retag;
 mod watch;
@@ -21,12 +22,13 @@ pub use self::headers::{V1Headers, is_event_name, with_topic};
 pub use self::hello::{V1Hello, parse_hello};
 pub use self::presence::{MemberNames, presence, presence_rest, watch_ended};
 pub use self::publish::{V1Publish, V1Target};
+pub use self::question::{V1Ask, answered};
 pub use self::replies::{
     V1Bye, V1Counts, V1Ids, V1Recovery, V1Resumed, V1Welcome, ack, ack_repeated, expires, ping, pong,
     tags_changed,
 };
 pub use self::watch::V1Watch;
-use super::{Cast, ProtocolSpec, gomoob};
+use super::{Cast, ProtocolSpec, QuestionSpec, gomoob};
 use crate::http::SupportedVersions;
 use crate::json;
 use crate::types::{CloseCode, CloseReason, Content, ReplayPosition};
@@ -36,10 +38,14 @@ pub const SPEC: ProtocolSpec = ProtocolSpec {
     versions: SupportedVersions::Rfc6455,
     render: Some(render),
     render_at: Some(render_at),
+    questions: Some(QuestionSpec { ask: question::ask, answer: question::answer }),
     has_requests: true,
     has_event_names: true,
     ..ProtocolSpec::BARE
 };
+
+/// What a client answers that has no handler for a question.
+pub const UNHANDLED: &str = "unhandled";
 
 /// The subprotocol that a client offers.
 pub const SUBPROTOCOL: &str = "tagcast.v1";

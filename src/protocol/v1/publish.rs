@@ -76,7 +76,7 @@ pub(super) fn read<'a>(members: &PublishMembers<'a>) -> Result<V1Publish<'a>, Bo
 
 const ONE_TARGET: &str = "`to` must be an object with one of `all`, `tags`, `topic`, `expr`, `uuid` and `ident`";
 
-fn read_target(to: Option<&str>) -> Result<V1Target<'_>, Box<V1Error>> {
+pub(super) fn read_target(to: Option<&str>) -> Result<V1Target<'_>, Box<V1Error>> {
     let no_target = || V1Error::new(V1ErrorCode::InvalidTarget, ONE_TARGET);
     const NAMES: [&str; 6] = ["all", "tags", "expr", "uuid", "ident", "topic"];
     let Some(Ok(JsonShape::Object(members))) = to.map(|to| pick(to, NAMES)) else {
@@ -130,7 +130,7 @@ pub(super) fn read_expression(text: &str) -> Result<Expression, Box<V1Error>> {
     })
 }
 
-fn read_event(event: Option<&str>) -> Result<Cow<'_, str>, Box<V1Error>> {
+pub(super) fn read_event(event: Option<&str>) -> Result<Cow<'_, str>, Box<V1Error>> {
     let Some(raw) = event else { return Ok(Cow::Borrowed("")) };
     text_of(Some(raw)).filter(|name| is_event_name(name)).ok_or_else(|| {
         let why = format!(

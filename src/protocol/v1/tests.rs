@@ -14,6 +14,8 @@ fn meaning(text: &str) -> Value {
             let op = match op {
                 V1Op::Hello => "hello",
                 V1Op::Publish(_) => "pub",
+                V1Op::Ask(_) => "ask",
+                V1Op::Answer => "answer",
                 V1Op::Tag(_) => "tag",
                 V1Op::Token(_) => "token",
                 V1Op::Watch(_) => "watch",

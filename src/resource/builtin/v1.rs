@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::auth::Permit;
 use crate::protocol::Protocol;
 use crate::protocol::v1::{
-    V1Error, V1ErrorCode, V1Fault, V1Frame, V1Headers, V1Op, V1Place, V1Publish, V1RequestId,
-    V1Target, V1Watch, invalid_frame, parse,
+    V1Ask, V1Error, V1ErrorCode, V1Fault, V1Frame, V1Headers, V1Op, V1Place, V1Publish,
+    V1RequestId, V1Target, V1Watch, invalid_frame, parse,
 };
 use crate::resource::v1_client::GUARDED_TOPIC;
 use crate::resource::{ClientHandle, RequestEffect, ResourceHooks};
@@ -64,6 +64,8 @@ fn on_frame(client: &mut ClientHandle<'_>, text: &str, V1Frame { id, op }: V1Fra
             return client.request(RequestEffect::Send { id, data });
         }
         V1Op::Publish(publish) => publish_data(client, text, id, &publish),
+        V1Op::Ask(ask) => ask_client(client, text, id, &ask),
+        V1Op::Answer => return,
         V1Op::Tag(edit) => change_tags(client, id, edit),
         V1Op::Token(token) => refresh_token(client, id, &token),
         V1Op::Watch(watch) => watch_query(client, id, *watch),
@@ -84,26 +86,15 @@ fn publish_data(
     publish: &V1Publish<'_>,
 ) -> Result<(), Box<V1Error>> {
     let denied = |why: &'static str| V1Error::new(V1ErrorCode::PermissionDenied, why);
-    let Permit { tenant, check, application } = match client.authorise(None) {
-        Ok(permit) => permit,
-        Err(why) => {
-            client.note_denied("permission");
-            return Err(denied(why.text()));
-        }
-    };
-    if publish.is_counted && !client.may_see_counts() {
+    if publish.is_counted && client.authorise(None).is_ok() && !client.may_see_counts() {
         return Err(denied(NO_REPORT).at(V1Place::Pointer("/report".into())));
     }
-    if let Some(misfit) = check.and_then(|check| check.check(publish.data.as_bytes()).err()) {
-        client.note_denied("schema");
-        return Err(schema_violation(misfit));
-    }
+    let Permit { tenant, .. } = permit(client, publish.data)?;
     let address = address_of(client, publish);
     if !client.may_address(&address, None) {
         client.note_denied("permission");
         return Err(denied(GUARDED_TOPIC).at(V1Place::Pointer("/to".into())));
     }
-    client.charge_to(application);
     if let Some(id) = id {
         client.request(RequestEffect::Begin(id));
     }
@@ -126,20 +117,60 @@ fn publish_data(
     Ok(())
 }
 
+fn ask_client(
+    client: &mut ClientHandle<'_>,
+    text: &str,
+    id: Option<V1RequestId>,
+    ask: &V1Ask<'_>,
+) -> Result<(), Box<V1Error>> {
+    // The parser has refused a request without an id.
+    let Some(id) = id else { return Ok(()) };
+    let Permit { tenant, .. } = permit(client, ask.data)?;
+    client.request(RequestEffect::Ask { id, within: ask.within });
+    let address = address_to(client, &ask.to);
+    let headers = V1Headers { event: &ask.event, ..V1Headers::default() };
+    if headers.is_empty() {
+        client.forward(tenant, address, PayloadForm::Message, ask.place_in(text));
+    } else {
+        let payload = headers.payload(PayloadForm::Message, ask.data);
+        client.forward_changed(tenant, address, PayloadForm::WithHeaders, payload);
+    }
+    client.request(RequestEffect::Asked(id));
+    Ok(())
+}
+
+/// Checks whether the client may publish data, and what they count towards.
+fn permit<'c>(client: &mut ClientHandle<'c>, data: &str) -> Result<Permit<'c>, Box<V1Error>> {
+    let permit = client.authorise(None).map_err(|why| {
+        client.note_denied("permission");
+        V1Error::new(V1ErrorCode::PermissionDenied, why.text())
+    })?;
+    if let Some(misfit) = permit.check.and_then(|check| check.check(data.as_bytes()).err()) {
+        client.note_denied("schema");
+        return Err(schema_violation(misfit));
+    }
+    client.charge_to(permit.application);
+    Ok(permit)
+}
+
 fn schema_violation(misfit: String) -> Box<V1Error> {
     let place = misfit.split_once(" at /").and_then(|(_, rest)| rest.split(": ").next());
     let place = place.map(|place| format!("/{place}")).unwrap_or_default();
     V1Error::new(V1ErrorCode::SchemaViolation, misfit).at(V1Place::Pointer(Cow::Owned(place)))
 }
 
-fn address_of(client: &ClientHandle<'_>, publish: &V1Publish<'_>) -> Address {
-    let address = match &publish.to {
+fn address_to(client: &ClientHandle<'_>, to: &V1Target<'_>) -> Address {
+    match to {
         V1Target::Tags(query) => Address::matching(query.clone()),
         V1Target::Expression(expression) => Address::expr(expression.clone()),
         // A forged UUID names no client.
         V1Target::Uuid(uuid) => Address::first(client.verified(uuid), None),
         V1Target::Ident(ident) => Address::first(None, Some(ident.clone())),
-    };
+    }
+}
+
+fn address_of(client: &ClientHandle<'_>, publish: &V1Publish<'_>) -> Address {
+    let address = address_to(client, &publish.to);
     let mut except: Vec<ClientUuid> = Vec::new();
     for name in &publish.except {
         let excluded = if name == "self" { Some(client.id()) } else { client.verified(name) };

@@ -52,6 +52,8 @@ pub const API_BATCH_MAX: usize = 100;
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest `timeout_ms` for `ack: written`: a socket that takes nothing for a third of it is closed.
 pub const WRITE_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// Maximum bytes of the reason for which a client refuses to answer. The rest is cut off.
+pub const ASK_REFUSAL_BYTES_MAX: usize = 500;
 /// Default of `timeout_ms` for questions.
 pub const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest `timeout_ms` for questions: a person can be asked.

@@ -42,8 +42,10 @@ impl Delivery<'_> {
         let outcome = match self.context.sockets.entry(slot).map(|entry| entry.path) {
             Some(DeliveryPath::Direct(protocol) | DeliveryPath::Queued(protocol)) => {
                 if protocol.spec().questions.is_some() {
-                    questions::open(self.context, slot, question);
-                    return self.deliver(slot, batch);
+                    return match questions::open(self.context, slot, question) {
+                        true => self.deliver(slot, batch),
+                        false => 0,
+                    };
                 }
                 TrackedOutcome::Unsupported
             }

@@ -19,6 +19,7 @@ use crate::session::Session;
 use crate::types::limits::REPORT_TOKEN_BYTES_MAX;
 use crate::types::{Address, Slot};
 use crate::websocket::write as frames;
+use crate::worker::asks;
 use crate::worker::connection::outbox::PartKind;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{Connection, Phase};
@@ -93,6 +94,7 @@ pub(in crate::worker) fn report_reached(
     asker: ReportRequester,
     counted: &CountedPublication,
 ) {
+    asks::on_counted(context, connections, counted);
     if context.requests.on_counted(asker.slot, counted) {
         return;
     }

@@ -8,6 +8,7 @@ pub(super) mod presence;
 pub(crate) mod requests;
 pub(crate) mod resource_registry;
 pub(in crate::worker) mod resumption;
+mod sent_data;
 pub(crate) mod ticks;
 pub(in crate::worker) mod token_refresh;
 pub(crate) mod without_client;
@@ -43,14 +44,14 @@ use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{readiness, throttled};
 use crate::worker::context::Context;
 use crate::worker::handshake::authorize;
-use crate::worker::{questions, webhook};
+use crate::worker::{asks, questions, webhook};
 
 /// Client for which a resource is called.
 #[derive(Clone, Copy)]
-pub(super) struct ClientRef<'a> {
-    pub(super) slot: Slot,
-    pub(super) session: &'a Session,
-    pub(super) resource: ResourceId,
+pub(in crate::worker) struct ClientRef<'a> {
+    pub(in crate::worker) slot: Slot,
+    pub(in crate::worker) session: &'a Session,
+    pub(in crate::worker) resource: ResourceId,
 }
 
 /// Passes a message to its resource and applies the effects.
@@ -138,7 +139,8 @@ pub(in crate::worker) fn on_end(
     fault: Option<&CloseReason>,
 ) {
     authorize::post_never_opened(context, connection);
-    questions::on_end(context, connection.slot);
+    questions::on_end(context, connection.slot, end);
+    context.asks.forget(connection.slot);
     let Phase::Open(session) = &connection.phase else {
         return resumption::leave(context, connection.slot, end);
     };
@@ -234,6 +236,8 @@ fn apply_with(
                 let answer = busy_answer(context, session);
                 rest.extend(progress.reports_busy(session).then_some(answer));
             }
+            // It is not asked.
+            Effect::Publish { .. } if progress.is_refused() => {}
             // The client has repeated it.
             Effect::Publish { payload, charged, .. } if progress.was_accepted() => {
                 throttled::charge(context, slot, charged, payload.bytes(received).len());
@@ -346,9 +350,12 @@ fn publish(
     framed: Option<&FramedPayload>,
     progress: &mut RequestProgress,
 ) {
+    progress.begin_publication(&mut context.broker.uplink, slot);
+    if let Some(ask) = progress.take_ask() {
+        return asks::send(context, slot, ask, publication);
+    }
     let Context { broker, labelled, clock, .. } = context;
     let uplink = &mut broker.uplink;
-    progress.begin_publication(uplink, slot);
     let requester = delivery_report::requester(slot, session, publication.address);
     match (requester.or_else(|| progress.take_requester(slot)), framed) {
         (None, None) => uplink.publish(publication),

@@ -4,25 +4,24 @@
 //! request is kept with the number that it has in the send window, which bounds how many there are.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 use bytes::BytesMut;
 
-use super::presence;
-use super::{ClientRef, ConnectionEffect, ConnectionEffects, apply_with, call, text_frame};
+use super::{ClientRef, ConnectionEffect, ConnectionEffects, presence, sent_data, text_frame};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::sent_requests::RequestVerdict;
 use crate::broker_client::uplink::Uplink;
 use crate::link::command::CommandOutcome;
 use crate::link::message::CountedPublication;
 use crate::protocol::v1::{
-    V1Counts, V1Error, V1ErrorCode, V1RequestId, ack, ack_repeated, sent_text, tags_changed,
+    V1Counts, V1Error, V1ErrorCode, V1RequestId, ack, ack_repeated, tags_changed,
 };
-use crate::resource::{BuiltinKind, Effect, RequestEffect};
-use crate::session::{Message, Session};
+use crate::resource::RequestEffect;
+use crate::session::Session;
 use crate::types::limits::TAGS_MAX;
 use crate::types::{Client, ClientUuid, Number, Slot, TagEdit};
 use crate::websocket::write as frames;
+use crate::worker::asks::{self, OpenAsk};
 use crate::worker::connection::outbox::PartKind;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{readiness, write};
@@ -137,7 +136,9 @@ pub(super) struct RequestProgress {
     new_id: Option<V1RequestId>,
     /// What is known of the request, if it is not new.
     known: Option<RequestVerdict>,
-    /// The server or a backend was too busy for it.
+    /// The next publication is a question.
+    ask: Option<OpenAsk>,
+    /// The server or a backend was too busy for it, or the client has too many open questions.
     error: Option<Box<V1Error>>,
 }
 
@@ -157,6 +158,21 @@ impl RequestProgress {
             Some(RequestVerdict::New) => self.new_id = Some(id),
             Some(known) => self.known = Some(known),
         }
+    }
+
+    /// Returns whether its publication is not made.
+    pub(super) fn is_refused(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// Takes why the request is not carried out.
+    pub(super) fn take_error(&mut self) -> Option<Box<V1Error>> {
+        self.error.take()
+    }
+
+    /// Returns the question that the next publication is.
+    pub(super) fn take_ask(&mut self) -> Option<OpenAsk> {
+        self.ask.take()
     }
 
     /// Returns whether the request was accepted before, or may have been.
@@ -195,6 +211,17 @@ pub(super) fn apply(
             progress.begin(&context.broker.uplink, client.slot, id);
             None
         }
+        RequestEffect::Ask { id, within } => {
+            match asks::begin(context, client, id, within) {
+                Ok(ask) => progress.ask = Some(ask),
+                Err(error) => progress.error = Some(error),
+            }
+            None
+        }
+        RequestEffect::Asked(id) => {
+            progress.ask = None;
+            progress.error.take().map(|error| error_frame(Some(id), &error))
+        }
         RequestEffect::Pong(id) => Some(ConnectionEffect::Pong(id)),
         RequestEffect::Alive => Some(ConnectionEffect::Alive),
         RequestEffect::Refuse { id, error } => Some(error_frame(id, &error)),
@@ -216,7 +243,9 @@ pub(super) fn apply(
         }
         RequestEffect::Watch { id, terms } => presence::watch(context, client, id, *terms),
         RequestEffect::Unwatch { id, watch } => presence::unwatch(context, client, id, watch),
-        RequestEffect::Send { id, data } => return send(context, client, id, received, data),
+        RequestEffect::Send { id, data } => {
+            return sent_data::pass_on(context, client, id, received, data);
+        }
     };
     one.into_iter().collect()
 }
@@ -291,42 +320,6 @@ fn answer_later(
     None
 }
 
-/// Passes data to the resource of the path: the text of a string, and the JSON of anything else.
-fn send(
-    context: &mut Context,
-    client: ClientRef<'_>,
-    id: Option<V1RequestId>,
-    received: &[u8],
-    data: Range<usize>,
-) -> ConnectionEffects {
-    let refused = |error: &V1Error| [error_frame(id, error)].into_iter().collect();
-    if client.resource == BuiltinKind::V1.id() {
-        let why = "there is no resource on this path";
-        return refused(&V1Error::new(V1ErrorCode::Unsupported, why));
-    }
-    let data = received.get(data).and_then(|data| str::from_utf8(data).ok()).unwrap_or("null");
-    let text = sent_text(data);
-    let mut effects = call(context, client, |resource, handle| {
-        resource.on_message(handle, Message::Text(&text));
-    });
-    let mut denied = None;
-    effects.retain_mut(|effect| match effect {
-        Effect::Request(RequestEffect::Refuse { error, .. }) => {
-            denied.get_or_insert_with(|| error_frame(id, error));
-            false
-        }
-        _ => true,
-    });
-    let mut progress = RequestProgress::default();
-    let mut rest = apply_with(context, client, effects, text.as_bytes(), &mut progress);
-    let busy = progress.error.take().map(|error| error_frame(id, &error));
-    let accepted = || id.map(|id| text_frame(ack(id, None).as_bytes()));
-    if let Some(answer) = denied.or(busy).or_else(accepted) {
-        rest.insert(0, answer);
-    }
-    rest
-}
-
 /// Answers the requests that the broker's progress completes, within the time budget of this part of the turn.
 /// Consecutive answers to one client are written together.
 pub(in crate::worker) fn answer_acknowledged(
@@ -365,7 +358,8 @@ pub(in crate::worker) fn answer_acknowledged(
     }
 }
 
-fn write_to(
+/// Writes frames to a client, if it is still in its slot.
+pub(in crate::worker) fn write_to(
     context: &mut Context,
     connections: &mut ConnectionTable,
     slot: Slot,

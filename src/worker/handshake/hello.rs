@@ -367,6 +367,7 @@ fn welcome(context: &Context, connection: &Connection, outcome: &ResumeOutcome) 
     let features = [
         has(context.broker.stores(connection.slot), "history"),
         has(may_watch, "presence"),
+        Some("ask"),
         has(may_see_counts, "report"),
         Some("expr"),
         has(takes_token, "token"),

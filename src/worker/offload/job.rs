@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bytes::Bytes;
 use tracing::error;
 
 use crate::resource::{ClientHandle, Effect, Effects, Payload, ResourceHooks};
 use crate::session::{Incoming, Message, NextStep, Session, SessionRules};
 use crate::types::limits::LARGE_MESSAGE_BYTES;
-use crate::types::{AskToken, Client, CloseCode, CloseReason, FramedPayload, Slot};
+use crate::types::{AskToken, Client, CloseCode, CloseReason, FramedPayload, Slot, TrackedOutcome};
 use crate::websocket::write;
 use crate::worker::connection::FAULT;
 
@@ -63,7 +62,7 @@ pub(in crate::worker) struct ReadMessage {
     pub(in crate::worker) message: UnreadMessage,
     pub(in crate::worker) acknowledgement: Option<Cow<'static, str>>,
     /// The message as an answer to a question.
-    pub(in crate::worker) answer: Option<(AskToken, Bytes)>,
+    pub(in crate::worker) answer: Option<(AskToken, TrackedOutcome)>,
     pub(in crate::worker) then: ReadOutcome,
 }
 
@@ -131,7 +130,7 @@ impl ReadMessage {
             ReadOutcome::Effects(effects) => effects.iter().map(Effect::held).sum(),
             ReadOutcome::Close(_) => 0,
         };
-        let answer = self.answer.as_ref().map_or(0, |(_, answer)| answer.len());
+        let answer = self.answer.as_ref().map_or(0, |(_, outcome)| outcome.held());
         self.message.bytes.len() + made + answer
     }
 }
@@ -195,10 +194,10 @@ fn framed(mut outcome: ReadOutcome, received: &[u8]) -> ReadOutcome {
     outcome
 }
 
-fn answer_in(session: &Session, text: &str) -> Option<(AskToken, Bytes)> {
+fn answer_in(session: &Session, text: &str) -> Option<(AskToken, TrackedOutcome)> {
     let questions = session.protocol.spec().questions.as_ref()?;
     let answer = (questions.answer)(text)?;
-    Some((answer.token, Bytes::copy_from_slice(answer.message.as_bytes())))
+    Some((answer.token, answer.reply.outcome()))
 }
 
 impl fmt::Debug for ReadJob {

@@ -1,6 +1,7 @@
 //! The life of a client without its socket: what happens goes in, frames and events come out.
 
-pub(crate) mod current_status;
+pub(crate) mod asked;
+mod current_status;
 mod liveness;
 mod requests;
 mod retries;
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+pub(crate) use self::asked::Answering;
+use self::asked::OpenQuestion;
 use self::current_status::CurrentStatus;
 use self::liveness::Liveness;
 pub use self::requests::Offline;
@@ -62,6 +65,7 @@ pub(crate) struct Machine {
     hub: Hub,
     status: CurrentStatus,
     outbound: VecDeque<Utf8Bytes>,
+    questions: VecDeque<OpenQuestion>,
     wants_token: bool,
 }
 
@@ -89,6 +93,7 @@ impl Machine {
             hub: Hub::new(options.overflow),
             status: CurrentStatus::idle(),
             outbound: VecDeque::new(),
+            questions: VecDeque::new(),
             wants_token: false,
             options,
         }
@@ -251,6 +256,7 @@ impl Machine {
             "recovery" => self.recovery(text),
             "ping" => self.pong(),
             "tags" => self.retagged(text),
+            "ask" => self.asked(text),
             "expires" => self.wants_token = matches!(self.options.token, TokenSource::Function(_)),
             "ack" | "answer" | "error" | "pong" => return self.answer(&kind, text, now),
             _ => {}
@@ -313,13 +319,6 @@ impl Machine {
             self.hub.push(&Event::Recovery(recovery));
         }
         self.session.recovered();
-    }
-
-    /// Answers a ping. One answer is enough for all pings that came before it is written.
-    fn pong(&mut self) {
-        if !self.outbound.iter().any(|text| text.as_str() == frame::PONG) {
-            self.outbound.push_back(Utf8Bytes::from_static(frame::PONG));
-        }
     }
 
     fn retagged(&mut self, text: &str) {
