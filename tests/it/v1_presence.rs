@@ -150,7 +150,7 @@ fn counts_come_without_a_list_and_once_ends_at_once() {
     client.request_v1(1, json!({"op": "watch", "tags": room}));
     let sync = json!({"op": "presence", "watch": 1, "sync": true, "count": 2, "users": 2});
     client.expect_json(sync);
-    client.request_v1(2, json!({"op": "watch", "tags": room, "mode": "members", "once": true}));
+    client.request_v1(2, json!({"op": "watch", "tags": room, "mode": "once"}));
     let once = client.json();
     assert_eq!((&once["watch"], &once["count"]), (&json!(2), &json!(2)), "{once}");
     let uuids: Vec<&Value> =

@@ -24,19 +24,21 @@ pub struct V1Watch {
 /// Members of a request, as they are written.
 const NAMES: [&str; 6] = ["topic", "tags", "expr", "mode", "once", "watch"];
 
+const MODES: &str = "`mode` must be \"count\", \"members\" or \"once\"";
 const ONE_QUERY: &str = "exactly one of `topic`, `tags` and `expr` must be there";
 
 /// Reads `watch`.
 pub(super) fn read_watch(text: &str) -> Result<V1Watch, Box<V1Error>> {
     let [topic, tags, expr, mode, once, _] = members(text);
-    let has_members = match mode.map(|raw| text_of(Some(raw))) {
-        None => false,
-        Some(Some(word)) if word == "count" => false,
-        Some(Some(word)) if word == "members" => true,
-        Some(_) => return Err(V1Error::invalid("/mode", "`mode` must be \"count\" or \"members\"")),
+    let (has_members, is_list_once) = match mode.map(|raw| text_of(Some(raw))).as_ref() {
+        None => (false, false),
+        Some(Some(word)) if word == "count" => (false, false),
+        Some(Some(word)) if word == "members" => (true, false),
+        Some(Some(word)) if word == "once" => (true, true),
+        Some(_) => return Err(V1Error::invalid("/mode", MODES)),
     };
     let is_once = match once {
-        None | Some("false") => false,
+        None | Some("false") => is_list_once,
         Some("true") => true,
         Some(_) => return Err(V1Error::invalid("/once", "`once` must be true or false")),
     };
