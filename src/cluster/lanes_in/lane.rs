@@ -56,6 +56,9 @@ impl PassedSources {
     }
 }
 
+/// The number of the hello in the common lane.
+const HELLO_NUMBER: u64 = 1;
+
 /// One lane of another host in its present epoch.
 #[derive(Debug)]
 pub(super) struct LaneIn {
@@ -139,6 +142,14 @@ impl LaneIn {
     pub(super) fn cut_after(&mut self, end: u64, memory: &mut HeldMemory<'_>) {
         self.held.cut_after(end, memory);
         self.known = end;
+    }
+
+    /// Goes on without the hello of an epoch that is over: the next one has replaced it. It is no publication, so it is
+    /// not among what was carried, and other items come after it all the same.
+    pub(super) fn pass_over_hello(&mut self) {
+        if self.next == HELLO_NUMBER {
+            self.next += 1;
+        }
     }
 
     /// Returns whether the next item is here, and everything of the other lane that it comes after was passed on.

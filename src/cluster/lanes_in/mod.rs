@@ -192,7 +192,13 @@ impl LanesIn {
                 let mut memory = HeldMemory { bounds: self.bounds, host: &mut self.held, total };
                 self.common.cut_after(end(LaneKey::COMMON), &mut memory);
                 self.private.cut_after(private, &mut memory);
+                self.common.pass_over_hello();
                 self.finish(GapReason::Epoch, total, &mut passed);
+            }
+            // Nothing of what was carried waits for something that was not.
+            let left = self.held_items() as u64;
+            if ends.is_some() && left > 0 {
+                passed.push(Passed::Gap { items: Some(left), reason: GapReason::Epoch });
             }
             let mut memory = HeldMemory { bounds: self.bounds, host: &mut self.held, total };
             self.common.restart(&mut memory);
@@ -326,5 +332,40 @@ fn understood(
         }
         Ok(ItemBody::Hello(_) | ItemBody::Skipped) => None,
         Err(ItemFault::Unknown(_) | ItemFault::Invalid(_)) => gap(GapReason::Version),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::cluster::envelope::HostRun;
+    use crate::cluster::item::{Fence, ItemPart};
+    use crate::cluster::taken::LaneStart;
+
+    const OWN: LaneKey = LaneKey(2);
+
+    fn item(after_common: u64, body: Bytes) -> LaneItem {
+        let after = LanePoint { lane: LaneKey::COMMON, number: after_common };
+        LaneItem { fence: Fence([after].into_iter().collect()), part: ItemPart::Whole, body }
+    }
+
+    #[test]
+    fn what_comes_after_a_hello_that_never_arrived_is_not_lost() {
+        let taken = TakenLanes::begin(HostRun(1), BridgeEpoch(1), LaneStart::default());
+        let mut lanes = LanesIn::new(&taken, OWN, HeldBounds::default());
+        let (mut total, mut passed) = (0, Vec::new());
+        // An item that stands for three publications, which is easily told from others.
+        let three = item(1, ItemBody::missing(3));
+        assert!(lanes.offer(LanePoint { lane: OWN, number: 1 }, three, &mut total));
+        lanes.pass(usize::MAX, &mut total, &mut passed);
+        assert_eq!(passed, [], "it waits for the hello");
+        let mut hello = EpochEnds::default();
+        hello.note(BridgeEpoch(1), &[LanePoint { lane: OWN, number: 2 }]);
+        let passed = lanes.begin_epoch(BridgeEpoch(2), &hello, &mut total);
+        let gap = |items, reason| Passed::Gap { items: Some(items), reason };
+        assert_eq!(passed, [gap(3, GapReason::NotSent), gap(1, GapReason::Epoch)]);
+        assert_eq!((lanes.held_items(), total), (0, 0));
     }
 }
