@@ -56,6 +56,8 @@ pub struct Api {
     watch: Option<Watch>,
     /// Publications that are under way, with their calls.
     open: BTreeMap<Number, usize>,
+    /// The last publication that an earlier broker may have delivered.
+    earlier: Number,
     is_started: bool,
 }
 
@@ -99,6 +101,7 @@ impl Api {
             questions: 0,
             watch: None,
             open: BTreeMap::new(),
+            earlier: Number(0),
             is_started: false,
         }
     }
@@ -106,6 +109,12 @@ impl Api {
     /// Returns whether it knows what earlier processes accepted.
     pub fn is_informed(&self) -> bool {
         self.client.uplink.replays.basis().is_some()
+    }
+
+    /// Returns whether it repeats publications that an earlier broker may have delivered. Until they are acknowledged it
+    /// alone may know their ids: it is not known whether the new broker has read them.
+    pub fn is_repeating(&self) -> bool {
+        self.open.first_key_value().is_some_and(|(number, _)| *number <= self.earlier)
     }
 
     /// Runs one turn, in the order of `api/process.rs`.
@@ -134,6 +143,7 @@ impl Api {
                         self.client.uplink.replays = ReplayMemory::default();
                     }
                     self.watch = Some(end.watch());
+                    self.earlier = Number(self.client.uplink.published());
                     self.client.connect(broker, Box::new(end));
                 }
                 Order::Quiesce => self.stage = ApiStage::Quiescing,

@@ -317,7 +317,8 @@ impl World {
             ChildId::Bridge(_) => return,
             ChildId::Api(_) => {
                 let Some(api) = self.api.take() else { return };
-                if api.is_informed() && !self.broker.as_ref().is_some_and(Broker::is_ready) {
+                let is_broker_ready = self.broker.as_ref().is_some_and(Broker::is_ready);
+                if api.is_informed() && (!is_broker_ready || api.is_repeating()) {
                     self.model.forget_ids();
                 }
                 self.model.dies(api.source);
