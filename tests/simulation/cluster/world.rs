@@ -441,6 +441,10 @@ impl World {
             }
         }
         let others = self.hosts.len() - 1;
+        // Answers to earlier questions are counted before.
+        while self.hosts.iter().any(|host| !host.asking.is_empty()) {
+            self.turn_all()?;
+        }
         for host in &mut self.hosts {
             self.questions += 1;
             host.ask(QueryReach::All, self.questions, self.now + Duration::from_millis(300));
