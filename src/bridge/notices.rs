@@ -104,7 +104,8 @@ impl Notices {
             ClusterEffect::Arrive(_) => self.counts.items_in += 1,
             ClusterEffect::Gap { gap: LaneGap { host, items, reason, .. }, .. } => {
                 self.counts.gaps += 1;
-                self.counts.lost_items += items.unwrap_or(0);
+                // The number comes from another host.
+                self.counts.lost_items = self.counts.lost_items.saturating_add(items.unwrap_or(0));
                 if self.gaps.admits(at) {
                     let items = items.map_or_else(|| "unknown".to_owned(), |it| it.to_string());
                     tracing::error!(

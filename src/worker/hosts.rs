@@ -56,12 +56,15 @@ pub(super) fn on_notice(
         HostsNotice::Cut => context.hosts.reach.cut(now),
         HostsNotice::Missed { items } => match &mut context.hosts.report {
             None => context.hosts.report = Some(GapReport::new(connections, items)),
-            Some(report) => {
-                let both = |former: Option<u64>| former.zip(items).map(|(one, other)| one + other);
-                report.next = Some(report.next.map_or(items, both));
-            }
+            Some(report) => report.next = Some(with_former(report.next, items)),
         },
     }
+}
+
+/// Returns how many publications two gaps have lost, if there was a former one. The numbers come from other hosts.
+fn with_former(former: Option<Option<u64>>, items: Option<u64>) -> Option<u64> {
+    let sum = |former: Option<u64>| former.zip(items).map(|(one, other)| one.saturating_add(other));
+    former.map_or(items, sum)
 }
 
 /// Continues a report, within the time budget of this part of the turn. `last_serial` is the serial number of the last
@@ -109,7 +112,7 @@ fn tell(context: &mut Context, connections: &mut ConnectionTable, slot: Slot, mi
         _ => None,
     };
     match waiting {
-        Some(extras) => extras.gap = Some(missed),
+        Some(extras) => extras.gap = Some(with_former(extras.gap, missed)),
         None => write_gap(context, &mut connection, missed),
     }
     readiness::rearm(context, connections, connection);
@@ -128,4 +131,18 @@ pub(super) fn write_gap(context: &mut Context, connection: &mut Connection, miss
     };
     context.labelled.note_recovery(RecoveryReason::Gap);
     write::write(context, connection, bytes, PartKind::Frames);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_add_up_and_an_unknown_one_makes_the_sum_unknown() {
+        assert_eq!(with_former(None, Some(3)), Some(3));
+        assert_eq!(with_former(Some(Some(2)), Some(3)), Some(5));
+        assert_eq!(with_former(Some(Some(u64::MAX)), Some(3)), Some(u64::MAX));
+        assert_eq!(with_former(Some(None), Some(3)), None);
+        assert_eq!(with_former(Some(Some(2)), None), None);
+    }
 }
