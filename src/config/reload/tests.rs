@@ -2,13 +2,20 @@
 
 use super::*;
 use crate::auth::Application;
-use crate::config::{ConfigSources, load};
+use crate::config::{ConfigSources, OnGap, load};
 use crate::types::Secret;
 
 fn loaded(flags: &[(&str, &str)]) -> Loaded {
-    let flags = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    loaded_with(flags, &[])
+}
+
+fn loaded_with(flags: &[(&str, &str)], variables: &[(&str, &str)]) -> Loaded {
+    let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
     let folder = std::env::temp_dir().join("tagcast-no-such-folder");
-    load(&ConfigSources { flags: flags.collect(), folder, ..ConfigSources::default() }).unwrap()
+    let (flags, variables) = (owned(flags), owned(variables));
+    load(&ConfigSources { flags, variables, folder, ..ConfigSources::default() }).unwrap()
 }
 
 fn said(former: &Loaded, fresh: Loaded) -> Vec<String> {
@@ -52,6 +59,28 @@ fn a_change_that_needs_a_restart_is_reported_at_each_reload() {
     let waits =
         ["needs a restart: workers: 2 -> 3", "needs a restart: phpws.uuid: signed -> plain"];
     assert_eq!(said(&reload.loaded, fresh()), waits);
+}
+
+#[test]
+fn of_a_cluster_only_its_name_and_replay_buffer_need_a_restart() {
+    let key = "01".repeat(32);
+    let with = |name: &str, timeout: &str, on_gap: &str, required: &str, replay: &str| {
+        let flags = [
+            ("cluster.nats", "nats://127.0.0.1:4222"),
+            ("cluster.name", name),
+            ("cluster.queryTimeout", timeout),
+            ("cluster.onGap", on_gap),
+            ("cluster.required", required),
+            ("cluster.replayBytes", replay),
+        ];
+        loaded_with(&flags, &[("TAGCAST_UUID_KEY", &key)])
+    };
+    let former = with("a", "300ms", "report", "off", "64M");
+    let reload = former.reload(with("b", "1s", "close", "on", "32M")).unwrap();
+    let cluster = reload.loaded.config.cluster.as_ref().unwrap();
+    assert_eq!((&*cluster.name, cluster.replay_bytes), ("a", 64 * 1024 * 1024));
+    assert_eq!(cluster.query_timeout.as_secs(), 1);
+    assert_eq!((cluster.on_gap, cluster.is_required), (OnGap::Close, true));
 }
 
 #[test]
