@@ -13,16 +13,8 @@ use crate::harness::{Open, Raw, Server, eventually, pause};
 
 const ALL_THREE: (u64, u64, bool) = (3, 3, false);
 
-fn change(server: &Server, method: &str, target: &str, body: &str) -> ApiAnswer {
-    let length = body.len().to_string();
-    let headers = [SHOP, ("Content-Type", "application/json"), ("Content-Length", &length)];
-    let mut bytes = head(method, target, &headers);
-    bytes.extend_from_slice(body.as_bytes());
-    Raw::connect(server.port).request(bytes)
-}
-
 fn retag_one(server: &Server, page: &Raw, body: &str) -> ApiAnswer {
-    change(server, "PATCH", &format!("{LIST}/{}/tags", page.uuid), body)
+    server.send_json("PATCH", &format!("{LIST}/{}/tags", page.uuid), body)
 }
 
 fn all_matching(server: &Server, command: &str, body: &str) -> ApiAnswer {
@@ -62,7 +54,8 @@ pub fn tags_of_a_client_are_changed_on_its_host() {
     assert_eq!(conflict.json()["error"]["version"], version, "{}", conflict.body);
     let right = format!(r#"{{"set":{{"level":"3"}},"if_version":{version}}}"#);
     assert_eq!(ok(&retag_one(b, &page, &right))["tags"]["level"], "3");
-    let replaced = change(a, "PUT", &format!("{LIST}/{}/tags", page.uuid), r#"{"tags":{"x":"y"}}"#);
+    let replaced =
+        a.send_json("PUT", &format!("{LIST}/{}/tags", page.uuid), r#"{"tags":{"x":"y"}}"#);
     assert_eq!(ok(&replaced)["tags"], json!({"x":"y"}));
     let script = c.open(&Open::php().target("/php?key=shop").ident("job"));
     retag_one(a, &script, r#"{"set":{"x":"y"}}"#).is_error(409, "retag_unsupported");
@@ -189,11 +182,11 @@ pub fn a_connection_gets_a_new_token_from_any_host() {
     let page = c.open(&with_token(&json!({"sub": "1", "tags": {"a": "1"}})));
     let target = format!("{LIST}/{}/token", page.uuid);
     let body = json!({"token": token(&json!({"sub": "1", "tags": {"a": "2"}}))}).to_string();
-    let refreshed = change(a, "PUT", &target, &body);
+    let refreshed = a.send_json("PUT", &target, &body);
     assert_eq!((refreshed.status(), &refreshed.json()["sub"]), (200, &json!("1")));
     assert_eq!(tags_of(b, &page), json!({"@user": "1", "a": "2"}));
     let other = json!({"token": token(&json!({"sub": "2"}))}).to_string();
-    change(b, "PUT", &target, &other).is_error(422, "invalid_token");
+    b.send_json("PUT", &target, &other).is_error(422, "invalid_token");
     assert_eq!(tags_of(c, &page), json!({"@user": "1", "a": "2"}));
 }
 

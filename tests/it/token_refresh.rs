@@ -37,15 +37,7 @@ fn expect_refused(client: &mut Raw, token: &str, why: &str) {
 /// Sends a new token over the HTTP API.
 fn put(server: &Server, application: &str, client: &Raw, body: &str) -> ApiAnswer {
     let target = format!("/v1/apps/{application}/connections/{}/token", client.uuid);
-    change(server, "PUT", &target, body)
-}
-
-fn change(server: &Server, method: &str, target: &str, body: &str) -> ApiAnswer {
-    let length = body.len().to_string();
-    let headers = [SHOP, ("Content-Type", "application/json"), ("Content-Length", &length)];
-    let mut bytes = head(method, target, &headers);
-    bytes.extend_from_slice(body.as_bytes());
-    Raw::connect(server.port).request(bytes)
+    server.send_json("PUT", &target, body)
 }
 
 #[track_caller]
@@ -87,7 +79,7 @@ fn only_tags_of_tokens_are_removed() {
     let open = Open::at(&format!(r#"/web?tags={{"own":"1"}}&token={first}"#));
     let mut client = server.open(&open);
     let target = format!("/v1/apps/shop/connections/{}/tags", client.uuid);
-    assert_eq!(change(&server, "PATCH", &target, r#"{"set":{"a":"9","c":"9"}}"#).status(), 200);
+    assert_eq!(server.send_json("PATCH", &target, r#"{"set":{"a":"9","c":"9"}}"#).status(), 200);
     refresh(&mut client, &json!({"tags": {"a": "1"}}));
     let tags = json!({"own": "1", "a": "1", "c": "9"});
     assert_eq!(show(&server, &client)["tags"], tags);

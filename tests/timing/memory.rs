@@ -1,6 +1,5 @@
 //! The memory limit: reactions as memory comes near to it, and recovery.
 
-use crate::harness::processes::memory_together;
 use crate::harness::{Open, Raw, Server, Setup, broadcast, echo, eventually, feedback_to};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use tagcast::types::Pressure;
@@ -21,12 +20,7 @@ fn server_with_room(bytes: u64) -> Server {
 /// Returns the memory of all processes at this moment. The status has that of the last check, which can be from a
 /// time when some of them had not begun.
 fn used(server: &Server) -> u64 {
-    memory_together(pids(server), "VmRSS:")
-}
-
-fn pids(server: &Server) -> impl Iterator<Item = u32> {
-    let children = server.children().into_iter().map(|(pid, _)| pid);
-    children.chain([server.pid()])
+    server.memory("VmRSS:")
 }
 
 fn set_ceiling(server: &Server, bytes: u64) {
@@ -69,7 +63,7 @@ fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
         }
     }
     server.wait_for_output("event=memory_scarce");
-    let highest = memory_together(pids(&server), "VmHWM:");
+    let highest = server.memory("VmHWM:");
     assert!(server.counts().slow > 0, "nobody was closed: {highest} of {ceiling}");
     assert!(highest < ceiling, "{highest} of {ceiling}");
     // The other clients are not affected.

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::harness::frames::{BINARY, FIN, TEXT, masked, text};
-use crate::harness::processes::{memory_together, send_signal};
+use crate::harness::processes::send_signal;
 use crate::harness::{
     Bystander, Frame, Open, Raw, Server, Setup, broadcast, echo, eventually, feedback_to, pause,
 };
@@ -75,15 +75,10 @@ fn all_hold(server: &Server, count: usize, bytes: &[u8]) -> Vec<Raw> {
 fn highest_until(server: &Server, is_over: &AtomicBool) -> u64 {
     let mut highest = 0;
     while !is_over.load(Ordering::Relaxed) {
-        highest = highest.max(memory_together(pids(server), "VmRSS:"));
+        highest = highest.max(server.memory("VmRSS:"));
         pause(Duration::from_millis(1));
     }
     highest
-}
-
-fn pids(server: &Server) -> impl Iterator<Item = u32> {
-    let children = server.children().into_iter().map(|(pid, _)| pid);
-    children.chain([server.pid()])
 }
 
 /// Returns the counters after some clients were closed. Their data may stay in the kernel for a

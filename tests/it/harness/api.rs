@@ -175,6 +175,16 @@ impl Raw {
 }
 
 impl Server {
+    /// Sends JSON with the secret of `shop` over a connection of its own.
+    #[track_caller]
+    pub fn send_json(&self, method: &str, target: &str, body: &str) -> ApiAnswer {
+        let length = body.len().to_string();
+        let headers = [SHOP, ("Content-Type", "application/json"), ("Content-Length", &length)];
+        let mut bytes = head(method, target, &headers);
+        bytes.extend_from_slice(body.as_bytes());
+        Raw::connect(self.port).request(bytes)
+    }
+
     /// Posts JSON over a connection of its own.
     #[track_caller]
     pub fn post(&self, target: &str, header: (&str, &str), body: &str) -> ApiAnswer {

@@ -12,7 +12,7 @@ use super::admin::imbalances;
 use super::folder::Folder;
 use super::log::Log;
 use super::opening::Open;
-use super::processes::{children_of, command_line, is_alive, send_signal};
+use super::processes::{children_of, command_line, is_alive, memory_together, send_signal};
 use super::raw::Raw;
 use super::wait::{DEADLINE, eventually};
 
@@ -219,6 +219,13 @@ impl Server {
         let children = children_of(self.pid());
         self.seen.lock().unwrap().extend(children.iter().map(|(pid, _)| pid));
         children
+    }
+
+    /// Returns the memory of all processes in bytes, as
+    /// [`memory_together`](super::processes::memory_together) counts it.
+    pub fn memory(&self, figure: &str) -> u64 {
+        let children = self.children().into_iter().map(|(pid, _)| pid);
+        memory_together(children.chain([self.pid()]), figure)
     }
 
     /// Returns the process ids of all workers. Waits while one is being restarted.
