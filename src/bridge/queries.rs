@@ -203,7 +203,7 @@ impl BridgeQueries {
     pub(super) fn tell(&mut self, core: &mut BridgeCore, link: &mut BridgeLink) {
         for AnsweredQuery { id, hosts } in core.take_answered() {
             let Some(awaiting) = self.own.remove(&id) else { continue };
-            // What cannot be read is of another version, and is no answer.
+            // What cannot be read is of another version, and does not count as an answer.
             let read = |answer: Option<Bytes>| answer.and_then(|it| decode_answer(&it).ok());
             let hosts = hosts.into_iter().map(|(host, answer)| (host, read(answer))).collect();
             let answer = HostsAnswer { own: self.host, hosts };

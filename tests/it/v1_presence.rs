@@ -70,7 +70,7 @@ impl Watcher {
         frame
     }
 
-    /// Reads until it knows of so many clients. The list has as many.
+    /// Reads until it knows this number of clients. The list has as many.
     #[track_caller]
     pub fn reads_up_to(&mut self, count: u64) -> Value {
         let mut frame = Value::Null;

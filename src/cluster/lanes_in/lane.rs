@@ -144,7 +144,7 @@ impl LaneIn {
         self.known = end;
     }
 
-    /// Goes on without the hello of an epoch that is over: the next one has replaced it. It is no publication, so it is
+    /// Goes on without the hello of an epoch that is over: the next one has replaced it. It is not a publication, so it is
     /// not among what was carried, and other items come after it all the same.
     pub(super) fn pass_over_hello(&mut self) {
         if self.next == HELLO_NUMBER {
