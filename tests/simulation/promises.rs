@@ -159,7 +159,8 @@ impl Model {
     /// Checks a server after an orderly shutdown: each acknowledged publication has reached all its
     /// recipients that were open when the broker acknowledged it (P3). Publications through a
     /// worker that died are not promised. The same is true for a worker whose link was cut shortly
-    /// before the end: it was about to be killed, even if it exited in order first.
+    /// before the end: it was about to be killed, even if it exited in order first. A connection that hangs
+    /// receives nothing.
     pub fn is_complete_at_the_end(&self) -> Result<(), String> {
         let died =
             |source: &WorkerIncarnation| self.dead.contains(source) || self.cut.contains(source);
@@ -170,6 +171,7 @@ impl Model {
             };
             let missed = self.lives.iter().enumerate().find(|(client, life)| {
                 life.is_sent_away
+                    && self.programs.hears(*client)
                     && matches!(it.to, To::Matching(_) | To::MatchingButSelf(_) | To::Uuid(_))
                     && !died(&life.worker)
                     && life.opened_at.is_some_and(|opened_at| opened_at <= it.at)
