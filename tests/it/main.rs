@@ -150,6 +150,7 @@ mod replies_after_effects;
 mod resources;
 mod rolling;
 mod rust_client;
+mod rust_presence;
 mod schemas;
 mod scrapes;
 mod secrets;

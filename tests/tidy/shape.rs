@@ -41,6 +41,7 @@ const NAMES_ALLOWED: &[(&str, &str)] = &[
     ("Client", "the blocking Rust client has the names of the asynchronous one"),
     ("Events", "the same"),
     ("Messages", "the same"),
+    ("Watch", "the same"),
 ];
 
 /// One source file without its tests, comments and literals.

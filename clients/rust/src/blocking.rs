@@ -17,9 +17,10 @@ use crate::clock::{Clock, later};
 use crate::error::ConnectError;
 use crate::message::{Event, Message};
 use crate::options::Options;
+use crate::presence::{Presence, WatchMode, WatchQuery};
 use crate::status::{Disconnect, Status};
 use crate::target::{Tags, To};
-use crate::{events, task};
+use crate::{events, presence, task};
 
 /// A client. Clones are handles of the same client.
 ///
@@ -160,6 +161,11 @@ impl Client {
         self.0.client.retag()
     }
 
+    /// Watches which clients match a query, as [`Client::watch`](crate::Client::watch).
+    pub fn watch(&self, query: &WatchQuery, mode: WatchMode) -> Watch {
+        Watch(self.0.client.watch(query, mode))
+    }
+
     /// Makes any request of the protocol, as [`Client::request`](crate::Client::request).
     pub fn request<M: Serialize + ?Sized>(&self, op: &str, members: &M) -> Request {
         self.0.client.request(op, members)
@@ -224,6 +230,30 @@ impl Iterator for Events {
 
     fn next(&mut self) -> Option<Event> {
         block_on(self.0.next())
+    }
+}
+
+/// A watched query. It is watched until this is dropped.
+#[derive(Debug)]
+#[must_use = "a query is watched as long as the watch lives"]
+pub struct Watch(presence::Watch);
+
+impl Watch {
+    /// What is known now: nothing before the first list has come.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        self.0.presence()
+    }
+
+    /// Waits for the next change, as [`Watch::changed`](crate::Watch::changed).
+    pub fn changed(&mut self) -> Option<Presence> {
+        block_on(self.0.changed())
+    }
+
+    /// Waits for the next change for this time. `Pending` if there was none, `Ready(None)` where
+    /// [`Watch::changed`](crate::Watch::changed) returns `None`.
+    pub fn changed_within(&mut self, time: Duration) -> Poll<Option<Presence>> {
+        block_on_within(self.0.changed(), time)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::error::ConnectError;
 use crate::events::{Events, Messages};
 use crate::machine::Machine;
 use crate::options::Options;
+use crate::presence::{Watch, WatchMode, WatchQuery};
 use crate::socket::Address;
 use crate::status::{Disconnect, NORMAL, Status};
 use crate::target::{Tags, To};
@@ -204,6 +205,26 @@ impl Client {
     /// Changes the tags and topics of this client. A later connection opens with the changed ones.
     pub fn retag(&self) -> Retag {
         Retag::new(&self.0.shared)
+    }
+
+    /// Watches which clients match a query, on this connection and on each later one, as long as the [`Watch`] lives.
+    ///
+    /// ```no_run
+    /// # async fn example(client: tagcast_client::Client) {
+    /// use tagcast_client::{Presence, WatchMode, WatchQuery};
+    ///
+    /// let mut room = client.watch(&WatchQuery::topic("room1"), WatchMode::Members);
+    /// let mut before = Presence::default();
+    /// while let Some(presence) = room.changed().await {
+    ///     for member in presence.joined_since(&before) {
+    ///         println!("{:?} is here, one of {}", member.tags().get("name"), presence.count);
+    ///     }
+    ///     before = presence;
+    /// }
+    /// # }
+    /// ```
+    pub fn watch(&self, query: &WatchQuery, mode: WatchMode) -> Watch {
+        Watch::new(&self.0.shared, query, mode)
     }
 
     /// Makes any request of the protocol, as `send`. `members` is an object. The answer has the members of the frame.

@@ -137,6 +137,12 @@ pub(crate) struct ErrorFrame {
     retry_after_ms: Option<u64>,
 }
 
+impl ErrorFrame {
+    pub(crate) fn code(&self) -> ErrorCode {
+        ErrorCode::from(self.code.as_str())
+    }
+}
+
 impl RequestError {
     pub(crate) fn new(code: ErrorCode) -> Self {
         let is_retryable = matches!(
@@ -184,9 +190,10 @@ impl RequestError {
 
 impl From<ErrorFrame> for RequestError {
     fn from(frame: ErrorFrame) -> Self {
-        let message = frame.message.unwrap_or_else(|| frame.code.clone());
+        let code = frame.code();
+        let message = frame.message.unwrap_or(frame.code);
         Self(Box::new(RequestFailure {
-            code: ErrorCode::from(frame.code.as_str()),
+            code,
             message,
             is_retryable: frame.retry,
             retry_after: frame.retry_after_ms.map(Duration::from_millis),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::machine::Topics;
 use crate::status::RecoveryReason;
@@ -104,6 +105,43 @@ pub(crate) struct TagsFrame {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "two independent members of a frame")]
+pub(crate) struct PresenceFrame {
+    /// The id of the request `watch`.
+    pub(crate) watch: u64,
+    /// Whether it replaces everything.
+    #[serde(default)]
+    pub(crate) sync: bool,
+    #[serde(default)]
+    pub(crate) count: u64,
+    #[serde(default)]
+    pub(crate) users: u64,
+    #[serde(default)]
+    pub(crate) members: Vec<MemberFrame>,
+    /// Whether there are too many members for a list.
+    #[serde(default)]
+    pub(crate) more: bool,
+    #[serde(default)]
+    pub(crate) joined: Vec<MemberFrame>,
+    #[serde(default)]
+    pub(crate) left: Vec<String>,
+    /// The code that says why the watch has ended.
+    #[serde(default)]
+    pub(crate) end: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct MemberFrame {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) user: Option<Box<RawValue>>,
+    #[serde(default)]
+    pub(crate) tags: ReceivedTags,
+    #[serde(default)]
+    pub(crate) uuid: Option<String>,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct ByeFrame {
     pub(crate) code: u16,
     #[serde(default)]
@@ -113,7 +151,7 @@ pub(crate) struct ByeFrame {
 }
 
 /// Tags as the server writes them: values are texts, or numbers.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct ReceivedTags(pub(crate) Tags);
 
 impl<'de> Deserialize<'de> for ReceivedTags {

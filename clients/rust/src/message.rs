@@ -1,5 +1,6 @@
 //! What a client receives.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -108,8 +109,13 @@ pub enum Event {
     Message(Message),
     /// What the client has missed: once after each connection, and when the server reports a gap.
     Recovery(Recovery),
-    /// Something else has changed the tags or topics of this client: all of its present tags.
-    Tags(Tags),
+    /// Something else has changed the tags or topics of this client.
+    Tags {
+        /// All of its present tags.
+        tags: Tags,
+        /// All topics that it is in now.
+        topics: BTreeSet<String>,
+    },
 }
 
 impl Event {
@@ -119,8 +125,9 @@ impl Event {
         const BASE: usize = 128;
         match self {
             Self::Message(message) => BASE + message.json().len(),
-            Self::Tags(tags) => {
-                BASE + tags.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            Self::Tags { tags, topics } => {
+                let tags = tags.iter().map(|(name, value)| name.len() + value.len());
+                BASE + tags.chain(topics.iter().map(String::len)).sum::<usize>()
             }
             Self::Status(_) | Self::Recovery(_) => BASE,
         }

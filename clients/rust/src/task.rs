@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::clock::Clock;
 use crate::error::ConnectError;
-use crate::machine::{Answering, Machine, NewRequest, Offline, Task};
+use crate::machine::{Answering, Machine, NewRequest, Offline};
 use crate::options::{TokenError, TokenReason, TokenSource};
 use crate::questions::Reply;
 use crate::socket::{self, Address, Socket};
@@ -27,6 +27,19 @@ use crate::status::{ABNORMAL, Disconnect};
 const FAREWELL: Duration = Duration::from_secs(2);
 /// Code of a Close frame without one (RFC 6455 §7.1.5).
 const NO_STATUS: u16 = 1005;
+
+/// What the task that owns the socket has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Nothing, until it is woken.
+    Rest,
+    /// The next attempt is due at a later time.
+    Wait,
+    /// A connection of this number.
+    Connect(u64, TokenReason),
+    /// The last handle was dropped.
+    End,
+}
 
 /// A client, as its task and its handles share it.
 #[derive(Debug)]

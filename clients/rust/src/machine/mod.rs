@@ -9,6 +9,7 @@ mod session;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod watches;
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -28,6 +29,7 @@ use self::retries::{Retries, is_final};
 use self::session::{Opening, Session};
 use self::tags::OwnTags;
 pub(crate) use self::tags::{TagChange, Topics};
+use self::watches::Watches;
 use crate::clock::later;
 use crate::error::{ConnectError, ErrorCode, RequestError};
 use crate::events::Hub;
@@ -35,19 +37,7 @@ use crate::frame::{self, FrameKind, Welcome};
 use crate::message::{Event, Message, Place};
 use crate::options::{Options, Overflow, TokenReason, TokenSource};
 use crate::status::{ABNORMAL, Disconnect, Recovery, RecoveryReason, Status};
-
-/// What the task that owns the socket has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Task {
-    /// Nothing, until it is woken.
-    Rest,
-    /// The next attempt is due at a later time.
-    Wait,
-    /// A connection of this number.
-    Connect(u64, TokenReason),
-    /// The last handle was dropped.
-    End,
-}
+use crate::task::Task;
 
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts")]
@@ -62,6 +52,7 @@ pub(crate) struct Machine {
     session: Session,
     requests: Requests,
     own: OwnTags,
+    watches: Watches,
     hub: Hub,
     status: CurrentStatus,
     outbound: VecDeque<Utf8Bytes>,
@@ -90,6 +81,7 @@ impl Machine {
             session: Session::default(),
             requests: Requests::new(options.queue),
             own: OwnTags::new(options.tags.clone(), options.topics.clone()),
+            watches: Watches::default(),
             hub: Hub::new(options.overflow),
             status: CurrentStatus::idle(),
             outbound: VecDeque::new(),
@@ -127,6 +119,7 @@ impl Machine {
     pub(crate) fn open(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Idle | Phase::Waiting { .. } | Phase::Closed) {
             self.hub.resume();
+            self.watches.resume();
             self.begin(TokenReason::Connect, now);
         }
     }
@@ -256,6 +249,7 @@ impl Machine {
             "recovery" => self.recovery(text),
             "ping" => self.pong(),
             "tags" => self.retagged(text),
+            "presence" => self.present(text),
             "ask" => self.asked(text),
             "expires" => self.wants_token = matches!(self.options.token, TokenSource::Function(_)),
             "ack" | "answer" | "error" | "pong" => return self.answer(&kind, text, now),
@@ -279,6 +273,7 @@ impl Machine {
         };
         // What was sent before comes first, in its order.
         self.requests.online(resumption, now, &mut self.outbound);
+        self.watch_again();
         self.change(Status::Online { attempt: self.retries.attempt() });
         if !self.session.is_recovering() {
             let is_resumed = welcome.resumed;
@@ -287,7 +282,7 @@ impl Machine {
             self.hub.push(&Event::Recovery(recovery));
         }
         if is_changed && !is_first {
-            self.hub.push(&Event::Tags(self.own.known().clone()));
+            self.hub.push(&self.own.event());
         }
     }
 
@@ -324,7 +319,7 @@ impl Machine {
     fn retagged(&mut self, text: &str) {
         let Some(frame) = read::<frame::TagsFrame>(text) else { return };
         self.own.set(frame.tags.0, frame.topics);
-        self.hub.push(&Event::Tags(self.own.known().clone()));
+        self.hub.push(&self.own.event());
     }
 
     fn answer(&mut self, kind: &FrameKind, text: &str, now: Instant) {
@@ -332,6 +327,9 @@ impl Machine {
         let error = (kind.op == "error").then(|| read(text)).flatten();
         if kind.op == "error" && error.is_none() {
             return;
+        }
+        if let Some(error) = &error {
+            self.watches.refused(id, error);
         }
         if let Some(change) = self.requests.settle(id, text, error) {
             self.own.changed(&change);
@@ -357,6 +355,7 @@ impl Machine {
     ) {
         self.retries.lost(now);
         self.requests.offline();
+        self.watches.offline();
         let can_refresh = matches!(self.options.token, TokenSource::Function(_));
         if can_refresh && let Some(reason) = self.retries.refresh(lost.code()) {
             return self.begin(reason, now);
@@ -377,6 +376,7 @@ impl Machine {
         self.phase = Phase::Closed;
         self.change(Status::Closed { lost });
         self.requests.close();
+        self.watches.end();
         self.hub.end();
     }
 

@@ -91,6 +91,12 @@ impl Requests {
         }
     }
 
+    /// The id of a request that is not kept here.
+    pub(crate) const fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
     /// Takes a request. `out` gets what can be sent.
     pub(crate) fn add(
         &mut self,
@@ -102,11 +108,10 @@ impl Requests {
         if !self.is_online && new.offline == Offline::Drop {
             return answer(reply, Ok(Answer::Dropped));
         }
-        self.last_id += 1;
+        let id = self.next_id();
         if !self.is_online && new.offline == Offline::Fail {
             return answer(reply, Err(RequestError::new(ErrorCode::Offline)));
         }
-        let id = self.last_id;
         let text = frame(&new.op, id, &new.members);
         self.waiting_bytes += text.len();
         let request = OpenRequest {
@@ -278,7 +283,8 @@ fn answer(reply: oneshot::Sender<Outcome>, outcome: Outcome) {
     let _unread = reply.send(outcome);
 }
 
-fn frame(op: &str, id: u64, members: &str) -> String {
+/// The text of a request. `members` is the text of an object.
+pub(super) fn frame(op: &str, id: u64, members: &str) -> String {
     let op = serde_json::Value::from(op);
     let rest = members.strip_prefix('{').unwrap_or("}");
     let comma = if rest == "}" { "" } else { "," };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::message::Event;
 use crate::target::Tags;
 
 /// Names of topics.
@@ -53,6 +54,11 @@ impl OwnTags {
     /// The topics as the server has them.
     pub(crate) const fn topics(&self) -> &Topics {
         &self.topics
+    }
+
+    /// What a program learns of a change that it has not made.
+    pub(crate) fn event(&self) -> Event {
+        Event::Tags { tags: self.known.clone(), topics: self.topics.clone() }
     }
 
     /// Takes what the server says. Returns whether that is different from before.

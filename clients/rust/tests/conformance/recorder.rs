@@ -6,10 +6,14 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use serde_json::{Map, Value, json};
 use tagcast_client::testing::TestClock;
-use tagcast_client::{Ack, Answered, Disconnect, Event, Message, Recovery, RequestError, Status};
+use tagcast_client::{
+    Ack, Answered, Disconnect, Event, Member, Message, Presence, Recovery, RequestError, Status,
+};
 
 /// Returns the next event, if there is one.
 pub type EventSource = Box<dyn FnMut() -> Option<Event> + Send>;
+/// Returns what a watch knows, if it has changed.
+pub type WatchSource = Box<dyn FnMut() -> Option<Presence> + Send>;
 pub type Outcome = Result<Value, RequestError>;
 
 /// A request without an answer yet.
@@ -35,6 +39,7 @@ pub struct Recorder {
 #[derive(Default)]
 struct State {
     events: Option<EventSource>,
+    watches: Vec<(String, WatchSource)>,
     list: Vec<Entry>,
     calls: Vec<Option<(String, Box<dyn Call>)>>,
 }
@@ -51,6 +56,17 @@ impl Recorder {
 
     pub fn follow(&self, events: EventSource) {
         self.state.lock().unwrap().events = Some(events);
+    }
+
+    /// Notes what a watch reports.
+    pub fn watch(&self, name: &str, watch: WatchSource) {
+        self.state.lock().unwrap().watches.push((name.to_owned(), watch));
+    }
+
+    pub fn unwatch(&self, name: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.drain(&self.clock);
+        state.watches.retain(|(other, _)| other != name);
     }
 
     /// Notes something that happens now.
@@ -124,6 +140,11 @@ impl State {
         while let Some(event) = self.events.as_mut().and_then(|next| next()) {
             self.list.push(Entry::Seen(event_value(event, clock)));
         }
+        for (name, watch) in &mut self.watches {
+            while let Some(presence) = watch() {
+                self.list.push(Entry::Seen(presence_value(name, &presence)));
+            }
+        }
     }
 }
 
@@ -159,7 +180,7 @@ fn event_value(event: Event, clock: &TestClock) -> Value {
         Event::Status(status) => status_value(&status, clock),
         Event::Message(message) => message_value(&message),
         Event::Recovery(recovery) => json!({"recovery": recovery_value(&recovery)}),
-        Event::Tags(tags) => json!({"tags": tags, "topics": []}),
+        Event::Tags { tags, topics } => json!({"tags": tags, "topics": topics}),
         other => panic!("{other:?}"),
     }
 }
@@ -193,6 +214,18 @@ fn message_value(message: &Message) -> Value {
         ("from", message.from().map(Value::from)),
         ("direct", Some(json!(message.is_direct()))),
         ("replayed", Some(json!(message.is_replayed()))),
+    ])
+}
+
+fn presence_value(name: &str, presence: &Presence) -> Value {
+    let members: Vec<&str> = presence.members().map(Member::id).collect();
+    present([
+        ("presence", Some(json!(name))),
+        ("count", Some(json!(presence.count))),
+        ("users", Some(json!(presence.users))),
+        ("members", Some(json!(members))),
+        ("long", Some(json!(presence.is_long))),
+        ("ended", presence.ended.as_ref().map(|code| json!(code.as_str()))),
     ])
 }
 
