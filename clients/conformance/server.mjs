@@ -70,7 +70,7 @@ async function eventually(what, look) {
 /** Whether `actual` has all members of `expected`. A text `$name` binds at first, and must be equal after that. */
 function matches(expected, actual, bound) {
   if (typeof expected === 'string' && expected.startsWith('$')) {
-    if (!(expected in bound)) bound[expected] = actual;
+    if (!Object.hasOwn(bound, expected)) bound[expected] = actual;
     return actual !== undefined && isDeepStrictEqual(bound[expected], actual);
   }
   if (Array.isArray(expected)) {
@@ -84,7 +84,7 @@ function matches(expected, actual, bound) {
 
 /** Puts what is bound in the place of `$name`. */
 function filled(value, bound) {
-  if (typeof value === 'string') return value in bound ? bound[value] : value;
+  if (typeof value === 'string') return Object.hasOwn(bound, value) ? bound[value] : value;
   if (Array.isArray(value)) return value.map(item => filled(item, bound));
   if (value === null || typeof value !== 'object') return value;
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, filled(item, bound)]));

@@ -102,7 +102,7 @@ describe('in Chromium', { skip: noChromium, timeout: 80_000 }, () => {
       const driver = Object.fromEntries(['start', 'call', 'advance', 'emitted', 'received', 'stop']
         .map(name => [name, (...parameters) => opened.evaluate(`drive(${JSON.stringify([name, ...parameters])})`)]));
       for (const [file, script] of scripts) {
-        if (script.needs && place !== 'a page') continue;
+        if (place !== 'a page' && script.needs?.some(need => need === 'page' || need === 'storage')) continue;
         await play(script, driver).catch(error => {
           throw new Error(`${file}: ${error.message}`);
         });

@@ -1,5 +1,6 @@
 // Plays the client's side of the scripts in clients/conformance, in Node, pages and workers. See the README there.
 import { connect } from '../dist/index.js';
+import { watch } from '../dist/presence.js';
 import { testClock } from '../dist/testing.js';
 
 const enqueue = globalThis.queueMicrotask;
@@ -60,6 +61,13 @@ export function driver(WebSocket) {
         return behave(step);
       }));
     },
+    watch(step) {
+      const onChange = ({ count, users, members, isLong, ended }) => emit({
+        presence: step.as, count, users, members: [...members.keys()].sort(), long: isLong, ...(ended && { ended }),
+      });
+      offs.set(step.as, watch(client, step.query, { mode: step.mode, onChange }).off);
+    },
+    unwatch: step => offs.get(step.as)(),
     off: step => offs.get(step.as)(),
     tags: step => emit({ [step.as]: client.tags, topics: client.topics }),
     /** An event of the page. */
@@ -79,7 +87,7 @@ export function driver(WebSocket) {
   };
 
   return {
-    start({ url, options: { tokens, storage, ...options }, random }) {
+    start({ url, options: { tokens, storage, answers = {}, ...options }, random }) {
       class Counted extends WebSocket {
         constructor(...parameters) {
           super(...parameters);
@@ -119,6 +127,7 @@ export function driver(WebSocket) {
         } : options.resume,
       });
       observe();
+      for (const [event, behaviour] of Object.entries(answers)) calls.answer({ event, ...behaviour });
       if (!options.lazy) client.open();
     },
     call(step) {

@@ -1,16 +1,21 @@
 //! The driver of a script: reads commands from standard input, and answers each by one line.
 
+use std::collections::BTreeSet;
+use std::future::Future;
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tagcast_client::testing::TestClock;
-use tagcast_client::{Client, Offline, Options, Publish, Request, Retag, Tags, To, TokenReason};
+use tagcast_client::{
+    Client, Offline, Options, Publish, Request, Retag, Tags, To, TokenReason, WatchMode, WatchQuery,
+};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::recorder::{EventSource, Recorder, Shown, ack_value};
+use crate::recorder::{EventSource, Recorder, Shown, WatchSource, ack_value};
 
 pub fn run(mode: &str) -> ExitCode {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -94,9 +99,14 @@ impl Driver {
             }
             "abort" => self.recorder.abort(name),
             "tags" => {
-                let tags = self.client.tags();
-                self.recorder.record(json!({name: tags, "topics": []}));
+                let (tags, topics) = (self.client.tags(), self.client.topics());
+                self.recorder.record(json!({name: tags, "topics": topics}));
             }
+            "watch" => {
+                let watch = self.client.watch(&query(&step["query"]), mode(&step["mode"]));
+                self.recorder.watch(name, watch);
+            }
+            "unwatch" => self.recorder.unwatch(name),
             other => panic!("no such call: {other}"),
         }
     }
@@ -110,6 +120,7 @@ fn options(given: &Value, recorder: &Arc<Recorder>) -> Options {
             "token" => options.token(value.as_str().unwrap()),
             "tokens" => with_tokens(options, value, recorder),
             "ident" => options.ident(value.as_str().unwrap()),
+            "answers" => with_answers(options, value, recorder),
             "rewind" => options.rewind(u32::try_from(value.as_u64().unwrap()).unwrap()),
             "resume" if *value == json!(false) => options.without_resuming(),
             "tags" => {
@@ -139,6 +150,42 @@ fn with_tokens(options: Options, tokens: &Value, recorder: &Arc<Recorder>) -> Op
         recorder.record(json!({"token": reason}));
         let token = left.lock().unwrap().next().and_then(|it| it.as_str().map(str::to_owned));
         async { token.ok_or_else(|| "no token".into()) }
+    })
+}
+
+/// Notes a question whose function was dropped before its answer.
+struct Unanswered(Option<(Arc<Recorder>, String)>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some((recorder, event)) = self.0.take() {
+            recorder.record(json!({"aborted": event}));
+        }
+    }
+}
+
+/// Functions that answer questions as the script says.
+fn with_answers(options: Options, answers: &Value, recorder: &Arc<Recorder>) -> Options {
+    let answers = answers.as_object().unwrap().clone();
+    answers.into_iter().fold(options, |options, (event, behaviour)| {
+        let recorder = Arc::clone(recorder);
+        options.answer(event.clone(), move |question| {
+            recorder.record(json!({"asked": event, "data": question.data::<Value>().unwrap()}));
+            let unanswered = Unanswered(Some((Arc::clone(&recorder), event.clone())));
+            let behaviour = behaviour.clone();
+            async move {
+                // The whole value, whose end is what is noted.
+                let mut unanswered = unanswered;
+                if behaviour["never"] == json!(true) {
+                    std::future::pending::<()>().await;
+                }
+                unanswered.0 = None;
+                match behaviour["throws"].as_str() {
+                    Some(reason) => Err(reason.to_owned()),
+                    None => Ok(behaviour["returns"].clone()),
+                }
+            }
+        })
     })
 }
 
@@ -179,6 +226,12 @@ fn retagged(client: &AnyClient, change: &Value) -> Retag {
     for name in change["remove"].as_array().into_iter().flatten() {
         retag = retag.remove(name.as_str().unwrap());
     }
+    for topic in change["join"].as_array().into_iter().flatten() {
+        retag = retag.join(topic.as_str().unwrap());
+    }
+    for topic in change["leave"].as_array().into_iter().flatten() {
+        retag = retag.leave(topic.as_str().unwrap());
+    }
     retag
 }
 
@@ -190,8 +243,30 @@ fn to(to: &Value) -> To {
             let tags = value.as_object().unwrap().iter();
             To::tags(tags.map(|(name, value)| (name, value.as_str().unwrap())))
         }
+        "topic" => To::topic(value.as_str().unwrap()),
         "uuid" => To::uuid(value.as_str().unwrap()),
         other => panic!("no such target: {other}"),
+    }
+}
+
+fn query(query: &Value) -> WatchQuery {
+    let (name, value) = query.as_object().unwrap().iter().next().unwrap();
+    match name.as_str() {
+        "tags" => {
+            let tags = value.as_object().unwrap().iter();
+            WatchQuery::tags(tags.map(|(name, value)| (name, value.as_str().unwrap())))
+        }
+        "topic" => WatchQuery::topic(value.as_str().unwrap()),
+        "expr" => WatchQuery::expr(value.as_str().unwrap()),
+        other => panic!("no such query: {other}"),
+    }
+}
+
+fn mode(mode: &Value) -> WatchMode {
+    match mode.as_str().unwrap() {
+        "members" => WatchMode::Members,
+        "count" => WatchMode::Count,
+        other => panic!("no such mode: {other}"),
     }
 }
 
@@ -258,6 +333,33 @@ impl AnyClient {
 
     fn tags(&self) -> Tags {
         on_both!(self, client => client.tags())
+    }
+
+    fn topics(&self) -> BTreeSet<String> {
+        on_both!(self, client => client.topics())
+    }
+
+    fn watch(&self, query: &WatchQuery, mode: WatchMode) -> WatchSource {
+        match self {
+            Self::Asynchronous(client) => {
+                let mut watch = client.watch(query, mode);
+                Box::new(move || {
+                    let mut change = std::pin::pin!(watch.changed());
+                    match change.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                        Poll::Ready(change) => change,
+                        Poll::Pending => None,
+                    }
+                })
+            }
+            #[cfg(feature = "blocking")]
+            Self::Blocking(client) => {
+                let mut watch = client.watch(query, mode);
+                Box::new(move || match watch.changed_within(Duration::ZERO) {
+                    Poll::Ready(change) => change,
+                    Poll::Pending => None,
+                })
+            }
+        }
     }
 
     fn publish(&self, to: To, data: &Value) -> Publish {

@@ -30,8 +30,8 @@ const INSTALLED: &str =
 /// First argument of this program when it is the driver of a script.
 const DRIVE: &str = "drive";
 /// What this client does not have, as `needs` of a script: it is for programs, not for pages; a stream takes the place
-/// of handlers, so no handler joins a topic or answers a question.
-const ABSENT: &[&str] = &["page", "storage", "handlers", "topics", "answers"];
+/// of handlers, so no handler joins a topic.
+const ABSENT: &[&str] = &["page", "storage", "handlers", "topics"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
