@@ -44,17 +44,16 @@ export function watch(
 ): Presence {
   const members = new Map<string, Member>();
   const ends = new AbortController();
-  let attempt = 0;
-  /** The number of the watch; 0 while there is none. */
-  let id = 0;
-  /** Frames that came before the number of the watch was known. */
-  let early: any[] = [];
-  const presence = { members, count: 0, users: 0, isLong: false, ended: undefined as string | undefined, off };
+  /** The number of the watch, if there is one and it is known. */
+  let id: number | undefined;
+  /** Frames that come before the number of the watch is known. Another list for each attempt. */
+  let early: any[] | undefined;
+  const presence: { -readonly [K in keyof Presence]: Presence[K] } = { members, count: 0, users: 0, isLong: false, off };
 
   const apply = ({ count, users, sync, more, members: all, joined = all ?? [], left = [], end }: any) => {
     if (end) {
       presence.ended = end;
-      id = 0;
+      id = early = undefined;
     } else {
       Object.assign(presence, { count, users });
       if (sync) {
@@ -71,34 +70,39 @@ export function watch(
     }
   };
 
+  const take = (frame: any) => {
+    if (frame.watch === id) apply(frame);
+    else early?.push(frame);
+  };
+
   const begin = () => {
-    const mine = ++attempt;
-    id = 0;
-    early = [];
-    presence.ended = undefined;
+    const mine: any[] = early = [];
+    id = presence.ended = undefined;
     client.request('watch', { ...query, mode }, 'drop').then(ack => {
-      if (mine !== attempt) return;
+      // It was taken back before its answer.
+      if (mine !== early) return unwatch(ack.id);
+      early = undefined;
       id = ack.id;
-      for (const frame of early) if (frame.watch === id) apply(frame);
+      mine.forEach(take);
     }, ({ retry, code }) => {
       // What is lost with a connection begins again with the next one.
-      if (mine === attempt && !retry && code !== 'closed') apply({ end: code });
+      if (mine === early && !retry && code !== 'closed') apply({ end: code });
     });
+  };
+
+  const unwatch = (watch: number | undefined) => {
+    if (watch) client.request('unwatch', { watch }, 'drop').catch(() => {});
+    id = early = undefined;
   };
 
   function off() {
     ends.abort();
-    attempt++;
-    if (id) client.request('unwatch', { watch: id }, 'drop').catch(() => {});
-    id = 0;
+    unwatch(id);
   }
 
   const until = { signal: ends.signal };
   client.onFrame('welcome', begin, until);
-  client.onFrame('presence', frame => {
-    if (!id) early.push(frame);
-    else if (frame.watch === id) apply(frame);
-  }, until);
+  client.onFrame('presence', take, until);
   signal?.addEventListener('abort', off, until);
   if (signal?.aborted) off();
   else if (client.status.state === 'online') begin();

@@ -1,8 +1,9 @@
 /** Hooks for React 18 and newer. */
 import {
-  createContext, createElement, useContext, useEffect, useInsertionEffect, useRef, useSyncExternalStore,
+  createContext, createElement, useContext, useEffect, useInsertionEffect, useRef, useState, useSyncExternalStore,
   type ReactNode,
 } from 'react';
+import { watch, type Member, type WatchQuery } from './presence.js';
 import type { Events, Message, Off, Recovery, Status, Tagcast } from './types.js';
 
 const Client = createContext<Tagcast<any> | undefined>(undefined);
@@ -58,4 +59,36 @@ export function useTopic<D = any>(
 /** What the client may have missed, as `client.onRecovery`. */
 export function useRecovery(handler: (recovery: Recovery) => void): void {
   useHandler(handler, (client, call) => client.onRecovery(call), []);
+}
+
+/** What `usePresence` returns: the state of a watch at one rendering. */
+export interface PresenceState {
+  /** The members by their ids. Empty with the mode `count`, and while there are too many (`isLong`). */
+  readonly members: ReadonlyMap<string, Member>;
+  readonly count: number;
+  /** Distinct users among them. */
+  readonly users: number;
+  /** There are too many members for a list. */
+  readonly isLong: boolean;
+  /** Why the server watches no longer, such as `permission_denied`. */
+  readonly ended?: string;
+}
+
+const UNKNOWN: PresenceState = { members: new Map(), count: 0, users: 0, isLong: false };
+
+/**
+ * Who matches a query, as long as the component is mounted. The component is rendered again after each change. The
+ * query may be a new object with each rendering: what is in it counts.
+ */
+export function usePresence(query: WatchQuery, mode: 'members' | 'count' = 'members'): PresenceState {
+  const client = useTagcast();
+  const text = JSON.stringify(query);
+  const [{ of, state }, set] = useState({ of: '', state: UNKNOWN });
+  const key = mode + text;
+  useEffect(() => watch(client, JSON.parse(text), {
+    mode,
+    onChange: ({ members, off: _, ...rest }) => set({ of: key, state: { ...rest, members: new Map(members) } }),
+  }).off, [client, key]);
+  // What is known of another query is not shown for this one.
+  return of === key ? state : UNKNOWN;
 }

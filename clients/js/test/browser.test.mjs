@@ -197,17 +197,19 @@ describe('in Chromium', { skip: noChromium, timeout: 80_000 }, () => {
     }
   });
 
-  test('V206: components of React keep one connection, and join a topic once', async () => {
+  test('V206: components of React keep one connection, join a topic once, and watch as long as they are mounted', async () => {
     const opened = await chromium.open(`${pages.url}/react.html`);
     await opened.waitFor('globalThis.result');
     const { uuid, ...result } = await opened.evaluate('result');
     assert.deepEqual(result, {
       // StrictMode mounts each component twice.
       joined: [[['news'], []]],
-      tags: [[['news'], []], [[], ['news']], [['news'], []]],
+      tags: [[['news'], []], [[], ['news']], [['news'], []], [[], ['news']]],
       seen: [[1, 'news', 'none'], [2, null, 1], [3, 'news', 1]],
       recoveries: [true],
-      clients: 1,
+      // Two hooks are mounted twice, and one of them changes its room. What the server has ended needs no `unwatch`.
+      watches: [5, 3],
+      clients: 3,
       error: 'no TagcastProvider around this component',
     });
     assert.equal(uuid, 'client-1');
@@ -236,6 +238,54 @@ describe('in Chromium', { skip: noChromium, timeout: 80_000 }, () => {
       for (const page of [a, b]) await page.waitFor(shows('messages may be missing'));
       await say(a, 'still here');
       await b.waitFor(shows('Ada: still here'));
+    } finally {
+      await server.stop();
+    }
+  });
+
+  test('examples/chat-js: who is here, and a history after a reload', { skip: noServer }, async () => {
+    const server = await startServer({ application: '    history: 100\n    rewind: 50\n' });
+    try {
+      const file = new URL('../../../examples/chat-js/index.html', import.meta.url);
+      const open = room => chromium.open(`${file}?room=${room}&server=${encodeURIComponent(server.url)}`);
+      const texts = id => `[...document.querySelectorAll('#${id} li')].map(({ textContent }) => textContent)`;
+      const shows = text => `${texts('messages')}.some(line => line.includes(${JSON.stringify(text)}))`;
+      const here = (...names) => `${texts('members')}.join() === ${JSON.stringify(names.join())}`;
+      const set = (page, id, value) => page.evaluate(
+        `at('${id}').value = ${JSON.stringify(value)}; at('${id}').dispatchEvent(new Event('change'))`);
+      const say = async (page, text) => {
+        await set(page, 'text', text);
+        await page.evaluate("at('form').requestSubmit()");
+      };
+      const [a, b, other] = [await open('kitchen'), await open('kitchen'), await open('garden')];
+      for (const page of [a, b, other]) await page.waitFor("at('state').textContent === 'online'");
+      for (const [page, name] of [[b, 'Ben'], [other, 'Cid'], [a, '<b>Ada</b>']]) await set(page, 'name', name);
+      for (const page of [a, b]) await page.waitFor(here('<b>Ada</b>', 'Ben'));
+      await other.waitFor(here('Cid'));
+      await say(a, '<img src=x onerror=alert(1)>');
+      for (const page of [a, b]) await page.waitFor(shows('<img src=x onerror=alert(1)>'));
+      await say(b, 'second');
+      await a.waitFor(shows('second'));
+      // A message of another client may be anything.
+      for (const data of ['null', '"text"', '{ by: { toString: 1 } }']) {
+        await other.evaluate(`client.publish({ tags: { room } }, ${data}, { event: 'said' })`);
+      }
+      await say(other, 'still here');
+      await other.waitFor(shows('still here'));
+      await b.call('Page.reload');
+      await b.waitFor("typeof at === 'function' && at('state').textContent === 'online'");
+      await b.waitFor(shows('second'));
+      const [first, second] = await b.evaluate(texts('messages'));
+      assert.match(first, /<b>Ada<\/b><img src=x onerror=alert\(1\)>$/);
+      assert.match(second, /second$/);
+      await set(b, 'name', 'Ben');
+      await b.waitFor(here('<b>Ada</b>', 'Ben'));
+      assert.equal(await b.evaluate("document.querySelectorAll('#messages img, #members b').length"), 0);
+      server.killWorkers();
+      await say(a, 'after the crash');
+      await b.waitFor(shows('after the crash'));
+      for (const page of [a, b]) await page.waitFor(here('<b>Ada</b>', 'Ben'));
+      assert.equal(await b.evaluate(shows('may be missing')), false);
     } finally {
       await server.stop();
     }

@@ -77,6 +77,7 @@ test('the lock file names no registry, and all versions are exact', () => {
 test('the classic scripts have the globals `tagcast` and `socketWebClient`', () => {
   const global = (file, name) =>
     new Function(`${readFileSync(join(root, 'dist', file), 'utf8')}; return ${name};`)();
-  assert.equal(typeof global('tagcast.js', 'tagcast').connect, 'function');
+  const { connect, watch } = global('tagcast.js', 'tagcast');
+  assert.deepEqual([typeof connect, typeof watch], ['function', 'function']);
   assert.equal(typeof global('socketWebClient.js', 'socketWebClient')('ws://x', '/web').init, 'function');
 });

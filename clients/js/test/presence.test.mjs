@@ -92,3 +92,21 @@ test('a watch that is refused or ended says why, and a signal ends it', async ()
   await clock.advance(2000);
   assert.deepEqual(watchesOf(sockets[1]).map(({ expr }) => expr), ['a=1']);
 });
+
+test('a watch that is taken back before its answer ends at the server, and one that has ended collects nothing', async () => {
+  const { client, clock, sockets } = setup(socket => ({ op, id, expr }) => {
+    if (op === 'watch' && expr) socket.receive({ op: 'error', id, code: 'permission_denied' });
+  });
+  await clock.advance(0);
+  const [socket] = sockets;
+  const room = watch(client, { topic: 'a' });
+  const refused = watch(client, { expr: 'a=1' });
+  room.off();
+  await clock.advance(0);
+  const [{ id }] = watchesOf(socket);
+  socket.receive({ op: 'ack', id });
+  await clock.advance(0);
+  assert.deepEqual(socket.sent.filter(({ op }) => op === 'unwatch').map(({ watch }) => watch), [id]);
+  socket.receive({ op: 'presence', watch: id, sync: true, count: 9, users: 9 });
+  assert.deepEqual([room.count, refused.count, refused.ended], [0, 0, 'permission_denied']);
+});

@@ -2,7 +2,7 @@
 import { createElement as h, StrictMode, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { connect } from '../dist/index.js';
-import { TagcastProvider, useEvent, useRecovery, useStatus, useTagcast, useTopic } from '../dist/react.js';
+import { TagcastProvider, useEvent, usePresence, useRecovery, useStatus, useTagcast, useTopic } from '../dist/react.js';
 import { TestServer } from '../dist/testing.js';
 
 const server = new TestServer();
@@ -19,8 +19,15 @@ function Price() {
   return h('p', { id: 'price' }, `${state} ${price} ${useTagcast() === client}`);
 }
 
-const page = () => document.getElementById('price')?.textContent;
-const until = async text => {
+/** Who is in a room, which a query that is made anew with each rendering names. */
+function Room({ room }) {
+  const { members, count, ended } = usePresence({ tags: { room } });
+  const { count: all } = usePresence({ tags: {} }, 'count');
+  return h('p', { id: 'room' }, `${count} of ${all}: ${[...members.values()].map(({ tags }) => tags.name)} ${ended ?? ''}`);
+}
+
+const until = async (text, id = 'price') => {
+  const page = () => document.getElementById(id)?.textContent;
   const end = performance.now() + 5000;
   while (page() !== text) {
     if (performance.now() > end) throw new Error(`shows ${page()}, not ${text}`);
@@ -50,13 +57,27 @@ async function run() {
   await until('waiting none true');
   await server.clock.advance(1000);
   await until('online none true');
+  for (const name of ['Ada', 'Ben']) connect('ws://x', { ...server.options, tags: { room: '1', name } });
+  await server.settle();
+  render(h(Room, { room: '1' }));
+  await until('2 of 3: Ada,Ben ', 'room');
+  render(h(Room, { room: '1' }));
+  await server.clock.advance(1000);
+  render(h(Room, { room: '2' }));
+  await until('0 of 3:  ', 'room');
+  server.endWatches();
+  await until('0 of 3:  permission_denied', 'room');
+  render(null);
+  await until(undefined, 'room');
+  await server.settle();
+  const watches = ['watch', 'unwatch'].map(wanted => server.received.filter(({ frame: { op } }) => op === wanted).length);
   let error;
   try {
     await new Promise((_, reject) => createRoot(document.createElement('div'), { onUncaughtError: reject }).render(h(Price)));
   } catch ({ message }) {
     error = message;
   }
-  return { joined, tags: tags(), seen, recoveries, clients: server.clients.length, uuid: client.uuid, error };
+  return { joined, tags: tags(), seen, recoveries, watches, clients: server.clients.length, uuid: client.uuid, error };
 }
 
 globalThis.result = run().catch(error => ({ failed: error.message }));

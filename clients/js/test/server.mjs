@@ -14,14 +14,14 @@ const SECRET = 'k3y-for-tests-only-0123456789abcdef';
 /** Why tests of the server cannot run, or false. */
 export const missing = existsSync(BINARY) ? false : `${BINARY} does not exist: cargo build`;
 
-const AUTH = `applications:
+const AUTH = application => `applications:
   - key: shop
     tenant: shop
     secret: ${SECRET}
     authorizeOpen: true
     presence: any
     presenceTags: [name]
-    clientPublish: true
+${application}    clientPublish: true
     tokens: [{ id: main, alg: HS256, secret: own }]
 `;
 
@@ -51,12 +51,12 @@ function children(pid) {
       ({ pid: Number(child), command: readFileSync(`/proc/${child}/cmdline`, 'utf8').replaceAll('\0', ' ') })));
 }
 
-/** Starts a server with the application `shop`. `port` of a server that has ended starts it again in the same place. */
-export async function startServer({ port = 0, ini = '' } = {}) {
+/** Starts a server with the application `shop`, which has these further lines of `auth.yml`. `port` of a server that has ended starts it again in the same place. */
+export async function startServer({ port = 0, ini = '', application = '' } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'tagcast-js-'));
   writeFileSync(join(folder, 'websock.ini'),
     `[websocketserver]\nadress = ws://127.0.0.1:${port}\nworkers = 2\nuuidKey = ${'01'.repeat(32)}\n${ini}\n`);
-  writeFileSync(join(folder, 'auth.yml'), AUTH);
+  writeFileSync(join(folder, 'auth.yml'), AUTH(application));
   const process = spawn(BINARY, ['serve', '-i', 'websock.ini'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = [];
   const listens = new Promise((done, fail) => {

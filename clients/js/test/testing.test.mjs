@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect } from '../dist/index.js';
+import { watch } from '../dist/presence.js';
 import { TestServer } from '../dist/testing.js';
 
 /** A server and clients of it, each with the data of its messages. */
@@ -113,4 +114,48 @@ test('a test decides about answers, tags and closes', async () => {
   server.close(4003, 'application removed or changed');
   await server.settle();
   assert.equal(a.client.status.state, 'closed');
+});
+
+test('presence: lists, numbers, those who come back in time, and the end of a watch', async () => {
+  const { server, clients: [a, b] } = await setup({ tags: { room: '1', name: 'Ada' }, ident: 'ada' }, { tags: { name: 'Ben' } });
+  const seen = [];
+  const names = ({ members }) => [...members.values()].map(({ tags }) => tags.name);
+  const room = watch(a.client, { tags: { room: '1' } }, { onChange: presence => seen.push(names(presence)) });
+  const numbers = watch(b.client, { tags: { room: '1' } }, { mode: 'count' });
+  await server.settle();
+  assert.deepEqual([seen, numbers.count, numbers.users], [[['Ada']], 1, 1]);
+  await b.client.tag({ set: { room: '1' } });
+  await server.clock.advance(499);
+  assert.equal(room.count, 1);
+  await server.clock.advance(1);
+  assert.deepEqual([seen.at(-1), room.members.get('member-2').tags, numbers.count], [['Ada', 'Ben'], { name: 'Ben', room: '1' }, 1]);
+  await server.clock.advance(500);
+  assert.deepEqual([numbers.count, numbers.users], [2, 2]);
+  server.cut();
+  await server.clock.advance(2000);
+  assert.deepEqual(seen.at(-1), ['Ada', 'Ben']);
+  server.isUp = false;
+  server.cut();
+  await server.clock.advance(6000);
+  server.isUp = true;
+  await server.clock.advance(20000);
+  assert.deepEqual(seen.at(-1), ['Ada', 'Ben']);
+  b.client.close();
+  await server.clock.advance(500);
+  assert.deepEqual([seen.at(-1), room.users], [['Ada'], 1]);
+  server.presence.members = 0;
+  server.presence.tags = [];
+  await a.client.tag({ set: { mood: 'good' } });
+  await server.clock.advance(500);
+  assert.deepEqual([room.isLong, room.members.size, room.count], [true, 0, 1]);
+  server.endWatches();
+  await server.settle();
+  assert.equal(room.ended, 'permission_denied');
+  room.off();
+  const refused = watch(a.client, { expr: 'a=1' });
+  await server.settle();
+  server.handle('watch', () => { throw { code: 'permission_denied' }; });
+  const denied = watch(a.client, { topic: 'x' });
+  await server.settle();
+  assert.deepEqual([refused.ended, denied.ended], ['unsupported', 'permission_denied']);
 });

@@ -6,10 +6,14 @@ export interface TestRecord {
   readonly uuid: string;
   instance?: string;
   ident?: string;
+  /** What presence shows of its user, as `info` of a token. A test may set it. */
+  user?: unknown;
   tags: Tags;
   topics: string[];
   /** Missing while it is away. */
   socket?: MemorySocket;
+  /** When it went away, by the clock of the test. */
+  leftAt?: number;
   generation: number;
   /** Ids of publications and changes of tags that were carried out. */
   ids: Set<number>;

@@ -2,6 +2,7 @@ import type { Options, Tags, To } from '../types.js';
 import { settle, testClock, type TestClock } from './clock.js';
 import { isRecipient, type TestEntry, type TestRecord } from './record.js';
 import { MemorySocket, type Acceptor } from './socket.js';
+import { TestWatches, type PresenceSettings } from './watches.js';
 
 /** How many publications the server can replay. */
 const HISTORY = 1000;
@@ -18,7 +19,7 @@ interface Asking {
 }
 
 /**
- * A server in memory: tags, topics, resuming with a history, questions, tokens that are never refused.
+ * A server in memory: tags, topics, resuming with a history, questions, presence, tokens that are never refused.
  *
  * Pass `options` to `connect`. Time passes by `clock.advance`; `settle` waits for what takes no time.
  */
@@ -33,12 +34,19 @@ export class TestServer {
   #journal: TestEntry[] = [];
   #handlers = new Map<string, TestHandler>();
   #asking = new Map<string, Asking>();
+  #watches: TestWatches;
   #position = 0;
   #epoch = 0;
   #last = 0;
 
   constructor(clock: TestClock = testClock()) {
     this.clock = clock;
+    this.#watches = new TestWatches(clock, () => this.#records.values());
+  }
+
+  /** What presence shows. */
+  get presence(): PresenceSettings {
+    return this.#watches.settings;
   }
 
   /** What `connect` needs to reach this server: any URL leads to it. */
@@ -79,6 +87,12 @@ export class TestServer {
     if (!record) throw new Error(`no client has the UUID ${uuid}`);
     record.tags = { ...tags };
     record.socket?.deliver({ op: 'tags', tags: record.tags, topics: record.topics });
+    this.#watches.changed();
+  }
+
+  /** No client may watch any more what it watches. */
+  endWatches(code = 'permission_denied'): void {
+    this.#watches.refuse(code);
   }
 
   /** Answers all requests of one op (`pub`, `tag`, `send`, …) in another way. */
@@ -154,6 +168,7 @@ export class TestServer {
         for (const name of remove) delete kept[name];
         client.tags = { ...kept, ...set };
         client.topics = [...new Set([...client.topics.filter(topic => !leave.includes(topic)), ...join])];
+        this.#watches.changed();
         return {};
       }
       case 'ask':
@@ -163,8 +178,14 @@ export class TestServer {
         return undefined;
       case 'token':
         return {};
+      case 'watch':
+        if (client.socket) this.#watches.begin(client.socket, frame);
+        return {};
+      case 'unwatch':
+        if (client.socket) this.#watches.end(client.socket, frame.watch);
+        return {};
     }
-    throw { code: frame.op === 'send' || frame.op === 'watch' ? 'unsupported' : 'unknown_op' };
+    throw { code: frame.op === 'send' ? 'unsupported' : 'unknown_op' };
   }
 
   #hello(socket: MemorySocket, { instance, tags = {}, topics = [], ident, resume, since, rewind }: any): void {
@@ -179,13 +200,14 @@ export class TestServer {
     if (record.instance !== instance) record.ids.clear();
     Object.assign(record, { instance, socket, generation: record.generation + 1 });
     this.#bySocket.set(socket, record);
+    this.#watches.changed();
     const isRecovering = isResumed || since !== undefined || rewind > 0;
     socket.deliver({
       op: 'welcome', uuid: record.uuid, resumed: isResumed,
       reason: resume && !isResumed ? 'expired_token' : undefined, ids: isResumed ? 'kept' : undefined,
       resume: `${record.uuid}/${record.generation}`, grace: 60, tags: record.tags, topics: record.topics,
       at: isRecovering ? undefined : this.#at(), recovering: isRecovering || undefined, ping: 0,
-      permissions: ['publish', 'tag'], features: ['history', 'ask', 'report', 'token'],
+      permissions: ['publish', 'tag', 'watch'], features: ['history', 'presence', 'ask', 'report', 'token'],
       limits: { message: 5_242_880, tags: 128, topics: 100, event: 64 }, time: this.clock.Date.now(),
       server: 'tagcast-client/testing',
     });
@@ -260,8 +282,9 @@ export class TestServer {
     const record = this.#bySocket.get(socket);
     if (!record) return;
     this.#bySocket.delete(socket);
-    record.socket = undefined;
+    Object.assign(record, { socket: undefined, leftAt: this.clock.Date.now() });
     if (hasEnded) this.#records.delete(record.uuid);
+    this.#watches.lost(socket);
     for (const [ask, { asked }] of this.#asking) {
       if (asked === record) this.#settleAsk(ask, hasEnded ? { code: 'gone' } : { code: 'away', retry: true });
     }

@@ -1,7 +1,7 @@
 // V200: compiled against the packed file. A line after `@ts-expect-error` must be an error.
 import { connect, TagcastError, type Recovery, type Status, type Tagcast } from 'tagcast-client';
 import { socketWebClient } from 'tagcast-client/legacy';
-import { useEvent, useStatus, useTopic } from 'tagcast-client/react';
+import { useEvent, usePresence, useStatus, useTopic } from 'tagcast-client/react';
 import { TestServer, testClock } from 'tagcast-client/testing';
 
 type Shop = { price: { p: number }; note: string };
@@ -45,6 +45,13 @@ export function Component(): string {
   useEvent<number>('price', (data, { direct }) => [data.toFixed(), direct]);
   useTopic('news', 'price', data => data);
   return useStatus().state;
+}
+
+export function Room(): string {
+  const { members, count, users, isLong, ended } = usePresence({ topic: 'room1' }, 'members');
+  // @ts-expect-error: what is watched is no single client
+  usePresence({ uuid: 'x' });
+  return ended ?? [...members.values()].map(({ tags, user }) => `${tags?.name} ${user}`).join() + (isLong ? count : users);
 }
 
 export const old = [socketWebClient('ws://x', '/web').uuid(), socketWebClient('x', 8096, '/web').isOpen()];
