@@ -185,6 +185,7 @@ fn trials() -> Vec<Trial> {
         console::events_are_shown_when_they_happen needs CHROMIUM;
         console::every_screen_fits_a_telephone_and_has_nothing_to_report needs CHROMIUM;
         examples::the_script_reports_to_the_page_that_started_it needs PHP;
+        examples::the_script_that_asks_prints_what_the_page_answers needs PHP;
         from_a_backend::the_node_backend_reports_to_the_page needs NODE, CHROMIUM;
         from_a_backend::the_php_backend_reports_to_the_page needs PHP, CHROMIUM;
         from_a_backend::the_python_backend_reports_to_the_page needs PYTHON, CHROMIUM;

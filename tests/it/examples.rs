@@ -1,9 +1,12 @@
 //! The examples, run in the way that a reader would run them.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::harness::{Open, Raw, Server, example};
+use serde_json::Value;
+
+use crate::harness::api::{SHOP_SECRET, setup};
+use crate::harness::{Open, Raw, Server, example, frames};
 
 /// Runs a program to its end, and shows its output if it failed.
 fn run(command: &mut Command) {
@@ -30,6 +33,39 @@ pub fn the_script_reports_to_the_page_that_started_it() {
         assert!(frame.as_text().contains(&format!("\"percent\":{percent}")), "{}", frame.shown());
     }
     bystander.expect_silence();
+}
+
+/// V146.
+pub fn the_script_that_asks_prints_what_the_page_answers() {
+    let server = setup().start();
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/page-and-script/question.php");
+    let address = format!("127.0.0.1:{}", server.port);
+    let asked = |page: &mut Raw, answer: &str| {
+        let mut command = Command::new("php");
+        command.arg(&script).args([&page.uuid, &address]).stdout(Stdio::piped());
+        command.env("TAGCAST_KEY", "shop").env("TAGCAST_SECRET", SHOP_SECRET);
+        let program = command.spawn().unwrap();
+        let question: Value = serde_json::from_str(page.frame().as_text()).unwrap();
+        assert_eq!(question["message"]["question"], "Delete the reports of last year?");
+        let number = &question["ask"];
+        page.text(format!(r#"{{"opcode":"answer","ask":{number},"message":{answer}}}"#));
+        page.expect_next();
+        String::from_utf8(program.wait_with_output().unwrap().stdout).unwrap()
+    };
+    let mut page = server.open(&Open::at("/web?key=shop"));
+    assert_eq!(asked(&mut page, "true"), "deleted\n");
+    assert_eq!(asked(&mut page, "false"), "kept\n");
+    let gone = page.uuid.clone();
+    page.send(frames::close(1000, ""));
+    page.wait_for_end();
+    let output = Command::new("php")
+        .arg(&script)
+        .args([&gone, &address])
+        .envs([("TAGCAST_KEY", "shop"), ("TAGCAST_SECRET", SHOP_SECRET)])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "kept: no answer (gone)\n");
 }
 
 #[test]
