@@ -16,7 +16,7 @@ use crate::types::{
 pub struct ResumeRequest {
     /// How its record is kept.
     pub terms: RecordTerms,
-    /// The client that it wants to be. Boxed, because few joins have one, and none after its answer.
+    /// The client that it wants to be. Boxed, because few joins have one, and none after it has joined.
     pub claim: Option<Box<ResumeClaim>>,
     /// What it wants to get again. Boxed for the same reason.
     pub missed: Option<Box<MissedRequest>>,
@@ -77,18 +77,26 @@ impl ResumableClients {
     pub(crate) fn decided(&mut self, record: &DecidedRecord) -> bool {
         let Some(client) = self.0.get_mut(&record.slot) else { return false };
         let DecidedRecord { generation, standing, ids, .. } = *record;
-        let claim = client.request.claim.take();
-        let missed = client.request.missed.take();
-        let is_recovering = match &claim {
+        // Both stay until it has joined: a broker that dies before that leaves the decision to the next one.
+        let ResumeRequest { claim, missed, .. } = &client.request;
+        let is_recovering = match claim {
             Some(_) => standing == ResumeStanding::Resumed,
             None => missed.is_some(),
         };
         client.recovering = is_recovering.then_some(0);
-        let shown = claim.filter(|_| standing == ResumeStanding::Resumed);
+        let shown = claim.as_ref().filter(|_| standing == ResumeStanding::Resumed);
         let confirmed = shown.map(|claim| claim.generation).unwrap_or_default();
         let (keeps_ids, ids_from) = (ids.accepted.is_some(), ids.from);
         client.known = Some(KnownRecord { generation, standing, confirmed, keeps_ids, ids_from });
         true
+    }
+
+    /// A client has joined, so what it asked for is of no further use.
+    pub(crate) fn joined(&mut self, slot: Slot) {
+        let client = if self.0.is_empty() { None } else { self.0.get_mut(&slot) };
+        if let Some(ResumableClient { request, .. }) = client {
+            (request.claim, request.missed) = (None, None);
+        }
     }
 
     /// Returns what the broker has decided.
@@ -193,4 +201,72 @@ fn join_message(slot: Slot, client: &Client, request: &ResumeRequest) -> FromRes
     let (claim, missed) = (claim.as_deref().cloned(), missed.as_deref().copied());
     let (client, terms) = (client.clone(), terms.clone());
     FromResumable::Join(Box::new(ResumableJoin { slot, client, terms, claim, missed }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::types::{
+        AcceptedIds, AddressLimit, AllowedNames, ClientClass, ClientUuid, InstanceDigest, Tenant,
+    };
+
+    const SLOT: Slot = Slot(3);
+
+    fn client() -> Client {
+        Client {
+            tenant: Tenant("shop".into()),
+            uuid: ClientUuid([1; 16]),
+            ident: None,
+            tags: Tags::default(),
+            class: ClientClass::Web,
+            takes_publications: true,
+            counted: AddressLimit::ByAddress,
+            application: None,
+            ip: [192, 0, 2, 1].into(),
+        }
+    }
+
+    fn claim() -> Box<ResumeClaim> {
+        Box::new(ResumeClaim {
+            uuid: ClientUuid([7; 16]),
+            generation: ResumeGeneration(4),
+            issued: Duration::ZERO,
+            guarded: AllowedNames::default(),
+        })
+    }
+
+    fn claimed(message: Option<FromResumable>) -> Option<ResumeGeneration> {
+        let Some(FromResumable::Join(join)) = message else { return None };
+        join.claim.map(|claim| claim.generation)
+    }
+
+    /// Otherwise the next broker would begin a record in which earlier tokens and requests count as new.
+    #[test]
+    fn a_join_that_was_decided_but_not_carried_out_shows_its_token_again() {
+        let mut clients = ResumableClients::default();
+        let terms = RecordTerms {
+            grace_ms: 1000,
+            mailbox: 0,
+            instance: Some(InstanceDigest(1)),
+            fixed: Tags::default(),
+        };
+        let missed = Some(Box::new(MissedRequest::Since(None)));
+        clients.join(SLOT, &client(), ResumeRequest { terms, claim: Some(claim()), missed });
+        let (accepted, is_complete) = (Some(AcceptedIds::default()), true);
+        let decided = DecidedRecord {
+            slot: SLOT,
+            uuid: ClientUuid([7; 16]),
+            ident: None,
+            tags: Tags::default(),
+            generation: ResumeGeneration(5),
+            standing: ResumeStanding::Resumed,
+            ids: KnownIds { from: ResumeGeneration(1), accepted, is_complete },
+        };
+        assert!(clients.decided(&decided));
+        assert_eq!(claimed(clients.join_again(SLOT, &client())), Some(ResumeGeneration(4)));
+        clients.joined(SLOT);
+        assert_eq!(claimed(clients.join_again(SLOT, &client())), None);
+    }
 }

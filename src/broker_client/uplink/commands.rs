@@ -13,8 +13,8 @@ use crate::link::message::{DeliverTo, SetName, ToBroker};
 use crate::link::presence::FromWatcher;
 use crate::link::resume::{DecidedRecord, FromResumable, ReplayedPublication, ToResumable};
 use crate::types::{
-    Claim, Client, MemberTerms, Number, Slot, TagChange, TagEdit, Tags, VersionedTags, WatchScope,
-    WatchTerms,
+    Claim, Client, JoinNumber, MemberTerms, Number, Slot, TagChange, TagEdit, Tags, VersionedTags,
+    WatchScope, WatchTerms,
 };
 
 /// Clients to which a change of many is applied between two looks at the budget of the turn.
@@ -101,12 +101,19 @@ impl Uplink {
         }
     }
 
+    /// Records that the broker has added a client. Returns false if the client has left meanwhile.
+    pub(super) fn on_joined(&mut self, slot: Slot, number: JoinNumber) -> bool {
+        self.resumable.joined(slot);
+        self.joins.joined_as(slot, number)
+    }
+
     /// Takes a message about a client that may resume. Returns an event for the others.
     pub(super) fn on_resumable(&mut self, message: ToResumable) -> Option<BrokerEvent> {
         match message {
             ToResumable::Record(record) => {
                 if self.resumable.decided(&record) {
                     let begun = self.last_number();
+                    self.sent_requests.forget(record.slot);
                     if let Some(ids) = record.ids.accepted {
                         self.sent_requests.come_back(record.slot, ids, begun);
                     }

@@ -299,8 +299,7 @@ impl Uplink {
     pub fn on_message(&mut self, message: ToWorker) -> Option<BrokerEvent> {
         match message {
             ToWorker::Joined { slot, number, own, smallest } => self
-                .joins
-                .joined_as(slot, number)
+                .on_joined(slot, number)
                 .then_some(BrokerEvent::Joined { slot, own, smallest }),
             ToWorker::Reserved { slot } => {
                 self.joins.reserved(slot).then_some(BrokerEvent::Reserved(slot))
