@@ -46,6 +46,8 @@ mod cluster_directives;
 mod cluster_faults;
 #[path = "it/cluster_logins.rs"]
 mod cluster_logins;
+#[path = "it/cluster_operators.rs"]
+mod cluster_operators;
 #[path = "it/cluster_partitions.rs"]
 mod cluster_partitions;
 #[path = "it/cluster_queries.rs"]
@@ -251,6 +253,9 @@ fn hosts() -> Vec<Trial> {
         cluster::the_status_shows_the_cluster needs NATS;
         cluster::hosts_share_publications_over_the_latest_nats_server needs LATEST_NATS;
         cluster::a_name_is_found_on_another_host_and_preferred_on_the_own_one needs NATS;
+        cluster_operators::the_command_shows_each_host_with_its_name_and_clients needs NATS;
+        cluster_operators::a_host_that_is_killed_is_shown_as_gone needs NATS;
+        cluster_operators::hosts_with_different_settings_show_them_until_they_are_the_same needs NATS;
         cluster_directives::tags_of_a_client_are_changed_on_its_host needs NATS;
         cluster_directives::a_command_for_all_that_match_applies_to_all_hosts needs NATS;
         cluster_directives::commands_are_in_order_with_publications needs NATS;

@@ -64,6 +64,7 @@ fn send(mut stream: &UnixStream, request: &AdminRequest) -> io::Result<()> {
     let patience = match request {
         AdminRequest::Status
         | AdminRequest::Figures
+        | AdminRequest::Cluster
         | AdminRequest::Events { .. }
         | AdminRequest::NoteChange { .. }
         | AdminRequest::Reload

@@ -2,6 +2,7 @@
 //! state folder.
 
 mod client;
+mod cluster_table;
 mod report;
 mod socket_path;
 mod status;
@@ -9,12 +10,13 @@ mod status;
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{AdminCall, AdminError, ask};
+pub use self::cluster_table::ClusterTable;
 pub use self::report::{EventPage, EventPosition, ServerEvent, ServerEventKind, ServerReport};
 pub use self::socket_path::{SOCKET_NAME, bind, is_running, probe};
 pub use self::status::{Configuration, MemoryStatus, ProcessStatus, ServerStage, ServerStatus};
 
 use crate::telemetry::LogLevel;
-use crate::types::RevokedTokens;
+use crate::types::{ClusterReport, RevokedTokens};
 
 /// Maximum bytes of a request, including the line break.
 pub const REQUEST_BYTES_MAX: usize = 4096;
@@ -27,6 +29,8 @@ pub enum AdminRequest {
     Status,
     /// Report the figures of all processes and applications, the largest outboxes and the last events.
     Figures,
+    /// Report the hosts of the cluster, as this one sees them.
+    Cluster,
     /// Report the events after a position; without one, all that are kept.
     Events {
         /// The position.
@@ -69,6 +73,8 @@ pub enum AdminResponse {
     Status(Box<ServerStatus>),
     /// Figures of the server.
     Figures(Box<ServerReport>),
+    /// The hosts of the cluster.
+    Cluster(Box<ClusterReport>),
     /// Events of the server.
     Events(Box<EventPage>),
     /// Progress of the request, as text.

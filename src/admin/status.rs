@@ -29,6 +29,9 @@ pub struct ServerStatus {
     /// The cluster of this host. None if it runs alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// The name of this host, if it is one of a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The broker, followed by the API process, the bridge and the workers.
     pub processes: Vec<ProcessStatus>,
 }
@@ -170,7 +173,9 @@ impl fmt::Display for ServerStatus {
             writeln!(f, "memory: {used:.1} MB of {ceiling:.1} MB, {}", pressure.text())?;
         }
         if let Some(name) = &self.cluster {
-            writeln!(f, "cluster {name}: {}", cluster_text(self.bridge().as_ref()))?;
+            let text = cluster_text(self.bridge().as_ref());
+            let host = self.host.as_deref().unwrap_or("-");
+            writeln!(f, "cluster {name}: {text}; this host is {host}")?;
         }
         writeln!(f)?;
         let titles = ["role", "pid", "gen", "state", "up", "memory", "files", "clients"];
@@ -182,11 +187,25 @@ impl fmt::Display for ServerStatus {
 /// Returns whether publications pass between hosts, and which hosts there are.
 fn cluster_text(bridge: Option<&BridgeCounts>) -> String {
     let Some(bridge) = bridge else { return "the bridge does not answer".to_owned() };
-    let since = Span(bridge.state_s);
-    let state = match bridge.state {
+    let state = cluster_state(bridge.state, bridge.state_s, bridge.fault);
+    let BridgeCounts { hosts_live, hosts_silent, hosts_gone, gaps, .. } = bridge;
+    let mut text = format!("{state}, {hosts_live} hosts live");
+    for (count, what) in [(hosts_silent, "silent"), (hosts_gone, "gone")] {
+        if *count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    text.push_str(&format!(", {gaps} gaps"));
+    text
+}
+
+/// Returns whether publications pass between hosts, and since when they do not.
+pub(super) fn cluster_state(state: ClusterState, seconds: u64, fault: Option<NatsFault>) -> String {
+    let since = Span(seconds);
+    match state {
         ClusterState::Connected => "connected to NATS".to_owned(),
         ClusterState::Disconnected => {
-            let fault = bridge.fault.map_or("not connected yet", NatsFault::text);
+            let fault = fault.map_or("not connected yet", NatsFault::text);
             format!("disconnected for {since}: {fault}")
         }
         ClusterState::CannotReceive => {
@@ -197,16 +216,7 @@ fn cluster_text(bridge: Option<&BridgeCounts>) -> String {
         ClusterState::CannotSend => {
             format!("cannot send for {since}: does the NATS user have the permission to publish?")
         }
-    };
-    let BridgeCounts { hosts_live, hosts_silent, hosts_gone, gaps, .. } = bridge;
-    let mut text = format!("{state}, {hosts_live} hosts live");
-    for (count, what) in [(hosts_silent, "silent"), (hosts_gone, "gone")] {
-        if *count > 0 {
-            text.push_str(&format!(", {count} {what}"));
-        }
     }
-    text.push_str(&format!(", {gaps} gaps"));
-    text
 }
 
 impl ProcessStatus {
@@ -246,7 +256,7 @@ fn megabytes(bytes: u64) -> f64 {
 }
 
 /// A time in seconds, displayed in its two largest units.
-struct Span(u64);
+pub(super) struct Span(pub(super) u64);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

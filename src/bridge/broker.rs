@@ -11,7 +11,7 @@ use super::process::{BROKER, BridgeProcess, TURN_MESSAGES, name_of};
 use super::queries::DirectiveTimes;
 use crate::cluster::{
     BridgeCore, BridgeEpoch, BridgeIdentity, BridgeOptions, ClusterEffect, HeldBounds, HostRun,
-    KeptForBridge, ReplayBounds,
+    KeptForBridge, ReplayBounds, figures,
 };
 use crate::config::BridgeConfig;
 use crate::link::bridge::{FromBridge, ToBridge};
@@ -106,6 +106,9 @@ impl BridgeProcess {
             (ToWorker::Bridge(ToBridge::Missing(items)), Some(core)) => {
                 core.forward_missing(items, now);
             }
+            (ToWorker::Bridge(ToBridge::Clients(clients)), Some(core)) => {
+                figures::set_clients(core, clients);
+            }
             (ToWorker::Bridge(ToBridge::Query(query)), Some(core)) => {
                 self.queries.ask(core, *query, now);
             }
@@ -130,7 +133,7 @@ impl BridgeProcess {
 
     /// Creates the rules with what earlier bridges have left.
     fn begin(&mut self, kept: KeptForBridge, now: Instant) {
-        let BridgeConfig { cluster, host, uuid_key } = &self.config;
+        let BridgeConfig { cluster, host, uuid_key, profile } = &self.config;
         let (Ok(name), Some(key)) = (name_of(&self.config), uuid_key.bytes()) else { return };
         let mut random = [0; 32];
         if aws_lc_rs::rand::fill(&mut random).is_err() {
@@ -149,6 +152,8 @@ impl BridgeProcess {
             replay: ReplayBounds { bytes: cluster.replay_bytes, time: cluster.replay_time },
             held: HeldBounds::default(),
             kept,
+            profile: profile.clone(),
+            begun_s: cluster.begun_s,
         };
         let mut core = BridgeCore::new(options, now);
         if self.is_connected {

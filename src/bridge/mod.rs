@@ -5,10 +5,12 @@
 //! to know is written to the link before anything is sent to NATS, so the broker knows it when this process dies.
 
 mod broker;
+mod host_watch;
 mod link;
 mod notices;
 mod process;
 mod queries;
+mod report;
 
 use std::io;
 use std::time::Instant;

@@ -1,10 +1,13 @@
 //! What the bridge logs and counts: its connection, gaps, and messages that it drops.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::host_watch::{HostWarning, HostWatch};
 use crate::carrier::CarrierEvent;
 use crate::cluster::{
-    BridgeCore, ClusterCounts, ClusterEffect, DegradedReason, HostState, InvalidMessage, LaneGap,
+    BridgeCore, ClusterCounts, ClusterEffect, DegradedReason, GapReason, HostState, InvalidMessage,
+    LaneGap, figures,
 };
 use crate::telemetry::LogThrottle;
 use crate::types::{BridgeCounts, ClusterState};
@@ -28,6 +31,26 @@ pub(super) struct Notices {
     slow: LogThrottle,
     duplicates: LogThrottle,
     lost: LogThrottle,
+    /// The NATS server of the last connection.
+    pub(super) server: Option<NatsServer>,
+    pub(super) gaps_by_reason: BTreeMap<&'static str, GapCounts>,
+    pub(super) invalid_by_reason: BTreeMap<&'static str, u64>,
+    watch: HostWatch,
+}
+
+/// A NATS server.
+#[derive(Debug)]
+pub(super) struct NatsServer {
+    pub(super) address: String,
+    pub(super) version: String,
+}
+
+/// Gaps of one reason.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct GapCounts {
+    pub(super) gaps: u64,
+    /// Items that are missing in them, as far as their number is known.
+    pub(super) items: u64,
 }
 
 impl Notices {
@@ -44,6 +67,10 @@ impl Notices {
             slow: once,
             duplicates: once,
             lost: LogThrottle::new(1, LOST_EVERY),
+            server: None,
+            gaps_by_reason: GapReason::ALL.map(|it| (it.as_str(), GapCounts::default())).into(),
+            invalid_by_reason: InvalidMessage::REASONS.map(|it| (it, 0)).into(),
+            watch: HostWatch::default(),
         }
     }
 
@@ -57,6 +84,8 @@ impl Notices {
         match event {
             CarrierEvent::Connected { server, version, .. } => {
                 tracing::info!(event = "nats_connected", server, version, "connected to NATS");
+                let (address, version) = (server.clone(), version.clone());
+                self.server = Some(NatsServer { address, version });
                 self.counts.connects += 1;
                 self.counts.fault = None;
                 self.lost = LogThrottle::new(1, LOST_EVERY);
@@ -106,6 +135,9 @@ impl Notices {
                 self.counts.gaps += 1;
                 // The number comes from another host.
                 self.counts.lost_items = self.counts.lost_items.saturating_add(items.unwrap_or(0));
+                let of_reason = self.gaps_by_reason.entry(reason.as_str()).or_default();
+                of_reason.gaps += 1;
+                of_reason.items = of_reason.items.saturating_add(items.unwrap_or(0));
                 if self.gaps.admits(at) {
                     let items = items.map_or_else(|| "unknown".to_owned(), |it| it.to_string());
                     tracing::error!(
@@ -166,9 +198,18 @@ impl Notices {
         }
     }
 
+    /// Looks at the other hosts once a second, and warns.
+    pub(super) fn watch_hosts(&mut self, core: &BridgeCore, now: Instant) {
+        if self.watch.is_due(now) {
+            let warnings = self.watch.look(&figures::others(core, now));
+            warnings.iter().for_each(HostWarning::log);
+        }
+    }
+
     /// Notes a message that was dropped.
     pub(super) fn on_invalid(&mut self, error: InvalidMessage, subject: &str, now: Instant) {
         let at = self.at(now);
+        *self.invalid_by_reason.entry(error.reason()).or_default() += 1;
         if self.invalid.admits(at) {
             tracing::warn!(
                 event = "cluster_message_invalid",
@@ -207,6 +248,7 @@ impl Notices {
             evicted_unconfirmed,
             replay_buffer_bytes,
             held_items,
+            unconfirmed_items: _,
             queries_complete,
             queries_partial,
         } = core.counts();

@@ -9,15 +9,16 @@ use super::link::BridgeLink;
 use super::notices::Notices;
 use super::now;
 use super::queries::BridgeQueries;
+use super::report::{add_series, report as cluster_report};
 use crate::carrier::{Carrier, CarrierEvent};
-use crate::cluster::{BridgeCore, ClusterName};
+use crate::cluster::{BridgeCore, ClusterName, figures};
 use crate::config::BridgeConfig;
 use crate::link::control::{
     Attachment, BridgeCommand, ChildEvent, CommonCommand, Control, ControlMessage, ControlPeer,
     ExitReason,
 };
 use crate::reactor::poller::{Interest, Poller, Ready};
-use crate::telemetry::{flush, lines_lost, set_level};
+use crate::telemetry::{flush, lines_lost, set_level, unix_time};
 use crate::types::limits::BRIDGE_END_WAIT;
 use crate::types::{
     CountReport, Generation, Histogram, HistogramFamily, LabelledSeries, ProcessCounts,
@@ -130,6 +131,11 @@ impl BridgeProcess {
             ready.clear();
             self.poller.wait(Some(wait), &mut ready)?;
             let started = now();
+            if let Some(core) = &mut self.core {
+                let micros = u64::try_from(unix_time().as_micros());
+                figures::set_time(core, micros.unwrap_or_default());
+                self.notices.watch_hosts(core, started);
+            }
             for event in &ready {
                 match (event.token, &mut self.link) {
                     (CONTROL, _) => self.read_commands()?,
@@ -206,6 +212,10 @@ impl BridgeProcess {
                 match read_config(json) {
                     Ok(config) => {
                         self.config.cluster.query_timeout = config.cluster.query_timeout;
+                        if let Some(core) = &mut self.core {
+                            figures::set_profile(core, config.profile.clone(), now());
+                        }
+                        self.config.profile = config.profile;
                         self.carrier.configure(config.cluster.nats.clone());
                         self.report(ChildEvent::Configured { number });
                     }
@@ -223,8 +233,11 @@ impl BridgeProcess {
                 series.plain(SeriesFamily::LogLinesLost, lines_lost());
                 let overflows = self.carrier.overflows();
                 let counts = self.notices.counts(self.core.as_ref(), overflows, now());
+                add_series(&self.notices, self.core.as_ref(), &mut series);
                 let counts = ProcessCounts::Bridge(counts);
-                let report = Box::new(CountReport::of_process(counts, series));
+                let mut report = Box::new(CountReport::of_process(counts, series));
+                let core = self.core.as_ref();
+                report.cluster = Some(cluster_report(&self.notices, &self.config, core, now()));
                 self.report(ChildEvent::Counts { number, report });
             }
             CommonCommand::LogLevel { level } => set_level(level),
@@ -279,7 +292,7 @@ impl BridgeProcess {
             return false;
         }
         if let Some(core) = &mut self.core {
-            core.stop();
+            core.stop(now);
         }
         self.send_messages();
         true

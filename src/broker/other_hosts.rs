@@ -49,6 +49,8 @@ pub(super) struct OtherHosts {
     pub(super) findings: OwnFindings,
     /// Lines about publications that this version cannot read.
     pub(super) unreadable: LogThrottle,
+    /// The clients that the bridge knows of, and the time of that message. `None` for a new bridge.
+    pub(super) told_clients: Option<(usize, Duration)>,
 }
 
 impl OtherHosts {
@@ -66,6 +68,7 @@ impl OtherHosts {
             query_timeout: CLUSTER_QUERY_TIMEOUT,
             findings: OwnFindings::default(),
             unreadable: LogThrottle::new(1, UNREADABLE_LOG_EVERY),
+            told_clients: None,
         }
     }
 

@@ -5,6 +5,7 @@ mod api_args;
 mod app;
 mod bench;
 mod check;
+mod cluster;
 mod completions;
 mod config_args;
 mod connect_args;
@@ -68,6 +69,9 @@ enum Command {
     /// Show processes, connections, memory and configuration.
     #[command(after_help = after!("Example: tagcast status --json -i /etc/tagcast/websock.ini"))]
     Status(admin::StatusArguments),
+    /// Show the hosts of the cluster, as this one sees them.
+    #[command(after_help = cluster::EXAMPLES)]
+    Cluster(cluster::ClusterArguments),
     /// Watch processes, applications, outboxes and events.
     #[command(after_help = top::EXAMPLES)]
     Top(top::TopArguments),
@@ -151,6 +155,7 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
         Command::Check(settings) => check::run(&settings),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Status(arguments) => admin::status(&arguments),
+        Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Health(arguments) => health::run(&arguments),
         Command::Top(arguments) => top::run(&arguments),
         Command::Reload(which) => admin::order(&which, &AdminRequest::Reload),

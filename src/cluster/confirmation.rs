@@ -1,7 +1,7 @@
 //! What the NATS server has taken: echoes that a host sends to itself, and forwards that are safe.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::item::LanePoint;
 use crate::types::limits::{CLUSTER_ECHO_EVERY, CLUSTER_ECHO_WAIT, CLUSTER_ECHOES_MAX};
@@ -12,6 +12,7 @@ struct AwaitedEcho {
     number: u64,
     /// Everything up to this order was sent before it.
     covers: u64,
+    sent: Instant,
 }
 
 /// Echoes on the present connection. NATS handles the messages of a connection in order, so an echo that comes back
@@ -26,6 +27,8 @@ pub(super) struct Echoes {
     sent: Option<Instant>,
     /// Since when something has waited for its echo.
     waiting: Option<Instant>,
+    /// How long the last one took.
+    returned_after: Duration,
 }
 
 impl Echoes {
@@ -55,7 +58,8 @@ impl Echoes {
         }
         self.number += 1;
         self.sent = Some(now);
-        self.awaited.push_back(AwaitedEcho { number: self.number, covers: sent_order });
+        let (number, covers) = (self.number, sent_order);
+        self.awaited.push_back(AwaitedEcho { number, covers, sent: now });
         Some(self.number)
     }
 
@@ -80,9 +84,15 @@ impl Echoes {
             return None;
         }
         let place = self.awaited.iter().position(|echo| echo.number == number)?;
-        let covers = self.awaited.drain(..=place).next_back()?.covers;
+        let AwaitedEcho { covers, sent, .. } = self.awaited.drain(..=place).next_back()?;
+        self.returned_after = now.saturating_duration_since(sent);
         self.waiting = self.waiting.map(|_| now);
         Some(covers)
+    }
+
+    /// Returns how long the last echo took that came back.
+    pub(super) fn last_trip(&self) -> Duration {
+        self.returned_after
     }
 
     /// Notes that something waits for its echo now, or that nothing does.

@@ -138,6 +138,8 @@ pub struct ClusterCounts {
     pub replay_buffer_bytes: usize,
     /// Items of other hosts that wait for earlier ones.
     pub held_items: usize,
+    /// Items of this host that the NATS server has not confirmed.
+    pub unconfirmed_items: u64,
     /// Questions that all hosts have answered in time.
     pub queries_complete: u64,
     /// Questions that some hosts have not answered in time.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::envelope::{BridgeEpoch, BridgeIdentity, HostRun};
+use super::host_figures::HostFigures;
 use super::lanes_in::LanesIn;
 use super::message::{HostHeartbeat, ListedHost};
 use super::taken::{LaneStart, TakenLanes};
@@ -44,6 +45,7 @@ pub(super) struct RemoteHost {
     /// How often this host has forgotten it.
     pub(super) forgotten: u64,
     pub(super) lanes: LanesIn,
+    pub(super) figures: HostFigures,
     /// Number of its last heartbeat in the epoch of its bridge.
     heartbeat: u64,
     heartbeat_epoch: BridgeEpoch,
@@ -65,6 +67,7 @@ impl RemoteHost {
             listed: taken.listed,
             forgotten: taken.forgotten,
             lanes,
+            figures: HostFigures::default(),
             heartbeat: 0,
             heartbeat_epoch: taken.epoch,
             received_beat: 0,

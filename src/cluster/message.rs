@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes};
 
 use super::envelope::{BridgeEpoch, HostRun};
 use super::item::{LaneItem, LaneKey};
+use super::news::HostNews;
 use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::HostId;
 use crate::types::limits::{
@@ -76,6 +77,8 @@ pub struct HostHeartbeat {
     pub common: u64,
     /// The hosts to which this one sends, and whose publications it takes.
     pub hosts: Vec<ListedHost>,
+    /// What the host says about itself.
+    pub news: HostNews,
 }
 
 /// A question to one host, which takes it once.
@@ -282,6 +285,7 @@ fn put_heartbeat(out: &mut Vec<u8>, heartbeat: &HostHeartbeat) {
         put_varint(out, listed.forgotten);
         put_varint(out, listed.number);
     }
+    heartbeat.news.encode(out);
 }
 
 fn heartbeat(fields: &mut BodyReader) -> Result<HostHeartbeat, InvalidMessage> {
@@ -298,7 +302,8 @@ fn heartbeat(fields: &mut BodyReader) -> Result<HostHeartbeat, InvalidMessage> {
         let (forgotten, number) = (fields.varint()?, fields.varint()?);
         hosts.push(ListedHost { host, run, forgotten, number });
     }
-    Ok(HostHeartbeat { number, beat, is_last, common, hosts })
+    let news = HostNews::decode(fields)?;
+    Ok(HostHeartbeat { number, beat, is_last, common, hosts, news })
 }
 
 #[cfg(test)]
@@ -321,8 +326,9 @@ mod tests {
         let (run, epoch) = (HostRun(u64::MAX), BridgeEpoch(3));
         let request = RepairRequest { run, epoch, lane: LaneKey(5), first: 1, last: u64::MAX };
         let listed = ListedHost { host: HostId(1), run, forgotten: 2, number: 7 };
-        let heartbeat =
-            HostHeartbeat { number: 5, beat: 4, is_last: true, common: 9, hosts: vec![listed; 2] };
+        let news = HostNews { sent_us: 7, clients: 8, ..HostNews::default() };
+        let hosts = vec![listed; 2];
+        let heartbeat = HostHeartbeat { number: 5, beat: 4, is_last: true, common: 9, hosts, news };
         vec![
             ClusterMessage::Batch(LaneBatch { lane: LaneKey::COMMON, first: 1, items: common }),
             ClusterMessage::Batch(LaneBatch { lane: LaneKey(5), first: 400, items: private }),

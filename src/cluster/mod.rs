@@ -12,20 +12,23 @@ mod effect;
 mod envelope;
 mod heartbeats;
 mod hello;
+mod host_figures;
 mod hosts;
 mod item;
 mod kept;
 mod lanes_in;
 mod lanes_out;
 mod message;
+mod news;
 mod queries;
 mod repairs;
 mod replay_buffer;
+mod round_trips;
 mod subject;
 mod taken;
 mod wire;
 
-pub use bridge_core::{BridgeCore, BridgeOptions, OutgoingMessage};
+pub use bridge_core::{BridgeCore, BridgeOptions, OutgoingMessage, figures};
 pub use effect::{
     Arrival, ClusterCounts, ClusterEffect, DegradedReason, Forward, ForwardReach, KeptForBridge,
     LaneGap,
@@ -43,6 +46,7 @@ pub use lanes_in::{GapReason, HeldBounds, PassedSources};
 pub use message::{
     ClusterMessage, HostHeartbeat, HostQuestion, LaneBatch, ListedHost, QueryAnswer, RepairRequest,
 };
+pub use news::{HostNews, ReturnedTime};
 pub use queries::{AnsweredQuery, AskedQuestion};
 pub use replay_buffer::ReplayBounds;
 pub use subject::{ClusterName, ClusterSubject};

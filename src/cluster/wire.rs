@@ -27,6 +27,9 @@ pub enum InvalidMessage {
 }
 
 impl InvalidMessage {
+    /// All words of [`InvalidMessage::reason`].
+    pub const REASONS: [&'static str; 5] = ["foreign", "format", "size", "seal", "body"];
+
     /// Returns the word for this reason in metrics.
     #[must_use]
     pub fn reason(self) -> &'static str {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{ClusterSettings, UuidKey};
-use crate::types::{HostId, WipedBytes};
+use crate::types::{HostId, HostProfile, WipedBytes};
 
 /// The configuration of a bridge. It contains the key that all hosts of a cluster share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub struct BridgeConfig {
     pub host: HostId,
     /// The key that all hosts share.
     pub uuid_key: UuidKey,
+    /// What this host says about itself.
+    pub profile: HostProfile,
 }
 
 impl BridgeConfig {

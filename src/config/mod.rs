@@ -25,6 +25,7 @@ mod resolve;
 mod schema;
 mod sections;
 mod settings;
+mod shared_settings;
 mod state_file;
 mod unix_address;
 

@@ -147,6 +147,7 @@ pub const KEYS: &[ConfigKey] = &[
     key("bloatless", "pushSocketMode", "0660", "file mode"),
     key("cluster", "nats", "none", "list of URLs").reloadable(),
     key("cluster", "name", "none", "name"),
+    key("cluster", "hostName", "none", "word").reloadable(),
     key("cluster", "credsFile", "none", "path").reloadable(),
     key("cluster", "nkeyFile", "none", "path").reloadable(),
     key("cluster", "userFile", "none", "path").reloadable(),

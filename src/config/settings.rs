@@ -23,6 +23,7 @@ use super::sections::phpws::PhpwsSettings;
 use super::sections::rates::RateSettings;
 use super::sections::resource::ResourceBinding;
 use super::sections::sse::SseSettings;
+use super::shared_settings::profile_of;
 use super::{BridgeConfig, ListenAddress, UnixAddresses};
 use crate::auth::{Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
@@ -302,7 +303,8 @@ impl Config {
     #[must_use]
     pub fn for_bridge(&self) -> Option<BridgeConfig> {
         let cluster = self.cluster.clone()?;
-        Some(BridgeConfig { cluster, host: self.host, uuid_key: self.uuid_key.clone() })
+        let profile = profile_of(self, &cluster);
+        Some(BridgeConfig { cluster, host: self.host, uuid_key: self.uuid_key.clone(), profile })
     }
 
     /// Returns the keys of the applications whose secrets sign webhook events.

@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 const HTML: &str = include_str!("index.html");
 /// Placeholder for the name of the program, including its quotes as an attribute.
 const PROGRAM: &str = "{{program}}";
+/// Placeholder for the name of the host, if it is one of several.
+const HOST: &str = "{{host}}";
 /// Default name of the program.
 pub const PROGRAM_NAME: &str = "tagcast";
 
@@ -30,11 +32,15 @@ const DOCUMENTS: [(&str, &str); 12] = [
     ("/docs/scaling.md", include_str!("../../docs/scaling.md")),
 ];
 
-/// Returns the page with this name of the program in its commands.
+/// Returns the page with this name of the program in its commands, and with the name of the host, which is empty if
+/// the host runs alone.
 #[must_use]
-pub fn html(program: &str) -> String {
-    let escaped = program.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
-    HTML.replacen(PROGRAM, &escaped, 1)
+pub fn html(program: &str, host: &str) -> String {
+    HTML.replacen(HOST, &escaped(host), 1).replacen(PROGRAM, &escaped(program), 1)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
 }
 
 /// Returns the document at this path.
@@ -76,10 +82,10 @@ mod tests {
 
     #[test]
     fn the_name_of_the_program_cannot_leave_its_attribute() {
-        let page = html("/opt/a\"><script>alert(1)</script>&/tagcast");
+        let page = html("/opt/a\"><script>alert(1)</script>&/tagcast", "<b>");
         let named = "data-program=\"/opt/a&quot;>&lt;script>alert(1)&lt;/script>&amp;/tagcast\"";
         assert!(page.contains(named), "{}", &page[..200]);
-        assert!(!page.contains(PROGRAM));
+        assert!(!page.contains(PROGRAM) && page.contains("<span id=\"host\">&lt;b></span>"));
     }
 
     #[test]

@@ -95,4 +95,6 @@ pub enum ToBridge {
     Missing(u64),
     /// A question to other hosts. Answered by [`FromBridge::Answered`].
     Query(Box<QueryOfProcess>),
+    /// How many clients this host has, at the beginning and after changes.
+    Clients(u64),
 }

@@ -85,6 +85,7 @@ impl Bootstrap {
         if let Some(cluster) = &mut config.cluster {
             let what = "failed to create the number of this run";
             cluster.run = random_run().map_err(|error| StartError::System { what, error })?;
+            cluster.begun_s = unix_seconds();
         }
         if let Some(tls) = &mut config.tls {
             let what = "failed to create the secret for session tickets";
@@ -196,7 +197,7 @@ impl Bootstrap {
         config.uuid_key = self.config.uuid_key.clone();
         config.host = self.config.host;
         if let (Some(cluster), Some(before)) = (&mut config.cluster, &self.config.cluster) {
-            cluster.run = before.run;
+            (cluster.run, cluster.begun_s) = (before.run, before.begun_s);
         }
         if let (Some(tls), Some(before)) = (&mut config.tls, &self.config.tls) {
             tls.ticket_secret.clone_from(&before.ticket_secret);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ApplicationTable, BridgeCounts, LabelledSeries};
+use super::{ApplicationTable, BridgeCounts, ClusterReport, LabelledSeries};
 
 /// The counters and gauges of a worker. Counters start with the process.
 ///
@@ -190,6 +190,9 @@ pub struct CountReport {
     /// The largest outboxes of a worker, if the supervisor asked for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outboxes: Vec<OutboxFigures>,
+    /// The hosts of the cluster, of a bridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Box<ClusterReport>>,
 }
 
 /// An outbox: what waits for one client.
@@ -208,7 +211,7 @@ impl CountReport {
     #[must_use]
     pub fn of_process(counts: ProcessCounts, series: LabelledSeries) -> Self {
         let applications = ApplicationTable::default();
-        Self { counts, series, applications, outboxes: Vec::new() }
+        Self { counts, series, applications, outboxes: Vec::new(), cluster: None }
     }
 }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiCounts, ApplicationTable, BridgeCounts, BrokerCounts, Histogram, LabelledSeries, Pressure,
-    ProcessCounts, WorkerCounts, WorkerId,
+    ApiCounts, ApplicationTable, BridgeCounts, BrokerCounts, ClusterReport, Histogram,
+    LabelledSeries, Pressure, ProcessCounts, WorkerCounts, WorkerId,
 };
 
 /// The figures of a server at one moment.
@@ -34,6 +34,9 @@ pub struct MetricsSnapshot {
     /// Figures of applications, if they were asked for.
     #[serde(default)]
     pub applications: Option<ApplicationTable>,
+    /// The hosts of the cluster, if this is one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Box<ClusterReport>>,
 }
 
 /// Result of a reload.

@@ -20,6 +20,7 @@ mod histogram;
 mod history;
 mod hixie_form;
 mod host;
+mod host_profile;
 mod ids;
 mod ip_range;
 pub mod limits;
@@ -75,6 +76,10 @@ pub use histogram::{DURATION_BOUNDS, Histogram, RECIPIENT_BOUNDS};
 pub use history::{HistorySettings, HistoryTerms};
 pub use hixie_form::HixieForm;
 pub use host::{ClusterMember, HostId, QueryReach};
+pub use host_profile::{
+    ClusterReport, HostProfile, OtherHost, SettingDifference, SettingDigest, SharedSetting,
+    ShownHostState,
+};
 pub use ids::{
     ClientUuid, ConfigNumber, ConnectionRef, Generation, JoinNumber, Number, Sequence, Slot,
     Tenant, WorkerId, WorkerIncarnation,

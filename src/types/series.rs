@@ -119,6 +119,14 @@ families! {
         "Publications that operators who watch them were not shown";
     TraceSpans = "trace_spans", Counter, ["outcome"], 3,
         "Spans that the receiver of traces has taken, and those that were dropped";
+    ClusterClients = "cluster_clients", Sum, [], 1, "Clients of all live hosts of the cluster";
+    ClusterUnconfirmedItems = "cluster_unconfirmed_items", Sum, [], 1,
+        "Items for other hosts that the NATS server has not confirmed";
+    ClusterGaps = "cluster_gaps", Counter, ["reason"], 7, "Gaps in what other hosts have sent";
+    ClusterLostItems = "cluster_lost_items", Counter, ["reason"], 7,
+        "Items that are missing in gaps of a known size";
+    ClusterInvalidMessages = "cluster_invalid_messages", Counter, ["reason"], 6,
+        "Messages from NATS that are not of a host of this cluster";
     LogLinesLost = "log_lines_lost", Counter, [], 1, "Log lines that could not be written";
 }
 
@@ -183,6 +191,10 @@ histograms! {
         "Time that the evaluation of an expression took";
     ApiRequest = "api_request_duration_seconds", DURATION_BOUNDS, 1e6, Some("route"), 30,
         "Time from the head of a request of the API to its answer";
+    ClusterConfirmation = "cluster_confirmation_duration_seconds", DURATION_BOUNDS, 1e6, None, 1,
+        "Time from a message to the NATS server until its echo came back";
+    ClusterLag = "cluster_lag_seconds", DURATION_BOUNDS, 1e6, None, 1,
+        "Half of the round trip of a heartbeat to another host";
     ResourceEvent = "resource_event_duration_seconds", DURATION_BOUNDS, 1e6, Some("resource"), 11,
         "Time from an event of an HTTP resource to the answer of its backend";
 }

@@ -29,6 +29,8 @@ pub(super) struct WorkerSettings {
     pub(super) rules: SessionRules,
     /// Host of the clients, which is in their UUIDs.
     pub(super) host: HostId,
+    /// Its name, if it is one of several. Else it is empty.
+    pub(super) host_name: String,
     /// Signs the tokens with which clients resume.
     pub(super) resume_key: ResumeKey,
     pub(super) member_key: MemberKey,
@@ -143,6 +145,7 @@ impl WorkerSettings {
                 },
             },
             host: config.host,
+            host_name: config.cluster.as_ref().map(|it| it.host_name.clone()).unwrap_or_default(),
             resume_key: ResumeKey::new(&key),
             member_key: MemberKey::new(&key),
             leniency: leniency(config.phpws.options.switches),

@@ -67,6 +67,7 @@ mod client_headers;
 mod client_tls;
 mod client_wire;
 mod cluster;
+mod cluster_operators;
 mod configuration;
 mod configuration_table;
 mod conformance;

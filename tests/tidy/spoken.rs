@@ -21,7 +21,8 @@ const MESSAGES: &[&str] = &[
 /// Patterns that are wrong in texts of the program only: the pattern, and better words.
 const UNCLEAR_TEXTS: &[(&str, &str)] = &[
     (r"\b(may stand|stands once|stands in it)\b", "must occur only once, is in"),
-    (r"\bbehind\b", "after"),
+    // A title of a table is one word.
+    (r"\w behind\b|\bbehind \w", "after"),
     (r"\bguessed soon\b", "is easy to guess"),
     (r"^let (it|the|a) |[;,:] let (it|a) ", "an instruction: enable, use, start"),
     (r"\b(is|are|it) none\b", "is not valid"),

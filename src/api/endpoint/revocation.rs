@@ -46,6 +46,7 @@ pub(in crate::api) async fn revoke(
         AdminResponse::Progress(_)
         | AdminResponse::Status(_)
         | AdminResponse::Figures(_)
+        | AdminResponse::Cluster(_)
         | AdminResponse::Events(_) => Err(unexpected()),
     }
 }

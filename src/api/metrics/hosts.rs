@@ -6,19 +6,17 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::text::FamilyHead::{Counter, Gauge};
 use super::text::{Series, counter, family, float, gauge, series};
-use crate::types::{BridgeCounts, ClusterState, MetricsSnapshot, ProcessCounts};
+use crate::types::{
+    BridgeCounts, ClusterReport, ClusterState, MetricsSnapshot, OtherHost, ProcessCounts,
+    SharedSetting,
+};
 
-const COUNTERS: [Series<BridgeCounts>; 9] = [
+const COUNTERS: [Series<BridgeCounts>; 6] = [
     series("cluster_connects", "Connections to NATS that were made", |it| it.connects),
     series(
         "cluster_messages_dropped",
         "Messages from NATS that were dropped because too many waited",
         |it| it.overflows,
-    ),
-    series(
-        "cluster_invalid_messages",
-        "Messages from NATS that are not of a host of this cluster",
-        |it| it.invalid_messages,
     ),
     series("cluster_duplicates_dropped", "Items of other hosts that had arrived before", |it| {
         it.duplicates_dropped
@@ -34,10 +32,6 @@ const COUNTERS: [Series<BridgeCounts>; 9] = [
         "Items that were dropped before the NATS server had taken them",
         |it| it.evicted_unconfirmed,
     ),
-    series("cluster_gaps", "Gaps in what other hosts have sent", |it| it.gaps),
-    series("cluster_lost_items", "Items that are missing in gaps of a known size", |it| {
-        it.lost_items
-    }),
 ];
 
 const GAUGES: [Series<BridgeCounts>; 4] = [
@@ -98,5 +92,30 @@ pub(super) fn encode(it: &MetricsSnapshot, encoder: &mut DescriptorEncoder<'_>) 
     ]
     .map(|(state, count)| ([("state", state.to_owned())], float(count)))
     .to_vec();
-    family(encoder, Gauge("cluster_hosts", "Hosts of the cluster, this one included"), hosts)
+    family(encoder, Gauge("cluster_hosts", "Hosts of the cluster, this one included"), hosts)?;
+    it.cluster.as_deref().map_or(Ok(()), |report| encode_hosts(report, encoder))
+}
+
+/// Writes what is known of each other host. The number of hosts bounds the rows.
+fn encode_hosts(report: &ClusterReport, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let offsets = report
+        .others
+        .iter()
+        .filter_map(|host| Some(([("host", host.id.clone())], seconds(host.clock_us?))));
+    let help = "How far the clock of another host is ahead of this one's";
+    let name = "cluster_clock_offset_seconds";
+    family(encoder, Gauge(name, help), offsets.collect())?;
+    let differing = |setting: &SharedSetting| {
+        let differs = |host: &&OtherHost| host.differs.iter().any(|it| it.setting == *setting);
+        let hosts = report.others.iter().filter(differs).count() as u64;
+        ([("setting", setting.text().to_owned())], float(hosts))
+    };
+    let help = "Other hosts that have another value of a setting";
+    let settings = SharedSetting::ALL.iter().map(differing).collect();
+    family(encoder, Gauge("cluster_configuration_mismatch", help), settings)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the error of a clock is no more exact")]
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
 }

@@ -49,6 +49,7 @@ pub(super) async fn order(config: &ApiConfig, order: AdminRequest) -> Result<Api
         AdminResponse::Progress(_)
         | AdminResponse::Status(_)
         | AdminResponse::Figures(_)
+        | AdminResponse::Cluster(_)
         | AdminResponse::Events(_)
         | AdminResponse::Full { .. } => Ok(ApiAnswer::accepted()),
     }

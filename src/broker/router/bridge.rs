@@ -16,7 +16,7 @@ use crate::link::codec::{decode_command, encode_route};
 use crate::link::command::NumberedCommand;
 use crate::link::message::{PublishFrame, ToBroker, ToWorker};
 use crate::link::query::{HostsAnswer, HostsQuery, QueryResult};
-use crate::types::limits::CLUSTER_QUERIES_MAX;
+use crate::types::limits::{CLUSTER_CLIENTS_EVERY, CLUSTER_QUERIES_MAX};
 use crate::types::{
     ClusterMember, Content, Generation, HostId, Number, Sequence, Tenant, TrackedSubject, Tracking,
     WorkerId, WorkerIncarnation,
@@ -53,6 +53,7 @@ pub fn share(router: &mut Router, own: ClusterMember, generation: Generation) {
 pub(super) fn unlinked(router: &mut Router) {
     if let Some(hosts) = &mut router.hosts {
         hosts.forwards.unlinked();
+        hosts.told_clients = None;
         host_notices::set_reach(router, HostsNotice::Cut);
     }
 }
@@ -252,6 +253,25 @@ pub fn has_forwards(router: &Router) -> bool {
 /// Returns when publications no longer wait for the bridge.
 pub(super) fn next_due(router: &Router) -> Option<Duration> {
     let hosts = router.hosts.as_deref()?;
-    let first = router.turns.front().filter(|turn| turn.forwards > 0)?;
-    Some(first.ended_at + hosts.forwards.longest_wait())
+    let first = router.turns.front().filter(|turn| turn.forwards > 0);
+    let stalled = first.map(|first| first.ended_at + hosts.forwards.longest_wait());
+    let (told, at) = hosts.told_clients.unzip();
+    let is_changed = told.is_some_and(|told| told != router.clients());
+    let telling = at.filter(|_| is_changed).map(|at| at + CLUSTER_CLIENTS_EVERY);
+    stalled.into_iter().chain(telling).min()
+}
+
+/// Tells the bridge how many clients this host has, if that has changed and a moment has passed.
+pub(super) fn tell_clients(router: &mut Router) {
+    let clients = router.clients();
+    let Router { hosts: Some(hosts), workers, now, .. } = router else { return };
+    let is_due = hosts
+        .told_clients
+        .is_none_or(|(told, at)| told != clients && at + CLUSTER_CLIENTS_EVERY <= *now);
+    if let Some(bridge) = workers.get_mut(&WorkerId::BRIDGE).filter(|_| is_due)
+        && bridge.link_state == LinkState::Announced
+    {
+        bridge.out.send(&ToWorker::Bridge(ToBridge::Clients(clients as u64)));
+        hosts.told_clients = Some((clients, *now));
+    }
 }

@@ -327,6 +327,7 @@ impl Router {
             self.turns_ended += 1;
         }
         bridge::give(self);
+        bridge::tell_clients(self);
         self.acknowledge();
     }
 

@@ -312,6 +312,7 @@ pub(super) mod tests {
                 ended: EndedCounts::default(),
                 exits: Vec::new(),
                 series: LabelledSeries::default(),
+                cluster: None,
                 applications: Some(table),
             },
             outboxes: (0..10).map(outbox).collect(),

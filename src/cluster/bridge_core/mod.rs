@@ -3,6 +3,7 @@
 //! Its shell passes in what arrives, and sends what [`BridgeCore::next_message`] returns on two connections: batches and
 //! echoes on one, the rest on the other. What [`BridgeCore::take_effects`] returns is for the broker.
 
+pub mod figures;
 mod queries;
 mod receive;
 mod send;
@@ -21,6 +22,7 @@ use super::effect::{
 use super::envelope::{BridgeIdentity, ClusterSeal};
 use super::heartbeats::OwnHeartbeats;
 use super::hello::EpochEnds;
+use super::host_figures::OwnNews;
 use super::hosts::{FormerHost, HostState, Hosts, RemoteHost};
 use super::item::{CarriedPublication, ItemBody, LaneKey};
 use super::lanes_in::{HeldBounds, LanesIn, PassedSources};
@@ -31,8 +33,9 @@ use super::repairs::Repairs;
 use super::replay_buffer::ReplayBounds;
 use super::subject::{ClusterName, ClusterSubject};
 use super::taken::{LaneStart, TakenLanes, TakenTable};
-use crate::types::{HostId, QueryReach};
+use crate::types::{HostId, HostProfile, QueryReach};
 
+use self::figures::ClusterTimes;
 pub use self::send::OutgoingMessage;
 
 /// What a bridge is created with.
@@ -51,6 +54,10 @@ pub struct BridgeOptions {
     pub held: HeldBounds,
     /// What the broker has kept from earlier bridges of the run.
     pub kept: KeptForBridge,
+    /// What this host says about itself.
+    pub profile: HostProfile,
+    /// When the server was started, in seconds since 1970.
+    pub begun_s: u64,
 }
 
 /// Shows no secret.
@@ -105,6 +112,8 @@ pub struct BridgeCore {
     degraded: Option<DegradedReason>,
     effects: Vec<ClusterEffect>,
     counts: ClusterCounts,
+    news: OwnNews,
+    times: ClusterTimes,
 }
 
 /// A message that is not a part of a lane.
@@ -118,7 +127,8 @@ impl BridgeCore {
     /// Creates the core of a bridge that is not connected.
     #[must_use]
     pub fn new(options: BridgeOptions, now: Instant) -> Self {
-        let BridgeOptions { name, uuid_key, identity, random, replay, held, kept } = options;
+        let BridgeOptions { name, uuid_key, identity, random, replay, held, .. } = options;
+        let BridgeOptions { kept, profile, begun_s, .. } = options;
         let KeptForBridge { is_complete, taken, mut ends } = kept;
         ends.fill(identity.epoch);
         let jitter = random.first_chunk().copied().unwrap_or_default();
@@ -148,6 +158,8 @@ impl BridgeCore {
             degraded: Some(DegradedReason::Disconnected),
             effects: Vec::new(),
             counts: ClusterCounts::default(),
+            news: OwnNews { profile, clients: 0, begun_s, unix_us: 0 },
+            times: ClusterTimes::default(),
         };
         for (host, lanes) in taken.iter() {
             core.add_host(host, lanes, now);
@@ -307,6 +319,7 @@ impl BridgeCore {
             evicted_unconfirmed: self.lanes.evicted_unconfirmed(),
             replay_buffer_bytes: self.lanes.buffer_bytes(),
             held_items,
+            unconfirmed_items: self.lanes.last_order() - self.lanes.confirmed_order(),
             queries_complete: self.queries.complete,
             queries_partial: self.queries.partial,
             ..self.counts

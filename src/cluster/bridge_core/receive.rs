@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{BridgeCore, NatsConnection, places, queries};
+use super::{BridgeCore, NatsConnection, figures, places, queries};
 use crate::cluster::effect::{ClusterEffect, LaneGap};
 use crate::cluster::envelope::{BridgeIdentity, HostRun};
 use crate::cluster::hosts::{FormerHost, HeartbeatMeaning, HostState};
@@ -37,6 +37,7 @@ impl BridgeCore {
             ClusterMessage::Echo { connection, number } if from == self.own => {
                 if let Some(order) = self.echoes.returned(connection, number, now) {
                     self.lanes.confirm(order);
+                    figures::note_echo(self);
                     self.note_waiting(now);
                 }
             }
@@ -74,6 +75,7 @@ impl BridgeCore {
                 if matches!(self.connection, NatsConnection::Resuming { .. }) {
                     self.connection = NatsConnection::Up;
                 }
+                figures::receive(self, from, &heartbeat.news, now);
                 self.known_heartbeat(from, heartbeat, was);
             }
             HeartbeatMeaning::Challenge(bytes) => {
@@ -115,6 +117,7 @@ impl BridgeCore {
 
     fn unknown_gap(&mut self, from: BridgeIdentity, reason: GapReason) {
         let BridgeIdentity { host, run, .. } = from;
+        figures::note_gap(self, host, None);
         let gap = self.arrivals.gap(LaneGap { host, run, items: None, reason });
         self.effects.push(gap);
     }
@@ -210,6 +213,7 @@ impl BridgeCore {
                     self.effects.push(self.arrivals.publication(taken, publication));
                 }
                 Passed::Gap { items, reason } => {
+                    figures::note_gap(self, host, items);
                     self.effects.push(self.arrivals.gap(LaneGap { host, run, items, reason }));
                 }
                 Passed::Repeated => self.counts.duplicates_dropped += 1,

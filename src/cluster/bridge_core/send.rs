@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BridgeCore, NatsConnection, WaitingMessage, queries};
+use super::{BridgeCore, NatsConnection, WaitingMessage, figures, queries};
 use crate::cluster::effect::{ClusterEffect, DegradedReason};
 use crate::cluster::hosts::{HostState, RemoteHost};
 use crate::cluster::item::LaneKey;
@@ -113,7 +113,7 @@ impl BridgeCore {
             self.effects.push(ClusterEffect::HostForgotten(host));
         }
         if self.connection != NatsConnection::Down && self.heartbeats.due(now) {
-            let heartbeat = self.heartbeat();
+            let heartbeat = self.heartbeat(now);
             self.control(ClusterSubject::Heartbeats, ClusterMessage::Heartbeat(heartbeat));
         }
         self.request_missing(now);
@@ -144,12 +144,12 @@ impl BridgeCore {
     }
 
     /// Announces the end of this host, after everything that was forwarded is safe.
-    pub fn stop(&mut self) {
-        let heartbeat = HostHeartbeat { is_last: true, ..self.heartbeat() };
+    pub fn stop(&mut self, now: Instant) {
+        let heartbeat = HostHeartbeat { is_last: true, ..self.heartbeat(now) };
         self.control(ClusterSubject::Heartbeats, ClusterMessage::Heartbeat(heartbeat));
     }
 
-    fn heartbeat(&mut self) -> HostHeartbeat {
+    fn heartbeat(&mut self, now: Instant) -> HostHeartbeat {
         let listed = |(host, remote): (HostId, &RemoteHost)| ListedHost {
             host,
             run: remote.run,
@@ -163,6 +163,7 @@ impl BridgeCore {
             is_last: false,
             common: self.lanes.confirmed_of(LaneKey::COMMON),
             hosts,
+            news: figures::news(self, now),
         }
     }
 

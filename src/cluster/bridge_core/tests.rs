@@ -22,6 +22,8 @@ fn identity(host: u32, run: u64, epoch: u32) -> BridgeIdentity {
 
 fn bridge(identity: BridgeIdentity, kept: KeptForBridge, now: Instant) -> BridgeCore {
     let options = BridgeOptions {
+        profile: HostProfile::default(),
+        begun_s: 0,
         name: ClusterName::parse("shop").unwrap(),
         uuid_key: [1; 32],
         identity,
@@ -229,7 +231,8 @@ fn hosts_that_were_separated_for_too_long_report_a_gap_of_unknown_size() {
 #[test]
 fn a_host_that_stops_is_gone_at_once() {
     let mut cluster = Cluster::new(2);
-    cluster.bridges[1].stop();
+    let now = cluster.now;
+    cluster.bridges[1].stop(now);
     cluster.run(Duration::from_millis(20));
     assert!(cluster.has(0, &ClusterEffect::HostForgotten(HostId(2))));
 }

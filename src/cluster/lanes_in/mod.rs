@@ -37,6 +37,16 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// All reasons.
+    pub const ALL: [Self; 6] = [
+        Self::ReplayBuffer,
+        Self::Epoch,
+        Self::HostGone,
+        Self::Memory,
+        Self::Version,
+        Self::NotSent,
+    ];
+
     /// Returns the word for this reason in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -127,6 +137,12 @@ impl LanesIn {
     pub(super) fn is_behind(&self) -> bool {
         let lacks = |lane: &LaneIn| lane.next <= lane.known;
         self.awaited.is_some() || lacks(&self.common) || lacks(&self.private)
+    }
+
+    /// Returns how many items are known that were not passed on.
+    pub(super) fn behind(&self) -> u64 {
+        let lacks = |lane: &LaneIn| (lane.known + 1).saturating_sub(lane.next);
+        lacks(&self.common) + lacks(&self.private)
     }
 
     /// Returns whether a message of an epoch is about the present one. Notes a later one.

@@ -14,7 +14,7 @@ use crate::config::parse::{Bounds, Size, choice, duration, is_absent, list, size
 use crate::config::resolve::path;
 use crate::types::limits::{
     CLUSTER_HELD_TIME, CLUSTER_ITEM_BYTES_MAX, CLUSTER_QUERY_TIMEOUT, CLUSTER_REPLAY_BYTES,
-    CLUSTER_REPLAY_TIME, NATS_SERVERS_MAX,
+    CLUSTER_REPLAY_TIME, HOST_NAME_BYTES_MAX, NATS_SERVERS_MAX,
 };
 use crate::types::word_choices;
 
@@ -35,8 +35,12 @@ pub struct ClusterSettings {
     pub on_gap: OnGap,
     /// Whether the host takes traffic only while publications pass between it and others.
     pub is_required: bool,
+    /// The name of this host, for people.
+    pub host_name: String,
     /// The life of the supervisor: random bits, which it makes at its start.
     pub run: u64,
+    /// When the supervisor was started, in seconds since 1970.
+    pub begun_s: u64,
 }
 
 word_choices! {
@@ -89,8 +93,9 @@ impl NatsCredentials {
 /// The name of the section.
 const SECTION: &str = "cluster";
 /// Keys that only count along with `nats`.
-const OTHER_KEYS: [&str; 13] = [
+const OTHER_KEYS: [&str; 14] = [
     "name",
+    "hostName",
     "credsFile",
     "nkeyFile",
     "userFile",
@@ -126,6 +131,7 @@ pub(in crate::config) fn read(
         Some(_) => Ok(text.trim().to_owned()),
         None => Err(Problem::new("is not a name", "use 1 to 32 of the characters a-z, 0-9 and -")),
     });
+    let host_name = given.read(SECTION, "hostName", host_name).flatten();
     let credentials = credentials(given, folder);
     let ca_file = file(given, folder, "caFile");
     let certificate = certificate(given, folder);
@@ -166,8 +172,33 @@ pub(in crate::config) fn read(
         query_timeout: query_timeout.unwrap_or(CLUSTER_QUERY_TIMEOUT),
         on_gap: on_gap.unwrap_or(OnGap::Report),
         is_required: is_required.unwrap_or_default(),
+        host_name: host_name.unwrap_or_else(machine_name),
         run: 0,
+        begun_s: 0,
     })
+}
+
+/// Reads a name of a host. `None` for that of the machine.
+fn host_name(text: &str) -> Result<Option<String>, Problem> {
+    let name = text.trim();
+    if is_absent(name) {
+        return Ok(None);
+    }
+    let is_name = name.len() <= HOST_NAME_BYTES_MAX && name.bytes().all(is_of_name);
+    let right = "use 1 to 64 of the characters A-Z, a-z, 0-9, `.`, `-` and `_`";
+    if is_name { Ok(Some(name.to_owned())) } else { Err(Problem::new("is not a name", right)) }
+}
+
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+}
+
+/// Returns the name of the machine, without characters that no terminal should show.
+fn machine_name() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let shown = text.trim().chars().filter(|it| u8::try_from(*it).is_ok_and(is_of_name));
+    let name: String = shown.take(HOST_NAME_BYTES_MAX).collect();
+    if name.is_empty() { "localhost".to_owned() } else { name }
 }
 
 /// Hosts with keys of their own would drop the messages of each other, and nothing would show why.
@@ -293,6 +324,16 @@ fn certificate(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<(PathBuf, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_has_the_name_of_its_machine_or_a_word() {
+        assert_eq!(host_name("none"), Ok(None));
+        assert_eq!(host_name(" web-1.example_2 "), Ok(Some("web-1.example_2".to_owned())));
+        for wrong in ["web 1", "é", "a\u{1b}", &"a".repeat(65)] {
+            assert!(host_name(wrong).is_err(), "{wrong}");
+        }
+        assert!(host_name(&machine_name()).is_ok_and(|name| name.is_some()));
+    }
 
     #[test]
     fn a_server_is_a_url_with_a_host_and_perhaps_a_port() {

@@ -24,14 +24,7 @@ pub(super) const HOSTS: u8 = 61;
 
 const DEGRADED: [DegradedReason; 3] =
     [DegradedReason::Disconnected, DegradedReason::CannotReceive, DegradedReason::CannotSend];
-const REASONS: [GapReason; 6] = [
-    GapReason::ReplayBuffer,
-    GapReason::Epoch,
-    GapReason::HostGone,
-    GapReason::Memory,
-    GapReason::Version,
-    GapReason::NotSent,
-];
+const REASONS: [GapReason; 6] = GapReason::ALL;
 
 pub(super) fn put_hosts_notice(out: &mut Vec<u8>, notice: HostsNotice) {
     out.put_u8(HOSTS);
@@ -267,6 +260,10 @@ pub(super) fn put_to_bridge(out: &mut Vec<u8>, message: &ToBridge) {
             out.put_u8(4);
             put_query_of_process(out, query);
         }
+        ToBridge::Clients(clients) => {
+            out.put_u8(50);
+            out.put_u64_le(*clients);
+        }
     }
 }
 
@@ -281,6 +278,7 @@ pub(super) fn read_to_bridge(body: &mut FieldReader<'_>) -> Result<ToBridge, Mal
         }
         3 => Ok(ToBridge::Missing(body.u64()?)),
         4 => Ok(ToBridge::Query(Box::new(read_query_of_process(body)?))),
+        50 => Ok(ToBridge::Clients(body.u64()?)),
         kind => Err(Malformed::Unknown("kind", kind)),
     }
 }
@@ -348,6 +346,7 @@ mod tests {
             passes(&ToBroker::Bridge(FromBridge::Kept(Box::default())));
             passes(&ToWorker::Bridge(ToBridge::Kept(Box::default())));
             passes(&ToWorker::Bridge(ToBridge::Missing(seed)));
+            passes(&ToWorker::Bridge(ToBridge::Clients(seed)));
             for reach in [ForwardReach::All, ForwardReach::One(host)] {
                 passes(&ToWorker::Bridge(ToBridge::Forward(Box::new(forward(reach)))));
             }

@@ -108,6 +108,7 @@ impl ThreadMetrics {
             exits: Vec::new(),
             series,
             applications,
+            cluster: None,
         };
         Some((asker, snapshot))
     }

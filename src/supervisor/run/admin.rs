@@ -52,6 +52,8 @@ pub(super) enum StatusRequester {
     Admin(AdminConnection),
     /// An admin connection, for the figures.
     Top(AdminConnection),
+    /// An admin connection, for the hosts of the cluster.
+    Cluster(AdminConnection),
     /// An API process, for the metrics.
     Api(ChildId),
 }
@@ -111,6 +113,13 @@ impl Supervisor {
         match request {
             AdminRequest::Status => {
                 self.request_status(StatusRequester::Admin(requester), CountDetail::Process);
+            }
+            AdminRequest::Cluster if self.prepared.config.cluster.is_none() => {
+                let alone = "this server is no host of a cluster: nats of [cluster] is not set";
+                requester.answer(AdminResponse::Failed(vec![alone.to_owned()]));
+            }
+            AdminRequest::Cluster => {
+                self.request_status(StatusRequester::Cluster(requester), CountDetail::Process);
             }
             AdminRequest::Figures => {
                 self.request_status(StatusRequester::Top(requester), CountDetail::Outboxes);
@@ -194,6 +203,10 @@ impl Supervisor {
                     let report = self.report(figures);
                     admin.answer(AdminResponse::Figures(Box::new(report)));
                 }
+                StatusRequester::Cluster(admin) => admin.answer(match self.metrics.cluster() {
+                    Some(report) => AdminResponse::Cluster(report),
+                    None => AdminResponse::Failed(vec!["the bridge does not answer".to_owned()]),
+                }),
                 StatusRequester::Api(api) => {
                     let snapshot = self.snapshot(&counting.counts, counting.detail);
                     self.children.send(api, ApiCommand::Metrics(Box::new(snapshot)));
@@ -242,6 +255,7 @@ impl Supervisor {
             exits: self.metrics.exits(),
             series: self.metrics.series(),
             applications: (detail.has_applications()).then(|| self.metrics.applications()),
+            cluster: self.metrics.cluster(),
         };
         self.events.count(&snapshot, now());
         snapshot
@@ -264,6 +278,7 @@ impl Supervisor {
         };
         ServerStatus {
             cluster: self.prepared.config.cluster.as_ref().map(|it| it.name.clone()),
+            host: self.prepared.config.cluster.as_ref().map(|it| it.host_name.clone()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             stage: self.stage(),

@@ -14,9 +14,9 @@ use crate::supervisor::lifecycle::ChildId;
 use crate::supervisor::memory_limit::resident_bytes;
 use crate::types::limits::TOP_ROWS;
 use crate::types::{
-    ApplicationTable, CountReport, EndedCounts, ExitCause, ExitCount, HistogramFamily,
-    LabelledSeries, OutboxFigures, ProcessCounts, ProcessFigures, ProcessRole, SeriesFamily,
-    ShownApplications, WorkerId,
+    ApplicationTable, ClusterReport, CountReport, EndedCounts, ExitCause, ExitCount,
+    HistogramFamily, LabelledSeries, OutboxFigures, ProcessCounts, ProcessFigures, ProcessRole,
+    SeriesFamily, ShownApplications, WorkerId,
 };
 
 /// Signal of an abort (SIGABRT).
@@ -53,6 +53,7 @@ struct LastFigures {
     series: LabelledSeries,
     applications: ApplicationTable,
     outboxes: Vec<OutboxFigures>,
+    cluster: Option<Box<ClusterReport>>,
     cpu_ms: u64,
 }
 
@@ -66,6 +67,7 @@ impl MetricsMemory {
             last.applications = report.applications;
         }
         last.outboxes = report.outboxes;
+        last.cluster = report.cluster;
     }
 
     /// Records that a process is killed: None if its end was planned. The first cause counts.
@@ -166,6 +168,11 @@ impl MetricsMemory {
         all.sort_by_key(|outbox| Reverse(outbox.bytes));
         all.truncate(TOP_ROWS);
         all
+    }
+
+    /// Returns what the bridge has shown of the hosts of the cluster.
+    pub(super) fn cluster(&self) -> Option<Box<ClusterReport>> {
+        self.last.values().find_map(|last| last.cluster.clone())
     }
 
     /// Returns the unplanned ends of processes.

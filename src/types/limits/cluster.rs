@@ -5,6 +5,8 @@ use std::time::Duration;
 /// Hosts that one host remembers in the life of its bridge, those that are gone included. A cluster has at most
 /// a hundred.
 pub const CLUSTER_HOSTS_MAX: usize = 256;
+/// Bytes of the name of a host, and of its version.
+pub const HOST_NAME_BYTES_MAX: usize = 64;
 /// Runs of one host that were replaced and are never accepted again.
 pub const CLUSTER_FORMER_RUNS_MAX: usize = 8;
 /// Hosts that may be asked at once to prove that they live.
@@ -79,6 +81,12 @@ pub const CLUSTER_QUERIES_WAITING_MAX: usize = 32 * 1024;
 pub const CLUSTER_ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Bytes of answers that a bridge keeps: those of other hosts until all have come, and its own until they are sent.
 pub const CLUSTER_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// A setting that differs between hosts for longer is a warning: a reload of all hosts is over by then.
+pub const CLUSTER_DIFFERENCE_WARN: Duration = Duration::from_secs(300);
+/// Difference of the clocks of two hosts above which it is a warning.
+pub const CLUSTER_CLOCK_WARN: Duration = Duration::from_secs(2);
+/// Interval in which the broker tells the bridge how many clients it has, if that has changed.
+pub const CLUSTER_CLIENTS_EVERY: Duration = Duration::from_millis(250);
 /// How long a question to other hosts waits for their answers, by default.
 pub const CLUSTER_QUERY_TIMEOUT: Duration = Duration::from_millis(300);
 /// How much longer the API process waits for its own bridge, which may hang.

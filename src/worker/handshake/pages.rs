@@ -44,7 +44,7 @@ pub(in crate::worker) fn serve_page(
             http::page_response("text/plain; charset=utf-8", "", content)
         }
         None if is_on && path == "/" => {
-            let html = demo_page::html(&program);
+            let html = demo_page::html(&program, &context.settings.host_name);
             let content = content(wanted, &html);
             http::page_response("text/html; charset=utf-8", demo_page::headers(), content)
         }

@@ -169,6 +169,8 @@ impl Host {
         let mut random = [0; 32];
         random.fill_with(|| u8::try_from(rng.below(256)).unwrap());
         let options = BridgeOptions {
+            profile: tagcast::types::HostProfile::default(),
+            begun_s: 0,
             name: self.name.clone(),
             uuid_key: [7; 32],
             identity,

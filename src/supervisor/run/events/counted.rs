@@ -119,6 +119,7 @@ mod tests {
             exits: Vec::new(),
             series,
             applications: None,
+            cluster: None,
         }
     }
 

@@ -1,0 +1,110 @@
+//! What operators see of several hosts: `tagcast cluster`, names, clocks, and settings that differ.
+
+use rustix::process::Signal;
+
+use crate::harness::api::AUTH;
+use crate::harness::nats::{Nats, host, host_with, hosts, wait_until_joined};
+use crate::harness::processes::send_signal;
+use crate::harness::{Open, Raw, Server, eventually};
+
+/// Returns what `tagcast cluster --json` shows.
+fn shown(server: &Server) -> Option<serde_json::Value> {
+    serde_json::from_str(&server.command(&["cluster", "--json"]).text).ok()
+}
+
+fn page(server: &Server) -> Raw {
+    server.open(&Open::at("/web?key=shop"))
+}
+
+pub fn the_command_shows_each_host_with_its_name_and_clients() {
+    let nats = Nats::start("");
+    let name = |name: &str| host_with(&nats, &format!("hostName = {name}\n"));
+    let both = [name("web-1").start(), name("web-2").start()];
+    wait_until_joined(&both);
+    let _pages = [page(&both[0]), page(&both[1]), page(&both[1])];
+    let report = eventually("the clients of both", || {
+        let report = shown(&both[0])?;
+        let other = &report["others"][0];
+        let is_complete = report["clients"] == 1
+            && other["clients"] == 2
+            && other["lag_us"].as_u64().is_some()
+            && other["clock_us"].as_i64().is_some();
+        is_complete.then_some(report)
+    });
+    let other = &report["others"][0];
+    assert_eq!((&report["name"], &other["name"]), (&"web-1".into(), &"web-2".into()));
+    let server = report["nats"].as_str().unwrap();
+    assert!(server.ends_with(&nats.port.to_string()), "{server}");
+    // Both hosts have the clock of this machine.
+    assert!(other["clock_us"].as_i64().unwrap().abs() < 1_000_000, "{other}");
+    assert_eq!((&other["behind"], &other["lost"]), (&0.into(), &0.into()));
+    assert_eq!(other["differs"], serde_json::json!([]));
+    let table = both[0].command(&["cluster"]).text;
+    for words in ["cluster test, format 1: connected to NATS", "web-1 *", "\nweb-2 "] {
+        assert!(table.contains(words), "no {words:?} in\n{table}");
+    }
+    let status = both[1].command(&["status"]).text;
+    assert!(status.contains("; this host is web-2"), "{status}");
+    let html = both[1].call("GET", "/", &[]).body;
+    assert!(html.contains("<span id=\"host\">web-2</span>"), "the page of the server");
+    let ini = std::fs::read_to_string(both[1].folder.path("websock.ini")).unwrap();
+    both[1].folder.write("websock.ini", &ini.replace("web-2", "renamed"));
+    assert_eq!(both[1].command(&["reload"]).code, Some(0));
+    eventually("the new name", || {
+        (shown(&both[0])?["others"][0]["name"] == "renamed").then_some(())
+    });
+}
+
+pub fn a_host_that_is_killed_is_shown_as_gone() {
+    let nats = Nats::start("");
+    let [a, b] = hosts(&nats);
+    // Its processes end without a goodbye.
+    b.signal(Signal::KILL);
+    b.children().into_iter().for_each(|(child, _)| send_signal(child, Signal::KILL));
+    eventually("a host that is gone", || {
+        (shown(&a)?["others"][0]["state"] == "gone").then_some(())
+    });
+    let table = a.command(&["cluster"]).text;
+    assert!(table.contains(" gone "), "{table}");
+}
+
+/// Fault 58.
+pub fn hosts_with_different_settings_show_them_until_they_are_the_same() {
+    let nats = Nats::start("");
+    let other = AUTH.replace("oth-for-tests", "another-one");
+    assert_ne!(other, AUTH);
+    let setup = host(&nats).variable("TAGCAST_API_ADDRESS", "http://127.0.0.1:0");
+    let second = host(&nats).auth(&other).variable("TAGCAST_MAX_MESSAGE", "1M");
+    let both = [setup.start(), second.start()];
+    wait_until_joined(&both);
+    let differing = |server: &Server| {
+        let report = shown(server)?;
+        let settings = report["others"][0]["differs"].as_array()?.iter();
+        Some(settings.map(|it| it["setting"].as_str().unwrap_or_default().to_owned()).collect())
+    };
+    for host in &both {
+        eventually("both differences", || {
+            let differing: Vec<String> = differing(host)?;
+            (differing == ["auth.yml", "maxMessage"]).then_some(())
+        });
+    }
+    let mismatch = "tagcast_cluster_configuration_mismatch{setting=\"auth.yml\"}";
+    crate::metrics::wait_for(&both[0], &[(mismatch, 1.0)]);
+    let table = both[0].command(&["cluster"]).text;
+    assert!(table.contains("auth.yml differs for "), "{table}");
+    both[1].folder.write("auth.yml", AUTH);
+    assert_eq!(both[1].command(&["reload"]).code, Some(0));
+    eventually("one difference", || {
+        let differing: Vec<String> = differing(&both[0])?;
+        (differing == ["maxMessage"]).then_some(())
+    });
+}
+
+/// Without a cluster there is nothing to show.
+#[test]
+fn a_server_without_a_cluster_has_no_hosts_to_show() {
+    let server = Server::start();
+    let shown = server.command(&["cluster"]);
+    assert_eq!(shown.code, Some(69), "{}", shown.text);
+    assert!(shown.text.contains("no host of a cluster"), "{}", shown.text);
+}
