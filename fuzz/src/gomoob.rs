@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tagcast::protocol::gomoob::{GomoobMessages, GomoobRequest, parse, parse_with, render, typed};
 use tagcast::protocol::{Cast, Protocol};
-use tagcast::types::{Content, PayloadForm};
+use tagcast::types::{AsTag as _, Content, PayloadForm};
 
 use super::query::naive_tags;
 
@@ -48,7 +48,7 @@ fn old_ways(text: &str) {
         }
         let in_order = request.tags_in_order();
         assert_eq!(in_order.len(), request.query.len());
-        assert!(in_order.iter().all(|tag| request.query.iter().any(|known| known == tag)));
+        assert!(in_order.iter().all(|tag| request.query.iter().any(|known| known == tag.as_tag())));
     }
 }
 

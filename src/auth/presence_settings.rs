@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::types::limits::{PRESENCE_LINGER, PRESENCE_MEMBERS};
-use crate::types::{AllowedNames, ClientFilter, MemberTerms, Tag, WatchScope, word_choices};
+use crate::types::{AllowedNames, ClientFilter, MemberTerms, TagRef, WatchScope, word_choices};
 
 word_choices! {
     /// What the clients of an application may watch, if their tokens do not say it.
@@ -74,7 +74,7 @@ impl PresenceSettings {
         match (by_token, self.right) {
             (Some(AllowedNames::All), _) | (None, PresenceRight::Any) => WatchScope::Any,
             (Some(names), _) => {
-                match only.and_then(Tag::topic).is_some_and(|topic| names.has(topic)) {
+                match only.and_then(TagRef::topic).is_some_and(|topic| names.has(topic)) {
                     true => WatchScope::Any,
                     false => WatchScope::Nothing,
                 }
@@ -98,7 +98,7 @@ impl PresenceSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Expression, TagQuery};
+    use crate::types::{Expression, Tag, TagQuery};
 
     fn query(tags: &[(&str, &str)]) -> ClientFilter {
         let tags = tags.iter().map(|(name, value)| Tag::new(name, value).unwrap());

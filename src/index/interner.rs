@@ -7,7 +7,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::inline_str::InlineStr;
-use crate::types::{Ident, Tag, Tenant};
+use crate::types::{Ident, TagRef, Tenant};
 
 /// The id of a name within one [`Interner`]. An id is reused after its name is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +40,7 @@ impl<'a> InternedName<'a> {
     }
 
     /// Returns the key of a tag.
-    pub(super) fn tag(tenant: NameId, tag: &'a Tag) -> Self {
+    pub(super) fn tag(tenant: NameId, tag: TagRef<'a>) -> Self {
         Self { tenant, name: tag.name().as_bytes(), value: tag.value().as_bytes() }
     }
 
@@ -273,6 +273,7 @@ fn next_id(names: usize) -> NameId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{AsTag, Tag};
 
     fn tag(name: &str, value: &str) -> Tag {
         Tag::new(name, value).unwrap()
@@ -282,10 +283,10 @@ mod tests {
     fn where_a_name_ends_and_its_value_begins_matters() {
         let mut names: Interner<u8> = Interner::default();
         let tenant = NameId(0);
-        let first = names.intern(InternedName::tag(tenant, &tag("ab", "c")));
-        assert_ne!(first, names.intern(InternedName::tag(tenant, &tag("a", "bc"))));
-        assert_ne!(first, names.intern(InternedName::tag(NameId(1), &tag("ab", "c"))));
-        assert_eq!(first, names.intern(InternedName::tag(tenant, &tag("ab", "c"))));
+        let first = names.intern(InternedName::tag(tenant, tag("ab", "c").as_tag()));
+        assert_ne!(first, names.intern(InternedName::tag(tenant, tag("a", "bc").as_tag())));
+        assert_ne!(first, names.intern(InternedName::tag(NameId(1), tag("ab", "c").as_tag())));
+        assert_eq!(first, names.intern(InternedName::tag(tenant, tag("ab", "c").as_tag())));
         assert_eq!(names.len(), 3);
     }
 
@@ -293,12 +294,15 @@ mod tests {
     fn a_removed_name_is_forgotten_and_its_id_used_again() {
         let mut names: Interner<u8> = Interner::default();
         let (old, new) = (tag("a", "1"), tag("a", "2"));
-        let id = names.intern(InternedName::tag(NameId(0), &old));
+        let id = names.intern(InternedName::tag(NameId(0), old.as_tag()));
         *names.get_mut(id).unwrap() = 7;
         names.remove(id);
         names.remove(id);
-        assert_eq!((names.find(InternedName::tag(NameId(0), &old)), names.get(id)), (None, None));
-        assert_eq!(names.intern(InternedName::tag(NameId(0), &new)), id);
+        assert_eq!(
+            (names.find(InternedName::tag(NameId(0), old.as_tag())), names.get(id)),
+            (None, None)
+        );
+        assert_eq!(names.intern(InternedName::tag(NameId(0), new.as_tag())), id);
         assert_eq!((names.get(id), names.len()), (Some(&0), 1));
     }
 
@@ -306,10 +310,12 @@ mod tests {
     fn thousands_of_names_are_all_found_again() {
         let mut names: Interner<u8> = Interner::default();
         let tags: Vec<Tag> = (0..5_000).map(|n| tag("n", &n.to_string())).collect();
-        let ids: Vec<_> =
-            tags.iter().map(|tag| names.intern(InternedName::tag(NameId(3), tag))).collect();
+        let ids: Vec<_> = tags
+            .iter()
+            .map(|tag| names.intern(InternedName::tag(NameId(3), tag.as_tag())))
+            .collect();
         for (tag, id) in tags.iter().zip(ids) {
-            assert_eq!(names.find(InternedName::tag(NameId(3), tag)), Some(id));
+            assert_eq!(names.find(InternedName::tag(NameId(3), tag.as_tag())), Some(id));
         }
     }
 }

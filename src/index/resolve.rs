@@ -15,9 +15,10 @@ use super::tag_scan;
 use super::tag_sequence::narrowed;
 use crate::types::limits::ANSWER_LOOKS_MAX;
 use crate::types::{
-    Address, ClientFilter, ClientPage, ClientTags, ClientUuid, ConnectionRef, Expression, Ident,
-    JoinNumber, ListFilter, ListPosition, MatchOptions, NamedClient, PageSize, Recipients,
-    ScannedTags, SlotSet, Tag, TagQuery, TagScan, Tenant, TenantStatistics, TooExpensive, WorkerId,
+    Address, AsTag, ClientFilter, ClientPage, ClientTags, ClientUuid, ConnectionRef, Expression,
+    Ident, JoinNumber, ListFilter, ListPosition, MatchOptions, NamedClient, PageSize, Recipients,
+    ScannedTags, SlotSet, Tag, TagQuery, TagRef, TagScan, Tenant, TenantStatistics, TooExpensive,
+    WorkerId,
 };
 
 /// The recipients of a publication, by worker.
@@ -378,11 +379,12 @@ impl Index {
         if tags.is_empty() {
             return self.matching(tenant, &TagQuery::default());
         }
-        let rows: Vec<&PostingList> = tags.iter().filter_map(|tag| self.row(tenant, tag)).collect();
+        let rows: Vec<&PostingList> =
+            tags.iter().filter_map(|tag| self.row(tenant, tag.as_tag())).collect();
         narrowed(&rows)
     }
 
-    fn row(&self, tenant: NameId, tag: &Tag) -> Option<&PostingList> {
+    fn row(&self, tenant: NameId, tag: TagRef<'_>) -> Option<&PostingList> {
         self.rows.get(self.rows.find(InternedName::tag(tenant, tag))?)
     }
 }

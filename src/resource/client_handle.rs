@@ -13,7 +13,7 @@ use crate::protocol::v1::{V1Error, V1ErrorCode};
 use crate::session::{Message, Session, SessionRules};
 use crate::types::{
     Address, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, CloseReason, Credentials,
-    Ident, PayloadForm, Tag, TagEdit, TagError, Tags, Tenant,
+    Ident, PayloadForm, Tag, TagEdit, TagError, TagRef, Tags, Tenant,
 };
 use crate::webhook::WebhookRequest;
 
@@ -131,7 +131,7 @@ impl<'c> ClientHandle<'c> {
     /// Returns the value of one of the client's tags.
     #[must_use]
     pub fn tag(&self, name: &str) -> Option<&str> {
-        self.tags().iter().find(|tag| tag.name() == name).map(Tag::value)
+        self.tags().iter().find(|tag| tag.name() == name).map(TagRef::value)
     }
 
     /// Returns the identity in a UUID that this server issued. `None` if the UUID is forged.

@@ -2,7 +2,7 @@
 
 use super::limits::EXCEPT_MAX;
 use super::{
-    Alias, ClientUuid, Expression, Ident, Tag, TagCondition, TagQuery, is_guarded_tag_name,
+    Alias, AsTag, ClientUuid, Expression, Ident, Tag, TagCondition, TagQuery, is_guarded_tag_name,
 };
 
 /// The recipients of a publication, with an optional exception.
@@ -80,7 +80,7 @@ impl Recipients {
         match self {
             Self::Matching(query) if query.len() == 1 => query.iter().next()?.topic(),
             Self::TagSequence(tags) => match &**tags {
-                [tag] => tag.topic(),
+                [tag] => tag.as_tag().topic(),
                 _ => None,
             },
             Self::Expression(expression) => match expression.root() {
@@ -96,10 +96,10 @@ impl Recipients {
     /// Returns whether guarded topics decide which clients they are.
     #[must_use]
     pub fn names_guarded_topics(&self) -> bool {
-        let is_one = |tag: &Tag| is_guarded_tag_name(tag.name());
+        let is_one = |name: &str| is_guarded_tag_name(name);
         match self {
-            Self::Matching(query) => query.iter().any(is_one),
-            Self::TagSequence(tags) => tags.iter().any(is_one),
+            Self::Matching(query) => query.iter().any(|tag| is_one(tag.name())),
+            Self::TagSequence(tags) => tags.iter().any(|tag| is_one(tag.name())),
             Self::Expression(expression) => expression.names(is_guarded_tag_name),
             Self::Without(it) => it.recipients.names_guarded_topics(),
             Self::Among(it) => {

@@ -115,7 +115,7 @@ pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use series::{HistogramFamily, LabelValues, LabelledSeries, SeriesFamily, SeriesKind};
 pub use slots::SlotSet;
 pub use span::span_seconds;
-pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};
+pub use tag::{AsTag, Tag, TagError, TagIter, TagQuery, TagRef, Tags, is_integer_key};
 pub use tag_change::{TagChange, TagEdit, TagNames, TagVersion, VersionedTags};
 pub use topics::{
     Topics, is_guarded_tag_name, is_guarded_topic, is_topic_name, is_topic_tag_name, topic_tag_name,

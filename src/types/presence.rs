@@ -78,7 +78,7 @@ impl MemberTerms {
             })
         };
         let shown = tags.iter().filter(|tag| is_shown(tag.name()));
-        Tags::new(shown.cloned()).unwrap_or_default()
+        Tags::new(shown).unwrap_or_default()
     }
 
     /// Returns the memory that it uses, in bytes.

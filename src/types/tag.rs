@@ -62,11 +62,77 @@ impl Tag {
     }
 }
 
+/// A tag of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TagRef<'a> {
+    name: &'a str,
+    value: &'a str,
+}
+
+impl<'a> TagRef<'a> {
+    /// Returns the name.
+    #[must_use]
+    pub fn name(self) -> &'a str {
+        self.name
+    }
+
+    /// Returns the value as text.
+    #[must_use]
+    pub fn value(self) -> &'a str {
+        self.value
+    }
+
+    /// Returns true if only the server may assign this tag.
+    #[must_use]
+    pub fn is_servers_own(self) -> bool {
+        is_servers_own(self.name)
+    }
+
+    /// Returns a tag of its own.
+    #[must_use]
+    pub fn to_tag(self) -> Tag {
+        Tag { name: self.name.into(), value: self.value.into() }
+    }
+}
+
+/// A map by tags finds one without a copy of it.
+impl hashbrown::Equivalent<Tag> for TagRef<'_> {
+    fn equivalent(&self, tag: &Tag) -> bool {
+        *self == tag.as_tag()
+    }
+}
+
+/// A tag that can be added to a set.
+pub trait AsTag {
+    /// Returns the tag.
+    fn as_tag(&self) -> TagRef<'_>;
+}
+
+impl AsTag for Tag {
+    fn as_tag(&self) -> TagRef<'_> {
+        TagRef { name: &self.name, value: &self.value }
+    }
+}
+
+impl AsTag for TagRef<'_> {
+    fn as_tag(&self) -> TagRef<'_> {
+        *self
+    }
+}
+
+impl<T: AsTag> AsTag for &T {
+    fn as_tag(&self) -> TagRef<'_> {
+        (*self).as_tag()
+    }
+}
+
 /// The tags of one client, sorted by name, with one value per name, and its topics. A client in a topic matches a tag
 /// as well ([`Topics`]). Tag queries have no topics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Tags {
-    tags: Box<[Tag]>,
+    /// All tags in one piece of memory, because each client has some: for each the lengths of its name and of its
+    /// value as a character, then both.
+    packed: Box<str>,
     topics: Topics,
 }
 
@@ -76,11 +142,12 @@ impl Tags {
     /// # Errors
     ///
     /// If there are more than [`TAGS_MAX`] tags.
-    pub fn new(tags: impl IntoIterator<Item = Tag>) -> Result<Self, TagError> {
-        let mut tags: Vec<Tag> = tags.into_iter().collect();
+    pub fn new<T: AsTag>(tags: impl IntoIterator<Item = T>) -> Result<Self, TagError> {
+        let tags: Vec<T> = tags.into_iter().collect();
+        let mut tags: Vec<TagRef<'_>> = tags.iter().map(AsTag::as_tag).collect();
         // Tags from a link are already sorted.
         if !tags.is_sorted_by(|one, next| one.name < next.name) {
-            tags.sort_by(|one, other| one.name.cmp(&other.name));
+            tags.sort_by_key(|tag| tag.name);
             tags.dedup_by(|later, kept| {
                 let is_same = later.name == kept.name;
                 if is_same {
@@ -92,25 +159,25 @@ impl Tags {
         if tags.len() > TAGS_MAX {
             return Err(TagError::TooMany);
         }
-        Ok(Self { tags: tags.into_boxed_slice(), topics: Topics::default() })
+        Ok(Self { packed: pack(&tags), topics: Topics::default() })
     }
 
     /// Returns the tags in order of their names.
-    pub fn iter(&self) -> std::slice::Iter<'_, Tag> {
-        self.tags.iter()
+    #[must_use]
+    pub fn iter(&self) -> TagIter<'_> {
+        TagIter(&self.packed)
     }
 
     /// Returns the value of a tag by its name.
     #[must_use]
     pub fn value_of(&self, name: &str) -> Option<&str> {
-        let at = self.tags.binary_search_by(|tag| tag.name().cmp(name)).ok()?;
-        self.tags.get(at).map(Tag::value)
+        self.iter().find(|tag| tag.name == name).map(TagRef::value)
     }
 
     /// Returns their memory in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.tags.iter().map(Tag::held).sum::<usize>() + self.topics.held()
+        self.packed.len() + self.topics.held()
     }
 
     /// Returns the same tags with these topics in place of others.
@@ -127,30 +194,71 @@ impl Tags {
 
     /// Returns whether a client with these tags and topics has a tag.
     #[must_use]
-    pub fn have(&self, tag: &Tag) -> bool {
-        self.value_of(tag.name()) == Some(tag.value())
-            || self.topics.match_tag(tag.name(), tag.value())
+    pub fn have(&self, tag: impl AsTag) -> bool {
+        let tag = tag.as_tag();
+        self.value_of(tag.name) == Some(tag.value) || self.topics.match_tag(tag.name, tag.value)
     }
 
     /// Returns true if there are no tags, whatever topics there are.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tags.is_empty()
+        self.packed.is_empty()
     }
 
     /// Returns the number of tags, without topics.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.tags.len()
+        self.iter().count()
+    }
+}
+
+/// Puts tags into one text. A character holds a length, since none is longer than [`TAG_VALUE_BYTES_MAX`].
+fn pack(tags: &[TagRef<'_>]) -> Box<str> {
+    let length = |text: &str| u8::try_from(text.len()).map_or(char::MAX, char::from);
+    let bytes_of = |tag: &TagRef<'_>| {
+        let lengths = length(tag.name).len_utf8() + length(tag.value).len_utf8();
+        lengths + tag.name.len() + tag.value.len()
+    };
+    let mut packed = String::with_capacity(tags.iter().map(bytes_of).sum());
+    for tag in tags {
+        packed.push(length(tag.name));
+        packed.push(length(tag.value));
+        packed.push_str(tag.name);
+        packed.push_str(tag.value);
+    }
+    packed.into_boxed_str()
+}
+
+/// The tags of a set in order of their names.
+#[derive(Clone, Debug)]
+pub struct TagIter<'a>(&'a str);
+
+impl<'a> Iterator for TagIter<'a> {
+    type Item = TagRef<'a>;
+
+    fn next(&mut self) -> Option<TagRef<'a>> {
+        let mut lengths = self.0.chars();
+        let (name, value) = (lengths.next()? as usize, lengths.next()? as usize);
+        let (name, rest) = lengths.as_str().split_at_checked(name)?;
+        let (value, rest) = rest.split_at_checked(value)?;
+        self.0 = rest;
+        Some(TagRef { name, value })
     }
 }
 
 impl<'a> IntoIterator for &'a Tags {
-    type Item = &'a Tag;
-    type IntoIter = std::slice::Iter<'a, Tag>;
+    type Item = TagRef<'a>;
+    type IntoIter = TagIter<'a>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+impl fmt::Debug for Tags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tags: Vec<TagRef<'_>> = self.iter().collect();
+        f.debug_struct("Tags").field("tags", &tags).field("topics", &self.topics).finish()
     }
 }
 
@@ -222,6 +330,11 @@ impl std::error::Error for TagError {}
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn tag(name: &str, value: &str) -> Tag {
@@ -233,6 +346,29 @@ mod tests {
         let tags = Tags::new([tag("b", "1"), tag("a", "2"), tag("b", "3")]).unwrap();
         let seen: Vec<_> = tags.iter().map(|tag| (tag.name(), tag.value())).collect();
         assert_eq!(seen, [("a", "2"), ("b", "3")]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_has_the_tags_that_were_put_in(all in vec((".{1,40}", ".{0,40}"), 0..20)) {
+            let tags = Tags::new(all.iter().map(|(name, value)| tag(name, value))).unwrap();
+            let wanted: BTreeMap<&str, &str> =
+                all.iter().map(|(name, value)| (&**name, &**value)).collect();
+            let found: Vec<_> = tags.iter().map(|tag| (tag.name(), tag.value())).collect();
+            prop_assert_eq!(&found, &wanted.clone().into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(tags.len(), wanted.len());
+            for (name, value) in wanted {
+                prop_assert_eq!(tags.value_of(name), Some(value));
+            }
+        }
+    }
+
+    #[test]
+    fn the_longest_tags_are_stored() {
+        let (name, value) = ("n".repeat(255), "\u{e9}".repeat(127));
+        let tags = Tags::new([tag(&name, &value), tag("z", "")]).unwrap();
+        let found: Vec<_> = tags.iter().map(|tag| (tag.name(), tag.value())).collect();
+        assert_eq!(found, [(&*name, &*value), ("z", "")]);
     }
 
     #[test]

@@ -184,8 +184,8 @@ impl TagEdit {
     ///
     /// If there would be more than [`TAGS_MAX`], or too many topics.
     pub fn apply(&self, tags: &Tags) -> Result<Tags, TagError> {
-        let kept = tags.iter().filter(|tag| self.keeps(tag.name())).cloned();
-        let all = Tags::new(kept.chain(self.set().iter().cloned()))?;
+        let kept = tags.iter().filter(|tag| self.keeps(tag.name()));
+        let all = Tags::new(kept.chain(self.set()))?;
         Ok(all.with_topics(self.topics(tags.topics())?))
     }
 
@@ -196,8 +196,8 @@ impl TagEdit {
             return (!self.changes_topics()).then(|| next.clone());
         };
         let left = |set: &Tags| {
-            let kept = set.iter().filter(|tag| !remove.contains(tag.name())).cloned();
-            let tags = Tags::new(kept.chain(later.iter().cloned())).ok()?;
+            let kept = set.iter().filter(|tag| !remove.contains(tag.name()));
+            let tags = Tags::new(kept.chain(later)).ok()?;
             Some(tags.with_topics(next.topics(set.topics()).ok()?))
         };
         match self {

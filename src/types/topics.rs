@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::limits::{TOPIC_BYTES_MAX, TOPICS_MAX};
-use super::{Tag, TagError};
+use super::{Tag, TagError, TagRef};
 
 /// Name of the tag that a topic matches.
 const CHANNEL: &str = "channel";
@@ -164,10 +164,12 @@ impl Tag {
             Err(TagError::InvalidTopic { name: topic.into() })
         }
     }
+}
 
+impl<'a> TagRef<'a> {
     /// Returns the topic whose clients have this tag.
     #[must_use]
-    pub fn topic(&self) -> Option<&str> {
+    pub fn topic(self) -> Option<&'a str> {
         let topic = self.value();
         let is_one = is_topic_tag_name(self.name())
             && is_topic_name(topic)
@@ -179,6 +181,7 @@ impl Tag {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::AsTag as _;
 
     fn topics(text: &str) -> Topics {
         Topics::new(text.split_whitespace().map(Into::into)).unwrap()
@@ -204,9 +207,9 @@ mod tests {
         let values: Vec<&str> = own.values_of("channel").collect();
         assert_eq!(values, ["Private-z", "news"]);
         let tag = Tag::of_topic("presence-y").unwrap();
-        assert_eq!((tag.name(), tag.topic()), ("@channel", Some("presence-y")));
-        assert_eq!(Tag::new("channel", "private-x").unwrap().topic(), None);
-        assert_eq!(Tag::new("room", "news").unwrap().topic(), None);
+        assert_eq!((tag.name(), tag.as_tag().topic()), ("@channel", Some("presence-y")));
+        assert_eq!(Tag::new("channel", "private-x").unwrap().as_tag().topic(), None);
+        assert_eq!(Tag::new("room", "news").unwrap().as_tag().topic(), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::protocol::tags;
 use crate::types::limits::{
     IDENT_BYTES_MAX, TOKEN_ID_BYTES_MAX, TOKEN_SUBJECT_BYTES_MAX, TOKEN_USER_BYTES_MAX,
 };
-use crate::types::{Tag, TagEdit, TagError, TagNames, Tags, Topics};
+use crate::types::{AsTag, Tag, TagEdit, TagError, TagNames, TagRef, Tags, Topics};
 
 /// Claims whose types were checked. Claims that are not in the table of the documentation are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +66,11 @@ impl TokenClaims {
     ///
     /// If it has too many tags.
     pub fn tags_replacing(&self, former: Option<&Self>) -> Result<TagEdit, TagError> {
-        let set = Tags::new(self.tags.iter().cloned().chain(self.user_tag()?))?;
-        let former = former.into_iter().flat_map(|former| &former.tags).map(Tag::name);
+        let set = {
+            let user = self.user_tag()?;
+            Tags::new(self.tags.iter().chain(user.iter().map(AsTag::as_tag)))?
+        };
+        let former = former.into_iter().flat_map(|former| &former.tags).map(TagRef::name);
         let dropped = former.filter(|name| set.value_of(name).is_none());
         let remove = TagNames::new(dropped.map(Into::into))?;
         Ok(TagEdit::Update { set, remove, leave: Topics::default() })

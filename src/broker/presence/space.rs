@@ -1,6 +1,7 @@
 //! The members and users of one space in which something is watched.
 
 use std::collections::HashMap;
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use roaring::RoaringBitmap;
 use smallvec::SmallVec;
 
 use crate::types::{
-    ClientFilter, ClientUuid, ConnectionRef, Ident, MemberTerms, PresenceCounts, Tag, Tags, Tenant,
-    WatchMode,
+    AsTag, ClientFilter, ClientUuid, ConnectionRef, Ident, MemberTerms, PresenceCounts, Tag,
+    TagRef, Tags, Tenant, WatchMode,
 };
 
 /// Numbers of the queries of a space.
@@ -27,7 +28,7 @@ pub(super) struct WatchedSpace {
     /// Queries by what they are about.
     pub(super) by_key: HashMap<QueryKey, u64>,
     /// Queries of tags, by the first one.
-    by_tag: HashMap<Tag, Vec<u64>>,
+    by_tag: hashbrown::HashMap<Tag, Vec<u64>, RandomState>,
     /// All other queries.
     others: Vec<u64>,
 }
@@ -135,11 +136,11 @@ impl WatchedSpace {
     /// Returns the queries that a client with these tags and topics may match: those of one of them, and all that are
     /// about something else.
     pub(super) fn candidates(&self, tags: &Tags) -> Vec<u64> {
-        let of_tag = |tag: &Tag| self.by_tag.get(tag).into_iter().flatten();
+        let of_tag = |tag: TagRef<'_>| self.by_tag.get(&tag).into_iter().flatten();
         let mut found: Vec<u64> = self.others.clone();
         tags.iter().for_each(|tag| found.extend(of_tag(tag)));
         for topic in tags.topics().iter().filter_map(|topic| Tag::of_topic(topic).ok()) {
-            found.extend(of_tag(&topic));
+            found.extend(of_tag(topic.as_tag()));
         }
         found
     }
@@ -147,7 +148,7 @@ impl WatchedSpace {
     pub(super) fn add_query(&mut self, number: u64, filter: &ClientFilter) {
         self.by_key.insert(QueryKey::of(filter), number);
         match first_tag(filter) {
-            Some(tag) => self.by_tag.entry(tag.clone()).or_default().push(number),
+            Some(tag) => self.by_tag.entry(tag.to_tag()).or_default().push(number),
             None => self.others.push(number),
         }
     }
@@ -157,10 +158,10 @@ impl WatchedSpace {
         let Some(tag) = first_tag(filter) else {
             return self.others.retain(|it| *it != number);
         };
-        if let Some(numbers) = self.by_tag.get_mut(tag) {
+        if let Some(numbers) = self.by_tag.get_mut(&tag) {
             numbers.retain(|it| *it != number);
             if numbers.is_empty() {
-                self.by_tag.remove(tag);
+                self.by_tag.remove(&tag);
             }
         }
     }
@@ -296,7 +297,7 @@ pub(super) fn matches(filter: &ClientFilter, tags: &Tags) -> bool {
     }
 }
 
-fn first_tag(filter: &ClientFilter) -> Option<&Tag> {
+fn first_tag(filter: &ClientFilter) -> Option<TagRef<'_>> {
     match filter {
         ClientFilter::Tags(tags) => tags.iter().next(),
         ClientFilter::Expression(_) => None,

@@ -135,7 +135,7 @@ impl Model {
         }
         let mut found: Vec<ConnectionRef> = Vec::new();
         for tag in tags {
-            let carry = inside.iter().filter(|(_, it)| it.tags.iter().any(|own| own == tag));
+            let carry = inside.iter().filter(|(_, it)| it.tags.have(tag));
             let carry: Vec<ConnectionRef> = carry.map(|(place, _)| *place).collect();
             if carry.is_empty() {
                 continue;

@@ -1,9 +1,7 @@
 //! The frame `presence`: who matches a watched query.
 
 use crate::json::push_text;
-use crate::types::{
-    ClientUuid, PresenceCounts, PresenceNews, PresentMember, Tag, Tags,
-};
+use crate::types::{ClientUuid, PresenceCounts, PresenceNews, PresentMember, Tags};
 
 /// The frame of a watch that has ended by itself, with the reason.
 #[must_use]
@@ -89,7 +87,7 @@ fn push_shown(tags: &Tags, out: &mut String) {
         if place > 0 {
             out.push(',');
         }
-        push_text(Tag::name(tag), out);
+        push_text(tag.name(), out);
         out.push(':');
         push_text(tag.value(), out);
     }

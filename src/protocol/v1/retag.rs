@@ -6,7 +6,7 @@ use super::error::{V1Error, V1ErrorCode, V1Place};
 use super::frame::{BadList, texts_in};
 use crate::protocol::tags::{InvalidTags, check_removable, of_change, of_request};
 use crate::types::limits::{TAGS_MAX, TOPICS_MAX};
-use crate::types::{Tag, TagEdit, TagNames, Tags, Topics, is_topic_name};
+use crate::types::{TagEdit, TagNames, TagRef, Tags, Topics, is_topic_name};
 
 /// Members of the request, as they are written.
 pub(super) struct RetagMembers<'a> {
@@ -102,7 +102,7 @@ fn read_set(raw: &str) -> Result<Tags, Box<V1Error>> {
     of_change(raw).map_err(|wrong| match wrong {
         InvalidTags::TooMany => too_many("/set"),
         InvalidTags::Wrong(_)
-            if of_request(raw).is_ok_and(|tags| tags.iter().any(Tag::is_servers_own)) =>
+            if of_request(raw).is_ok_and(|tags| tags.iter().any(TagRef::is_servers_own)) =>
         {
             not_yours("/set")
         }

@@ -13,7 +13,7 @@ use crate::resource::{ClientHandle, RequestEffect, ResourceHooks};
 use crate::session::Message;
 use crate::types::limits::TAGS_MAX;
 use crate::types::{
-    Address, ClientUuid, CloseCode, CloseReason, PayloadForm, Tag, TagEdit, TagError, WatchMode,
+    Address, ClientUuid, CloseCode, CloseReason, PayloadForm, TagEdit, TagError, TagRef, WatchMode,
     WatchScope, WatchTerms,
 };
 
@@ -226,7 +226,7 @@ fn change_tags(
         return Err(denied(NO_TAGS));
     }
     if let Some(allowed) = client.retag_names()
-        && !set.iter().map(Tag::name).chain(remove.iter()).all(|name| allowed.has(name))
+        && !set.iter().map(TagRef::name).chain(remove.iter()).all(|name| allowed.has(name))
     {
         return Err(denied(NOT_LISTED));
     }

@@ -6,7 +6,7 @@ use crate::auth::{AuthBasis, Grant, Permissions, Right};
 use crate::protocol::ProtocolOptions;
 use crate::resource::Effect;
 use crate::session::{Session, SessionRules};
-use crate::types::{AddressLimit, Client, ClientClass, Recipients, TagEdit};
+use crate::types::{AddressLimit, Client, ClientClass, Recipients, TagEdit, TagRef};
 use crate::webhook::parse;
 use serde_json::Value;
 
@@ -111,7 +111,7 @@ fn commands_become_effects_in_their_order() {
     assert_eq!(*edit, TagEdit::setting(Tag::new("room", "2").unwrap()));
     assert_eq!((address, *form), (&Address::everyone_but(ME), PayloadForm::Text));
     let Recipients::Matching(query) = &all.recipients else { panic!("{all:?}") };
-    assert_eq!(query.iter().next().map(Tag::value), Some("/chat"));
+    assert_eq!(query.iter().next().map(TagRef::value), Some("/chat"));
     assert_eq!((tenant.0.as_ref(), reason.code.0), ("mine", 4000));
 }
 

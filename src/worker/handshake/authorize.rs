@@ -135,7 +135,7 @@ fn accept_client(
             continue;
         };
         let own = &mut pending.client.tags;
-        match Tags::new(own.iter().chain(&tags).cloned()) {
+        match Tags::new(own.iter().chain(&tags)) {
             Ok(all) => *own = all.with_topics(own.topics().clone()),
             Err(error) => {
                 let resource = connection.resource;

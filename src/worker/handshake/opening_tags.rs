@@ -8,7 +8,7 @@ use crate::http::{Parameter, Upgrade, form_parameter};
 use crate::protocol::tags;
 use crate::protocol::v1::{V1Hello, invalid_frame};
 use crate::resource::{ResourceHooks, Route};
-use crate::types::{AllowedNames, CloseReason, Tags, Topics};
+use crate::types::{AllowedNames, AsTag, CloseReason, Tags, Topics};
 use crate::worker::context::Context;
 use crate::worker::settings::WorkerSettings;
 
@@ -67,7 +67,7 @@ pub(in crate::worker) fn of_client(
     let RequestedTags { own, all } = requested(own, resource, shown.claims())?;
     let is_of_token =
         settings.rules.access.has_tags_by_token(&shown.grant.tenant, shown.grant.basis);
-    if let Some(claimed) = own.iter().find(|tag| is_of_token && !shown.has_tag(tag)) {
+    if let Some(claimed) = own.iter().find(|tag| is_of_token && !shown.has_tag(*tag)) {
         return Err(format!("The tag '{}' is not in the token !", claimed.name()).into());
     }
     if is_of_token || own.is_empty() || may_choose_tags(settings, upgrade, route, &shown.grant) {
@@ -97,8 +97,9 @@ fn requested(
     }
     let user = token.map(TokenClaims::user_tag).transpose().map_err(|error| error.to_string())?;
     let user = user.flatten();
-    let fixed = token.into_iter().flat_map(|token| &token.tags).chain(&user).chain(common);
-    let all = Tags::new(own.iter().chain(fixed).cloned());
+    let of_server = user.iter().chain(common).map(AsTag::as_tag);
+    let fixed = token.into_iter().flat_map(|token| &token.tags).chain(of_server);
+    let all = Tags::new(own.iter().chain(fixed));
     all.map(|all| RequestedTags { own, all }).map_err(|error| Cow::Owned(error.to_string()))
 }
 

@@ -9,7 +9,8 @@ use crate::protocol::v1::{V1Hello, V1Ids, V1Recovery, V1Resumed};
 use crate::resource::ResourceHooks;
 use crate::session::Session;
 use crate::types::{
-    AllowedNames, MissedRequest, RecoveryReason, ReplayPosition, ResumeStanding, Slot, Tag, Tags,
+    AllowedNames, AsTag, MissedRequest, RecoveryReason, ReplayPosition, ResumeStanding, Slot, Tag,
+    Tags,
 };
 use crate::worker::clock::unix_time;
 use crate::worker::context::Context;
@@ -83,8 +84,9 @@ pub(in crate::worker) fn fixed_tags(
 ) -> Tags {
     let user = token.and_then(|token| token.user_tag().ok().flatten());
     let common: Option<&Tag> = resource.and_then(ResourceHooks::common_tag);
-    let fixed = token.into_iter().flat_map(|token| &token.tags).chain(&user).chain(common);
-    Tags::new(fixed.cloned()).unwrap_or_default()
+    let own = user.iter().chain(common).map(AsTag::as_tag);
+    let fixed = token.into_iter().flat_map(|token| &token.tags).chain(own);
+    Tags::new(fixed).unwrap_or_default()
 }
 
 /// What a client learns about its record.

@@ -19,7 +19,7 @@ use crate::http::{
 use crate::resource::{RequestedProtocol, RouteRequest};
 use crate::session::SessionToken;
 use crate::types::limits::{TOKEN_LEEWAY, TOKEN_NOTICE, TOKEN_NOTICE_PART};
-use crate::types::{Credentials, Tag};
+use crate::types::{Credentials, TagRef};
 use crate::worker::clock::{Moment, unix_time};
 
 /// Parameter of the query.
@@ -42,7 +42,7 @@ pub(in crate::worker) struct AdmittedCredentials {
 
 impl AdmittedCredentials {
     /// Returns true if the token has this tag.
-    pub(in crate::worker) fn has_tag(&self, tag: &Tag) -> bool {
+    pub(in crate::worker) fn has_tag(&self, tag: TagRef<'_>) -> bool {
         self.claims().is_some_and(|claims| claims.tags.value_of(tag.name()) == Some(tag.value()))
     }
 
