@@ -22,6 +22,8 @@
 mod api_examples;
 #[path = "it/api_openapi.rs"]
 mod api_openapi;
+#[path = "it/api_signed.rs"]
+mod api_signed;
 #[path = "it/backend/mod.rs"]
 mod backend;
 #[path = "it/bench.rs"]
@@ -44,6 +46,8 @@ mod cluster;
 mod cluster_directives;
 #[path = "it/cluster_faults.rs"]
 mod cluster_faults;
+#[path = "it/cluster_ids.rs"]
+mod cluster_ids;
 #[path = "it/cluster_logins.rs"]
 mod cluster_logins;
 #[path = "it/cluster_operators.rs"]
@@ -253,6 +257,11 @@ fn hosts() -> Vec<Trial> {
         cluster::the_status_shows_the_cluster needs NATS;
         cluster::hosts_share_publications_over_the_latest_nats_server needs LATEST_NATS;
         cluster::a_name_is_found_on_another_host_and_preferred_on_the_own_one needs NATS;
+        cluster_ids::a_repeat_on_another_host_gets_the_first_answer_and_is_not_delivered needs NATS;
+        cluster_ids::a_feedback_is_repeated_on_no_host needs NATS;
+        cluster_ids::a_repeat_after_the_death_of_its_host_is_known_and_partial needs NATS;
+        cluster_ids::an_id_that_reaches_both_hosts_at_once_is_delivered_once_to_each_client needs NATS;
+        cluster_ids::a_captured_request_is_refused_on_another_host needs NATS;
         cluster_operators::the_command_shows_each_host_with_its_name_and_clients needs NATS;
         cluster_operators::a_host_that_is_killed_is_shown_as_gone needs NATS;
         cluster_operators::hosts_with_different_settings_show_them_until_they_are_the_same needs NATS;

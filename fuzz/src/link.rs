@@ -110,6 +110,7 @@ impl Canonical for ToBroker {
                 QueryKind::Tail(query) => query.expression.is_none(),
                 QueryKind::Count(_) | QueryKind::Hosts(_) => false,
                 QueryKind::Directed(_)
+                | QueryKind::UsedId(_)
                 | QueryKind::Tags(_)
                 | QueryKind::ClientTags(_)
                 | QueryKind::Describe(_)

@@ -106,7 +106,7 @@ impl<'a> IdempotencyKey<'a> {
         encode_publish(&mut content, Number(0), publication.into());
         let content = half_of(Sha256::new_with_prefix(&content));
         let recipients = RecipientBounds { min: 0, max: u64::MAX };
-        PublicationId { id, content, at: 0, until: 0, recipients }
+        PublicationId { id, content, at: 0, until: 0, recipients, origin: None }
     }
 }
 

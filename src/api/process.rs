@@ -275,6 +275,11 @@ impl ApiProcess {
 
     fn read_link(&mut self) {
         let lost = self.state.publisher.read();
+        if self.state.publisher.take_missed() {
+            // A second is counted upwards, as at a start.
+            let (window, now) = (self.state.config().signatures, unix_seconds());
+            self.state.publisher.miss_nonces(window, now + 1);
+        }
         for charge in self.state.publisher.take_charges() {
             self.state.rate_limits.charge_of_others(&charge);
         }
@@ -294,6 +299,8 @@ impl ApiProcess {
             return;
         }
         let left = self.replay_file.remove();
+        // Other hosts have accepted requests since that file was written.
+        let left = left.filter(|_| self.state.config().query_timeout.is_none());
         let (window, now) = (self.state.config().signatures, unix_seconds());
         // A second is counted upwards: an earlier process may have served its first part.
         let fresh = ReplayBasis { since: now + 1, window: window.past };

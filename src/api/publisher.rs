@@ -213,7 +213,8 @@ impl ApiPublisher {
     pub(super) fn remembered(&self) -> RememberedCounts {
         let state = self.state.borrow();
         let replays = &state.client.uplink.replays;
-        RememberedCounts { nonces: replays.nonces(), ids: replays.ids() }
+        let nonces = replays.nonces() + replays.other_nonces();
+        RememberedCounts { nonces, ids: replays.ids() }
     }
 
     /// Returns the number of publications that the broker has not acknowledged.

@@ -36,6 +36,8 @@ pub(super) struct PublisherState {
     pub(super) has_unsent_nonces: bool,
     /// What the broker said after its records, until the process has applied it.
     pub(super) told_basis: Option<Option<ReplayBasis>>,
+    /// Gaps in what other hosts have sent.
+    pub(super) gaps: u64,
     /// Whether publications pass between this host and others.
     pub(super) cluster: ClusterReach<Instant>,
     pub(super) window_waits: WindowWaits,
@@ -65,6 +67,7 @@ impl PublisherState {
             asking: HashMap::new(),
             has_unsent_nonces: false,
             told_basis: None,
+            gaps: 0,
             cluster: ClusterReach::default(),
             window_waits: WindowWaits::default(),
             commanded: HashMap::new(),
@@ -166,8 +169,8 @@ impl PublisherState {
                 match notice {
                     HostsNotice::Joined => self.cluster = ClusterReach::Joined,
                     HostsNotice::Cut => self.cluster.cut(Instant::now()),
-                    // This process has no clients.
-                    HostsNotice::Missed { .. } => {}
+                    // This process has no clients. But what was lost may have been nonces.
+                    HostsNotice::Missed { .. } => self.gaps += 1,
                 }
                 None
             }

@@ -14,7 +14,7 @@ use crate::link::message::ToBroker;
 use crate::types::{ReplayBasis, ReplayRecords};
 
 /// The first line. A file of another version is not read.
-const TITLE: &[u8] = b"tagcast nonces 1\n";
+const TITLE: &[u8] = b"tagcast nonces 2\n";
 /// Maximum bytes that are read: more than all records with the largest `idempotencyMax`.
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -101,7 +101,11 @@ fn read(path: &Path) -> io::Result<WrittenRecords> {
             ToBroker::Remember(ReplayRecords::Basis(Some(basis))) if !decoder.has_rest() => {
                 return Ok(WrittenRecords { records, basis });
             }
-            ToBroker::Remember(part @ (ReplayRecords::Nonces(_) | ReplayRecords::Ids(_))) => {
+            ToBroker::Remember(
+                part @ (ReplayRecords::Nonces(_)
+                | ReplayRecords::OtherNonces(_)
+                | ReplayRecords::Ids(_)),
+            ) => {
                 records.push(part);
             }
             _ => return Err(invalid("it has other messages than records")),

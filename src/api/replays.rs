@@ -5,10 +5,12 @@ use tokio::time::{Instant, timeout_at};
 use super::error::{ApiError, ErrorCode};
 use super::idempotency::{ClaimedId, IdClaim, id_reused};
 use super::nonces::{Nonce, Nonces, SignatureWindow, with_window};
-use super::publisher::ApiPublisher;
+use super::publisher::{ApiPublisher, Reached};
 use crate::replay::Claimed;
 use crate::types::limits::REPLAY_EXPIRED_MAX;
-use crate::types::{PublicationId, ReplayBasis, ReplayDigest, ReplayRecords};
+use crate::types::{
+    CountedHosts, IdUse, PublicationId, ReplayBasis, ReplayDigest, ReplayRecords, UsedId,
+};
 
 impl ApiPublisher {
     /// Adds records that an earlier server has left.
@@ -31,6 +33,11 @@ impl ApiPublisher {
     /// Takes the answer of the first broker that has told its records. `None` if there is none yet.
     pub(super) fn take_told(&self) -> Option<Option<ReplayBasis>> {
         self.state.borrow_mut().told_basis.take()
+    }
+
+    /// Returns whether items of other hosts are lost since the last call.
+    pub(super) fn take_missed(&self) -> bool {
+        std::mem::take(&mut self.state.borrow_mut().gaps) > 0
     }
 
     /// What is known about the completeness of the records; `None` before they are known.
@@ -148,6 +155,33 @@ impl ApiPublisher {
     pub(super) fn release_id(&self, id: ReplayDigest) {
         self.state.borrow_mut().client.uplink.claims.release(id);
         self.changed.notify_waiters();
+    }
+
+    /// Returns what became of an earlier publication with the same id.
+    pub(super) fn used(&self, id: &PublicationId) -> Option<IdUse> {
+        self.state.borrow().client.uplink.replays.used(id).map(|known| known.used)
+    }
+
+    /// Keeps what a publication of this host has reached on all hosts, for those who repeat it.
+    pub(super) fn keep_reached(&self, id: &PublicationId, reached: Reached, hosts: CountedHosts) {
+        let uplink = &mut self.state.borrow_mut().client.uplink;
+        let Reached { clients, workers, .. } = reached;
+        let PublicationId { content, until, .. } = *id;
+        let written = match uplink.replays.used(id).map(|known| known.used) {
+            Some(used) if used.content != content || used.origin.is_some() => return,
+            known => known.and_then(|used| used.written),
+        };
+        let (origin, hosts) = (None, Some(hosts));
+        let used = IdUse { content, clients, workers, written, origin, hosts };
+        uplink.remember(ReplayRecords::Ids(vec![UsedId { id: id.id, until, used }]));
+        self.wake.notify_one();
+    }
+
+    /// Items of other hosts are lost, which may have been nonces. Requests that were signed before now are refused.
+    pub(super) fn miss_nonces(&self, window: SignatureWindow, now: u64) {
+        if let Some(basis) = self.basis() {
+            self.begin(ReplayBasis { since: basis.since.max(now), ..basis }, window, now);
+        }
     }
 
     /// Sets how many ids are kept.

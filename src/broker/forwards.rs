@@ -202,7 +202,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::cluster::{CarriedPublication, ForwardReach};
+    use crate::cluster::{CarriedPublication, CarriedReplay, ForwardReach};
     use crate::types::{Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation};
 
     fn forward(number: u64, bytes: usize) -> Forward {
@@ -217,6 +217,7 @@ mod tests {
             is_repeated: false,
             directive: None,
             question: None,
+            replay: CarriedReplay::None,
         };
         Forward { reach: ForwardReach::All, publication }
     }

@@ -51,6 +51,8 @@ pub(super) struct OtherHosts {
     pub(super) unreadable: LogThrottle,
     /// The clients that the bridge knows of, and the time of that message. `None` for a new bridge.
     pub(super) told_clients: Option<(usize, Duration)>,
+    /// Items with records that this broker has sent.
+    pub(super) records_sent: u64,
 }
 
 impl OtherHosts {
@@ -69,6 +71,7 @@ impl OtherHosts {
             findings: OwnFindings::default(),
             unreadable: LogThrottle::new(1, UNREADABLE_LOG_EVERY),
             told_clients: None,
+            records_sent: 0,
         }
     }
 

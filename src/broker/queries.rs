@@ -42,6 +42,8 @@ pub(super) fn answer(
         QueryKind::Describe(_) | QueryKind::RefreshToken { .. } => QueryResult::Described(None),
         // The router knows who is away.
         QueryKind::Count(_) => QueryResult::Counted(CountedClients::default()),
+        // So it knows what became of ids.
+        QueryKind::UsedId(_) => QueryResult::UsedId(None),
         // The bridge asks other hosts.
         QueryKind::Hosts(_) | QueryKind::Directed(_) => {
             QueryResult::Hosts(HostsAnswer { own: HostId(0), hosts: Vec::new() })

@@ -1,17 +1,34 @@
 //! The records of requests that must not take effect twice, for the next API process (rule L11).
 
+use std::collections::VecDeque;
+
 use super::protocol_error::ProtocolError;
 use super::worker_state::LinkOutbox;
 use crate::link::message::ToWorker;
 use crate::replay::{ReplayMark, ReplayMemory};
 use crate::types::limits::{REPLAY_EXPIRED_MAX, REPLAY_PENDING_BYTES_MAX};
-use crate::types::{PublicationId, ReplayRecords, UsedId, WorkerIncarnation};
+use crate::types::{
+    IdUse, PublicationId, ReplayDigest, ReplayRecords, SpentNonce, UsedId, WorkerIncarnation,
+};
 
 /// The memory of the broker, and the API process that is being told about it.
 #[derive(Debug, Default)]
 pub(super) struct ReplayKeeper {
     memory: ReplayMemory,
     telling: Option<Telling>,
+    /// What other hosts are to know, until the end of the turn.
+    spread: SpreadRecords,
+    /// Ids of publications of other hosts that were delivered here, with the number of their turn. The API process
+    /// learns them when that turn is written: otherwise it would tell the next broker of an id whose publication
+    /// has died with this one.
+    arrived: VecDeque<(u64, UsedId)>,
+}
+
+/// Records for other hosts.
+#[derive(Debug, Default)]
+pub(super) struct SpreadRecords {
+    pub(super) nonces: Vec<SpentNonce>,
+    pub(super) ids: Vec<UsedId>,
 }
 
 /// An API process that has not received all records.
@@ -86,11 +103,45 @@ impl ReplayKeeper {
         self.memory.used(id)
     }
 
-    /// Keeps the id of a publication that is delivered now, unless it is refused because of its recipients.
-    pub(super) fn keep(&mut self, id: &PublicationId, clients: u64, workers: u32) {
-        if let Some(used) = id.used_by(clients, workers) {
-            self.memory.learn(&ReplayRecords::Ids(vec![used]));
+    /// Keeps the id of a publication that is delivered now, unless it is refused because of its recipients. `turn` is
+    /// the number of this turn.
+    pub(super) fn keep(&mut self, id: &PublicationId, clients: u64, workers: u32, turn: u64) {
+        let Some(used) = id.used_by(clients, workers) else { return };
+        self.memory.learn(&ReplayRecords::Ids(vec![used]));
+        if id.origin.is_some() {
+            self.arrived.push_back((turn, used));
         }
+    }
+
+    /// Returns what became of a publication with an id.
+    pub(super) fn use_of(&self, id: ReplayDigest) -> Option<IdUse> {
+        self.memory.use_of(id)
+    }
+
+    /// Adds what another host has reported.
+    pub(super) fn learn_of_host(&mut self, records: &ReplayRecords) {
+        self.memory.learn(records);
+    }
+
+    /// Other hosts are to know these nonces.
+    pub(super) fn spread_nonces(&mut self, spent: &[SpentNonce]) {
+        self.spread.nonces.extend_from_slice(spent);
+    }
+
+    /// Other hosts are to know an id, if it is kept: its publication does not reach them.
+    pub(super) fn spread_id(&mut self, id: &PublicationId) {
+        self.spread.ids.extend(self.memory.used(id));
+    }
+
+    /// Returns what other hosts are to know.
+    pub(super) fn take_spread(&mut self) -> SpreadRecords {
+        std::mem::take(&mut self.spread)
+    }
+
+    /// Returns the ids of publications of other hosts that are written now.
+    pub(super) fn take_written(&mut self, progress: TurnProgress) -> Vec<UsedId> {
+        let written = self.arrived.partition_point(|(turn, _)| *turn <= progress.written);
+        self.arrived.drain(..written).map(|(_, used)| used).collect()
     }
 
     /// Returns whether an API process waits for records.

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::carried::CarriedPublication;
 use super::effect::{Arrival, ClusterEffect, LaneGap};
-use super::item::CarriedPublication;
 use super::taken::PassedPublication;
 use crate::types::limits::{WINDOW_BYTES, WINDOW_PUBLICATIONS};
 

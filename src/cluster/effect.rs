@@ -1,8 +1,9 @@
 //! What the core of a bridge returns: messages for the broker, and counts.
 
+use super::carried::CarriedPublication;
 use super::envelope::{BridgeEpoch, HostRun};
 use super::hello::EpochEnds;
-use super::item::{CarriedPublication, LaneKey, LanePoint};
+use super::item::{LaneKey, LanePoint};
 use super::lanes_in::GapReason;
 use super::taken::{PassedPublication, TakenLanes, TakenTable};
 use crate::types::HostId;

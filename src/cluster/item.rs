@@ -3,12 +3,13 @@
 use bytes::{BufMut, Bytes};
 use smallvec::SmallVec;
 
+use super::carried::{CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay};
 use super::envelope::HostRun;
 use super::hello::EpochEnds;
 use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::limits::{CLUSTER_HOSTS_MAX, CLUSTER_PART_BYTES_MAX};
 use crate::types::{
-    AskToken, Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation,
+    AskToken, Generation, Number, PayloadForm, ReplayDigest, Sequence, WorkerId, WorkerIncarnation,
 };
 
 /// Identifies a lane of one sender: the common lane, or the private lane to one run of a host.
@@ -133,6 +134,8 @@ const MISSING: u8 = 3 | REQUIRED;
 const DIRECTIVE: u8 = 4 | REQUIRED;
 /// Kind of a publication to one client whose answer is awaited. A host that does not know it reports a gap.
 const QUESTION: u8 = 5 | REQUIRED;
+/// Kind of records of requests that must not take effect twice.
+const RECORDS: u8 = 50;
 /// Set in kinds and in tags of fields that a receiver must understand. Others are skipped.
 const REQUIRED: u8 = 0x80;
 
@@ -151,43 +154,14 @@ const AWAITED: u8 = 6 | REQUIRED;
 /// Tag of what the client of a question gets besides it.
 const ASKED: u8 = 7 | REQUIRED;
 
-/// A publication on its way to other hosts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CarriedPublication {
-    /// The worker that accepted it.
-    pub source: WorkerIncarnation,
-    /// Its number within that worker.
-    pub number: Number,
-    /// The broker that resolved it.
-    pub generation: Generation,
-    /// Its number in the order of that broker.
-    pub sequence: Sequence,
-    /// Its tenant and address, in the encoding of the link.
-    pub route: Bytes,
-    /// How dialects interpret the payload.
-    pub form: PayloadForm,
-    /// The payload.
-    pub payload: Bytes,
-    /// The broker has given it to an earlier bridge, too.
-    pub is_repeated: bool,
-    /// The number by which its host awaits the outcome. Without a question it is a command about clients then, which
-    /// is in place of the route.
-    pub directive: Option<u64>,
-    /// It is for one client, whose answer is the outcome.
-    pub question: Option<CarriedQuestion>,
-}
-
-/// What makes a publication a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CarriedQuestion {
-    /// What the client answers with.
-    pub token: AskToken,
-    /// How long its answer is waited for, in milliseconds.
-    pub within_ms: u32,
-}
+/// Tag of the id of a publication.
+const IDENTIFIED: u8 = 50;
 
 impl CarriedPublication {
     fn kind(&self) -> u8 {
+        if self.replay == CarriedReplay::Records {
+            return RECORDS;
+        }
         match (self.directive, self.question) {
             (None, _) => PUBLICATION,
             (Some(_), None) => DIRECTIVE,
@@ -259,6 +233,9 @@ impl ItemBody {
             out.put_slice(&token.0);
             out.put_u32_le(within_ms);
         }
+        if let CarriedReplay::Id(id) = &publication.replay {
+            put_id(&mut out, id);
+        }
         out.put_u8(ROUTE);
         put_length(&mut out, route.len());
         out.put_slice(route);
@@ -291,11 +268,15 @@ impl ItemBody {
         let mut fields = BodyReader(bytes);
         match fields.u8()? {
             HELLO => Ok(Self::Hello(EpochEnds::decode(&mut fields)?)),
-            kind @ (PUBLICATION | DIRECTIVE | QUESTION) => {
-                let publication = decode_publication(fields)?;
+            kind @ (PUBLICATION | DIRECTIVE | QUESTION | RECORDS) => {
+                let mut publication = decode_publication(fields)?;
+                if kind == RECORDS {
+                    publication.replay = CarriedReplay::Records;
+                }
                 // An outcome that this version would not send must not be left out.
                 let is_plain = publication.directive.is_none() && publication.question.is_none();
-                match publication.kind() == kind && (kind != PUBLICATION || is_plain) {
+                let may_ask = !matches!(kind, PUBLICATION | RECORDS);
+                match publication.kind() == kind && (may_ask || is_plain) {
                     true => Ok(Self::Publication(publication)),
                     false => Err(InvalidMessage::Field("kind of item").into()),
                 }
@@ -315,6 +296,7 @@ fn decode_publication(mut fields: BodyReader) -> Result<CarriedPublication, Item
     let missing = |field| move || ItemFault::Invalid(InvalidMessage::Field(field));
     let (mut source, mut order, mut route, mut content) = (None, None, None, None);
     let (mut is_repeated, mut directive, mut question) = (false, None, None);
+    let mut replay = CarriedReplay::None;
     while !fields.is_empty() {
         let tag = fields.u8()?;
         let mut value = BodyReader(fields.bytes()?);
@@ -327,6 +309,7 @@ fn decode_publication(mut fields: BodyReader) -> Result<CarriedPublication, Item
                 let (token, within_ms) = (AskToken(value.array()?), value.u32()?);
                 question = Some(CarriedQuestion { token, within_ms });
             }
+            IDENTIFIED => replay = CarriedReplay::Id(Box::new(id_of(&mut value)?)),
             ROUTE => route = Some(std::mem::take(&mut value.0)),
             CONTENT => content = Some((form(value.u8()?)?, std::mem::take(&mut value.0))),
             tag if tag & REQUIRED != 0 => return Err(ItemFault::Unknown(tag)),
@@ -349,6 +332,28 @@ fn decode_publication(mut fields: BodyReader) -> Result<CarriedPublication, Item
         is_repeated,
         directive,
         question,
+        replay,
+    })
+}
+
+fn put_id(out: &mut Vec<u8>, id: &CarriedId) {
+    let CarriedId { id, content, at, until, recipients_min } = id;
+    let mut value = Vec::with_capacity(48);
+    value.put_slice(&id.0);
+    value.put_slice(&content.0);
+    [*at, *until, *recipients_min].into_iter().for_each(|it| put_varint(&mut value, it));
+    out.put_u8(IDENTIFIED);
+    put_length(out, value.len());
+    out.put_slice(&value);
+}
+
+fn id_of(fields: &mut BodyReader) -> Result<CarriedId, InvalidMessage> {
+    Ok(CarriedId {
+        id: ReplayDigest(fields.array()?),
+        content: ReplayDigest(fields.array()?),
+        at: fields.varint()?,
+        until: fields.varint()?,
+        recipients_min: fields.varint()?,
     })
 }
 
@@ -382,6 +387,7 @@ mod tests {
             is_repeated: false,
             directive: None,
             question: None,
+            replay: CarriedReplay::None,
         }
     }
 

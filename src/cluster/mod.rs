@@ -7,6 +7,7 @@
 
 mod arrivals;
 mod bridge_core;
+mod carried;
 mod confirmation;
 mod effect;
 mod envelope;
@@ -23,12 +24,14 @@ mod news;
 mod queries;
 mod repairs;
 mod replay_buffer;
+mod replay_records;
 mod round_trips;
 mod subject;
 mod taken;
 mod wire;
 
 pub use bridge_core::{BridgeCore, BridgeOptions, OutgoingMessage, figures};
+pub use carried::{CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay};
 pub use effect::{
     Arrival, ClusterCounts, ClusterEffect, DegradedReason, Forward, ForwardReach, KeptForBridge,
     LaneGap,
@@ -38,10 +41,7 @@ pub use envelope::{
 };
 pub use hello::{EpochEnds, LaneEnds};
 pub use hosts::HostState;
-pub use item::{
-    CarriedPublication, CarriedQuestion, Fence, ItemBody, ItemFault, ItemPart, LaneItem, LaneKey,
-    LanePoint,
-};
+pub use item::{Fence, ItemBody, ItemFault, ItemPart, LaneItem, LaneKey, LanePoint};
 pub use lanes_in::{GapReason, HeldBounds, PassedSources};
 pub use message::{
     ClusterMessage, HostHeartbeat, HostQuestion, LaneBatch, ListedHost, QueryAnswer, RepairRequest,
@@ -49,6 +49,7 @@ pub use message::{
 pub use news::{HostNews, ReturnedTime};
 pub use queries::{AnsweredQuery, AskedQuestion};
 pub use replay_buffer::ReplayBounds;
+pub use replay_records::{decode_records, encode_records};
 pub use subject::{ClusterName, ClusterSubject};
 pub use taken::{LaneStart, PassedPublication, TakenLane, TakenLanes, TakenTable};
 pub use wire::InvalidMessage;

@@ -4,9 +4,9 @@ use super::command::CommandOutcome;
 use super::tail::{TailPage, TailQuery};
 use crate::types::{
     Address, ClientDescription, ClientFilter, ClientPage, ClientTags, ClientUuid, DescribedToken,
-    Expression, HostId, ListFilter, ListPosition, Number, PageSize, QueryReach, ScannedTags,
-    Secret, Slot, TagScan, Tenant, TenantStatistics, TooExpensive, TrackedOutcome,
-    WorkerIncarnation,
+    Expression, HostId, IdUse, ListFilter, ListPosition, Number, PageSize, QueryReach,
+    ReplayDigest, ScannedTags, Secret, Slot, TagScan, Tenant, TenantStatistics, TooExpensive,
+    TrackedOutcome, WorkerIncarnation,
 };
 
 /// A question to the broker. It is answered once, by this broker or a later one.
@@ -53,6 +53,8 @@ pub enum QueryKind {
     Tail(Box<TailQuery>),
     /// How many clients an address matches. Answered by [`QueryResult::Counted`].
     Count(Box<Address>),
+    /// What became of a publication with an id, by the digest of the id. Answered by [`QueryResult::UsedId`].
+    UsedId(ReplayDigest),
     /// What has become on other hosts of a command of this process, by its number. It is put to the bridge alone, as a
     /// [`QueryKind::Hosts`]. Each result is a [`QueryResult::Commanded`].
     Directed(Number),
@@ -83,6 +85,8 @@ pub enum QueryResult {
     Tail(TailPage),
     /// Answer to [`QueryKind::Count`].
     Counted(CountedClients),
+    /// Answer to [`QueryKind::UsedId`]; `None` if no such id is known.
+    UsedId(Option<Box<IdUse>>),
     /// Answer to [`QueryKind::Directed`].
     Commanded(Box<CommandOutcome>),
     /// Answer to [`QueryKind::Directed`], about a question to a client.
@@ -202,6 +206,7 @@ impl QueryKind {
             | Self::Describe(_)
             | Self::Statistics { .. }
             | Self::Count(_)
+            | Self::UsedId(_)
             // Its worker may be asked again. Bridges take no question twice.
             | Self::RefreshToken { .. } => true,
             Self::Tail(_) | Self::Directed(_) | Self::Hosts(_) => false,
@@ -225,6 +230,7 @@ impl QueryKind {
             Self::ClientTags(_)
             | Self::Describe(_)
             | Self::Statistics { .. }
+            | Self::UsedId(_)
             | Self::Directed(_) => 0,
         }
     }

@@ -142,7 +142,8 @@ mod tests {
     fn id(content: u8, at: u64) -> PublicationId {
         let recipients = RecipientBounds { min: 1, max: 5 };
         let content = ReplayDigest([content; 16]);
-        PublicationId { id: ReplayDigest([9; 16]), content, at, until: at + 300, recipients }
+        let (id, until) = (ReplayDigest([9; 16]), at + 300);
+        PublicationId { id, content, at, until, recipients, origin: None }
     }
 
     #[test]
@@ -155,7 +156,9 @@ mod tests {
         assert_eq!(claims.claim(id(2, 1), &memory), Claimed::Reused);
         assert_eq!(claims.acknowledged(Number(6), 2, 1, &mut memory), IdOutcome::WithoutId);
         assert_eq!(claims.acknowledged(Number(7), 2, 1, &mut memory), IdOutcome::First);
-        let used = IdUse { content: id(1, 0).content, clients: 2, workers: 1, written: None };
+        let (written, origin, hosts) = (None, None, None);
+        let content = id(1, 0).content;
+        let used = IdUse { content, clients: 2, workers: 1, written, origin, hosts };
         assert_eq!(claims.claim(id(1, 300), &memory), Claimed::Used(used));
         assert_eq!(claims.claim(id(2, 300), &memory), Claimed::Reused);
         assert_eq!(claims.claim(id(2, 301), &memory), Claimed::New, "the window is over");

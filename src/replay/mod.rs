@@ -16,6 +16,8 @@ use crate::types::{
 #[derive(Debug)]
 pub struct ReplayMemory {
     nonces: ExpiringLog<()>,
+    /// Those of other hosts. They displace none of the own ones.
+    other_nonces: ExpiringLog<()>,
     ids: ExpiringLog<IdUse>,
     /// Maximum number of ids.
     ids_max: usize,
@@ -26,8 +28,14 @@ pub struct ReplayMemory {
 
 impl Default for ReplayMemory {
     fn default() -> Self {
-        let (nonces, ids) = (ExpiringLog::default(), ExpiringLog::default());
-        Self { nonces, ids, ids_max: IDEMPOTENCY_MAX, ids_evicted: 0, basis: None }
+        Self {
+            nonces: ExpiringLog::default(),
+            other_nonces: ExpiringLog::default(),
+            ids: ExpiringLog::default(),
+            ids_max: IDEMPOTENCY_MAX,
+            ids_evicted: 0,
+            basis: None,
+        }
     }
 }
 
@@ -35,6 +43,7 @@ impl Default for ReplayMemory {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplayMark {
     nonces: u64,
+    other_nonces: u64,
     ids: u64,
 }
 
@@ -48,7 +57,7 @@ impl ReplayMemory {
     /// Returns whether a nonce was spent.
     #[must_use]
     pub fn has_nonce(&self, nonce: ReplayDigest) -> bool {
-        self.nonces.get(nonce).is_some()
+        self.nonces.get(nonce).is_some() || self.other_nonces.get(nonce).is_some()
     }
 
     /// The number of ids.
@@ -57,10 +66,16 @@ impl ReplayMemory {
         self.ids.len()
     }
 
-    /// The number of nonces.
+    /// The number of nonces that this host has accepted.
     #[must_use]
     pub fn nonces(&self) -> usize {
         self.nonces.len()
+    }
+
+    /// The number of nonces that other hosts have reported.
+    #[must_use]
+    pub fn other_nonces(&self) -> usize {
+        self.other_nonces.len()
     }
 
     /// The second after which the oldest nonce is forgotten.
@@ -88,12 +103,18 @@ impl ReplayMemory {
         (until >= id.at).then_some(UsedId { id: id.id, until, used: value })
     }
 
+    /// Returns what became of a publication with an id, while it is kept.
+    #[must_use]
+    pub fn use_of(&self, id: ReplayDigest) -> Option<IdUse> {
+        self.ids.get(id).map(|entry| entry.value)
+    }
+
     fn evict_ids(&mut self) {
         self.ids_evicted += self.ids.evict_beyond(self.ids_max);
     }
 
-    /// Adds records. If there are too many, the oldest are forgotten. That concerns no nonce: the process that
-    /// accepts requests accepts no more than fit.
+    /// Adds records. If there are too many, the oldest are forgotten. That concerns no nonce of this host: the process
+    /// that accepts requests accepts no more than fit.
     pub fn learn(&mut self, records: &ReplayRecords) {
         match records {
             ReplayRecords::Nonces(spent) => {
@@ -102,9 +123,18 @@ impl ReplayMemory {
                 }
                 self.nonces.evict_beyond(API_NONCES_MAX);
             }
+            ReplayRecords::OtherNonces(spent) => {
+                for SpentNonce { nonce, until } in spent {
+                    self.other_nonces.insert(*nonce, *until, ());
+                }
+                self.other_nonces.evict_beyond(API_NONCES_MAX);
+            }
             ReplayRecords::Ids(ids) => {
                 for UsedId { id, until, used } in ids {
-                    self.ids.insert(*id, *until, *used);
+                    // Of two hosts that have accepted one id, the first to be known counts.
+                    if used.origin.is_none() || self.ids.get(*id).is_none() {
+                        self.ids.insert(*id, *until, *used);
+                    }
                 }
                 self.evict_ids();
             }
@@ -115,22 +145,27 @@ impl ReplayMemory {
     /// Removes records whose time is over, at most this many of each kind.
     pub fn forget_expired(&mut self, now: u64, most: usize) {
         self.nonces.forget_expired(now, most);
+        self.other_nonces.forget_expired(now, most);
         self.ids.forget_expired(now, most);
     }
 
     /// The position after the last record.
     #[must_use]
     pub fn end(&self) -> ReplayMark {
-        ReplayMark { nonces: self.nonces.end(), ids: self.ids.end() }
+        let (nonces, other_nonces) = (self.nonces.end(), self.other_nonces.end());
+        ReplayMark { nonces, other_nonces, ids: self.ids.end() }
     }
 
     /// Returns the records after a position, as many as fit in one message, and moves the position past them.
     /// `None` at the end.
     pub fn next_records(&self, from: &mut ReplayMark, end: ReplayMark) -> Option<ReplayRecords> {
-        let nonces = next_piece(&self.nonces, &mut from.nonces, end.nonces);
+        let nonces = next_nonces(&self.nonces, &mut from.nonces, end.nonces);
         if !nonces.is_empty() {
-            let spent = |(nonce, ExpiringEntry { until, value: () })| SpentNonce { nonce, until };
-            return Some(ReplayRecords::Nonces(nonces.into_iter().map(spent).collect()));
+            return Some(ReplayRecords::Nonces(nonces));
+        }
+        let nonces = next_nonces(&self.other_nonces, &mut from.other_nonces, end.other_nonces);
+        if !nonces.is_empty() {
+            return Some(ReplayRecords::OtherNonces(nonces));
         }
         let ids = next_piece(&self.ids, &mut from.ids, end.ids);
         let used = |(id, ExpiringEntry { until, value: used })| UsedId { id, until, used };
@@ -144,6 +179,11 @@ impl ReplayMemory {
         let pieces = std::iter::from_fn(move || self.next_records(&mut from, end));
         pieces.chain(self.basis.map(|basis| ReplayRecords::Basis(Some(basis))))
     }
+}
+
+fn next_nonces(log: &ExpiringLog<()>, from: &mut u64, end: u64) -> Vec<SpentNonce> {
+    let spent = |(nonce, ExpiringEntry { until, value: () })| SpentNonce { nonce, until };
+    next_piece(log, from, end).into_iter().map(spent).collect()
 }
 
 /// Returns entries from a position on, and moves the position past them.
@@ -214,6 +254,22 @@ mod tests {
         assert!(!memory.has_nonce(nonce(0)) && memory.has_nonce(nonce(1)));
         memory.forget_expired(401, usize::MAX);
         assert_eq!((memory.nonces(), memory.oldest_nonce_until()), (0, None));
+    }
+
+    #[test]
+    fn nonces_of_other_hosts_are_known_and_displace_no_own_one() {
+        let mut memory = ReplayMemory::default();
+        memory.learn(&spent(0..2, 100));
+        let many = u32::try_from(API_NONCES_MAX).unwrap() + 5;
+        let ReplayRecords::Nonces(others) = spent(10..10 + many, 100) else { panic!() };
+        memory.learn(&ReplayRecords::OtherNonces(others));
+        assert_eq!((memory.nonces(), memory.other_nonces()), (2, API_NONCES_MAX));
+        assert!(memory.has_nonce(nonce(0)) && memory.has_nonce(nonce(9 + many)));
+        let mut other = ReplayMemory::default();
+        memory.records().for_each(|records| other.learn(&records));
+        assert_eq!((other.nonces(), other.other_nonces()), (2, API_NONCES_MAX));
+        memory.forget_expired(101, usize::MAX);
+        assert_eq!((memory.nonces(), memory.other_nonces()), (0, 0));
     }
 
     #[test]

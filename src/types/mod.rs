@@ -103,8 +103,8 @@ pub use publication::{Content, FramedPayload, PayloadForm, Publication};
 pub use rate_limit::{ChargedAmount, LimitValue, RateLimit, RateText};
 pub use readiness::Readiness;
 pub use replay::{
-    IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords, SpentNonce,
-    UsedId,
+    CountedHosts, IdUse, PublicationId, RecipientBounds, ReplayBasis, ReplayDigest, ReplayRecords,
+    SpentNonce, UsedId,
 };
 pub use request_ids::{AcceptedIds, IdNovelty};
 pub use resume::{

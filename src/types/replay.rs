@@ -1,6 +1,6 @@
 //! What is kept of requests that must not take effect twice (rule L11).
 
-use super::WriteCounts;
+use super::{HostId, WriteCounts};
 
 /// The first half of a SHA-256 digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,6 +28,8 @@ pub struct PublicationId {
     pub until: u64,
     /// How many recipients it may have.
     pub recipients: RecipientBounds,
+    /// The host that has accepted it. `None` for this one.
+    pub origin: Option<HostId>,
 }
 
 /// How many recipients a publication may have. With more or fewer it is refused, and its id is not kept.
@@ -50,6 +52,19 @@ pub struct IdUse {
     pub workers: u32,
     /// How many sockets have taken it, if that was asked for.
     pub written: Option<WriteCounts>,
+    /// The host that has accepted it, and knows its counts. `None` for this one.
+    pub origin: Option<HostId>,
+    /// The hosts whose clients are counted. `None`: those of this one only.
+    pub hosts: Option<CountedHosts>,
+}
+
+/// How many hosts were asked to count clients, and how many have answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountedHosts {
+    /// Those that were asked, the one that asks included.
+    pub asked: u32,
+    /// Those that have answered.
+    pub answered: u32,
 }
 
 /// A used id.
@@ -77,6 +92,8 @@ pub struct ReplayBasis {
 pub enum ReplayRecords {
     /// Spent nonces, in the order in which they were spent.
     Nonces(Vec<SpentNonce>),
+    /// Nonces that other hosts have reported. Of these the oldest are forgotten if there are too many.
+    OtherNonces(Vec<SpentNonce>),
     /// Used ids of publications, in the order in which they were used.
     Ids(Vec<UsedId>),
     /// What the memory has. `None` if nothing can be said about it.
@@ -87,8 +104,8 @@ impl PublicationId {
     /// Returns the record of its use, unless the publication was refused because of its recipients.
     #[must_use]
     pub fn used_by(&self, clients: u64, workers: u32) -> Option<UsedId> {
-        let Self { id, content, until, recipients, .. } = *self;
-        let used = IdUse { content, clients, workers, written: None };
+        let Self { id, content, until, recipients, origin, .. } = *self;
+        let used = IdUse { content, clients, workers, written: None, origin, hosts: None };
         let is_kept = (recipients.min..=recipients.max).contains(&clients);
         is_kept.then_some(UsedId { id, until, used })
     }
@@ -99,7 +116,7 @@ impl ReplayRecords {
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
-            Self::Nonces(nonces) => nonces.len(),
+            Self::Nonces(nonces) | Self::OtherNonces(nonces) => nonces.len(),
             Self::Ids(ids) => ids.len(),
             Self::Basis(_) => 1,
         }

@@ -243,5 +243,5 @@ fn id_of(no: PublicationNo) -> PublicationId {
     digest[..8].copy_from_slice(&(no as u64).to_le_bytes());
     let (id, content) = (ReplayDigest(digest), ReplayDigest(digest));
     let recipients = RecipientBounds { min: 0, max: u64::MAX };
-    PublicationId { id, content, at: 0, until: u64::MAX, recipients }
+    PublicationId { id, content, at: 0, until: u64::MAX, recipients, origin: None }
 }

@@ -10,7 +10,10 @@ use crate::api::error::{ApiError, ErrorCode};
 use crate::api::publisher::Reached;
 use crate::link::query::{HostsAnswer, HostsQuery, PresenceQuery, QueryKind, QueryResult};
 use crate::types::limits::CLUSTER_QUERY_GRACE;
-use crate::types::{Address, ClientFilter, ClientUuid, HostId, Number, QueryReach, Recipients};
+use crate::types::{
+    Address, ClientFilter, ClientUuid, CountedHosts, HostId, IdUse, Number, PublicationId,
+    QueryReach, Recipients,
+};
 
 /// How many hosts were asked, this one included, and how many have answered in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,19 @@ impl HostCounts {
         let Some(Self { asked, answered }) = counts else { return String::new() };
         let is_partial = counts.is_some_and(Self::is_partial);
         format!(",\"hosts\":{{\"asked\":{asked},\"answered\":{answered}}},\"partial\":{is_partial}")
+    }
+}
+
+impl From<CountedHosts> for HostCounts {
+    fn from(CountedHosts { asked, answered }: CountedHosts) -> Self {
+        Self { asked: asked as usize, answered: answered as usize }
+    }
+}
+
+impl From<HostCounts> for CountedHosts {
+    fn from(HostCounts { asked, answered }: HostCounts) -> Self {
+        let count = |hosts| u32::try_from(hosts).unwrap_or(u32::MAX);
+        Self { asked: count(asked), answered: count(answered) }
     }
 }
 
@@ -184,6 +200,31 @@ impl<'a> ReachElsewhere<'a> {
         }
         reached.is_away &= reached.clients == 0;
         ReachedEverywhere { reached, hosts: Some(hosts) }
+    }
+
+    /// Returns what this host knows of an earlier publication with the same id.
+    pub(super) fn used(&self, id: &PublicationId) -> Option<IdUse> {
+        self.context.state.publisher.used(id)
+    }
+
+    /// Keeps what a publication with an id has reached, for those who repeat it.
+    pub(super) fn keep(&self, id: &PublicationId, everywhere: &ReachedEverywhere) {
+        let ReachedEverywhere { reached, hosts } = everywhere;
+        if let Some(hosts) = hosts {
+            self.context.state.publisher.keep_reached(id, *reached, (*hosts).into());
+        }
+    }
+
+    /// Asks the host that has accepted a publication for its answer. `None` if it does not answer, or does not know it
+    /// any longer.
+    pub(super) async fn first_use(&self, origin: HostId, id: &PublicationId) -> Option<IdUse> {
+        let (reach, kind) = (QueryReach::One(origin), QueryKind::UsedId(id.id));
+        let answer = ask_others(self.context, reach, kind).await?;
+        let mut results = answer.hosts.into_iter().filter_map(|(_, result)| result);
+        results.find_map(|result| match result {
+            QueryResult::UsedId(used) => used.map(|used| *used),
+            _ => None,
+        })
     }
 
     /// Returns how many hosts there are, of which only this one is counted.

@@ -18,7 +18,7 @@ use crate::api::state::unix_seconds;
 use crate::auth::ApiPermission;
 use crate::protocol::v1::V1Headers;
 use crate::types::limits::{TRACKING_TIMEOUT_MIN, WRITE_TIMEOUT, WRITE_TIMEOUT_MAX};
-use crate::types::{Address, IdUse, PayloadForm, RecipientBounds};
+use crate::types::{Address, PayloadForm, RecipientBounds};
 
 pub(super) const PUBLISH_MEMBERS: &[&str] = &[
     "to",
@@ -155,13 +155,12 @@ impl<'a> EndpointContext<'a> {
             }
             IdClaim::Used(used) => {
                 self.state.request_stats.note_repeated();
-                let asks_for_sockets = matches!(ack, PublishAck::Written { .. });
-                let written = used.written.filter(|_| asks_for_sockets);
-                TakenReceipt::Used(IdUse { written, ..used })
+                TakenReceipt::Used(used)
             }
         };
         let taken = TakenPublication::new(receipt, *limits).counted_by(elsewhere);
-        Ok(taken.with_id(TakenId(key.member())))
+        let counts_sockets = matches!(ack, PublishAck::Written { .. });
+        Ok(taken.with_id(TakenId { member: key.member(), id, counts_sockets }))
     }
 
     async fn publish(

@@ -13,7 +13,7 @@ use crate::api::response::ApiAnswer;
 use crate::api::tracked::ReportedReceipt;
 use crate::replay::IdOutcome;
 use crate::types::limits::{WRITE_REPORT_GRACE, WRITE_REPORTS_MAX};
-use crate::types::{IdUse, WriteCounts};
+use crate::types::{IdUse, PublicationId, WriteCounts};
 
 /// How many recipients a publication may have.
 #[derive(Clone, Copy, Debug)]
@@ -97,9 +97,15 @@ pub(in crate::api) struct TakenPublication<'a> {
     elsewhere: Option<ReachElsewhere<'a>>,
 }
 
-/// The id of a publication, as a member of its answer.
+/// The id of a publication.
 #[derive(Debug)]
-pub(super) struct TakenId(pub(super) String);
+pub(super) struct TakenId {
+    /// The member of its answer.
+    pub(super) member: String,
+    pub(super) id: PublicationId,
+    /// The answer is to say how many sockets have taken it.
+    pub(super) counts_sockets: bool,
+}
 
 /// What is waited for.
 #[derive(Debug)]
@@ -164,7 +170,7 @@ impl<'a> TakenPublication<'a> {
     pub(super) async fn reached(self, until: Instant) -> Result<PublicationAnswer, ApiError> {
         let Self { receipt, limits, id, elsewhere } = self;
         let answer = |status, members: String, is_repeated: bool| {
-            let id = id.as_ref().map(|id| format!(",{},\"repeated\":{is_repeated}", id.0));
+            let id = id.as_ref().map(|id| format!(",{},\"repeated\":{is_repeated}", id.member));
             let members = members + &id.unwrap_or_default();
             PublicationAnswer { status, members, is_repeated }
         };
@@ -172,7 +178,7 @@ impl<'a> TakenPublication<'a> {
         let (receipt, report) = match receipt {
             TakenReceipt::None => return Ok(accepted()),
             TakenReceipt::Used(used) => {
-                let members = used_members(used) + &own_only(elsewhere.as_ref()).await;
+                let members = repeated_members(id.as_ref(), used, elsewhere.as_ref()).await;
                 return Ok(answer(StatusCode::OK, members, true));
             }
             TakenReceipt::Counted(receipt) => (receipt, None),
@@ -187,13 +193,21 @@ impl<'a> TakenPublication<'a> {
         match reached.id {
             IdOutcome::Reused => return Err(id_reused()),
             IdOutcome::Repeated => {
-                let members = counts(reached) + &own_only(elsewhere.as_ref()).await;
+                let known = id.as_ref().zip(elsewhere.as_ref());
+                let used = known.and_then(|(id, elsewhere)| elsewhere.used(&id.id));
+                let members = match used {
+                    Some(used) => repeated_members(id.as_ref(), used, elsewhere.as_ref()).await,
+                    None => counts(reached) + &own_only(elsewhere.as_ref()).await,
+                };
                 return Ok(answer(StatusCode::OK, members, true));
             }
             IdOutcome::First | IdOutcome::WithoutId => {}
         }
         let everywhere = reached_everywhere(reached, limits, elsewhere.as_ref()).await?;
         let (members, hosts) = (counts(everywhere.reached), HostCounts::members(everywhere.hosts));
+        if let (Some(id), Some(elsewhere)) = (&id, &elsewhere) {
+            elsewhere.keep(&id.id, &everywhere);
+        }
         let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
         let Some((progress, until, claimed)) = report else {
             return Ok(answer(StatusCode::OK, format!("{dry}{members}{hosts}"), false));
@@ -236,6 +250,28 @@ async fn own_only(elsewhere: Option<&ReachElsewhere<'_>>) -> String {
     match elsewhere {
         Some(elsewhere) => HostCounts::members(Some(elsewhere.own_only().await)),
         None => String::new(),
+    }
+}
+
+/// The members of the answer to a publication that was made before: those of the first answer. If another host has given
+/// it, that one is asked.
+async fn repeated_members(
+    id: Option<&TakenId>,
+    used: IdUse,
+    elsewhere: Option<&ReachElsewhere<'_>>,
+) -> String {
+    let first = match (used.origin, id, elsewhere) {
+        (Some(origin), Some(id), Some(elsewhere)) => elsewhere.first_use(origin, &id.id).await,
+        _ => Some(used),
+    };
+    let counts_sockets = id.is_some_and(|id| id.counts_sockets);
+    let shown = first.unwrap_or(used);
+    let members =
+        used_members(IdUse { written: shown.written.filter(|_| counts_sockets), ..shown });
+    let hosts = first.and_then(|first| first.hosts).filter(|_| elsewhere.is_some());
+    match hosts {
+        Some(hosts) => members + &HostCounts::members(Some(hosts.into())),
+        None => members + &own_only(elsewhere).await,
     }
 }
 

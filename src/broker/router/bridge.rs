@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use super::replays_of_hosts::{self, carried_id};
 use super::{LinkState, ProtocolError, Router, host_notices, recording};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient};
 use crate::broker::resolve_cache::KnownRoute;
 use crate::broker::tracking::BegunTracking;
 use crate::cluster::{
-    Arrival, CarriedPublication, CarriedQuestion, ClusterEffect, Forward, GapReason, HostRun,
-    LaneGap,
+    Arrival, CarriedPublication, CarriedQuestion, CarriedReplay, ClusterEffect, Forward, GapReason,
+    HostRun, LaneGap,
 };
 use crate::link::bridge::{AnsweredByHosts, FromBridge, HostsNotice, QueryOfProcess, ToBridge};
 use crate::link::codec::{decode_command, encode_route};
@@ -18,8 +19,8 @@ use crate::link::message::{PublishFrame, ToBroker, ToWorker};
 use crate::link::query::{HostsAnswer, HostsQuery, QueryResult};
 use crate::types::limits::{CLUSTER_CLIENTS_EVERY, CLUSTER_QUERIES_MAX};
 use crate::types::{
-    ClusterMember, Content, Generation, HostId, Number, Sequence, Tenant, TrackedSubject, Tracking,
-    WorkerId, WorkerIncarnation,
+    ClusterMember, Content, Generation, HostId, Number, PublicationId, Sequence, Tenant,
+    TrackedSubject, Tracking, WorkerId, WorkerIncarnation,
 };
 
 /// A publication as it is forwarded.
@@ -32,6 +33,8 @@ pub(super) struct ResolvedPublication<'a> {
     pub(super) sole: SoleRecipient,
     /// The client is to answer.
     pub(super) question: Option<CarriedQuestion>,
+    /// Its id.
+    pub(super) id: Option<PublicationId>,
 }
 
 /// Returns what another host needs of a question to a client.
@@ -141,11 +144,15 @@ fn arrive(
     arrival: Arrival,
 ) -> Result<(), ProtocolError> {
     let Arrival { number, taken, publication } = arrival;
-    let CarriedPublication { route, form, payload, directive, question, .. } = publication;
     if let Some(hosts) = &mut router.hosts {
         hosts.kept.taken.note(&taken);
     }
+    if publication.replay == CarriedReplay::Records {
+        return replays_of_hosts::hold(router, source, Arrival { number, taken, publication });
+    }
     let number = Number(number);
+    replays_of_hosts::identify(router, source, &publication.replay, taken.host)?;
+    let CarriedPublication { route, form, payload, directive, question, .. } = publication;
     let applied = if let Some(question) = question {
         let content = Content { form, payload: &payload[..] };
         let frame = PublishFrame { number, route: &route, content };
@@ -194,15 +201,21 @@ fn ask_client(
     router.on_publish(source, frame)
 }
 
-/// Notes the number of a gap, which is acknowledged as a publication is, and reports it to all workers.
+/// Notes the number of a gap, which is acknowledged as a publication is, and reports it to all workers. The same for
+/// records of another host.
 pub(super) fn take_gap(
     router: &mut Router,
     source: WorkerIncarnation,
     message: &FromBridge,
 ) -> Result<(), ProtocolError> {
     let FromBridge::Effect(effect) = message else { return Ok(()) };
-    let ClusterEffect::Gap { number, gap } = &**effect else { return Ok(()) };
-    let number = Number(*number);
+    let (number, gap) = match &**effect {
+        ClusterEffect::Gap { number, gap } => (Number(*number), gap),
+        ClusterEffect::Arrive(arrival) => {
+            return replays_of_hosts::take_records(router, source, arrival);
+        }
+        _ => return Ok(()),
+    };
     recording::note_gap(router, source, number);
     host_notices::report_gap(router, gap.items);
     router.workers.get_mut(&source.worker).map_or(Ok(()), |member| member.take_number(number))
@@ -210,12 +223,21 @@ pub(super) fn take_gap(
 
 /// Passes a publication of this host on to the bridge, if other hosts are to get it.
 pub(super) fn forward(router: &mut Router, route: &KnownRoute, resolved: ResolvedPublication<'_>) {
-    let Router { hosts: Some(hosts), index, workers, last_sequence, .. } = router else { return };
-    let ResolvedPublication { source, number, content, sole, question } = resolved;
+    let Router { hosts: Some(hosts), index, workers, last_sequence, replays, .. } = router else {
+        return;
+    };
+    let ResolvedPublication { source, number, content, sole, question, id } = resolved;
     if source.worker.is_bridge() {
+        // The host of its only client lets all others know its id.
+        let is_here = sole == SoleRecipient::Here && route.address.recipients.is_single();
+        id.iter().filter(|_| is_here).for_each(|id| replays.spread_id(id));
         return;
     }
-    let Some(reach) = hosts.reach(index, &route.tenant, &route.address, sole) else { return };
+    let Some(reach) = hosts.reach(index, &route.tenant, &route.address, sole) else {
+        // Its id is for all hosts nevertheless: any of them may be asked to publish it again.
+        id.iter().for_each(|id| replays.spread_id(id));
+        return;
+    };
     let publication = CarriedPublication {
         source,
         number,
@@ -227,6 +249,7 @@ pub(super) fn forward(router: &mut Router, route: &KnownRoute, resolved: Resolve
         is_repeated: workers.get(&source.worker).is_some_and(|member| member.may_repeat),
         directive: question.map(|_| 0),
         question,
+        replay: id.map_or(CarriedReplay::None, |id| CarriedReplay::Id(Box::new(carried_id(&id)))),
     };
     hosts.forwards.push(Forward { reach, publication });
 }

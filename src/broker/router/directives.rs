@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Router;
 use super::publications::CommandId;
-use crate::cluster::{CarriedPublication, Forward, ForwardReach};
+use crate::cluster::{CarriedPublication, CarriedReplay, Forward, ForwardReach};
 use crate::link::codec::encode_command;
 use crate::link::command::{ClientCommand, CommandKind, CommandOutcome};
 use crate::types::{ClientUuid, PayloadForm, Sequence, WorkerIncarnation};
@@ -81,6 +81,7 @@ pub(super) fn forward(router: &mut Router, id: CommandId, directive: PreparedDir
         is_repeated: workers.get(&source.worker).is_some_and(|member| member.may_repeat),
         directive: Some(0),
         question: None,
+        replay: CarriedReplay::None,
     };
     hosts.forwards.push(Forward { reach, publication });
     true

@@ -22,7 +22,8 @@ fn api(generation: u32) -> WorkerIncarnation {
 
 fn id(content: u8, max: u64) -> PublicationId {
     let (id, content) = (ReplayDigest([1; 16]), ReplayDigest([content; 16]));
-    PublicationId { id, content, at: 5, until: 300, recipients: RecipientBounds { min: 0, max } }
+    let recipients = RecipientBounds { min: 0, max };
+    PublicationId { id, content, at: 5, until: 300, recipients, origin: None }
 }
 
 fn link(router: &mut Router, source: WorkerIncarnation) {

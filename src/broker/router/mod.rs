@@ -18,6 +18,7 @@ mod publications;
 mod questions;
 pub mod recording;
 mod recoveries;
+mod replays_of_hosts;
 mod resumes;
 pub mod timers;
 mod turns;
@@ -264,7 +265,7 @@ impl Router {
             }
             // Nothing that is resolved depends on their order.
             (LinkState::Announcing | LinkState::Announced, ToBroker::Remember(records)) => {
-                self.replays.learn(source, &records)
+                replays_of_hosts::learn(self, source, &records)
             }
             (LinkState::Announced, message) => self.apply_or_hold(source, message),
             _ => Err(ProtocolError::OutOfPlace("a message")),
@@ -363,7 +364,7 @@ impl Router {
 
     /// Keeps the id of the next publication, which only the API process gives.
     fn identify_next(&mut self, worker: WorkerId, id: PublicationId) -> Result<(), ProtocolError> {
-        if !worker.is_api() {
+        if !(worker.is_api() || worker.is_bridge()) {
             return Err(ProtocolError::OutOfPlace("an id"));
         }
         if let Some(member) = self.workers.get_mut(&worker) {

@@ -95,7 +95,7 @@ impl Router {
         let is_repeated = is_single && self.delivered.contains(&(source, number));
         let (mut is_refused, mut tracking) = (is_repeated, None);
         let mut client_request = member.take_request();
-        let mut is_evaluated = true;
+        let (mut is_evaluated, mut id) = (true, None);
         if let Some(request) = member.take_count_request() {
             tracking = request.tracking.map(|tracking| self.tracked.begin(tracking));
             let known = request.id.and_then(|id| self.replays.used(&id));
@@ -107,8 +107,9 @@ impl Router {
             if let Some(known) = known {
                 member.out.send(&ToWorker::Remember(ReplayRecords::Ids(vec![known])));
             } else if let Some(id) = request.id.filter(|_| counts.is_evaluated()) {
-                self.replays.keep(&id, counts.clients, counts.workers);
+                self.replays.keep(&id, counts.clients, counts.workers, self.turns_ended + 1);
             }
+            id = request.id;
             let counted = counts.of(number);
             let is_away = is_single.then_some(away.is_some() && !is_repeated && known.is_none());
             member.counted(CountedPublication { away: is_away, ..counted });
@@ -139,7 +140,7 @@ impl Router {
         // The answer of a client of another host can reach the API process only.
         if is_evaluated && (!is_question || source.worker.is_api()) {
             let question = bridge::question_of(tracking.as_ref());
-            let resolved = ResolvedPublication { source, number, content, sole, question };
+            let resolved = ResolvedPublication { source, number, content, sole, question, id };
             bridge::forward(self, route, resolved);
         }
         if let Some(begun) = tracking {

@@ -25,6 +25,12 @@ pub(super) fn ask(router: &mut Router, source: WorkerIncarnation, slot: Slot, qu
         router.send(source.worker, &ToWorker::Answer { slot, number, result });
         return;
     }
+    if let QueryKind::UsedId(id) = &query.kind {
+        let used = router.replays.use_of(*id).map(Box::new);
+        let (number, result) = (query.number, QueryResult::UsedId(used));
+        router.send(source.worker, &ToWorker::Answer { slot, number, result });
+        return;
+    }
     let about = match &query.kind {
         QueryKind::Describe(uuid) => Some((uuid, None)),
         QueryKind::RefreshToken { uuid, token } => Some((uuid, Some(token))),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::{LinkState, Router, bridge, resumes, timers};
+use super::{LinkState, Router, bridge, replays_of_hosts, resumes, timers};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::replays::TurnProgress;
 use crate::broker::tracking::TrackedReport;
@@ -269,7 +269,7 @@ impl Router {
         api.is_some_and(|api| self.replays.has_records_for(api.source, &api.out, progress))
     }
 
-    fn progress(&self) -> TurnProgress {
+    pub(super) fn progress(&self) -> TurnProgress {
         let written = self.turns_ended - self.turns.len() as u64;
         TurnProgress { ended: self.turns_ended, written }
     }
@@ -308,6 +308,7 @@ impl Router {
     /// Ends a turn. Its publications are acknowledged when all links have taken their bytes (rule L5).
     pub fn end_turn(&mut self) {
         self.resolve_cache.forget();
+        replays_of_hosts::forward(self);
         let mut resolved = BTreeMap::new();
         for member in self.workers.values_mut() {
             member.set_names = 0;
@@ -335,6 +336,7 @@ impl Router {
     /// because the acknowledgement follows the deliveries in the same byte stream.
     pub fn acknowledge(&mut self) {
         self.acknowledge_turns();
+        replays_of_hosts::tell_written(self);
         if self.replays.is_telling() {
             self.tell_records();
         }

@@ -15,6 +15,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::arrivals::Arrivals;
+use super::carried::CarriedPublication;
 use super::confirmation::{Echoes, Forwards};
 use super::effect::{
     ClusterCounts, ClusterEffect, DegradedReason, Forward, ForwardReach, KeptForBridge,
@@ -24,7 +25,7 @@ use super::heartbeats::OwnHeartbeats;
 use super::hello::EpochEnds;
 use super::host_figures::OwnNews;
 use super::hosts::{FormerHost, HostState, Hosts, RemoteHost};
-use super::item::{CarriedPublication, ItemBody, LaneKey};
+use super::item::{ItemBody, LaneKey};
 use super::lanes_in::{HeldBounds, LanesIn, PassedSources};
 use super::lanes_out::LanesOut;
 use super::message::ClusterMessage;

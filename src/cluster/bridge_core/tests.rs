@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::*;
+use crate::cluster::carried::{CarriedPublication, CarriedReplay};
 use crate::cluster::effect::{Forward, LaneGap};
 use crate::cluster::envelope::{BridgeEpoch, HostRun};
-use crate::cluster::item::CarriedPublication;
 use crate::cluster::lanes_in::GapReason;
 use crate::types::limits::{
     CLUSTER_CONTROL_MAX, CLUSTER_ECHO_WAIT, CLUSTER_HEARTBEAT, CLUSTER_REPLAY_TIME,
@@ -53,6 +53,7 @@ fn publication(number: u64, bytes: usize) -> CarriedPublication {
         is_repeated: false,
         directive: None,
         question: None,
+        replay: CarriedReplay::None,
     }
 }
 

@@ -14,9 +14,10 @@ pub(super) use self::lane::Hole;
 pub use self::lane::PassedSources;
 use self::lane::{LaneIn, LaneStep};
 use self::repair_timer::RepairTimer;
+use super::carried::CarriedPublication;
 use super::envelope::BridgeEpoch;
 use super::hello::EpochEnds;
-use super::item::{CarriedPublication, ItemBody, ItemFault, LaneItem, LaneKey, LanePoint};
+use super::item::{ItemBody, ItemFault, LaneItem, LaneKey, LanePoint};
 use super::taken::TakenLanes;
 
 /// Why items of a lane will never be received.

@@ -9,12 +9,12 @@ use super::hosts_query::{
     put_answered, put_query_of_process, read_answered, read_query_of_process,
 };
 use crate::cluster::{
-    Arrival, BridgeEpoch, CarriedPublication, CarriedQuestion, ClusterEffect, DegradedReason,
-    Forward, ForwardReach, GapReason, HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint,
-    PassedPublication, TakenLanes,
+    Arrival, BridgeEpoch, CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay,
+    ClusterEffect, DegradedReason, Forward, ForwardReach, GapReason, HostRun, KeptForBridge,
+    LaneGap, LaneKey, LanePoint, PassedPublication, TakenLanes,
 };
 use crate::link::bridge::{FromBridge, HostsNotice, ToBridge};
-use crate::types::{AskToken, Generation, HostId, Number, Sequence};
+use crate::types::{AskToken, Generation, HostId, Number, ReplayDigest, Sequence};
 
 /// Kind of a message of the bridge, and of one for it.
 pub(super) const BRIDGE: u8 = 60;
@@ -142,10 +142,40 @@ fn put_publication(out: &mut Vec<u8>, publication: &CarriedPublication) {
         out.put_slice(&token.0);
         out.put_u32_le(within_ms);
     }
+    put_replay(out, &publication.replay);
     out.put_u8(form_byte(publication.form));
     put_length(out, publication.route.len());
     out.put_slice(&publication.route);
     out.put_slice(&publication.payload);
+}
+
+fn put_replay(out: &mut Vec<u8>, replay: &CarriedReplay) {
+    match replay {
+        CarriedReplay::None => out.put_u8(0),
+        CarriedReplay::Records => out.put_u8(1),
+        CarriedReplay::Id(carried) => {
+            let CarriedId { id, content, at, until, recipients_min } = &**carried;
+            out.put_u8(2);
+            out.put_slice(&id.0);
+            out.put_slice(&content.0);
+            [*at, *until, *recipients_min].into_iter().for_each(|it| out.put_u64_le(it));
+        }
+    }
+}
+
+fn read_replay(body: &mut FieldReader<'_>) -> Result<CarriedReplay, Malformed> {
+    Ok(match body.u8()? {
+        0 => CarriedReplay::None,
+        1 => CarriedReplay::Records,
+        2 => CarriedReplay::Id(Box::new(CarriedId {
+            id: ReplayDigest(body.array()?),
+            content: ReplayDigest(body.array()?),
+            at: body.u64()?,
+            until: body.u64()?,
+            recipients_min: body.u64()?,
+        })),
+        kind => return Err(Malformed::Unknown("replay", kind)),
+    })
 }
 
 pub(super) fn read_from_bridge(body: &mut FieldReader<'_>) -> Result<FromBridge, Malformed> {
@@ -229,6 +259,7 @@ fn read_publication(body: &mut FieldReader<'_>) -> Result<CarriedPublication, Ma
             }
             false => None,
         },
+        replay: read_replay(body)?,
         form: body.form()?,
         route: Bytes::copy_from_slice(body.prefixed()?),
         payload: Bytes::copy_from_slice(body.take_rest()),
@@ -312,6 +343,17 @@ mod tests {
             directive: Some(seed / 3).filter(|_| seed % 3 == 1),
             question: (seed % 6 == 1)
                 .then_some(CarriedQuestion { token: AskToken([8; 16]), within_ms: 7 }),
+            replay: match seed % 5 {
+                0 => CarriedReplay::None,
+                1 => CarriedReplay::Records,
+                _ => CarriedReplay::Id(Box::new(CarriedId {
+                    id: ReplayDigest([1; 16]),
+                    content: ReplayDigest([2; 16]),
+                    at: seed,
+                    until: seed / 2,
+                    recipients_min: seed % 2,
+                })),
+            },
         }
     }
 

@@ -166,8 +166,8 @@ mod tests {
     use crate::link::message::{ToBroker, ToWorker};
     use crate::link::query::{BrokerQuery, PresenceQuery, PresenceResult};
     use crate::types::{
-        Address, ClientUuid, Expression, Generation, Number, Secret, Slot, TagScan, TrackedOutcome,
-        WorkerId, WorkerIncarnation,
+        Address, ClientUuid, CountedHosts, Expression, Generation, IdUse, Number, ReplayDigest,
+        Secret, Slot, TagScan, TrackedOutcome, WorkerId, WorkerIncarnation,
     };
 
     const ASKER: WorkerIncarnation =
@@ -195,6 +195,7 @@ mod tests {
             QueryKind::Statistics { before: Some(4) },
             QueryKind::RefreshToken { uuid, token: Secret::new("t".to_owned()) },
             QueryKind::Count(Box::new(Address::everyone())),
+            QueryKind::UsedId(ReplayDigest([6; 16])),
         ] {
             let bytes = encode_question(&tenant, &kind);
             assert_eq!(decode_question(&bytes), Ok((tenant.clone(), kind)));
@@ -205,6 +206,12 @@ mod tests {
         let asked = [TrackedOutcome::Answer(b"{}".to_vec().into()), TrackedOutcome::Closed];
         for asked in asked.map(QueryResult::Asked) {
             assert_eq!(decode_answer(&encode_answer(&asked)), Ok(asked));
+        }
+        let hosts = Some(CountedHosts { asked: 3, answered: 2 });
+        let (content, origin) = (ReplayDigest([7; 16]), Some(HostId(8)));
+        let used = IdUse { content, clients: 1, workers: 2, written: None, origin, hosts };
+        for used in [None, Some(Box::new(used))].map(QueryResult::UsedId) {
+            assert_eq!(decode_answer(&encode_answer(&used)), Ok(used));
         }
         let bytes = encode_answer(&result());
         assert_eq!(decode_answer(&bytes), Ok(result()));

@@ -14,6 +14,7 @@ use super::hosts_query::{put_hosts_answer, put_hosts_query, read_hosts_answer, r
 use super::listing::{
     put_list_filter, put_listed, put_position, read_list_filter, read_listed, read_position,
 };
+use super::replay::{put_use, read_use};
 use super::tag_scan::{
     put_position_in_scan, put_scan, read_length, read_position_in_scan, read_scan,
 };
@@ -24,8 +25,8 @@ use crate::link::query::{
     QueryResult, RefusedToken,
 };
 use crate::types::{
-    ClientFilter, ClientPage, ClientTags, ClientUuid, Number, PageSize, ScannedTags, Secret,
-    TagCount, TooExpensive, TrackedOutcome,
+    ClientFilter, ClientPage, ClientTags, ClientUuid, IdUse, Number, PageSize, ReplayDigest,
+    ScannedTags, Secret, TagCount, TooExpensive, TrackedOutcome,
 };
 
 /// Kind of a presence query, and of its result.
@@ -52,6 +53,8 @@ const COUNT: u8 = 11;
 const DIRECTED: u8 = 12;
 /// Kind of the result of a question to a client.
 const ASKED: u8 = 13;
+/// Kind of a question for what became of an id, and of its result.
+const USED_ID: u8 = 50;
 /// Kind of a question to other hosts, and of its result.
 const HOSTS: u8 = 10;
 /// Kind of the result of a query that was not answered.
@@ -108,6 +111,10 @@ pub(super) fn put_kind(out: &mut Vec<u8>, kind: &QueryKind) {
         QueryKind::Count(address) => {
             out.put_u8(COUNT);
             put_address(out, address);
+        }
+        QueryKind::UsedId(id) => {
+            out.put_u8(USED_ID);
+            out.put_slice(&id.0);
         }
         QueryKind::Directed(number) => {
             out.put_u8(DIRECTED);
@@ -189,6 +196,7 @@ pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
             out.put_u8(DIRECTED);
             put_outcome_of_command(out, outcome);
         }
+        QueryResult::UsedId(used) => put_used_id(out, used.as_deref()),
         QueryResult::Counted(counted) => put_counted(out, counted),
         QueryResult::Hosts(answer) => {
             out.put_u8(HOSTS);
@@ -200,6 +208,12 @@ pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
             out.put_u64_le(*limit);
         }
     }
+}
+
+fn put_used_id(out: &mut Vec<u8>, used: Option<&IdUse>) {
+    out.put_u8(USED_ID);
+    out.put_u8(u8::from(used.is_some()));
+    used.iter().for_each(|used| put_use(out, used));
 }
 
 fn put_presence(out: &mut Vec<u8>, PresenceResult { clients, values }: &PresenceResult) {
@@ -259,6 +273,7 @@ pub(super) fn read_kind(kind: u8, fields: &mut FieldReader<'_>) -> Result<QueryK
         STATISTICS => QueryKind::Statistics { before: read_position_in_scan(fields)? },
         TAIL => QueryKind::Tail(Box::new(read_tail_query(fields)?)),
         DIRECTED => QueryKind::Directed(Number(fields.u64()?)),
+        USED_ID => QueryKind::UsedId(ReplayDigest(fields.array()?)),
         COUNT => QueryKind::Count(Box::new(fields.address()?)),
         kind => return Err(Malformed::Unknown("query", kind)),
     })
@@ -327,6 +342,10 @@ pub(super) fn read_one_result(
             Ok(result)
         }
         DIRECTED => Ok(QueryResult::Commanded(Box::new(read_command_outcome(fields)?))),
+        USED_ID => {
+            let used = if fields.flag()? { Some(Box::new(read_use(fields)?)) } else { None };
+            Ok(QueryResult::UsedId(used))
+        }
         COUNT => Ok(QueryResult::Counted(CountedClients {
             clients: fields.u64()?,
             workers: fields.u32()?,

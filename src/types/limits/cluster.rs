@@ -87,6 +87,8 @@ pub const CLUSTER_DIFFERENCE_WARN: Duration = Duration::from_secs(300);
 pub const CLUSTER_CLOCK_WARN: Duration = Duration::from_secs(2);
 /// Interval in which the broker tells the bridge how many clients it has, if that has changed.
 pub const CLUSTER_CLIENTS_EVERY: Duration = Duration::from_millis(250);
+/// Records of requests in one item.
+pub const CLUSTER_RECORDS_MAX: usize = 1000;
 /// How long a question to other hosts waits for their answers, by default.
 pub const CLUSTER_QUERY_TIMEOUT: Duration = Duration::from_millis(300);
 /// How much longer the API process waits for its own bridge, which may hang.

@@ -259,6 +259,7 @@ impl Host {
             is_repeated: published.is_repeated,
             directive: is_directive(published.id).then_some(0),
             question: None,
+            replay: tagcast::cluster::CarriedReplay::None,
         };
         let forward = Forward { reach, publication };
         self.windows[published.worker].push_back(published);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::*;
 
 mod commands;
+mod ids_of_hosts;
 mod presence;
 mod recoveries;
 use crate::broker::resolve_cache::RouteCounts;
