@@ -29,10 +29,28 @@ pub(crate) struct ResumableClients(HashMap<Slot, ResumableClient>);
 #[derive(Debug)]
 struct ResumableClient {
     request: ResumeRequest,
-    /// What the broker has decided.
-    known: Option<KnownRecord>,
+    record: RecordState,
     /// How many publications of the past it has got, until the broker says that these are all.
     recovering: Option<u32>,
+}
+
+/// What is known about the record of a client.
+#[derive(Debug)]
+enum RecordState {
+    Unknown,
+    /// The broker has decided, and the client has not joined.
+    Decided(Box<DecidedRecord>),
+    Known(KnownRecord),
+}
+
+impl RecordState {
+    fn known(&self) -> Option<&KnownRecord> {
+        if let Self::Known(known) = self { Some(known) } else { None }
+    }
+
+    fn known_mut(&mut self) -> Option<&mut KnownRecord> {
+        if let Self::Known(known) = self { Some(known) } else { None }
+    }
 }
 
 // Each client that may resume has one.
@@ -64,7 +82,7 @@ impl ResumableClients {
         let message = join_message(slot, client, &request);
         // A claim may be refused.
         let recovering = request.missed.as_ref().filter(|_| request.claim.is_none()).map(|_| 0);
-        self.0.insert(slot, ResumableClient { request, known: None, recovering });
+        self.0.insert(slot, ResumableClient { request, record: RecordState::Unknown, recovering });
         message
     }
 
@@ -73,35 +91,48 @@ impl ResumableClients {
         Some(join_message(slot, client, &self.0.get(&slot)?.request))
     }
 
-    /// Takes what the broker has decided. Returns false if the client is not known.
-    pub(crate) fn decided(&mut self, record: &DecidedRecord) -> bool {
-        let Some(client) = self.0.get_mut(&record.slot) else { return false };
+    /// Takes what the broker has decided. It has an effect once the client has joined: a broker that dies before that
+    /// leaves the decision to the next one.
+    pub(crate) fn decided(&mut self, record: Box<DecidedRecord>) {
+        if let Some(client) = self.0.get_mut(&record.slot) {
+            client.record = RecordState::Decided(record);
+        }
+    }
+
+    /// A client has joined. Returns what the broker has decided about it.
+    pub(crate) fn joined(&mut self, slot: Slot) -> Option<Box<DecidedRecord>> {
+        let client = if self.0.is_empty() { None } else { self.0.get_mut(&slot) }?;
+        let record = match std::mem::replace(&mut client.record, RecordState::Unknown) {
+            RecordState::Decided(record) => record,
+            other => {
+                client.record = other;
+                return None;
+            }
+        };
         let DecidedRecord { generation, standing, ids, .. } = *record;
-        // Both stay until it has joined: a broker that dies before that leaves the decision to the next one.
-        let ResumeRequest { claim, missed, .. } = &client.request;
-        let is_recovering = match claim {
+        let claim = client.request.claim.take();
+        let missed = client.request.missed.take();
+        let is_recovering = match &claim {
             Some(_) => standing == ResumeStanding::Resumed,
             None => missed.is_some(),
         };
         client.recovering = is_recovering.then_some(0);
-        let shown = claim.as_ref().filter(|_| standing == ResumeStanding::Resumed);
+        let shown = claim.filter(|_| standing == ResumeStanding::Resumed);
         let confirmed = shown.map(|claim| claim.generation).unwrap_or_default();
         let (keeps_ids, ids_from) = (ids.accepted.is_some(), ids.from);
-        client.known = Some(KnownRecord { generation, standing, confirmed, keeps_ids, ids_from });
-        true
-    }
-
-    /// A client has joined, so what it asked for is of no further use.
-    pub(crate) fn joined(&mut self, slot: Slot) {
-        let client = if self.0.is_empty() { None } else { self.0.get_mut(&slot) };
-        if let Some(ResumableClient { request, .. }) = client {
-            (request.claim, request.missed) = (None, None);
-        }
+        client.record = RecordState::Known(KnownRecord {
+            generation,
+            standing,
+            confirmed,
+            keeps_ids,
+            ids_from,
+        });
+        Some(record)
     }
 
     /// Returns what the broker has decided.
     pub(crate) fn known(&self, slot: Slot) -> Option<KnownRecord> {
-        self.0.get(&slot)?.known
+        self.0.get(&slot)?.record.known().copied()
     }
 
     /// Returns whether the broker will say that a client has got what it gets of the past.
@@ -122,13 +153,18 @@ impl ResumableClients {
         }
     }
 
-    /// The broker has died. Returns how the recovery of each client ends that it has answered, and that has not got
+    /// The broker has died. What it has decided is void for clients that have not joined. Returns how the recovery of each client ends that it has answered, and that has not got
     /// everything.
     pub(crate) fn lose_recoveries(
         &mut self,
         has_joined: impl Fn(Slot) -> bool,
     ) -> BTreeMap<Slot, Recovery> {
         let (reason, position) = (Some(RecoveryReason::Lost), None);
+        for client in self.0.values_mut() {
+            if matches!(client.record, RecordState::Decided(_)) {
+                client.record = RecordState::Unknown;
+            }
+        }
         let joined = self.0.iter_mut().filter(|(slot, _)| has_joined(**slot));
         let lost = joined.filter_map(|(slot, client)| {
             let replayed = client.recovering.take()?;
@@ -140,12 +176,12 @@ impl ResumableClients {
     /// Returns whether requests of a client are recognised when they are repeated.
     pub(crate) fn has_instance(&self, slot: Slot) -> bool {
         let client = if self.0.is_empty() { None } else { self.0.get(&slot) };
-        client.is_some_and(|it| it.known.is_some() && it.request.terms.instance.is_some())
+        client.is_some_and(|it| it.record.known().is_some() && it.request.terms.instance.is_some())
     }
 
     /// Records that a client has received its token. Returns the message for the broker.
     pub(crate) fn settle(&mut self, slot: Slot) -> Option<FromResumable> {
-        let known = self.0.get_mut(&slot)?.known.as_mut()?;
+        let known = self.0.get_mut(&slot)?.record.known_mut()?;
         let before = std::mem::replace(&mut known.confirmed, known.generation);
         (before != known.generation).then_some(FromResumable::Settled(slot))
     }
@@ -168,8 +204,8 @@ impl ResumableClients {
         client: &Client,
         ids: AnnouncedIds,
     ) -> Option<FromResumable> {
-        let ResumableClient { request, known, .. } = self.0.get(&slot)?;
-        let (known, AnnouncedIds { accepted, is_complete }) = ((*known)?, ids);
+        let ResumableClient { request, record, .. } = self.0.get(&slot)?;
+        let (known, AnnouncedIds { accepted, is_complete }) = (record.known()?, ids);
         Some(FromResumable::Announce(Box::new(AnnouncedRecord {
             slot,
             number,
@@ -264,9 +300,14 @@ mod tests {
             standing: ResumeStanding::Resumed,
             ids: KnownIds { from: ResumeGeneration(1), accepted, is_complete },
         };
-        assert!(clients.decided(&decided));
+        clients.decided(Box::new(decided.clone()));
+        assert!(clients.known(SLOT).is_none());
+        clients.lose_recoveries(|_| false);
+        assert_eq!(clients.joined(SLOT), None, "the next broker decides again");
         assert_eq!(claimed(clients.join_again(SLOT, &client())), Some(ResumeGeneration(4)));
-        clients.joined(SLOT);
+        clients.decided(Box::new(decided.clone()));
+        assert_eq!(clients.joined(SLOT).as_deref(), Some(&decided));
+        assert!(clients.known(SLOT).is_some_and(|known| known.generation == ResumeGeneration(5)));
         assert_eq!(claimed(clients.join_again(SLOT, &client())), None);
     }
 }

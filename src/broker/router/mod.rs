@@ -181,8 +181,7 @@ impl Router {
     pub fn remove_worker(&mut self, source: WorkerIncarnation) {
         self.unlinked(source);
         self.no_longer_await(source);
-        let joined = timers::on_window_repeated(self, source);
-        debug_assert!(joined.is_ok(), "slots of waiting joins are free");
+        timers::on_window_repeated(self, source);
     }
 
     /// Returns the number of clients of all workers.
@@ -310,7 +309,10 @@ impl Router {
             ToBroker::Resumable(message) => resumes::apply(self, source, message),
             ToBroker::Presence(message) => presence::apply(self, source.worker, message),
             ToBroker::Bridge(message) => bridge::take_gap(self, source, &message),
-            ToBroker::WindowRepeated => timers::on_window_repeated(self, source),
+            ToBroker::WindowRepeated => {
+                timers::on_window_repeated(self, source);
+                Ok(())
+            }
             ToBroker::Command(command) => self.command(source, *command),
             ToBroker::Alias { slot, claim } => {
                 self.alias(source, slot, &claim);

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::{ProtocolError, Router, bridge, presence, recording, recoveries, resumes};
+use super::{Router, bridge, presence, recording, recoveries, resumes};
 use crate::index::identity::last_places_of;
 use crate::types::{WorkerId, WorkerIncarnation};
 
@@ -15,16 +15,14 @@ pub fn begin_turn(router: &mut Router, now: Duration) {
 
 /// A worker has sent everything again that an earlier broker may have delivered, or is dead. After the last one,
 /// publications are stored, and clients that wait for that join.
-pub(super) fn on_window_repeated(
-    router: &mut Router,
-    source: WorkerIncarnation,
-) -> Result<(), ProtocolError> {
+pub(super) fn on_window_repeated(router: &mut Router, source: WorkerIncarnation) {
     if router.repeating.remove(&source) && router.repeating.is_empty() {
         for (source, join) in router.recoveries.take_early() {
-            resumes::join(router, source, join)?;
+            // One that fails must not end the link of another worker, or the waiting of the rest.
+            let joined = resumes::join(router, source, join);
+            debug_assert!(joined.is_ok(), "its slot and its UUID are free");
         }
     }
-    Ok(())
 }
 
 /// Lets joins wait no longer whose time is over, or whose turn it is. Tells workers the positions that have moved.

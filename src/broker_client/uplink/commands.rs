@@ -103,7 +103,14 @@ impl Uplink {
 
     /// Records that the broker has added a client. Returns false if the client has left meanwhile.
     pub(super) fn on_joined(&mut self, slot: Slot, number: JoinNumber) -> bool {
-        self.resumable.joined(slot);
+        if let Some(record) = self.resumable.joined(slot) {
+            let begun = self.last_number();
+            if let Some(ids) = record.ids.accepted {
+                self.sent_requests.come_back(slot, ids, begun);
+            }
+            let DecidedRecord { uuid, ident, tags, .. } = *record;
+            self.joins.become_known(slot, uuid, ident, tags);
+        }
         self.joins.joined_as(slot, number)
     }
 
@@ -111,15 +118,7 @@ impl Uplink {
     pub(super) fn on_resumable(&mut self, message: ToResumable) -> Option<BrokerEvent> {
         match message {
             ToResumable::Record(record) => {
-                if self.resumable.decided(&record) {
-                    let begun = self.last_number();
-                    self.sent_requests.forget(record.slot);
-                    if let Some(ids) = record.ids.accepted {
-                        self.sent_requests.come_back(record.slot, ids, begun);
-                    }
-                    let DecidedRecord { slot, uuid, ident, tags, .. } = *record;
-                    self.joins.become_known(slot, uuid, ident, tags);
-                }
+                self.resumable.decided(record);
                 return None;
             }
             ToResumable::Replay(replayed) => {
