@@ -1,6 +1,7 @@
 //! A publication of the API, and what the broker says about it.
 
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::{Instant, timeout_at};
 
 use super::traces::PublicationTrace;
@@ -70,7 +71,12 @@ pub(super) struct PublicationReceipt(pub(super) oneshot::Receiver<Reached>);
 impl PublicationReceipt {
     /// Waits for the count. Returns `None` if the broker does not acknowledge by the deadline. The
     /// publication stays in the window and will be delivered.
-    pub(super) async fn reached(self, until: Instant) -> Option<Reached> {
-        timeout_at(until, self.0).await.ok()?.ok()
+    pub(super) async fn reached(mut self, until: Instant) -> Option<Reached> {
+        // Without a timer if it is known already, as for most publications of a batch.
+        match self.0.try_recv() {
+            Ok(reached) => Some(reached),
+            Err(TryRecvError::Closed) => None,
+            Err(TryRecvError::Empty) => timeout_at(until, self.0).await.ok()?.ok(),
+        }
     }
 }

@@ -3,9 +3,12 @@
 use std::fmt::Write;
 
 use futures_util::future::join_all;
+use serde_json::value::RawValue;
 
 use super::EndpointContext;
-use crate::api::error::{ApiError, ErrorCode};
+use super::publish::PUBLISH_MEMBERS;
+use super::taken::{PublicationAnswer, TakenPublication};
+use crate::api::error::ApiError;
 use crate::api::json_object::{JsonObject, list_of};
 use crate::api::response::ApiAnswer;
 use crate::json;
@@ -26,23 +29,20 @@ impl EndpointContext<'_> {
         if !(1..=API_BATCH_MAX).contains(&items.len()) {
             return Err(body.invalid("publications", right));
         }
-        for (at, item) in items.iter().enumerate() {
-            refuse_written(at, item.get())?;
+        let bodies: Vec<Result<JsonObject<'_>, ApiError>> =
+            items.into_iter().enumerate().map(|(at, item)| publication_at(at, item)).collect();
+        for body in bodies.iter().flatten() {
+            refuse_written(body)?;
         }
-        let mut taken = Vec::with_capacity(items.len());
-        let mut place = String::new();
-        for (at, item) in items.iter().enumerate() {
-            place.clear();
-            let _written = write!(place, "/publications/{at}");
-            taken.push(self.take_over(item.get(), &place).await);
+        let mut taken = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            taken.push(match body {
+                Ok(body) => self.take_over_object(&body).await,
+                Err(error) => Err(error),
+            });
         }
         let mut results = "{\"results\":[".to_owned();
-        // All at once, because other hosts may be waited for.
-        let reached = taken.into_iter().map(async |taken| match taken {
-            Ok(taken) => taken.reached(self.until).await,
-            Err(error) => Err(error),
-        });
-        for (at, reached) in join_all(reached).await.into_iter().enumerate() {
+        for (at, reached) in self.all_reached(taken).await.into_iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };
             let _written = match reached {
                 Ok(answer) => {
@@ -61,15 +61,38 @@ impl EndpointContext<'_> {
         results.push_str("]}");
         Ok(ApiAnswer::ok(results))
     }
+
+    /// Waits for all publications.
+    async fn all_reached(
+        self,
+        taken: Vec<Result<TakenPublication<'_>, ApiError>>,
+    ) -> Vec<Result<PublicationAnswer, ApiError>> {
+        let reached = async |taken: Result<TakenPublication<'_>, ApiError>| match taken {
+            Ok(taken) => taken.reached(self.until).await,
+            Err(error) => Err(error),
+        };
+        if taken.iter().flatten().any(TakenPublication::asks_other_hosts) {
+            return join_all(taken.into_iter().map(reached)).await;
+        }
+        // The broker acknowledges all of them together, so this waits as long and costs less.
+        let mut all = Vec::with_capacity(taken.len());
+        for taken in taken {
+            all.push(reached(taken).await);
+        }
+        all
+    }
+}
+
+fn publication_at(at: usize, item: &RawValue) -> Result<JsonObject<'_>, ApiError> {
+    JsonObject::read(item.get(), &format!("/publications/{at}"), PUBLISH_MEMBERS)
 }
 
 /// The answer to a batch does not wait until sockets have accepted it.
-fn refuse_written(at: usize, item: &str) -> Result<(), ApiError> {
-    let Ok(json::JsonShape::Object(members)) = json::pick(item, ["ack"]) else { return Ok(()) };
-    let [ack] = members.named;
-    if ack.is_none_or(|ack| json::text(ack) != "written") {
-        return Ok(());
+fn refuse_written(body: &JsonObject<'_>) -> Result<(), ApiError> {
+    match body.raw("ack") {
+        Some(ack) if json::text(ack) == "written" => {
+            Err(body.invalid("ack", "`ack` of a batch is none or accepted"))
+        }
+        _ => Ok(()),
     }
-    let at = format!("/publications/{at}/ack");
-    Err(ApiError::at(ErrorCode::InvalidValue, &at, "`ack` of a batch is none or accepted"))
 }

@@ -102,9 +102,20 @@ impl<'a> EndpointContext<'a> {
         text: &str,
         at: &str,
     ) -> Result<TakenPublication<'a>, ApiError> {
-        let body = JsonObject::read(text, at, PUBLISH_MEMBERS)?;
-        let request = PublishRequest::read(&body, self)?;
-        let address = self.address(&body)?;
+        self.take_over_object(&JsonObject::read(text, at, PUBLISH_MEMBERS)?).await
+    }
+
+    /// Takes over the publication that an object with [`PUBLISH_MEMBERS`] says.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; then nothing was published.
+    pub(super) async fn take_over_object(
+        self,
+        body: &JsonObject<'_>,
+    ) -> Result<TakenPublication<'a>, ApiError> {
+        let request = PublishRequest::read(body, self)?;
+        let address = self.address(body)?;
         self.application.require(match is_open(&address) {
             true => ApiPermission::BROADCAST,
             false => ApiPermission::PUBLISH,

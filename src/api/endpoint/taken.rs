@@ -146,6 +146,11 @@ impl<'a> TakenPublication<'a> {
         Self { id: Some(id), ..self }
     }
 
+    /// Whether the answer waits for other hosts.
+    pub(super) fn asks_other_hosts(&self) -> bool {
+        self.elsewhere.is_some()
+    }
+
     /// Whether clients are waited for, and not only the broker.
     pub(in crate::api) fn waits_for_clients(&self) -> bool {
         matches!(self.receipt, TakenReceipt::Reported { .. })
