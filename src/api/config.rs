@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use super::access::ApiAccess;
 use super::nonces::SignatureWindow;
 use super::operators::OperatorConfig;
+use crate::auth::Permissions;
 use crate::auth::uuid::Signer;
 use crate::config::{ApiAddress, Config, TlsSettings};
 use crate::types::{IpRange, RateLimit};
@@ -20,6 +21,8 @@ use crate::types::{IpRange, RateLimit};
 #[expect(clippy::struct_excessive_bools, reason = "independent switches of the configuration")]
 pub(super) struct ApiConfig {
     pub(super) access: ApiAccess,
+    /// The rules that workers have for tokens.
+    pub(super) token_rules: Permissions,
     pub(super) operators: OperatorConfig,
     /// Limit of the requests from one address.
     pub(super) requests_per_ip: Option<RateLimit>,
@@ -95,6 +98,7 @@ impl ApiConfig {
         let tls = config.tls.as_ref().map(ApiTls::new).transpose()?;
         Ok(Self {
             access: ApiAccess::new(config.applications.as_ref(), &config.rates.applications),
+            token_rules: Permissions::new(config.applications.as_ref(), config.authorize_open),
             requests_per_ip: config.rates.requests_per_ip,
             trusted_proxies: config.admission.trusted_proxies.clone(),
             operators: OperatorConfig::of(&config.operators),

@@ -81,6 +81,7 @@ error_codes! {
     Unhandled = "unhandled", 409;
     InProgress = "in_progress", 409;
     NotPossible = "not_possible", 409;
+    NoSigningKey = "no_signing_key", 409;
     ConnectionClosed = "connection_closed", 410;
     PayloadTooLarge = "payload_too_large", 413;
     UnsupportedMediaType = "unsupported_media_type", 415;
@@ -275,6 +276,7 @@ mod tests {
         );
     }
 
+    /// A30.
     #[test]
     fn an_error_is_json_with_what_a_program_needs() {
         let error = ApiError::over_limit("the message", 11, 10, "maxMessage");
@@ -285,6 +287,9 @@ mod tests {
         assert_eq!((error.status().as_u16(), error.retry_after_seconds()), (413, None));
         let busy = ApiError::new(ErrorCode::Busy, "x");
         assert_eq!((busy.status().as_u16(), busy.retry_after_seconds()), (503, Some(1)));
+        for code in ErrorCode::ALL.iter().filter(|code| code.status() == 503) {
+            assert_eq!(ApiError::new(*code, "x").retry_after_seconds(), Some(1), "{}", code.text());
+        }
     }
 
     #[test]

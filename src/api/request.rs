@@ -21,7 +21,7 @@ use super::console;
 use super::endpoint::ask::TakenQuestion;
 use super::endpoint::info::InfoReader;
 use super::endpoint::{
-    EndpointContext, connection, connections, disconnect, explain, info, openapi, retag,
+    EndpointContext, connection, connections, disconnect, explain, info, issue, openapi, retag,
     revocation, stats, tags, token,
 };
 use super::error::{ApiError, ErrorCode};
@@ -265,6 +265,7 @@ impl ServedRequest<'_> {
             Endpoint::Disconnect => return disconnect::close_matching(context, text).await,
             Endpoint::UpdateTags => return retag::update(context, &route.uuid, text).await,
             Endpoint::ReplaceTags => return retag::replace(context, &route.uuid, text).await,
+            Endpoint::IssueToken => return issue::issue(context, text),
             Endpoint::RevokeTokens => return revocation::revoke(context, text).await,
             Endpoint::RefreshToken => return token::refresh(context, &route.uuid, text).await,
             Endpoint::Ask => {

@@ -44,6 +44,7 @@ mod api_secrets;
 mod api_signed;
 mod api_stats;
 mod api_tags;
+mod api_tokens;
 mod api_written;
 mod application_connections;
 mod applications;

@@ -6,7 +6,7 @@ use super::api_secret::ApiSecret;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::auth::{
     ApiPermission, ApiRights, Application, ApplicationLimits, ApplicationSecret, AuthMethods,
-    DefaultLimits, MessageCheck,
+    DefaultLimits, MessageCheck, TokenSettings,
 };
 use crate::types::{OPEN_APPLICATION, Tenant};
 
@@ -18,6 +18,8 @@ pub(in crate::api) struct ApiApplication {
     pub(in crate::api) tenant: Tenant,
     /// The schema of its messages.
     pub(in crate::api) check: Option<Rc<MessageCheck>>,
+    /// Its keys of tokens, if it accepts tokens.
+    pub(in crate::api) tokens: Option<Rc<TokenSettings>>,
     /// Its permissions with this secret.
     pub(in crate::api) rights: ApiRights,
     /// How much it may do in a time.
@@ -38,10 +40,12 @@ impl ApiApplication {
         let tenant = application.tenant.as_deref().map(|name| Tenant(name.into()));
         let tenant = tenant.unwrap_or_else(Tenant::shared);
         let check = application.schema.as_ref().map(|schema| Rc::new(MessageCheck::new(schema)));
+        let tokens = application.tokens.clone().map(Rc::new);
         let with = |one: &ApplicationSecret| Self {
             key: application.key.as_str().into(),
             tenant: tenant.clone(),
             check: check.clone(),
+            tokens: tokens.clone(),
             rights: ApiRights {
                 permissions: application.api.permissions.and(one.permissions),
                 methods: AuthMethods {
@@ -62,6 +66,7 @@ impl ApiApplication {
             key: OPEN_APPLICATION.into(),
             tenant: Tenant::shared(),
             check: None,
+            tokens: None,
             rights: ApiRights::default(),
             limits: ApplicationLimits::default().or(limits),
             secret: ApiSecret::none(),

@@ -153,6 +153,7 @@ impl ApiAccess {
             key: found.key.clone(),
             tenant: found.tenant.clone(),
             check: found.check.clone(),
+            tokens: found.tokens.clone(),
             rights: ApiRights { permissions, ..found.rights },
             limits: found.limits,
             secret: ApiSecret::none(),

@@ -9,6 +9,7 @@ mod connections_of_hosts;
 pub(super) mod disconnect;
 pub(super) mod explain;
 pub(super) mod info;
+pub(super) mod issue;
 mod matching;
 pub(super) mod openapi;
 mod over_hosts;

@@ -20,6 +20,7 @@ mod tests {
     use crate::api::endpoint::ask::ASK_MEMBERS;
     use crate::api::endpoint::disconnect::DISCONNECT_MEMBERS;
     use crate::api::endpoint::explain::EXPLAIN_MEMBERS;
+    use crate::api::endpoint::issue::ISSUE_MEMBERS;
     use crate::api::endpoint::publish::{FEEDBACK_MEMBERS, PUBLISH_MEMBERS};
     use crate::api::endpoint::retag::{REPLACE_TAGS_MEMBERS, RETAG_MEMBERS, RETAG_ONE_MEMBERS};
     use crate::api::endpoint::revocation::REVOKE_MEMBERS;
@@ -101,6 +102,7 @@ mod tests {
             ("Retag", RETAG_MEMBERS),
             ("Disconnect", DISCONNECT_MEMBERS),
             ("TagReplacement", REPLACE_TAGS_MEMBERS),
+            ("Claims", ISSUE_MEMBERS),
             ("Revocation", REVOKE_MEMBERS),
             ("NewToken", REFRESH_MEMBERS),
             ("Login", LOGIN_MEMBERS),

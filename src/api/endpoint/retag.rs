@@ -146,7 +146,7 @@ pub(super) fn read_update(body: &JsonObject<'_>) -> Result<TagEdit, ApiError> {
     Ok(TagEdit::Update { set, remove, leave: Topics::default() })
 }
 
-fn read_tags(body: &JsonObject<'_>, member: &str) -> Result<Option<Tags>, ApiError> {
+pub(super) fn read_tags(body: &JsonObject<'_>, member: &str) -> Result<Option<Tags>, ApiError> {
     let Some(raw) = body.raw(member) else { return Ok(None) };
     if !raw.starts_with('{') {
         return Err(body.wrong_type(member, "an object"));

@@ -35,6 +35,8 @@ pub(in crate::api) enum Endpoint {
     Disconnect,
     /// `GET /v1/apps/{app}/connections/{uuid}`
     Connection,
+    /// `POST /v1/apps/{app}/tokens`
+    IssueToken,
     /// `POST /v1/apps/{app}/tokens:revoke`
     RevokeTokens,
     /// `GET /v1/apps/{app}/tags`
@@ -168,6 +170,7 @@ pub(super) const ROUTES: &[RouteRow] = &[
         LISTS,
         &["expr", "ident", "limit", "cursor"],
     ),
+    row("tokens", Method::POST, Endpoint::IssueToken, TOKENS, &[]),
     row("tokens:revoke", Method::POST, Endpoint::RevokeTokens, TOKENS, &[]),
     row("tags", Method::GET, Endpoint::Tags, LISTS, &["name", "prefix", "limit", "cursor"]),
     row("explain", Method::POST, Endpoint::Explain, LISTS, &[]),
