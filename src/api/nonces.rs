@@ -132,6 +132,7 @@ mod tests {
         ReplayBasis { since, window: WINDOW.past }
     }
 
+    /// A38.
     #[test]
     fn time_has_two_ends_and_a_beginning() {
         let memory_of = |begins| memory(since(begins));
@@ -183,6 +184,7 @@ mod tests {
         assert_eq!(memory.nonces(), 1, "what is too old is forgotten");
     }
 
+    /// A272.
     #[test]
     fn no_nonce_is_forgotten_early_when_there_are_too_many() {
         let mut memory = memory(since(0));

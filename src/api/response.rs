@@ -54,7 +54,7 @@ impl<P> AsRef<[u8]> for HeldBody<P> {
 
 impl ApiAnswer {
     /// Creates a 200 response with JSON.
-    pub(super) fn ok(body: String) -> Self {
+    pub(super) fn ok(body: impl Into<Bytes>) -> Self {
         Self { status: StatusCode::OK, body: whole(body), headers: Vec::new() }
     }
 

@@ -183,6 +183,7 @@ mod tests {
         Hmac::new_from_slice(secret).unwrap()
     }
 
+    /// A34, A35.
     #[test]
     fn the_vectors_are_signed_by_their_secret_and_by_no_other() {
         for ([method, path, query], body, values) in VECTORS {
@@ -206,6 +207,7 @@ mod tests {
         }
     }
 
+    /// A35.
     #[test]
     fn every_changed_header_breaks_the_signature() {
         let ([method, path, query], _, values) = VECTORS[0];
@@ -222,6 +224,7 @@ mod tests {
         }
     }
 
+    /// A44.
     #[test]
     fn malformed_headers_are_refused_and_missing_ones_mean_unsigned() {
         assert_eq!(SignedHeaders::read(&HeaderMap::new()).unwrap(), None);
