@@ -62,6 +62,8 @@ mod cluster_reports;
 mod conformance;
 #[path = "it/console.rs"]
 mod console;
+#[path = "it/cross_origin.rs"]
+mod cross_origin;
 #[path = "it/debian_package.rs"]
 mod debian_package;
 #[path = "it/examples.rs"]
@@ -190,6 +192,7 @@ fn trials() -> Vec<Trial> {
         console::publications_are_shown_while_they_are_made needs CHROMIUM;
         console::events_are_shown_when_they_happen needs CHROMIUM;
         console::every_screen_fits_a_telephone_and_has_nothing_to_report needs CHROMIUM;
+        cross_origin::a_page_of_another_origin_changes_and_reads_nothing needs CHROMIUM;
         examples::the_script_reports_to_the_page_that_started_it needs PHP;
         examples::the_script_that_asks_prints_what_the_page_answers needs PHP;
         from_a_backend::the_node_backend_reports_to_the_page needs NODE, CHROMIUM;
@@ -232,6 +235,7 @@ fn operations() -> Vec<Trial> {
     trials! {
         debian_package::a_configuration_with_errors_does_not_stop_the_server needs DPKG, SHLIBDEPS, IP, Overlay;
         debian_package::it_is_installed_run_upgraded_removed_and_purged needs DPKG, SHLIBDEPS, IP, Overlay;
+        proxies::nginx_carries_out_no_request_inside_another_one needs NGINX;
         proxies::nginx_ends_tls_and_passes_websockets_on needs NGINX;
         proxies::haproxy_ends_tls_and_passes_websockets_on needs HAPROXY;
         proxies::haproxy_passes_tls_through_unread needs HAPROXY;

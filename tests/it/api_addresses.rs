@@ -139,6 +139,7 @@ fn without_descriptors_connections_of_the_api_wait_and_none_is_lost() {
     }
 }
 
+/// A49.
 #[test]
 fn case_a49_wrong_secrets_are_counted_and_valid_ones_still_work() {
     let server = setup().start();

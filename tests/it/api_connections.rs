@@ -142,6 +142,7 @@ fn a_cursor_is_one_of_all_spellings_of_its_expression() {
     assert_eq!(found, set(clients.iter().map(|client| &client.uuid)));
 }
 
+/// A31, A45.
 #[test]
 fn a_list_needs_its_permission_and_shows_its_own_space_alone() {
     let auth = AUTH.replace("clientPublish: true", "permissions: [publish]");

@@ -124,6 +124,7 @@ fn all_clients_that_match_are_closed_and_the_others_stay() {
     assert_eq!(other.json()["matched"], 1, "another tenant");
 }
 
+/// A109.
 #[test]
 fn the_resource_of_a_closed_client_gets_its_close() {
     let backend = Backend::start(|_| Act::Commands(""));

@@ -1,12 +1,16 @@
 //! Errors of the HTTP API: a stable code, the place, and the setting that limits the request.
 
+use std::collections::BTreeMap;
+
 use crate::harness::api::{ApiAnswer, Clients, OTHER, PUBLISH, SHOP, head, post, setup};
+use crate::harness::processes::resident_bytes_max;
 use crate::harness::{Raw, Server};
 
 fn publish(server: &Server, body: &str) -> ApiAnswer {
     server.post(PUBLISH, SHOP, body)
 }
 
+/// A17 to A21.
 #[test]
 fn a_body_is_strict_json_and_an_error_names_the_place() {
     let server = setup().start();
@@ -57,6 +61,7 @@ fn a_body_is_strict_json_and_an_error_names_the_place() {
     Raw::connect(server.port).request(&bytes).is_error(400, "invalid_json");
 }
 
+/// A22, A25.
 #[test]
 fn a_message_is_forwarded_byte_for_byte() {
     let server = setup().start();
@@ -68,10 +73,17 @@ fn a_message_is_forwarded_byte_for_byte() {
     assert_eq!(clients.e.frame().as_text(), r#"{"a" : [ ] }"#);
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let body = format!("{{\"to\":\"all\",\"message\":{deep}}}");
+    let memory = || server.children().into_iter().map(|(pid, _)| (pid, resident_bytes_max(pid)));
+    let before: BTreeMap<u32, u64> = memory().collect();
     assert_eq!(publish(&server, &body).status(), 200);
     assert_eq!(clients.e.frame().as_text(), deep);
+    for (pid, after) in memory() {
+        let grown = after.saturating_sub(before[&pid]);
+        assert!(grown < 4 * 1024 * 1024, "process {pid} has grown by {grown} bytes");
+    }
 }
 
+/// A23, A24.
 #[test]
 fn what_is_too_large_names_the_limit_and_its_setting() {
     let server = setup().ini("maxMessage = 100K").start();
@@ -92,6 +104,7 @@ fn what_is_too_large_names_the_limit_and_its_setting() {
     clients.expect_frames(&server, [&[], &[], &[], &[], &[]]);
 }
 
+/// A271.
 #[test]
 fn a_body_is_json_and_not_compressed() {
     let server = setup().start();
@@ -111,6 +124,7 @@ fn a_body_is_json_and_not_compressed() {
     with(&[("Content-Type", "application/json; charset=utf-8")]).is_error(400, "missing_member");
 }
 
+/// A26.
 #[test]
 fn a_request_has_an_id_in_answer_and_log() {
     let server = setup().ini("logLevel = debug").start();
@@ -126,6 +140,7 @@ fn a_request_has_an_id_in_answer_and_log() {
     assert_eq!(answer.head.header("X-Request-Id"), Some(of_body.as_str()));
 }
 
+/// A29.
 #[test]
 fn parameters_and_paths_are_exact() {
     let server = setup().start();
@@ -142,6 +157,7 @@ fn parameters_and_paths_are_exact() {
     }
 }
 
+/// A31, A32, A33.
 #[test]
 fn credentials_are_a_secret_of_the_application_of_the_path() {
     let server = setup().start();

@@ -57,6 +57,7 @@ fn f_heard(server: &Server, clients: &mut Clients, messages: &[&str]) {
     clients.expect_frames(server, [&frames, &[], &[], &[], &[]]);
 }
 
+/// A189, A190, A191, A193, A197.
 #[test]
 fn a_repeat_gets_the_answer_of_the_first_and_is_not_delivered() {
     let server = setup().start();
@@ -80,6 +81,7 @@ fn a_repeat_gets_the_answer_of_the_first_and_is_not_delivered() {
     f_heard(&server, &mut clients, &[]);
 }
 
+/// A193.
 #[test]
 fn the_same_recipients_may_be_written_in_another_way() {
     let server = setup().start();
@@ -117,6 +119,7 @@ fn the_same_recipients_may_be_written_in_another_way() {
     f_heard(&server, &mut clients, &[]);
 }
 
+/// A192.
 #[test]
 fn an_id_belongs_to_one_content() {
     let server = setup().start();
@@ -151,6 +154,7 @@ fn an_id_belongs_to_one_content() {
     f_heard(&server, &mut clients, &["b"]);
 }
 
+/// A194.
 #[test]
 fn a_hundred_connections_with_one_id_cause_one_delivery() {
     let server = setup().start();
@@ -165,6 +169,7 @@ fn a_hundred_connections_with_one_id_cause_one_delivery() {
     f_heard(&server, &mut clients, &["a"]);
 }
 
+/// A195.
 #[test]
 fn a_refused_publication_does_not_use_its_id() {
     let server = setup().start();
@@ -195,6 +200,7 @@ fn a_refused_publication_does_not_use_its_id() {
     f_heard(&server, &mut clients, &[]);
 }
 
+/// A198.
 #[test]
 fn the_header_is_never_ignored() {
     let server = setup().start();
@@ -206,6 +212,14 @@ fn the_header_is_never_ignored() {
     ] {
         send(post(target, &[SHOP, key], body)).is_error(400, "invalid_header");
     }
+    let uuid = server.open(&crate::harness::Open::at("/web?key=shop")).uuid.clone();
+    let change = post(
+        &format!("/v1/apps/shop/connections/{uuid}/tags"),
+        &[SHOP, key],
+        r#"{"set":{"a":"b"}}"#,
+    );
+    let change = String::from_utf8(change).unwrap().replacen("POST", "PATCH", 1);
+    send(change.into_bytes()).is_error(400, "invalid_header");
     let list = crate::harness::api::head("GET", "/v1/apps/shop/tags", &[SHOP, key]);
     send(list).is_error(400, "invalid_header");
     let twice = [SHOP, key, key];
@@ -213,6 +227,7 @@ fn the_header_is_never_ignored() {
     send(twice).is_error(400, "invalid_header");
 }
 
+/// A76.
 #[test]
 fn a_batch_can_be_sent_again() {
     let server = setup().start();
@@ -275,6 +290,7 @@ fn counts_of_sockets_are_repeated_where_the_first_asked_for_them() {
     f_heard(&server, &mut clients, &["a", "b"]);
 }
 
+/// A199, A200.
 #[test]
 fn an_id_is_forgotten_after_its_window_and_counted_if_earlier() {
     let server = setup().ini("idempotencyWindow = 1s\nidempotencyMax = 100").start();
@@ -300,6 +316,7 @@ fn an_id_is_forgotten_after_its_window_and_counted_if_earlier() {
     assert_eq!(client.request(post(PUBLISH, &[SHOP], body)).json()["repeated"], true);
 }
 
+/// A196.
 #[test]
 fn an_id_is_used_once_whichever_process_dies() {
     let folder = Folder::new();

@@ -14,13 +14,14 @@ use crate::harness::{
 
 const ONE: &str = r#"{"to":"all","message":1}"#;
 
+/// A14.
 #[test]
 fn its_death_ends_its_own_connections_and_no_other() {
     let server = Server::start();
     let mut bystander = Bystander::connect(&server);
     let mut client = Raw::connect(server.port);
     assert_eq!(client.request(head("GET", "/v1/info", &[])).status(), 200);
-    let api = server.api_process();
+    let (api, closed) = (server.api_process(), server.counts().closed);
     send_signal(api, Signal::KILL);
     client.wait_for_end();
     // Connections that arrive meanwhile wait in the queue for the next API process.
@@ -29,6 +30,7 @@ fn its_death_ends_its_own_connections_and_no_other() {
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     assert_ne!(server.api_process(), api);
     bystander.is_served();
+    assert_eq!(server.counts().closed, closed, "no WebSocket is closed");
     let status = server.status();
     assert!(status.processes.iter().any(|it| it.role == "api" && it.generation == 1));
 }
@@ -65,17 +67,18 @@ fn server_with_tls(lines: &str) -> Server {
     Server::run(folder, &["serve", "-i", "websock.ini"], &[])
 }
 
+/// A13.
 #[test]
 fn on_a_tls_address_a_connection_is_piped_to_it() {
     let server = server_with_tls("");
     let connect = || Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
     let mut listener = Open::at(r"/?key=shop&tags={}").upgrade_over(connect());
     let mut client = connect();
-    for number in 0..500 {
+    for number in 0..1000 {
         let body = format!(r#"{{"to":"all","message":{number}}}"#);
         assert_eq!(client.request(post(PUBLISH, &[SHOP], &body)).status(), 200);
     }
-    for number in 0..500 {
+    for number in 0..1000 {
         assert_eq!(listener.frame().as_text(), number.to_string());
     }
     // More than the pipe holds, in both directions. The second case is an error that closes the

@@ -47,6 +47,7 @@ fn nonces(state: &Path) -> std::path::PathBuf {
     state.join("nonces")
 }
 
+/// A41.
 #[test]
 fn a_nonce_stays_spent_whichever_process_dies() {
     let folder = Folder::new();
@@ -134,6 +135,7 @@ fn a_captured_request_is_refused_on_every_way_in() {
     }
 }
 
+/// A41.
 #[test]
 fn an_orderly_restart_keeps_spent_nonces() {
     let folder = Folder::new();
@@ -156,6 +158,7 @@ fn an_orderly_restart_keeps_spent_nonces() {
     accepted(&server, &requests[2]);
 }
 
+/// A42.
 #[test]
 fn after_all_processes_died_at_once_older_requests_are_refused() {
     let folder = Folder::new();

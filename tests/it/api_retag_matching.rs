@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::harness::api::{ApiAnswer, Clients, LIST, PUBLISH, SHOP, listed, setup};
+use crate::harness::api::{ApiAnswer, Clients, LIST, PUBLISH, SHOP, listed, post, setup};
 use crate::harness::{Open, Raw, Server};
 
 fn retag(server: &Server, body: &Value) -> ApiAnswer {
@@ -64,10 +64,11 @@ fn the_tags_of_all_clients_that_match_change_at_once() {
     assert_eq!(count("n0%3F"), 0, "none was changed");
 }
 
-/// A107, with fewer publications.
+/// A107: a thousand publications, to the clients with the new tag and to those without it.
 #[test]
 fn a_publication_reaches_all_clients_of_a_change_or_none() {
     const CLIENTS: usize = 20;
+    const PUBLICATIONS: usize = 50;
     let server = setup().start();
     let open = |_| server.open(&Open::at(r#"/web?key=shop&tags={"language":"FR"}"#));
     let mut clients: Vec<Raw> = (0..CLIENTS).map(open).collect();
@@ -91,6 +92,7 @@ fn a_publication_reaches_all_clients_of_a_change_or_none() {
         }
         each[0].len()
     };
+    let (mut reached, mut mixed) = (0, 0);
     for wave in 0..10_u64 {
         thread::scope(|scope| {
             let publishing = [
@@ -100,20 +102,31 @@ fn a_publication_reaches_all_clients_of_a_change_or_none() {
             .map(|to| {
                 let server = &server;
                 scope.spawn(move || {
-                    for n in 0..30 {
+                    let mut backend = Raw::connect(server.port);
+                    let mut counts = [0; 2];
+                    for n in 0..PUBLICATIONS {
                         let body = format!(r#"{{"to":{to},"message":{n}}}"#);
-                        assert_eq!(server.post(PUBLISH, SHOP, &body).status(), 200);
+                        let answer = backend.request(post(PUBLISH, &[SHOP], &body));
+                        match (answer.status(), answer.json()["matched"].as_u64().unwrap()) {
+                            (200, 0) => counts[0] += 1,
+                            (200, matched) if matched == CLIENTS as u64 => counts[1] += 1,
+                            (status, matched) => panic!("{status}, {matched} matched"),
+                        }
                     }
+                    counts
                 })
             });
             let change = json!({"expr": "language?", "set": {"wave": wave}});
             let answer = retag(&server, &change);
             assert_eq!((answer.status(), &answer.json()["matched"]), (200, &json!(CLIENTS)));
             for publisher in publishing {
-                publisher.join().unwrap();
+                let [none, all] = publisher.join().unwrap();
+                reached += all;
+                mixed += usize::from(none > 0 && all > 0);
             }
         });
         server.post(PUBLISH, SHOP, r#"{"to":"all","message":"last"}"#);
-        assert!(received(&mut clients, wave) <= 60);
+        assert_eq!(received(&mut clients, wave), std::mem::take(&mut reached));
     }
+    assert!(mixed > 0, "no change was made between two publications");
 }

@@ -48,6 +48,7 @@ fn reload(server: &Server) -> String {
     text
 }
 
+/// A47.
 #[test]
 fn case_a47_a_secret_is_replaced_by_two_reloads_without_a_gap() {
     let server = setup().auth(&auth(&own())).start();
@@ -100,6 +101,7 @@ fn each_secret_signs_and_may_do_no_more_than_it_is_permitted() {
     assert_eq!(server.post(PUBLISH, ("X-API-Key", NEW), all).status(), 200);
 }
 
+/// A48.
 #[test]
 fn case_a48_a_secret_of_yesterday_is_not_accepted() {
     let list = format!("      - {{ id: ci, value: {CI}, expires: 2020-01-01 }}\n");
@@ -110,6 +112,12 @@ fn case_a48_a_secret_of_yesterday_is_not_accepted() {
     let by_ci = Signed { secret: CI, ..signed("nonce-0001") };
     by_ci.send(&server, BODY).is_error(401, "invalid_signature");
     assert_eq!(publish(&server, OWN).status(), 200);
+    let bearer = format!("Bearer {OWN}");
+    let stats = server.call("GET", "/v1/apps/shop/stats", &[("Authorization", &bearer)]).json();
+    let expired =
+        |at: usize| (stats["secrets"][at]["id"].as_str(), &stats["secrets"][at]["expired"]);
+    assert_eq!(expired(0), (Some("own"), &false.into()));
+    assert_eq!(expired(1), (Some("ci"), &true.into()));
 }
 
 #[test]
@@ -140,6 +148,7 @@ fn a_secret_ends_at_its_time_without_a_reload() {
     server.stop();
 }
 
+/// A46.
 #[test]
 fn case_a46_the_name_of_an_application_is_percent_encoded() {
     let server = setup().start();
@@ -150,6 +159,7 @@ fn case_a46_the_name_of_an_application_is_percent_encoded() {
     assert_eq!(answer.status(), 400);
 }
 
+/// A50.
 #[test]
 fn case_a50_an_application_of_signed_requests_takes_no_secret() {
     let server = setup().auth(&auth(&own())).start();

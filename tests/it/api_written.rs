@@ -261,7 +261,7 @@ fn matched_is_the_number_of_frames_that_sockets_receive() {
         .collect();
     let mut client = Raw::connect(server.port);
     let (mut matched, mut heard) = (0, 0);
-    for n in 0..200_u64 {
+    for n in 0..1000_u64 {
         let to = match n % 4 {
             0 => format!(r#"{{"tags":{{"a":"{}"}}}}"#, n % 3),
             1 => format!(r#"{{"expr":"a={} | b={}"}}"#, n % 3, n % 7),

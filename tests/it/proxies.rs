@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use crate::harness::api;
 use crate::harness::tls::{ALL_VERSIONS, certificate_in, client_of};
 use crate::harness::{
     DEADLINE, Folder, Open, Raw, Server, broadcast, eventually, feedback_to, socket_from,
@@ -30,6 +31,27 @@ pub fn nginx_ends_tls_and_passes_websockets_on() {
     proxy.forwards_addresses();
     proxy.refuses_scripts_with_foreign_bytes();
     proxy.passes_the_end_on(&server);
+}
+
+/// A263.
+pub fn nginx_carries_out_no_request_inside_another_one() {
+    let folder = Folder::new();
+    folder.write("auth.yml", api::AUTH);
+    let server = start_in(folder, "address = ws://127.0.0.1:0\ntrustedProxies = 127.0.0.1\n");
+    let proxy = Proxy::nginx(&server);
+    let mut page = server.open(&Open::at("/web?key=shop"));
+    for bytes in api::smuggled(&format!("{}/{}", api::LIST, page.uuid)) {
+        let mut backend = proxy.connect(HERE);
+        backend.send(&bytes);
+        let status = backend.read_head().status();
+        assert!(matches!(status, 200 | 400 | 501), "{status}: {}", String::from_utf8_lossy(&bytes));
+        backend.wait_for_end();
+    }
+    // Every request has ended. The page is there, and has received what the requests themselves publish at most.
+    let last = api::post(api::PUBLISH, &[api::SHOP], r#"{"to":"all","message":"last"}"#);
+    let mut backend = proxy.connect(HERE);
+    assert_eq!(backend.request(last).status(), 200);
+    while page.frame().as_text() != r#"{"opcode":"broadcast","message":"last"}"# {}
 }
 
 pub fn haproxy_ends_tls_and_passes_websockets_on() {

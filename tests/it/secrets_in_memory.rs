@@ -111,6 +111,7 @@ fn holds(chunk: &[u8], needle: &[u8]) -> bool {
     false
 }
 
+/// A274.
 #[test]
 fn p9_fresh_workers_hold_digests_and_the_broker_holds_nothing() {
     if !is_root() {
@@ -147,6 +148,7 @@ fn p9_a_worker_holds_the_secret_that_it_signs_events_with_and_no_other() {
     assert_eq!(found_in(server.broker(), &needles), [""; 0], "broker");
 }
 
+/// A274.
 #[test]
 fn no_process_of_a_server_leaves_a_core() {
     if !is_root() {

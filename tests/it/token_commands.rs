@@ -40,7 +40,7 @@ fn expect_verdict(folder: &Folder, token: &str, at: &str, code: i32, verdict: &s
     assert!(!text.contains(SECRET), "{text}");
 }
 
-/// A201, A202.
+/// A201, A202, A259.
 #[test]
 fn the_vectors_are_judged_as_documented() {
     let folder = with_tokens();

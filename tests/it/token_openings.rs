@@ -157,7 +157,7 @@ fn a_token_may_be_in_one_of_several_places() {
     }
 }
 
-/// A207, A208, A209, A210, A211, A258, A259.
+/// A207, A208, A209, A210, A211, A258, A259, A273.
 #[test]
 fn a_wrong_token_opens_nothing_and_the_log_has_the_reason() {
     let server = server();

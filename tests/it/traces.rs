@@ -19,13 +19,13 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 
 /// A receiver on loopback: the path and the body of each request.
-struct Collector {
+pub(crate) struct Collector {
     port: u16,
     requests: Receiver<(String, Value)>,
 }
 
 impl Collector {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::receive_by(receive)
     }
 
@@ -54,8 +54,18 @@ impl Collector {
         Self { port, requests }
     }
 
-    fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Receives requests until one of them has this text, and returns all of them.
+    #[track_caller]
+    pub(crate) fn text_until(&self, last: &str) -> String {
+        let mut text = String::new();
+        while !text.contains(last) {
+            text.push_str(&self.requests.recv_timeout(DEADLINE).unwrap().1.to_string());
+        }
+        text
     }
 
     /// Receives spans until there are this many, and returns them.

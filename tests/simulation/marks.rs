@@ -1,4 +1,4 @@
-//! Tags that backends change through any worker (rule L12): a count in each client that several of them increase,
+//! A182: tags that backends change through any worker (rule L12): a count in each client that several of them increase,
 //! each step on the condition that the tags have not changed, and changes of all clients that match.
 
 use std::collections::{BTreeMap, BTreeSet};

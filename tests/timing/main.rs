@@ -21,6 +21,7 @@
 #[path = "../it/harness/mod.rs"]
 mod harness;
 
+mod api_floods;
 mod drain;
 mod hostile_floods;
 mod hostile_streams;
@@ -32,6 +33,7 @@ mod silent_clients;
 mod slow_clients;
 mod slow_uploads;
 mod soak;
+mod tag_changes;
 mod tenants;
 mod tls_pacing;
 mod tls_storm;

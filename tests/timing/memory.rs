@@ -1,6 +1,7 @@
 //! The memory limit: reactions as memory comes near to it, and recovery.
 
-use crate::harness::{Open, Raw, Server, Setup, broadcast, echo, eventually, feedback_to};
+use crate::harness::api::{head, post};
+use crate::harness::{NEXT, Open, Raw, Server, Setup, broadcast, echo, eventually, feedback_to};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use tagcast::types::Pressure;
 
@@ -108,12 +109,16 @@ fn above_85_percent_no_client_is_accepted_until_there_is_room() {
     server.wait_for_output("there is room");
 }
 
+/// A74, by HTTP too.
 #[test]
 fn publications_are_denied_above_97_percent_and_their_clients_stay() {
     let _quiet = crate::harness::alone();
     let server = server_with_room(1024 * MIB);
     let mut web = server.open(&Open::web());
     let mut gomoob = Open::tags("{}").upgrade(server.port);
+    // New connections are not accepted any more.
+    let mut backend = Raw::connect(server.port);
+    assert_eq!(backend.request(head("GET", "/v1/info", &[])).status(), 200);
     let used = used(&server);
     set_ceiling(&server, used);
     eventually("the stage", || (pressure(&server) == Pressure::Busy).then_some(()));
@@ -124,10 +129,16 @@ fn publications_are_denied_above_97_percent_and_their_clients_stay() {
     gomoob.text("{\"message\":1}");
     let closed = gomoob.expect_closed(1013);
     assert!(closed.shown().contains("busy"), "{}", closed.shown());
+    let all = post("/v1/apps/-/publish", &[], r#"{"to":"all","message":1}"#);
+    eventually("the API process to know", || {
+        let answer = backend.request(&all);
+        (answer.status() == 503).then(|| answer.is_error(503, "busy").status())
+    });
     set_ceiling(&server, used * 4);
     eventually("room", || (pressure(&server) == Pressure::None).then_some(()));
+    // A publication by HTTP may have been accepted before the API process knew of the pressure.
     web.text(broadcast("now!"));
-    web.expect_next();
+    while web.frame().as_text() != NEXT {}
     web.expect_silence();
 }
 

@@ -99,7 +99,7 @@ fn times_are_numbers_whose_fraction_is_dropped() {
     }
 }
 
-/// A209.
+/// A209, A267, A273.
 #[test]
 fn a_claim_of_the_table_has_its_type_and_is_there_once() {
     for (claims, verdict) in [
@@ -207,6 +207,7 @@ fn with_header(header: &str) -> String {
     format!("{signed}.{signature}")
 }
 
+/// A258, A259.
 #[test]
 fn the_algorithm_is_the_keys_and_nothing_of_a_header_is_a_key() {
     for (header, verdict) in [

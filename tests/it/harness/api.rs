@@ -123,11 +123,13 @@ impl ApiAnswer {
         (self.status(), text("code"), text("at"))
     }
 
-    /// It is an error of this status and code.
+    /// It is an error of this status and code. One that a later attempt may avoid has the time of that.
     #[track_caller]
     pub fn is_error(&self, status: u16, code: &str) -> &Self {
         let error = self.error();
         assert_eq!((error.0, &*error.1), (status, code), "{}", self.body);
+        let is_later = matches!(status, 429 | 503);
+        assert!(!is_later || self.head.header("Retry-After").is_some(), "{}", self.head.text);
         self
     }
 
@@ -144,6 +146,36 @@ pub fn post(target: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut bytes = head("POST", target, &[headers, &own].concat());
     bytes.extend_from_slice(body.as_bytes());
     bytes
+}
+
+/// Requests that publish `outer` at most once, each with a `DELETE` of this path in its body, where a parser that
+/// takes the wrong header for the length of the body finds it.
+pub fn smuggled(target: &str) -> Vec<Vec<u8>> {
+    let inner = String::from_utf8(head("DELETE", target, &[SHOP])).unwrap();
+    let outer = r#"{"to":"all","message":"outer"}"#;
+    let chunk = format!("{:x}\r\n{outer}\r\n0\r\n\r\n", outer.len());
+    let with = |lines: &str, body: String| {
+        let start =
+            format!("POST {PUBLISH} HTTP/1.1\r\nHost: localhost\r\n{}: {}\r\n", SHOP.0, SHOP.1);
+        format!("{start}Content-Type: application/json\r\n{lines}\r\n\r\n{body}").into_bytes()
+    };
+    let chunked = "Transfer-Encoding: chunked";
+    let long = format!("Content-Length: {}", chunk.len() + inner.len());
+    // The request inside is a chunk of its own; a parser by the short length would find it after the first line.
+    let as_chunk = format!("{:x}\r\n{inner}\r\n0\r\n\r\n", inner.len());
+    let size = as_chunk.split_inclusive('\n').next().unwrap().len();
+    let short = format!("Content-Length: {size}");
+    let both =
+        |length: &str, coding: &str, body: String| with(&format!("{length}\r\n{coding}"), body);
+    vec![
+        both(&long, chunked, format!("{chunk}{inner}")),
+        both(&short, chunked, as_chunk.clone()),
+        both(&short, "Transfer-Encoding : chunked", as_chunk.clone()),
+        both(&short, "Transfer-Encoding: xchunked", as_chunk.clone()),
+        both(&short, "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", as_chunk.clone()),
+        both(&short, "X: y\r\n Transfer-Encoding: chunked", as_chunk.clone()),
+        both(&short, &long, as_chunk),
+    ]
 }
 
 /// The head of a request.
