@@ -8,6 +8,7 @@ pub mod api_body;
 pub mod auth_file;
 pub mod bloatless;
 mod choices;
+pub mod client_frames;
 pub mod control;
 pub mod envelope;
 pub mod expression;

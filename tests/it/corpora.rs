@@ -40,6 +40,6 @@ macro_rules! replayed {
 }
 
 replayed! {
-    answer api_body auth_file bloatless control envelope expression frames gomoob head hixie ini link
+    answer api_body auth_file bloatless client_frames control envelope expression frames gomoob head hixie ini link
     operations php_session phpws proxy query raw resume_token schema token trace_parent uuid v1_frames
 }

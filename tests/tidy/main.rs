@@ -137,6 +137,7 @@ const FUZZED: &[&str] = &[
     "token",
     "resume_token",
     "v1_frames",
+    "client_frames",
     "envelope",
 ];
 

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
-use crate::clock::later;
+use crate::clock::{Clock, later};
+use crate::events::Events;
+use crate::machine::{Machine, NewRequest, Offline};
+use crate::message::Event;
+use crate::options::Options;
+use crate::presence::{Presence, WatchMode, WatchQuery, Watched};
 
 /// A clock for [`Options::clock`](crate::Options::clock): time passes only when the test says so.
 ///
@@ -93,5 +98,81 @@ impl TestClock {
         let is_due = |now: &Instant| deadline.is_some_and(|deadline| *now >= deadline);
         // The sender is in this clock, so it is never closed.
         let _closed = now.wait_for(is_due).await;
+    }
+}
+
+/// A client without a socket, which gets texts as if a server had sent them. It watches a topic, with the id 1, and has
+/// made a request, with the id 2. For the fuzz target of this crate; a program has no use for it.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct FedClient {
+    machine: Machine,
+    events: Events,
+    watch: watch::Receiver<Watched>,
+    now: Instant,
+}
+
+impl FedClient {
+    /// Creates a client that is online.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it is no value")]
+    pub fn new() -> Self {
+        let mut machine = Machine::new(Options::new(), "instance".to_owned());
+        let events = machine.hub().events();
+        let (_, watch) = machine.watch(&WatchQuery::topic("t"), WatchMode::Members);
+        let mut client = Self { machine, events, watch, now: Clock::System.now() };
+        client.connect();
+        let request = NewRequest {
+            op: "pub".to_owned(),
+            members: "{}".to_owned(),
+            offline: Offline::Queue,
+            is_repeated: false,
+            timeout: Duration::from_secs(10),
+            change: None,
+        };
+        let (reply, _) = oneshot::channel();
+        client.machine.request(request, reply, client.now);
+        client
+    }
+
+    fn connect(&mut self) {
+        self.machine.open(self.now);
+        self.machine.opened(None);
+        let welcome = r#"{"op":"welcome","uuid":"u","resumed":true,"ids":"kept","resume":"r"}"#;
+        self.machine.receive(welcome, 0.5, self.now);
+    }
+
+    /// Takes a text, and connects again if that ended the connection.
+    pub fn feed(&mut self, text: &str) {
+        self.machine.receive(text, 0.5, self.now);
+        self.machine.tick(0.5, self.now);
+        if !self.machine.status().subscribe().borrow().is_online() {
+            self.connect();
+        }
+    }
+
+    /// What it has sent since the last call.
+    pub fn sent(&mut self) -> Vec<String> {
+        let texts = std::iter::from_fn(|| self.machine.next_text());
+        texts.map(|text| text.as_str().to_owned()).collect()
+    }
+
+    /// What has happened since the last call.
+    pub fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.events.try_next()).collect()
+    }
+
+    /// What it knows of those that it watches, and how often that has changed.
+    #[must_use]
+    pub fn presence(&self) -> (Presence, u64) {
+        let watched = self.watch.borrow();
+        (watched.presence.clone(), watched.changes)
+    }
+
+    /// Closes it. Returns whether it has nothing left to do.
+    #[must_use]
+    pub fn ends(mut self) -> bool {
+        self.machine.close();
+        self.machine.deadline().is_none() && self.machine.is_closed()
     }
 }
