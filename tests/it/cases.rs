@@ -62,17 +62,19 @@ fn every_case_has_its_tests_in_the_named_file() {
     assert_eq!(listed, (1..=CASES).collect(), "the cases of the table");
 }
 
-/// Returns whether a file cites a case, in a comment such as `V4, V9.` or `A17 to A21.`, or in a row of its own.
+/// Returns whether a file cites a case: in a comment such as `V4, V9.` or `A17 to A21.`, in the name of a test in
+/// JavaScript, or as the case of a script of `clients/conformance`.
 fn cites(file: &str, case: &str) -> bool {
-    let source = sources_of(file);
-    let mut comments = source.lines().filter(|line| line.trim_start().starts_with("//"));
-    comments.any(|line| {
-        let of_word =
-            |word: &'_ str| word.trim_matches(|sign: char| !sign.is_alphanumeric()).to_owned();
-        let words: Vec<String> = line.split(' ').map(of_word).collect();
-        let is_inside = |it: &[String]| it[1] == "to" && is_between(case, &it[0], &it[2]);
-        words.iter().any(|word| word == case) || words.windows(3).any(is_inside)
-    })
+    let is_place = |line: &str| {
+        let line = line.trim_start();
+        ["//", "test(", "\"case\":"].iter().any(|begin| line.starts_with(begin))
+    };
+    let has_case = |line: &str| {
+        let words: Vec<&str> = line.split(|sign: char| !sign.is_alphanumeric()).collect();
+        let is_inside = |it: &[&str]| it[1] == "to" && is_between(case, it[0], it[2]);
+        words.contains(&case) || words.windows(3).any(is_inside)
+    };
+    sources_of(file).lines().any(|line| is_place(line) && has_case(line))
 }
 
 /// Returns whether a label such as `A19` is in a range of labels with the same letter.

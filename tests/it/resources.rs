@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::harness::{DEADLINE, Folder, Open, Raw, frames};
 use tagcast::config::{self, ConfigSources};
 use tagcast::protocol::Protocol;
@@ -219,6 +221,28 @@ fn a_panic_ends_its_connection_and_nothing_else() {
     other.text("tags");
     other.expect_text(r#"["language=FR"]"#);
     Open::web().ready(own.port());
+}
+
+/// V73.
+#[test]
+fn a_client_of_v1_is_away_after_a_panic_of_its_resource() {
+    let own = Own::start(bare);
+    let mut client = Open::v1("/own").upgrade(own.port());
+    client.hello(json!({}));
+    let first = client.expect_welcome();
+    own.expect_report("open /own None");
+    // The resource has got it, which is all that `ack` says.
+    client.request_v1(1, json!({"op": "send", "data": "panic"}));
+    let bye = client.json();
+    assert_eq!((&bye["op"], &bye["code"]), (&json!("bye"), &json!(1011)), "{bye}");
+    client.expect_close(1011);
+    own.expect_report("close");
+    let mut client = Open::v1("/own").upgrade(own.port());
+    client.hello(json!({"resume": first["resume"]}));
+    let second = client.expect_welcome();
+    assert_eq!((&second["resumed"], &second["uuid"]), (&json!(true), &first["uuid"]), "{second}");
+    let recovery = client.json();
+    assert_eq!((&recovery["op"], &recovery["reason"]), (&json!("recovery"), &json!("off")));
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! Presence with the Rust client (`clients/rust`) and this build of the server.
+//! Presence, and stored publications, with the Rust client (`clients/rust`) and this build of the server.
 
 use std::task::Poll;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tagcast_client::blocking::{Client, Watch};
-use tagcast_client::{Backoff, ErrorCode, Member, Options, Presence, WatchMode, WatchQuery};
+use tagcast_client::{
+    Backoff, ErrorCode, Event, Member, Options, Presence, To, WatchMode, WatchQuery,
+};
 
 use crate::harness::processes::send_signal;
 use crate::harness::{DEADLINE, Server};
@@ -137,4 +139,44 @@ fn a_rust_client_watches_again_after_its_worker_was_killed() {
     let _dora = member(&server, "Dora");
     let joined = until(&mut watch, |presence| presence.count == 4);
     assert_eq!(names(joined.joined_since(&before)), ["Dora"]);
+}
+
+/// V97: each publication is received once and in order while all workers die, and a later client gets the latest ones.
+#[test]
+fn a_rust_client_misses_nothing_where_publications_are_stored() {
+    const EACH: u64 = 40;
+    let server = storing("history: 1000, rewind: 10").workers(2).start();
+    let reader = connect(&server, Options::new().tag("room", 1));
+    let mut events = reader.events();
+    let writer = connect(&server, Options::new());
+    let publish = |number: u64| writer.publish(To::tag("room", 1), &number).start();
+    let mut last = 0;
+    for _ in 0..3 {
+        let before: Vec<_> = (last + 1..=last + EACH).map(publish).collect();
+        server.workers(2).into_iter().for_each(|worker| send_signal(worker, Signal::KILL));
+        let after: Vec<_> = (last + EACH + 1..=last + 2 * EACH).map(publish).collect();
+        before.into_iter().chain(after).for_each(|answered| {
+            answered.wait().unwrap();
+        });
+        let mut has_recovered = false;
+        let mut expected = last + 1..=last + 2 * EACH;
+        last += 2 * EACH;
+        while !has_recovered || !expected.is_empty() {
+            match events.next_within(DEADLINE) {
+                Poll::Ready(Some(Event::Message(message))) => {
+                    assert_eq!(message.data::<u64>().ok(), expected.next());
+                }
+                Poll::Ready(Some(Event::Recovery(recovery))) => {
+                    assert!(recovery.is_recovered, "{recovery:?}");
+                    has_recovered |= recovery.is_resumed;
+                }
+                Poll::Ready(Some(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let late = connect(&server, Options::new().tag("room", 1).rewind(10));
+    let latest: Vec<u64> =
+        late.messages().take(10).map(|message| message.data().unwrap()).collect();
+    assert_eq!(latest, (last - 9..=last).collect::<Vec<_>>());
 }

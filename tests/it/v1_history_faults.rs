@@ -13,6 +13,7 @@ use crate::harness::api::SHOP_SECRET;
 use crate::harness::processes::send_signal;
 use crate::harness::{Open, Raw, Server, eventually};
 use crate::v1_history::{Past, come_back_at, publish, publish_to_all, storing};
+use crate::v1_repeat::Publisher;
 use crate::v1_resume::{break_off, come_back, hello, open};
 
 const ONE: &str = "9f86d081884c7d659a2f";
@@ -32,10 +33,33 @@ impl Counting {
         Self { client, welcome, at, received: 0 }
     }
 
+    fn open_with(server: &Server, tags: &Value) -> Self {
+        // Each is a program of its own.
+        let (client, welcome) = open(server, &json!({ "tags": tags }));
+        let at = welcome["at"].clone();
+        Self { client, welcome, at, received: 0 }
+    }
+
+    /// Reads one frame. Returns false if the connection has ended.
+    fn reads_or_ends(&mut self) -> bool {
+        let Ok(frame) = self.client.frame_or_end() else { return false };
+        if frame.is_close() {
+            return false;
+        }
+        let frame = serde_json::from_str(frame.as_text()).unwrap();
+        self.takes(frame);
+        true
+    }
+
     /// Reads one frame. Returns whether it was `recovery`.
     #[track_caller]
     fn reads(&mut self) -> bool {
-        let mut frame = self.client.json();
+        let frame = self.client.json();
+        self.takes(frame)
+    }
+
+    #[track_caller]
+    fn takes(&mut self, mut frame: Value) -> bool {
         if frame["op"] == "msg" {
             self.received += 1;
             assert_eq!(frame["data"], self.received, "{frame}");
@@ -146,12 +170,40 @@ fn clients_come_back_while_others_publish_without_pause() {
     drop(back);
 }
 
+/// V42: the workers of the publisher and of the recipients die.
+#[test]
+fn each_publication_comes_once_while_all_workers_die() {
+    const COUNT: u64 = 10_000;
+    let server = storing("history: 20000, historyBytes: 3M").workers(2).start();
+    let mut publisher = Publisher::open(&server);
+    let mut receivers: Vec<Counting> =
+        (0..4).map(|_| Counting::open_with(&server, &json!({"room": "1"}))).collect();
+    for up_to in [COUNT / 4, COUNT / 2, 3 * COUNT / 4] {
+        assert!(publisher.publishes(up_to));
+        server.workers(2).into_iter().for_each(|worker| send_signal(worker, Signal::KILL));
+        while publisher.publishes(publisher.next() + 50) {}
+        publisher.comes_back(&server);
+        for receiver in &mut receivers {
+            while receiver.reads_or_ends() {}
+            receiver.comes_back(&server);
+        }
+    }
+    let last = publisher.next().max(COUNT);
+    assert!(publisher.publishes(last));
+    for receiver in &mut receivers {
+        while receiver.received < last {
+            receiver.reads();
+        }
+        receiver.client.expect_quiet();
+    }
+}
+
 /// V100.
 #[test]
 fn clients_of_a_worker_that_is_killed_miss_nothing() {
     let server = storing("history: 1000").workers(2).start();
     let mut clients: Vec<(Raw, Value)> =
-        (0..300).map(|_| open(&server, &json!({"tags": {"room": "1"}}))).collect();
+        (0..1000).map(|_| open(&server, &json!({"tags": {"room": "1"}}))).collect();
     let victim = server.worker_of(&clients[0].0);
     let (its, others): (Vec<_>, Vec<_>) =
         clients.drain(..).partition(|(client, _)| server.worker_of(client) == victim);

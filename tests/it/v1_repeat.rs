@@ -13,7 +13,7 @@ use crate::v1_resume::{break_off, come_back, open};
 
 const ONE: &str = "9f86d081884c7d659a2f";
 const OTHER: &str = "4e07408562bedb8b60ce";
-const ROUNDS: u64 = 100;
+const ROUNDS: u64 = 1000;
 
 fn instance() -> Value {
     json!({"instance": ONE})
@@ -193,7 +193,7 @@ fn requests_are_known_to_the_next_broker_unless_their_client_was_away() {
 }
 
 /// A publisher that repeats what was not answered, as libraries do.
-struct Publisher {
+pub struct Publisher {
     client: Raw,
     welcome: Value,
     unanswered: VecDeque<u64>,
@@ -201,8 +201,18 @@ struct Publisher {
 }
 
 impl Publisher {
+    pub fn open(server: &Server) -> Self {
+        let (client, welcome) = open(server, &instance());
+        Self { client, welcome, unanswered: VecDeque::new(), next: 1 }
+    }
+
+    /// Number of the next publication.
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Keeps some requests in flight until all are acknowledged or its connection ends. Returns false if it has ended.
-    fn publishes(&mut self, up_to: u64) -> bool {
+    pub fn publishes(&mut self, up_to: u64) -> bool {
         while self.next <= up_to || !self.unanswered.is_empty() {
             while self.next <= up_to && self.unanswered.len() < 100 {
                 self.unanswered.push_back(self.next);
@@ -224,13 +234,22 @@ impl Publisher {
         true
     }
 
+    /// Resumes, and repeats what was not answered.
+    pub fn comes_back(&mut self, server: &Server) {
+        self.resumes_where(server, |_| true);
+    }
+
     /// Resumes on a worker other than this one, and repeats what was not answered.
     fn comes_back_beside(&mut self, server: &Server, worker: u32) {
+        self.resumes_where(server, |of| of != worker);
+    }
+
+    fn resumes_where(&mut self, server: &Server, is_meant: impl Fn(u32) -> bool) {
         loop {
             (self.client, self.welcome) = come_back(server, &self.welcome, &instance());
             assert_eq!(self.welcome["ids"], "kept", "{}", self.welcome);
             expect_recovery(&mut self.client);
-            if server.worker_of(&self.client) != worker {
+            if is_meant(server.worker_of(&self.client)) {
                 break;
             }
         }
@@ -243,12 +262,11 @@ impl Publisher {
 /// V41.
 #[test]
 fn every_publication_is_delivered_once_while_workers_of_the_publisher_die() {
-    const COUNT: u64 = 3000;
+    const COUNT: u64 = 10_000;
     let server = setup().workers(3).start();
     let mut receiver = receiver(&server);
     let place = server.worker_of(&receiver);
-    let (client, welcome) = open(&server, &instance());
-    let mut publisher = Publisher { client, welcome, unanswered: VecDeque::new(), next: 1 };
+    let mut publisher = Publisher::open(&server);
     publisher.comes_back_beside(&server, place);
     for up_to in [COUNT / 4, COUNT / 2, 3 * COUNT / 4] {
         assert!(publisher.publishes(up_to));

@@ -212,6 +212,40 @@ describe('with the server', { skip: missing, timeout: 60_000 }, () => {
     assert.ok(Breaking.sent > numbers.length, `${Breaking.sent} sent`);
   });
 
+  test('V97: where publications are stored, each is handled once and in order while all workers die', async () => {
+    const storing = await startServer({ application: '    history: 1000\n    rewind: 10\n' });
+    try {
+      const open = options => {
+        const made = connect(storing.url, { WebSocket, backoff: { min: 10, max: 200 }, ...options });
+        const seen = [];
+        const recoveries = [];
+        made.on('*', data => seen.push(data));
+        made.onRecovery(recovery => recoveries.push(recovery));
+        clients.push(made);
+        return { made, seen, recoveries };
+      };
+      const reader = open({ tags: { room: '1' } });
+      const writer = open({});
+      await Promise.all([reader.made.ready(), writer.made.ready()]);
+      let last = 0;
+      for (let round = 0; round < 3; round++) {
+        const published = Array.from({ length: 40 }, () => writer.made.publish({ tags: { room: '1' } }, ++last));
+        storing.killWorkers();
+        published.push(...Array.from({ length: 40 }, () => writer.made.publish({ tags: { room: '1' } }, ++last)));
+        await Promise.all(published);
+        await eventually('all of them', () => reader.seen.length >= last);
+        await eventually('the recovery', () => reader.recoveries.length === round + 2);
+      }
+      assert.deepEqual(reader.seen, Array.from({ length: last }, (_, n) => n + 1));
+      assert.ok(reader.recoveries.every(({ recovered }) => recovered), JSON.stringify(reader.recoveries));
+      const late = open({ tags: { room: '1' }, rewind: 10 });
+      await eventually('the latest', () => late.seen.length === 10);
+      assert.deepEqual(late.seen, Array.from({ length: 10 }, (_, n) => last - 9 + n));
+    } finally {
+      await storing.stop();
+    }
+  });
+
   test('a server that is stopped and started again is found again', async () => {
     const other = await startServer();
     const page = connect(other.url, { WebSocket, backoff: { min: 10, max: 200 } });
