@@ -50,6 +50,8 @@ mod cluster_faults;
 mod cluster_ids;
 #[path = "it/cluster_logins.rs"]
 mod cluster_logins;
+#[path = "it/cluster_names.rs"]
+mod cluster_names;
 #[path = "it/cluster_operators.rs"]
 mod cluster_operators;
 #[path = "it/cluster_partitions.rs"]
@@ -260,7 +262,6 @@ fn hosts() -> Vec<Trial> {
         cluster::the_metrics_show_the_cluster needs NATS;
         cluster::the_status_shows_the_cluster needs NATS;
         cluster::hosts_share_publications_over_the_latest_nats_server needs LATEST_NATS;
-        cluster::a_name_is_found_on_another_host_and_preferred_on_the_own_one needs NATS;
         cluster_ids::a_repeat_on_another_host_gets_the_first_answer_and_is_not_delivered needs NATS;
         cluster_ids::a_feedback_is_repeated_on_no_host needs NATS;
         cluster_ids::a_repeat_after_the_death_of_its_host_is_known_and_partial needs NATS;
@@ -290,6 +291,12 @@ fn hosts() -> Vec<Trial> {
         cluster_logins::hosts_log_in_with_an_nkey needs NATS;
         cluster_logins::hosts_log_in_with_a_token needs NATS;
         cluster_logins::hosts_log_in_with_a_credentials_file needs NATS;
+        cluster_names::fault_66_the_first_client_with_an_ident_gets_it_on_every_host needs NATS;
+        cluster_names::a_script_that_has_just_connected_is_reached_by_its_ident needs NATS;
+        cluster_names::names_outlive_bridges_and_brokers needs NATS;
+        cluster_names::an_alias_has_one_client_on_all_hosts needs NATS;
+        cluster_names::of_two_aliases_that_crossed_the_earlier_one_is_kept needs NATS;
+        cluster_names::a_uuid_goes_before_an_ident needs NATS;
         cluster_partitions::hosts_that_are_cut_off_from_each_other_catch_up needs NATS;
         cluster_partitions::a_host_that_reaches_no_other_one_reports_it_and_catches_up needs NATS;
         cluster_queries::counts_and_lists_are_those_of_all_hosts needs NATS;

@@ -57,7 +57,11 @@ impl BridgeProcess {
                 let say = |link: &mut BridgeLink, effect| {
                     link.say(FromBridge::Effect(Box::new(effect)));
                 };
+                for names in core.announced_names() {
+                    link.say(FromBridge::Names(Box::new(names)));
+                }
                 hosts.into_iter().for_each(|effect| say(&mut link, effect));
+                link.say(FromBridge::Sent(core.sent_to_one().collect()));
                 link.announced();
                 rest.into_iter().for_each(|effect| say(&mut link, effect));
             }
@@ -95,7 +99,8 @@ impl BridgeProcess {
         match (message, &mut self.core) {
             (ToWorker::Bridge(ToBridge::Kept(kept)), None) => self.begin(*kept, now),
             (ToWorker::Bridge(ToBridge::Forward(forward)), Some(core)) => {
-                self.notices.counts.items_out += 1;
+                let is_of_directory = forward.publication.is_of_directory();
+                self.notices.counts.items_out += u64::from(!is_of_directory);
                 if forward.publication.directive.is_some() {
                     let timeout = self.config.cluster.query_timeout;
                     self.queries.direct(core, *forward, DirectiveTimes { now, timeout });

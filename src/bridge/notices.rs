@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::host_watch::{HostWarning, HostWatch};
 use crate::carrier::CarrierEvent;
 use crate::cluster::{
-    BridgeCore, ClusterCounts, ClusterEffect, DegradedReason, GapReason, HostState, InvalidMessage,
-    LaneGap, figures,
+    Arrival, BridgeCore, ClusterCounts, ClusterEffect, DegradedReason, GapReason, HostState,
+    InvalidMessage, LaneGap, figures,
 };
 use crate::telemetry::LogThrottle;
 use crate::types::{BridgeCounts, ClusterState};
@@ -130,7 +130,9 @@ impl Notices {
             ClusterEffect::HostGone(host) => {
                 tracing::warn!(event = "cluster_host_gone", host = %host, "another host is gone");
             }
-            ClusterEffect::Arrive(_) => self.counts.items_in += 1,
+            ClusterEffect::Arrive(Arrival { publication, .. }) => {
+                self.counts.items_in += u64::from(!publication.is_of_directory());
+            }
             ClusterEffect::Gap { gap: LaneGap { host, items, reason, .. }, .. } => {
                 self.counts.gaps += 1;
                 // The number comes from another host.

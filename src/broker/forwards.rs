@@ -12,7 +12,10 @@ use super::worker_state::LinkOutbox;
 use crate::cluster::Forward;
 use crate::link::bridge::ToBridge;
 use crate::link::message::ToWorker;
-use crate::types::limits::{BRIDGE_ABSENT_WAIT, BRIDGE_KEPT_BYTES, BRIDGE_LINK_BYTES, BRIDGE_WAIT};
+use crate::types::limits::{
+    BRIDGE_ABSENT_WAIT, BRIDGE_KEPT_BYTES, BRIDGE_LINK_BYTES, BRIDGE_WAIT,
+    CLUSTER_DIRECTORY_KEPT_BYTES,
+};
 
 /// Memory of a forward in addition to its payload and its route, in bytes.
 const FORWARD_BYTES: usize = 160;
@@ -63,6 +66,8 @@ pub(super) struct KeptForwards {
     given: usize,
     /// Bytes of those that it was not given.
     bytes: usize,
+    /// Bytes of changes of the directory since there is no bridge. No window limits them.
+    directory_bytes: usize,
     /// Publications that were ever added.
     added: u64,
     /// Publications at the beginning of these that are carried, or were dropped.
@@ -78,6 +83,7 @@ impl Default for KeptForwards {
             kept: VecDeque::new(),
             given: 0,
             bytes: 0,
+            directory_bytes: 0,
             added: 0,
             carried: 0,
             bridge: BridgeState::Absent,
@@ -89,9 +95,14 @@ impl Default for KeptForwards {
 impl KeptForwards {
     /// Adds a publication.
     pub(super) fn push(&mut self, forward: Forward) {
+        let is_of_directory = forward.publication.is_of_directory();
         let forward = KeptForward::Forward(Box::new(forward));
         self.bytes += forward.bytes();
         self.added += 1;
+        if is_of_directory && self.bridge == BridgeState::Absent {
+            self.directory_bytes += forward.bytes();
+            self.is_stalled |= self.directory_bytes > CLUSTER_DIRECTORY_KEPT_BYTES;
+        }
         self.kept.push_back(forward);
         while self.is_stalled && self.bytes > BRIDGE_KEPT_BYTES {
             self.drop_oldest();
@@ -119,8 +130,14 @@ impl KeptForwards {
         self.added
     }
 
+    /// Returns whether this number of publications, from the first on, is carried.
+    pub(super) fn is_carried(&self, added: u64) -> bool {
+        self.carried >= added
+    }
+
     /// A bridge takes forwards from now on. It gets all that are kept.
     pub(super) fn linked(&mut self) {
+        self.directory_bytes = 0;
         self.bridge = BridgeState::Linked { carried: 0 };
     }
 

@@ -13,6 +13,7 @@ mod findings;
 mod forwards;
 mod journal;
 mod links;
+mod names_of_hosts;
 mod other_hosts;
 mod presence;
 mod protocol_error;

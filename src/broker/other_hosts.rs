@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::findings::OwnFindings;
 use super::forwards::KeptForwards;
+use super::names_of_hosts::NamesOfHosts;
 use crate::cluster::{ClusterEffect, ForwardReach, KeptForBridge};
 use crate::index::Index;
 use crate::link::bridge::HostsNotice;
@@ -23,6 +24,8 @@ const UNREADABLE_LOG_EVERY: Duration = Duration::from_secs(60);
 pub(super) enum SoleRecipient {
     /// On this host.
     Here,
+    /// On another host, as the directory of names says.
+    On(HostId),
     /// Without a connection, and able to resume on this host.
     Away,
     /// Not here, as far as this host knows.
@@ -53,6 +56,8 @@ pub(super) struct OtherHosts {
     pub(super) told_clients: Option<(usize, Duration)>,
     /// Items with records that this broker has sent.
     pub(super) records_sent: u64,
+    /// The names of clients of all hosts, and what other hosts do not know yet.
+    pub(super) names: NamesOfHosts,
 }
 
 impl OtherHosts {
@@ -72,32 +77,38 @@ impl OtherHosts {
             unreadable: LogThrottle::new(1, UNREADABLE_LOG_EVERY),
             told_clients: None,
             records_sent: 0,
+            names: NamesOfHosts::new(own, generation),
         }
     }
 
     /// A bridge without a past begins. The first of a server has had no predecessor.
-    pub(super) fn begin(&mut self, bridge: Generation) -> KeptForBridge {
+    pub(super) fn begin(&mut self, bridge: Generation, now: Duration) -> KeptForBridge {
         self.kept.is_complete |= bridge == Generation(0);
         // It takes all hosts for live that are kept, until they are silent.
         self.hosts.values_mut().for_each(|is_live| *is_live = true);
+        self.hosts.keys().for_each(|host| self.names.shared.host_live(*host, now));
+        self.names.shared.bridge_began(now);
         self.forwards.linked();
         self.kept.clone()
     }
 
     /// Notes what the bridge has said, except for what has a number among its arrivals.
-    pub(super) fn note(&mut self, effect: ClusterEffect) {
+    pub(super) fn note(&mut self, effect: ClusterEffect, now: Duration) {
         match effect {
             ClusterEffect::HostLive { host, taken } => {
                 self.hosts.insert(host, true);
+                self.names.shared.host_live(host, now);
                 self.kept.taken.set(host, taken);
             }
             ClusterEffect::HostGone(host) => {
                 if let Some(is_live) = self.hosts.get_mut(&host) {
                     *is_live = false;
                 }
+                self.names.shared.host_gone(host);
             }
             ClusterEffect::HostForgotten(host) => {
                 self.hosts.remove(&host);
+                self.names.shared.host_gone(host);
                 self.kept.taken.note_forgotten(host);
             }
             ClusterEffect::Carried { forwards, epoch, points } => {
@@ -112,6 +123,16 @@ impl OtherHosts {
         }
     }
 
+    /// Returns this host.
+    pub(super) fn own(&self) -> HostId {
+        self.own
+    }
+
+    /// Returns whether a host is live.
+    pub(super) fn is_live(&self, host: HostId) -> bool {
+        self.hosts.get(&host) == Some(&true)
+    }
+
     /// Returns whether there are others that get publications.
     pub(super) fn are_known(&self) -> bool {
         !self.hosts.is_empty()
@@ -120,7 +141,7 @@ impl OtherHosts {
     /// Returns which other hosts may have a client that is not here.
     pub(super) fn reach_of(&self, uuid: ClientUuid) -> Option<ForwardReach> {
         match uuid.home() {
-            home if self.hosts.get(&home) == Some(&true) => Some(ForwardReach::One(home)),
+            home if self.is_live(home) => Some(ForwardReach::One(home)),
             // It has gone.
             home if home == self.own => None,
             _ => Some(ForwardReach::All),
@@ -157,8 +178,10 @@ impl OtherHosts {
         if !address.recipients.is_single() {
             return Some(ForwardReach::All);
         }
-        if sole != SoleRecipient::Elsewhere {
-            return None;
+        match sole {
+            SoleRecipient::Here | SoleRecipient::Away => return None,
+            SoleRecipient::On(host) => return Some(ForwardReach::One(host)),
+            SoleRecipient::Elsewhere => {}
         }
         let (named, is_plain) = bare(address);
         let holder = Address { recipients: named.clone(), except: None };
@@ -176,7 +199,7 @@ impl OtherHosts {
 }
 
 /// Returns the recipients without what leaves some out, and whether there was nothing of this kind.
-fn bare(address: &Address) -> (&Recipients, bool) {
+pub(super) fn bare(address: &Address) -> (&Recipients, bool) {
     let (mut recipients, mut is_plain) = (&address.recipients, address.except.is_none());
     loop {
         recipients = match recipients {
@@ -216,9 +239,9 @@ mod tests {
         for host in [LIVE, GONE] {
             let (run, epoch) = (HostRun(u64::from(host.0)), BridgeEpoch(1));
             let taken = TakenLanes::begin(run, epoch, LaneStart::default());
-            hosts.note(ClusterEffect::HostLive { host, taken });
+            hosts.note(ClusterEffect::HostLive { host, taken }, Duration::ZERO);
         }
-        hosts.note(ClusterEffect::HostGone(GONE));
+        hosts.note(ClusterEffect::HostGone(GONE), Duration::ZERO);
         hosts
     }
 
@@ -256,8 +279,8 @@ mod tests {
         assert_eq!(reach(&hosts, ident.clone()), Some(ForwardReach::All));
         let without = RecipientsWithout { recipients: ident, uuids: Box::default() };
         assert_eq!(reach(&hosts, Recipients::Without(Box::new(without))), Some(ForwardReach::All));
-        hosts.note(ClusterEffect::HostForgotten(LIVE));
-        hosts.note(ClusterEffect::HostForgotten(GONE));
+        hosts.note(ClusterEffect::HostForgotten(LIVE), Duration::ZERO);
+        hosts.note(ClusterEffect::HostForgotten(GONE), Duration::ZERO);
         assert_eq!(reach(&hosts, everyone()), None, "no host is left");
     }
 }

@@ -13,8 +13,8 @@ use crate::index::{Index, Resolved};
 use crate::link::codec::Malformed;
 use crate::link::message::{CountedPublication, DeliverTo, PublishFrame, SetName};
 use crate::types::{
-    Address, ConnectionRef, Expression, Histogram, Number, RECIPIENT_BOUNDS, Recipients, SlotSet,
-    TagQuery, Tenant, WorkerId,
+    Address, ConnectionRef, Expression, Histogram, HostId, Number, RECIPIENT_BOUNDS, Recipients,
+    SlotSet, TagQuery, Tenant, WorkerId,
 };
 
 /// The sets of this turn. They are dropped at its end and whenever a client joins, leaves or changes its
@@ -73,6 +73,8 @@ pub(super) struct KnownRoute {
     by_worker: ClientsByWorker,
     /// The result of the count, for the delivery that follows.
     counted: Option<Resolved>,
+    /// Another host that has the single client, so that none here gets the publication.
+    holder: Option<HostId>,
     /// Publications that [`TrafficByTenant`] does not include yet.
     pub(super) traffic: TenantTraffic,
 }
@@ -98,6 +100,7 @@ impl KnownRoute {
             counts: None,
             by_worker: ClientsByWorker::new(),
             counted: None,
+            holder: None,
             traffic: TenantTraffic::default(),
         }
     }
@@ -112,6 +115,19 @@ impl KnownRoute {
             let scan_values = resolved.refused.map_or(0, |it| it.values);
             RouteCounts { clients, workers, scan_values }
         })
+    }
+
+    /// Sets which other host has the single client. What was resolved for another answer is void.
+    pub(super) fn set_holder(&mut self, holder: Option<HostId>) {
+        if self.holder != holder {
+            (self.targets, self.counts, self.counted) = (None, None, None);
+            self.holder = holder;
+        }
+        if holder.is_some() {
+            self.by_worker.clear();
+            self.targets.get_or_insert_default();
+            self.counts.get_or_insert_with(|| RouteCounts::known(0, 0));
+        }
     }
 
     /// Returns the number of clients by worker, once they are counted.

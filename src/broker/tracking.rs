@@ -57,6 +57,11 @@ impl TrackedPublications {
         self.clock = clock;
     }
 
+    /// Returns the time since 1970.
+    pub(super) fn unix_now(&self) -> Duration {
+        (self.clock)()
+    }
+
     /// Begins to resolve a tracked publication.
     pub(super) fn begin(&self, tracking: Tracking) -> BegunTracking {
         let is_traced = tracking.subject == TrackedSubject::TimedWrites;

@@ -6,7 +6,8 @@ use crate::types::{
     AskToken, Generation, Number, PayloadForm, ReplayDigest, Sequence, WorkerIncarnation,
 };
 
-/// A publication on its way to other hosts.
+/// A publication on its way to other hosts. One of [`WorkerId::DIRECTORY`](crate::types::WorkerId::DIRECTORY) is no
+/// publication: its payload is a [`DirectoryItem`](super::DirectoryItem).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CarriedPublication {
     /// The worker that accepted it.

@@ -6,7 +6,7 @@ use super::hello::EpochEnds;
 use super::item::{LaneKey, LanePoint};
 use super::lanes_in::GapReason;
 use super::taken::{PassedPublication, TakenLanes, TakenTable};
-use crate::types::HostId;
+use crate::types::{HostId, Number, WorkerIncarnation};
 
 /// The hosts that get a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,17 @@ pub struct Arrival {
     pub taken: PassedPublication,
     /// The publication.
     pub publication: CarriedPublication,
+}
+
+/// A publication to a single client that was given to another host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentToOne {
+    /// The worker that accepted it.
+    pub source: WorkerIncarnation,
+    /// Its number within that worker.
+    pub number: Number,
+    /// The host.
+    pub host: HostId,
 }
 
 /// Items of another host that this host will never receive.

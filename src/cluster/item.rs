@@ -136,6 +136,8 @@ const DIRECTIVE: u8 = 4 | REQUIRED;
 const QUESTION: u8 = 5 | REQUIRED;
 /// Kind of records of requests that must not take effect twice.
 const RECORDS: u8 = 50;
+/// Kind of a change of the directory of names. A host that does not know it reports a gap.
+const NAMES: u8 = 60 | REQUIRED;
 /// Set in kinds and in tags of fields that a receiver must understand. Others are skipped.
 const REQUIRED: u8 = 0x80;
 
@@ -158,11 +160,18 @@ const ASKED: u8 = 7 | REQUIRED;
 const IDENTIFIED: u8 = 50;
 
 impl CarriedPublication {
+    /// Returns whether it changes the directory of names.
+    #[must_use]
+    pub fn is_of_directory(&self) -> bool {
+        self.source.worker == WorkerId::DIRECTORY
+    }
+
     fn kind(&self) -> u8 {
         if self.replay == CarriedReplay::Records {
             return RECORDS;
         }
         match (self.directive, self.question) {
+            (None, _) if self.is_of_directory() => NAMES,
             (None, _) => PUBLICATION,
             (Some(_), None) => DIRECTIVE,
             (Some(_), Some(_)) => QUESTION,
@@ -268,14 +277,14 @@ impl ItemBody {
         let mut fields = BodyReader(bytes);
         match fields.u8()? {
             HELLO => Ok(Self::Hello(EpochEnds::decode(&mut fields)?)),
-            kind @ (PUBLICATION | DIRECTIVE | QUESTION | RECORDS) => {
+            kind @ (PUBLICATION | DIRECTIVE | QUESTION | RECORDS | NAMES) => {
                 let mut publication = decode_publication(fields)?;
                 if kind == RECORDS {
                     publication.replay = CarriedReplay::Records;
                 }
                 // An outcome that this version would not send must not be left out.
                 let is_plain = publication.directive.is_none() && publication.question.is_none();
-                let may_ask = !matches!(kind, PUBLICATION | RECORDS);
+                let may_ask = kind == DIRECTIVE || kind == QUESTION;
                 match publication.kind() == kind && (may_ask || is_plain) {
                     true => Ok(Self::Publication(publication)),
                     false => Err(InvalidMessage::Field("kind of item").into()),
@@ -401,6 +410,18 @@ mod tests {
                 assert_eq!(read, Ok(ItemBody::Publication(publication)));
             }
         }
+    }
+
+    #[test]
+    fn a_change_of_names_is_an_item_that_every_host_must_know() {
+        let source = WorkerIncarnation { worker: WorkerId::DIRECTORY, generation: Generation(4) };
+        let names = CarriedPublication { source, ..publication(30) };
+        let bytes = ItemBody::publication(&names);
+        assert_eq!(bytes[0], NAMES);
+        assert_eq!(ItemBody::decode(bytes.clone()), Ok(ItemBody::Publication(names)));
+        assert!(ItemBody::decode([&[PUBLICATION], &bytes[1..]].concat().into()).is_err());
+        let other = ItemBody::publication(&publication(30));
+        assert!(ItemBody::decode([&[NAMES], &other[1..]].concat().into()).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod arrivals;
 mod bridge_core;
 mod carried;
 mod confirmation;
+mod directory;
 mod effect;
 mod envelope;
 mod heartbeats;
@@ -32,9 +33,13 @@ mod wire;
 
 pub use bridge_core::{BridgeCore, BridgeOptions, OutgoingMessage, figures};
 pub use carried::{CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay};
+pub use directory::{
+    AnnouncedNames, DirectoryBounds, DirectoryCopy, DirectoryCounts, DirectoryItem, DirectoryName,
+    NameChange, NameDirectory, NameKind, NameRange, NameStamp, SharedDirectory, SharedItem,
+};
 pub use effect::{
     Arrival, ClusterCounts, ClusterEffect, DegradedReason, Forward, ForwardReach, KeptForBridge,
-    LaneGap,
+    LaneGap, SentToOne,
 };
 pub use envelope::{
     BridgeEpoch, BridgeIdentity, CLUSTER_FORMAT, CLUSTER_MESSAGE_BYTES_MAX, ClusterSeal, HostRun,

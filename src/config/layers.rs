@@ -141,19 +141,24 @@ impl<'a> ConfigLayers<'a> {
 
     /// Adds an error about a given value that was detected after reading it.
     pub(super) fn find_fault_of<T>(&mut self, name: &'static str, fault: Problem) -> Option<T> {
-        let finding = self.about(name, fault);
+        let finding = self.about("", name, fault);
         self.findings.push(finding);
         None
     }
 
     /// Adds a warning about a given value.
     pub(super) fn warn(&mut self, name: &'static str, fault: Problem) {
-        let finding = self.about(name, fault);
+        self.warn_in("", name, fault);
+    }
+
+    /// Adds a warning about a given value of a section.
+    pub(super) fn warn_in(&mut self, section: &'static str, name: &'static str, fault: Problem) {
+        let finding = self.about(section, name, fault);
         self.warnings.push(finding);
     }
 
-    fn about(&self, name: &'static str, fault: Problem) -> Diagnostic {
-        match self.values.get(&("", name)) {
+    fn about(&self, section: &'static str, name: &'static str, fault: Problem) -> Diagnostic {
+        match self.values.get(&(section, name)) {
             Some(value) => {
                 Diagnostic::of_value(value.place.clone(), &value.key, &value.written, fault)
             }

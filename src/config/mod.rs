@@ -122,6 +122,7 @@ pub fn load(source: &ConfigSources) -> Result<Loaded, Diagnostics> {
     let files = Files::read(source)?;
     let mut given = files.given(source);
     let mut config = resolve::build(&mut given, &files.folder);
+    sections::cluster::warn_of_loose_matching(&mut given, &config);
     let values = given.values();
     files.look_at_rights(&mut given, &config);
     let (mut findings, warnings) = given.findings();

@@ -179,6 +179,30 @@ fn what_is_open_to_the_network_or_locked_without_a_lock_is_refused() {
 }
 
 #[test]
+fn loose_matching_on_several_hosts_is_warned_about() {
+    let key = "01".repeat(32);
+    let cluster = "[cluster]\nnats = nats://c\nname = a\n";
+    for (at, (section, line)) in [
+        ("gomoob", "tagMatch = legacy"),
+        ("phpws", "looseCompare = on"),
+        ("phpws", "uuidReachesPhp = off"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let text = format!("uuidKey = {key}\n[{section}]\n{line}\n");
+        let alone = Folder::new(&format!("loose-{at}"), &[(INI, &text)]).load().unwrap();
+        assert!(alone.warnings.is_empty(), "{line}: {:?}", alone.warnings);
+        let text = format!("{text}{cluster}");
+        let shared = Folder::new(&format!("shared-{at}"), &[(INI, &text)]).load().unwrap();
+        let [warning] = &shared.warnings[..] else { panic!("{line}: {:?}", shared.warnings) };
+        let (name, _) = line.split_once(' ').unwrap();
+        let warning = warning.to_string();
+        assert!(warning.contains(name) && warning.contains("each host"), "{warning}");
+    }
+}
+
+#[test]
 fn a_lock_without_a_key_is_refused_and_a_whole_one_is_taken() {
     for (name, text) in [
         ("js-ssp", "[jsauth]\nrequire = on\nkey = allow\n"),

@@ -6,8 +6,8 @@ use super::Index;
 use super::directory::IndexEntry;
 use super::directory::Reach;
 use super::idents::Idents;
-use super::interner::NameId;
-use crate::types::{Claim, ConnectionRef, Exclusivity, GrantNumber, Ident, JoinNumber};
+use super::interner::{InternedName, NameId};
+use crate::types::{Claim, ConnectionRef, Exclusivity, GrantNumber, Ident, JoinNumber, Tenant};
 
 /// The aliases of all clients. Few clients have one, so aliases are stored apart from the client entries.
 #[derive(Debug, Default)]
@@ -56,6 +56,11 @@ impl Aliases {
         place: ConnectionRef,
     ) -> impl Iterator<Item = ConnectionRef> + use<'_> {
         self.order.all(tenant, name).filter(move |other| *other != place)
+    }
+
+    /// Returns the alias of a client.
+    pub(super) fn of(&self, place: ConnectionRef) -> Option<NameId> {
+        self.held.get(&place).map(|held| held.id)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -112,6 +117,19 @@ impl Index {
             }
         }
         self.hold(place, claim, grant);
+    }
+
+    /// Takes an alias back from the clients that have it alone. Returns whether there were any.
+    pub fn take_back(&mut self, tenant: &Tenant, alias: &Ident) -> bool {
+        let Some(tenant) = self.tenants.find(InternedName::tenant(tenant)) else { return false };
+        let is_alone = |place: &ConnectionRef| {
+            let held = self.aliases.held.get(place);
+            held.is_some_and(|held| held.keeping == Exclusivity::Alone)
+        };
+        let holders: Vec<ConnectionRef> =
+            self.aliases.order.all(tenant, alias).filter(is_alone).collect();
+        holders.iter().for_each(|place| self.release_alias(*place));
+        !holders.is_empty()
     }
 
     fn hold(&mut self, place: ConnectionRef, claim: &Claim, grant: GrantNumber) {

@@ -3,7 +3,9 @@
 use super::in_place::{FromWorker, PublishFrame};
 use super::message::ROW_WORK;
 use super::query::{HostsAnswer, HostsQuery};
-use crate::cluster::{CarriedPublication, ClusterEffect, Forward, KeptForBridge};
+use crate::cluster::{
+    AnnouncedNames, CarriedPublication, ClusterEffect, Forward, KeptForBridge, SentToOne,
+};
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{Content, Number, PayloadForm, Tenant, WorkerIncarnation};
 
@@ -19,6 +21,10 @@ pub enum FromBridge {
     Effect(Box<ClusterEffect>),
     /// Answer to [`ToBridge::Query`].
     Answered(Box<AnsweredByHosts>),
+    /// Names of a host that earlier brokers knew, before anything is resolved.
+    Names(Box<AnnouncedNames>),
+    /// Publications to single clients that earlier brokers have given to other hosts. Their workers repeat them.
+    Sent(Vec<SentToOne>),
 }
 
 /// A question to other hosts.
@@ -52,12 +58,13 @@ impl FromBridge {
         let effect = match self {
             Self::Effect(effect) => effect,
             Self::Answered(_) => return ROW_WORK,
-            Self::Start | Self::Kept(_) => return CLOCK_WORK,
+            Self::Start | Self::Kept(_) | Self::Names(_) | Self::Sent(_) => return CLOCK_WORK,
         };
         match &**effect {
             ClusterEffect::Arrive(arrival) => {
                 let CarriedPublication { route, payload, directive, .. } = &arrival.publication;
-                if directive.is_some() && arrival.publication.question.is_none() {
+                let is_command = directive.is_some() && arrival.publication.question.is_none();
+                if is_command || arrival.publication.is_of_directory() {
                     return CLOCK_WORK;
                 }
                 let number = Number(arrival.number);

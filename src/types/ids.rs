@@ -16,6 +16,9 @@ impl WorkerId {
     /// The number of the bridge on the link. It publishes what other hosts have published, and has no clients.
     pub const BRIDGE: Self = Self(u16::MAX - 1);
 
+    /// The source of items that change the directory of names. No process has this number on the link.
+    pub const DIRECTORY: Self = Self(u16::MAX - 2);
+
     /// Returns whether this is the bridge, and not a worker.
     #[must_use]
     pub fn is_bridge(self) -> bool {
@@ -25,7 +28,7 @@ impl WorkerId {
     /// Returns whether this is a worker, which has clients.
     #[must_use]
     pub fn has_clients(self) -> bool {
-        !self.is_api() && !self.is_bridge()
+        self < Self::DIRECTORY
     }
 
     /// Returns whether this is the API process, and not a worker.

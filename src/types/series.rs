@@ -89,6 +89,10 @@ families! {
     Records = "records", Sum, ["state"], 2, "Clients of tagcast.v1 that may resume";
     MailboxBytes = "mailbox_bytes", Sum, [], 1, "Memory of publications that are kept for clients";
     Resumes = "resumes", Counter, ["result"], 6, "Openings that showed a resume token";
+    ClusterDirectoryEntries = "cluster_directory_entries", Sum, ["kind"], 3,
+        "Names that clients of all hosts have; one that two hosts have counts twice";
+    ClusterDirectoryRefused = "cluster_directory_refused", Counter, [], 1,
+        "Names of clients that had no room in the directory of all hosts";
     JournalBytes = "journal_bytes", Sum, [], 1, "Memory of stored publications";
     JournalEntries = "journal_entries", Sum, [], 1, "Stored publications";
     Watches = "watches", Sum, [], 1, "Queries that clients watch";

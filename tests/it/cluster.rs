@@ -6,8 +6,7 @@ use std::process::Command;
 use crate::harness::api::{OTHER, PUBLISH, SHOP};
 use crate::harness::nats::{CLUSTER, Nats, PROGRAM, host, hosts, wait_until_joined};
 use crate::harness::{
-    DEADLINE, Folder, Open, Raw, Server, broadcast, eventually, feedback_to, feedback_to_ident,
-    run_to_end,
+    DEADLINE, Folder, Open, Raw, Server, broadcast, eventually, feedback_to, run_to_end,
 };
 use crate::metrics::{listed, scrape, wait_for};
 
@@ -280,24 +279,6 @@ fn a_wrong_configuration_of_a_cluster_is_refused() {
     folder.write("websock.ini", "[cluster]\nnats = nats://c\nname = a\n");
     let checked = run_to_end(&folder, &["check", "-i", "websock.ini"]);
     assert!(checked.text.contains("uuidKeyFile"), "{}", checked.text);
-}
-
-/// A name that only one host has reaches its client from all others.
-pub fn a_name_is_found_on_another_host_and_preferred_on_the_own_one() {
-    let nats = Nats::start("");
-    let [a, b] = hosts(&nats);
-    let mut publisher = page(&a);
-    let open = Open::php().target("/php?key=shop").ident("role");
-    let mut there = b.open(&open);
-    publisher.text(feedback_to_ident("role", "there"));
-    publisher.expect_next();
-    there.expect_text(&feedback_to_ident("role", "there"));
-    let mut here = a.open(&open);
-    publisher.text(feedback_to_ident("role", "here"));
-    publisher.expect_next();
-    here.expect_text(&feedback_to_ident("role", "here"));
-    publisher.text(feedback_to(&there.uuid, "not by name"));
-    there.expect_text(&feedback_to(&there.uuid, "not by name"));
 }
 
 /// The program that `.ci/install-nats-server` installs.

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::nats::{Nats, OUTAGE, host, host_with, hosts, wait_until_joined};
+use crate::harness::nats::{
+    Nats, OUTAGE, host, host_with, hosts, wait_until_joined, wait_until_settled,
+};
 use crate::harness::{Open, Raw, Server, broadcast, eventually, feedback_to, frames, pause};
 
 /// Publications of a test.
@@ -210,6 +212,7 @@ pub fn what_the_replay_buffer_does_not_hold_is_a_gap() {
         || host_with(&nats, "replayBytes = 64K").variable("TAGCAST_MAX_MESSAGE", "16K").start();
     let both = [small(), small()];
     wait_until_joined(&both);
+    wait_until_settled(both.each_ref());
     let mut publisher = page(&both[0]);
     let mut far = page(&both[1]);
     nats.kill();

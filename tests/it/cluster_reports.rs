@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::api::head;
-use crate::harness::nats::{Nats, host_with, wait_until_joined};
+use crate::harness::nats::{Nats, host_with, wait_until_joined, wait_until_settled};
 use crate::harness::{Open, Raw, Server, broadcast, eventually};
 use crate::metrics::wait_for;
 
@@ -21,6 +21,7 @@ fn small_hosts(nats: &Nats, lines: &str) -> [Server; 2] {
             .start()
     });
     wait_until_joined(&both);
+    wait_until_settled(both.each_ref());
     both
 }
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::replays_of_hosts::{self, carried_id};
-use super::{LinkState, ProtocolError, Router, host_notices, recording};
+use super::{LinkState, ProtocolError, Router, host_notices, names, recording};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient};
 use crate::broker::resolve_cache::KnownRoute;
 use crate::broker::tracking::BegunTracking;
 use crate::cluster::{
     Arrival, CarriedPublication, CarriedQuestion, CarriedReplay, ClusterEffect, Forward, GapReason,
-    HostRun, LaneGap,
+    HostRun, LaneGap, LaneKey,
 };
 use crate::link::bridge::{AnsweredByHosts, FromBridge, HostsNotice, QueryOfProcess, ToBridge};
 use crate::link::codec::{decode_command, encode_route};
@@ -48,8 +48,12 @@ pub(super) fn question_of(tracking: Option<&BegunTracking>) -> Option<CarriedQue
 /// Shares publications with other hosts from now on, and waits for their answers for this time.
 pub fn share(router: &mut Router, own: ClusterMember, generation: Generation) {
     let ClusterMember { host, query_timeout } = own;
+    let is_new = router.hosts.is_none();
     let hosts = router.hosts.get_or_insert_with(|| Box::new(OtherHosts::new(host, generation)));
     hosts.query_timeout = query_timeout;
+    if is_new && router.is_resolving() {
+        names::begin(router);
+    }
 }
 
 /// The link to the bridge is gone.
@@ -57,6 +61,7 @@ pub(super) fn unlinked(router: &mut Router) {
     if let Some(hosts) = &mut router.hosts {
         hosts.forwards.unlinked();
         hosts.told_clients = None;
+        hosts.names.forget_passable();
         host_notices::set_reach(router, HostsNotice::Cut);
     }
 }
@@ -74,7 +79,7 @@ pub(super) fn on_message(
     let is_announcing = member.link_state == LinkState::Announcing;
     match message {
         FromBridge::Start if is_announcing => {
-            let kept = Box::new(hosts.begin(source.generation));
+            let kept = Box::new(hosts.begin(source.generation, router.now));
             member.out.send(&ToWorker::Bridge(ToBridge::Kept(kept)));
             Ok(())
         }
@@ -83,7 +88,15 @@ pub(super) fn on_message(
             hosts.forwards.linked();
             Ok(())
         }
-        FromBridge::Start | FromBridge::Kept(_) => {
+        FromBridge::Names(names) if is_announcing => {
+            hosts.names.shared.announced(names.host, &names.range);
+            Ok(())
+        }
+        FromBridge::Sent(sent) if is_announcing => {
+            hosts.names.note_sent(sent);
+            Ok(())
+        }
+        FromBridge::Start | FromBridge::Kept(_) | FromBridge::Names(_) | FromBridge::Sent(_) => {
             Err(ProtocolError::OutOfPlace("an announcement"))
         }
         FromBridge::Answered(answered) => {
@@ -105,7 +118,7 @@ pub(super) fn on_message(
                 Ok(())
             }
             effect => {
-                hosts.note(effect);
+                hosts.note(effect, router.now);
                 Ok(())
             }
         },
@@ -143,6 +156,10 @@ fn arrive(
     source: WorkerIncarnation,
     arrival: Arrival,
 ) -> Result<(), ProtocolError> {
+    if arrival.publication.is_of_directory() {
+        let arrival = FromBridge::Effect(Box::new(ClusterEffect::Arrive(arrival)));
+        return router.apply_or_hold(source, ToBroker::Bridge(arrival));
+    }
     let Arrival { number, taken, publication } = arrival;
     if let Some(hosts) = &mut router.hosts {
         hosts.kept.taken.note(&taken);
@@ -151,6 +168,13 @@ fn arrive(
         return replays_of_hosts::hold(router, source, Arrival { number, taken, publication });
     }
     let number = Number(number);
+    if let Some(hosts) = &mut router.hosts {
+        let is_for_this_host = taken.point.lane != LaneKey::COMMON;
+        let was_passed_on = publication.source.worker.is_bridge();
+        if is_for_this_host && !was_passed_on && publication.directive.is_none() {
+            hosts.names.note_passable(number);
+        }
+    }
     replays_of_hosts::identify(router, source, &publication.replay, taken.host)?;
     let CarriedPublication { route, form, payload, directive, question, .. } = publication;
     let applied = if let Some(question) = question {
@@ -201,43 +225,53 @@ fn ask_client(
     router.on_publish(source, frame)
 }
 
-/// Notes the number of a gap, which is acknowledged as a publication is, and reports it to all workers. The same for
-/// records of another host.
-pub(super) fn take_gap(
+/// Applies a change of names or records of another host, or notes a gap and reports it to all workers. Each is
+/// acknowledged as a publication is.
+pub(super) fn take_numbered(
     router: &mut Router,
     source: WorkerIncarnation,
-    message: &FromBridge,
+    message: FromBridge,
 ) -> Result<(), ProtocolError> {
     let FromBridge::Effect(effect) = message else { return Ok(()) };
-    let (number, gap) = match &**effect {
-        ClusterEffect::Gap { number, gap } => (Number(*number), gap),
+    let number = match *effect {
+        ClusterEffect::Arrive(arrival) if arrival.publication.is_of_directory() => {
+            names::take(router, &arrival);
+            Number(arrival.number)
+        }
         ClusterEffect::Arrive(arrival) => {
-            return replays_of_hosts::take_records(router, source, arrival);
+            return replays_of_hosts::take_records(router, source, &arrival);
+        }
+        ClusterEffect::Gap { number, gap } => {
+            recording::note_gap(router, source, Number(number));
+            host_notices::report_gap(router, gap.items);
+            names::note_gap(router, gap.host);
+            Number(number)
         }
         _ => return Ok(()),
     };
-    recording::note_gap(router, source, number);
-    host_notices::report_gap(router, gap.items);
     router.workers.get_mut(&source.worker).map_or(Ok(()), |member| member.take_number(number))
 }
 
 /// Passes a publication of this host on to the bridge, if other hosts are to get it.
 pub(super) fn forward(router: &mut Router, route: &KnownRoute, resolved: ResolvedPublication<'_>) {
-    let Router { hosts: Some(hosts), index, workers, last_sequence, replays, .. } = router else {
-        return;
-    };
     let ResolvedPublication { source, number, content, sole, question, id } = resolved;
-    if source.worker.is_bridge() {
-        // The host of its only client lets all others know its id.
+    let is_arrival = source.worker.is_bridge();
+    let reach = match is_arrival {
+        true => names::pass_on(router, route, number, sole),
+        false => router
+            .hosts
+            .as_deref()
+            .and_then(|hosts| hosts.reach(&router.index, &route.tenant, &route.address, sole)),
+    };
+    let Some(reach) = reach else {
+        // Any host may be asked to publish it again. Of an arrival, the host of its only client lets all others know.
         let is_here = sole == SoleRecipient::Here && route.address.recipients.is_single();
-        id.iter().filter(|_| is_here).for_each(|id| replays.spread_id(id));
-        return;
-    }
-    let Some(reach) = hosts.reach(index, &route.tenant, &route.address, sole) else {
-        // Its id is for all hosts nevertheless: any of them may be asked to publish it again.
-        id.iter().for_each(|id| replays.spread_id(id));
+        let is_told = router.hosts.is_some() && (is_here || !is_arrival);
+        id.iter().filter(|_| is_told).for_each(|id| router.replays.spread_id(id));
         return;
     };
+    names::send_changes(router);
+    let Router { hosts: Some(hosts), workers, last_sequence, .. } = router else { return };
     let publication = CarriedPublication {
         source,
         number,

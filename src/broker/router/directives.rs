@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::Router;
 use super::publications::CommandId;
+use super::{Router, names};
 use crate::cluster::{CarriedPublication, CarriedReplay, Forward, ForwardReach};
 use crate::link::codec::encode_command;
 use crate::link::command::{ClientCommand, CommandKind, CommandOutcome};
@@ -61,6 +61,7 @@ pub(super) fn prepare(
 
 /// Gives a command to the bridge, after the publications before it. Returns false if no other host is to get it.
 pub(super) fn forward(router: &mut Router, id: CommandId, directive: PreparedDirective) -> bool {
+    names::send_changes(router);
     let Router { hosts: Some(hosts), workers, last_sequence, .. } = router else { return false };
     let CommandId { source, number } = id;
     let reach = match directive.scope {

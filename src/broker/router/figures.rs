@@ -2,6 +2,7 @@
 
 use super::Router;
 use crate::broker::resume_counts::ResumeCounts;
+use crate::cluster::DirectoryCounts;
 use crate::types::{BrokerCounts, HistogramFamily, LabelledSeries, SeriesFamily};
 
 /// Returns the counters of a broker.
@@ -43,6 +44,13 @@ pub fn series(router: &Router) -> LabelledSeries {
         series.one(SeriesFamily::Resumes, result, count);
     }
     series.one(SeriesFamily::Recoveries, "recovered", router.resumes.recovered);
+    if let Some(hosts) = &router.hosts {
+        let DirectoryCounts { idents, aliases, refused } = hosts.names.shared.records().counts();
+        for (kind, count) in [("ident", idents), ("alias", aliases)] {
+            series.one(SeriesFamily::ClusterDirectoryEntries, kind, count as u64);
+        }
+        series.plain(SeriesFamily::ClusterDirectoryRefused, refused);
+    }
     series.plain(SeriesFamily::JournalBytes, router.journals.held() as u64);
     series.plain(SeriesFamily::JournalEntries, router.journals.entries() as u64);
     series.plain(SeriesFamily::Watches, router.presence.watch_count() as u64);

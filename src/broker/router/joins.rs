@@ -1,6 +1,6 @@
 //! Clients that join and leave.
 
-use super::{ProtocolError, Router, presence, recording, resumes};
+use super::{ProtocolError, Router, names, presence, recording, resumes};
 use crate::link::message::ToWorker;
 use crate::types::{Client, ConnectionRef, JoinNumber, Slot, WorkerId, WorkerIncarnation};
 
@@ -17,6 +17,7 @@ pub(super) fn announce(
     router.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
     router.connection_limits.join(place, client);
     router.resolve_cache.forget();
+    names::announced(router, client);
     Ok(())
 }
 
@@ -63,6 +64,7 @@ pub(super) fn enter(
     router.connection_limits.join(place, client);
     router.last_version = number.0;
     router.resolve_cache.forget();
+    names::joined(router, number, client);
     presence::on_present(router, place);
     recording::tell_head(router, source.worker, &client.tenant);
     let own = connections(router, source.worker);

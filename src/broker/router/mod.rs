@@ -13,6 +13,7 @@ mod entering;
 pub mod figures;
 mod host_notices;
 mod joins;
+mod names;
 pub mod presence;
 mod publications;
 mod questions;
@@ -227,9 +228,12 @@ impl Router {
                 announced_records::announce(self, source, *announced)
             }
             (LinkState::Announcing, ToBroker::Holds { slot, claim, grant }) => {
-                self.last_grant = self.last_grant.max(grant.0);
-                self.index.restore(ConnectionRef { worker: source.worker, slot }, &claim, grant);
-                self.resolve_cache.forget();
+                names::restore_alias(
+                    self,
+                    ConnectionRef { worker: source.worker, slot },
+                    &claim,
+                    grant,
+                );
                 Ok(())
             }
             (LinkState::Announcing, ToBroker::Version(AnnouncedVersion { slot, version })) => {
@@ -308,14 +312,14 @@ impl Router {
             }
             ToBroker::Resumable(message) => resumes::apply(self, source, message),
             ToBroker::Presence(message) => presence::apply(self, source.worker, message),
-            ToBroker::Bridge(message) => bridge::take_gap(self, source, &message),
+            ToBroker::Bridge(message) => bridge::take_numbered(self, source, message),
             ToBroker::WindowRepeated => {
                 timers::on_window_repeated(self, source);
                 Ok(())
             }
             ToBroker::Command(command) => self.command(source, *command),
             ToBroker::Alias { slot, claim } => {
-                self.alias(source, slot, &claim);
+                names::claim_alias(self, source, slot, &claim);
                 Ok(())
             }
             ToBroker::Ask { slot, query } => {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::bridge::{self, ResolvedPublication};
 use super::deliveries::{ResolvedDelivery, deliver};
 use super::recording::{self, PublishedEntry};
-use super::{LinkState, ProtocolError, Router, away, directives, presence};
+use super::{LinkState, ProtocolError, Router, away, directives, names, presence};
 use crate::broker::bulk_change::{BulkAnswer, BulkResult, RunningBulkChange, with_sources};
 use crate::broker::close_orders::order_closes;
 use crate::broker::other_hosts::SoleRecipient;
@@ -86,9 +86,9 @@ impl Router {
         content: Content<&[u8]>,
     ) -> Result<(), ProtocolError> {
         let is_single = route.address.recipients.is_single();
-        let away = match is_single {
-            true => away::recipient(self, &route.tenant, &route.address),
-            false => None,
+        let (away, holder) = match is_single {
+            true => names::locate(self, source, number, route),
+            false => (None, None),
         };
         let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
         member.take_number(number)?;
@@ -136,7 +136,11 @@ impl Router {
         let at = recording::keep(self, route, &published);
         let delivery = ResolvedDelivery { source, number, content, at };
         let reached = deliver(self, route, delivery, tracking.as_ref());
-        let sole = if is_away { SoleRecipient::Away } else { reached };
+        let sole = match holder {
+            Some(host) => SoleRecipient::On(host),
+            None if is_away => SoleRecipient::Away,
+            None => reached,
+        };
         // The answer of a client of another host can reach the API process only.
         if is_evaluated && (!is_question || source.worker.is_api()) {
             let question = bridge::question_of(tracking.as_ref());

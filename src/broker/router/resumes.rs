@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub(super) use super::entering::enter;
 use super::recoveries::{self, Missed};
-use super::{ProtocolError, Router, presence};
+use super::{ProtocolError, Router, names, presence};
 use crate::broker::records::{AwayClient, RecordKey};
 use crate::broker::takeovers::Takeover;
 use crate::index::identity::{client_at, ident_at};
@@ -220,9 +220,7 @@ fn leave_index(router: &mut Router, place: ConnectionRef) -> Option<RecordKey> {
         router.records.leave(key, place, away);
     }
     presence::on_gone(router, place, ends_at);
-    if router.index.leave(place).is_some() {
-        router.resolve_cache.forget();
-    }
+    names::leave(router, place);
     key
 }
 
@@ -235,9 +233,7 @@ pub(super) fn on_leave(router: &mut Router, place: ConnectionRef) {
         return go_away(router, place);
     }
     presence::on_gone(router, place, None);
-    if router.index.leave(place).is_some() {
-        router.resolve_cache.forget();
-    }
+    names::leave(router, place);
     let is_its =
         |key: &RecordKey| router.records.get(key).is_some_and(|record| record.place == Some(place));
     if let Some(key) = key.filter(is_its) {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::{Router, bridge, presence, recording, recoveries, resumes};
+use super::{Router, bridge, names, presence, recording, recoveries, resumes};
 use crate::index::identity::last_places_of;
 use crate::types::{WorkerId, WorkerIncarnation};
 
@@ -39,6 +39,7 @@ pub fn serve_waiting(router: &mut Router) {
 pub fn end_due(router: &mut Router, is_spent: &mut dyn FnMut() -> bool) {
     router.records.end_due(router.now, is_spent);
     _ = presence::serve(router, is_spent);
+    names::serve(router, is_spent);
 }
 
 /// Returns whether clients are left that have been away for too long, or that wait and can be served.
@@ -46,6 +47,7 @@ pub fn end_due(router: &mut Router, is_spent: &mut dyn FnMut() -> bool) {
 pub fn has_due(router: &Router) -> bool {
     router.records.has_due(router.now)
         || recoveries::has_runnable(router)
+        || names::has_work(router)
         || presence::next_due(router).is_some_and(|due| due <= router.now)
 }
 
@@ -55,6 +57,7 @@ pub fn next_due(router: &Router) -> Option<Duration> {
     let tick = router.journals.next_tick().filter(|_| router.repeating.is_empty());
     let waiting = router.takeovers.next_due().into_iter();
     let others = bridge::next_due(router).into_iter().chain(presence::next_due(router));
+    let others = others.chain(names::next_due(router));
     waiting.chain(others).chain(tick).min()
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::{LinkState, Router, bridge, replays_of_hosts, resumes, timers};
+use super::{LinkState, Router, bridge, names, replays_of_hosts, resumes, timers};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::replays::TurnProgress;
 use crate::broker::tracking::TrackedReport;
@@ -18,8 +18,7 @@ use crate::link::message::{ToBroker, ToWorker};
 use crate::link::query::{DescribeAnswer, QueryResult};
 use crate::link::resume::FromResumable;
 use crate::types::{
-    Claim, Client, ConnectionRef, GrantNumber, Publication, Recipients, Slot, TagVersion, WorkerId,
-    WorkerIncarnation,
+    Client, ConnectionRef, Publication, Recipients, Slot, TagVersion, WorkerId, WorkerIncarnation,
 };
 
 impl Router {
@@ -40,6 +39,7 @@ impl Router {
         if self.awaited.remove(&source) && self.awaited.is_empty() {
             self.last_version += TagVersion::STEP;
             self.complete_announced_bulk();
+            names::begin(self);
         }
     }
 
@@ -101,17 +101,6 @@ impl Router {
         }
     }
 
-    /// Grants or refuses an alias. All workers have announced their clients by now, so all holders are known.
-    pub(super) fn alias(&mut self, source: WorkerIncarnation, slot: Slot, claim: &Claim) {
-        let grant = GrantNumber(self.last_grant + 1);
-        let is_granted =
-            self.index.claim(ConnectionRef { worker: source.worker, slot }, claim, grant);
-        let granted = is_granted.then_some(grant);
-        self.resolve_cache.forget();
-        self.last_grant = granted.map_or(self.last_grant, |grant| grant.0);
-        self.send(source.worker, &ToWorker::Aliased { slot, granted });
-    }
-
     /// Passes the answer of a worker on to the process that has asked.
     pub(super) fn on_described(&mut self, source: WorkerIncarnation, answer: DescribeAnswer) {
         let DescribeAnswer { asker, number, result } = answer;
@@ -154,7 +143,8 @@ impl Router {
     pub fn remove_departed(&mut self, is_spent: &mut dyn FnMut() -> bool) -> ControlFlow<()> {
         self.connection_limits.remove_departed(is_spent)?;
         while let Some(worker) = self.departed.first().copied() {
-            let outcome = match self.records.is_empty() && self.presence.is_idle() {
+            let is_plain = self.records.is_empty() && self.presence.is_idle();
+            let outcome = match is_plain && self.hosts.is_none() {
                 true => self.index.remove_some_of(worker, is_spent),
                 false => timers::put_away_some_of(self, worker, is_spent),
             };
@@ -327,6 +317,7 @@ impl Router {
             self.turns.push_back(Turn { resolved, marks, forwards, ended_at: self.now });
             self.turns_ended += 1;
         }
+        names::end_turn(self);
         bridge::give(self);
         bridge::tell_clients(self);
         self.acknowledge();

@@ -17,8 +17,9 @@ use bytes::Bytes;
 use super::arrivals::Arrivals;
 use super::carried::CarriedPublication;
 use super::confirmation::{Echoes, Forwards};
+use super::directory::{AnnouncedNames, DirectoryCopy};
 use super::effect::{
-    ClusterCounts, ClusterEffect, DegradedReason, Forward, ForwardReach, KeptForBridge,
+    ClusterCounts, ClusterEffect, DegradedReason, Forward, ForwardReach, KeptForBridge, SentToOne,
 };
 use super::envelope::{BridgeIdentity, ClusterSeal};
 use super::heartbeats::OwnHeartbeats;
@@ -106,6 +107,9 @@ pub struct BridgeCore {
     asked: Vec<AskedQuestion>,
     queries_out: QueriesOut,
     arrivals: Arrivals,
+    directory: DirectoryCopy,
+    /// The last publications that went to one host.
+    sent_to_one: VecDeque<SentToOne>,
     /// Bytes that the lanes of all hosts hold.
     held_total: usize,
     /// Nothing is known of earlier bridges of this run, so items of hosts that are added before may be missing.
@@ -154,6 +158,8 @@ impl BridgeCore {
             asked: Vec::new(),
             queries_out: QueriesOut::default(),
             arrivals: Arrivals::default(),
+            directory: DirectoryCopy::default(),
+            sent_to_one: VecDeque::new(),
             held_total: 0,
             lost_places: (!is_complete).then(|| now + replay.time),
             degraded: Some(DegradedReason::Disconnected),
@@ -162,8 +168,10 @@ impl BridgeCore {
             news: OwnNews { profile, clients: 0, begun_s, unix_us: 0 },
             times: ClusterTimes::default(),
         };
+        core.directory.add_host(identity.host);
         for (host, lanes) in taken.iter() {
             core.add_host(host, lanes, now);
+            core.directory.add_host(host);
         }
         // The next bridge must know that this one has lived.
         core.ends.note(identity.epoch, &[]);
@@ -208,8 +216,18 @@ impl BridgeCore {
             return;
         }
         self.forwarded.note(publication.source, publication.number);
+        if publication.is_of_directory() {
+            send::note_own_names(self, reach, &publication);
+        }
+        send::note_sent_to_one(self, reach, &publication);
         let lane = match reach {
             ForwardReach::All => LaneKey::COMMON,
+            ForwardReach::One(host) if host == self.own.host => {
+                // It is for the copy of the directory only.
+                self.forwards.push(self.lanes.last_order(), None);
+                self.note_waiting(now);
+                return;
+            }
             ForwardReach::One(host) => self.private_lane(host),
         };
         let body = ItemBody::publication(&publication);
@@ -279,7 +297,21 @@ impl BridgeCore {
     /// Returns what has happened since the last call.
     #[must_use]
     pub fn take_effects(&mut self) -> Vec<ClusterEffect> {
-        std::mem::take(&mut self.effects)
+        let effects = std::mem::take(&mut self.effects);
+        effects.iter().for_each(|effect| self.directory.on_effect(effect));
+        effects
+    }
+
+    /// Returns the last publications that were given to one other host. A new broker gives them to no other client (rule
+    /// L6).
+    pub fn sent_to_one(&self) -> impl Iterator<Item = SentToOne> {
+        self.sent_to_one.iter().copied()
+    }
+
+    /// Returns the names that a new broker is to know, once it has been told the effects.
+    #[must_use]
+    pub fn announced_names(&self) -> Vec<AnnouncedNames> {
+        self.directory.announcements()
     }
 
     /// Asks other hosts. Returns the id by which [`BridgeCore::take_answered`] has the answers, at this time at the

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{BridgeCore, NatsConnection, WaitingMessage, figures, queries};
-use crate::cluster::effect::{ClusterEffect, DegradedReason};
+use crate::cluster::directory::DirectoryItem;
+use crate::cluster::effect::{ClusterEffect, DegradedReason, ForwardReach, SentToOne};
 use crate::cluster::hosts::{HostState, RemoteHost};
+use crate::cluster::carried::CarriedPublication;
 use crate::cluster::item::LaneKey;
 use crate::cluster::lanes_in::GapReason;
 use crate::cluster::lanes_out::pause_between_small_batches;
@@ -13,7 +15,7 @@ use crate::cluster::subject::ClusterSubject;
 use crate::types::HostId;
 use crate::types::limits::{
     CLUSTER_CONTROL_MAX, CLUSTER_HEARTBEAT, CLUSTER_HELD_TIME, CLUSTER_REPAIR_PAUSE,
-    CLUSTER_RESUME_WAIT,
+    CLUSTER_RESUME_WAIT, CLUSTER_SENT_TO_ONE_MAX,
 };
 
 pub(super) const RESUME_WAIT: Duration = CLUSTER_RESUME_WAIT;
@@ -25,6 +27,37 @@ pub struct OutgoingMessage {
     pub subject: ClusterSubject,
     /// The sealed bytes.
     pub bytes: Vec<u8>,
+}
+
+/// Notes what other hosts get to know of own names.
+pub(super) fn note_own_names(
+    core: &mut BridgeCore,
+    reach: ForwardReach,
+    names: &CarriedPublication,
+) {
+    // A snapshot for another host says what is known already.
+    let is_for_all = reach == ForwardReach::All || reach == ForwardReach::One(core.own.host);
+    if is_for_all && let Ok(item) = DirectoryItem::decode(names.payload.clone()) {
+        core.directory.note(core.own.host, &item);
+    }
+}
+
+/// Notes a publication that goes to one host, and is for one client therefore.
+pub(super) fn note_sent_to_one(
+    core: &mut BridgeCore,
+    reach: ForwardReach,
+    publication: &CarriedPublication,
+) {
+    let is_plain = publication.directive.is_none() && !publication.is_of_directory();
+    if let ForwardReach::One(host) = reach
+        && is_plain
+    {
+        if core.sent_to_one.len() >= CLUSTER_SENT_TO_ONE_MAX {
+            core.sent_to_one.pop_front();
+        }
+        let (source, number) = (publication.source, publication.number);
+        core.sent_to_one.push_back(SentToOne { source, number, host });
+    }
 }
 
 impl BridgeCore {

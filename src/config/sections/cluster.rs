@@ -6,17 +6,38 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::ClusterName;
-use crate::config::UuidKey;
 use crate::config::diagnostic::{Diagnostic, Problem, ValueLocation, visible};
 use crate::config::file_permissions::{Keep, of as permissions_of};
 use crate::config::layers::ConfigLayers;
 use crate::config::parse::{Bounds, Size, choice, duration, is_absent, list, size, switch};
 use crate::config::resolve::path;
+use crate::config::{Config, UuidKey};
+use crate::protocol::gomoob::TagMatch;
+use crate::protocol::phpws::CompatFlag;
 use crate::types::limits::{
     CLUSTER_HELD_TIME, CLUSTER_ITEM_BYTES_MAX, CLUSTER_QUERY_TIMEOUT, CLUSTER_REPLAY_BYTES,
     CLUSTER_REPLAY_TIME, HOST_NAME_BYTES_MAX, NATS_SERVERS_MAX,
 };
 use crate::types::word_choices;
+
+/// Warns about switches for old servers whose matching each host does for itself.
+pub(in crate::config) fn warn_of_loose_matching(given: &mut ConfigLayers<'_>, config: &Config) {
+    if config.cluster.is_none() {
+        return;
+    }
+    let switches = config.phpws.options.switches;
+    for (section, name, is_on) in [
+        ("gomoob", "tagMatch", config.gomoob.options.matching == TagMatch::Legacy),
+        ("phpws", "looseCompare", switches.has(CompatFlag::LooseCompare)),
+        ("phpws", "uuidReachesPhp", switches.has(CompatFlag::UuidMissesPhp)),
+    ] {
+        if is_on {
+            let what = "makes each host of the cluster look for recipients among its own clients";
+            let right = "leave the key out, or expect one recipient on each host";
+            given.warn_in(section, name, Problem::new(what, right));
+        }
+    }
+}
 
 /// The settings of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

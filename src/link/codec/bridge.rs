@@ -9,9 +9,9 @@ use super::hosts_query::{
     put_answered, put_query_of_process, read_answered, read_query_of_process,
 };
 use crate::cluster::{
-    Arrival, BridgeEpoch, CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay,
-    ClusterEffect, DegradedReason, Forward, ForwardReach, GapReason, HostRun, KeptForBridge,
-    LaneGap, LaneKey, LanePoint, PassedPublication, TakenLanes,
+    AnnouncedNames, Arrival, BridgeEpoch, CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay,
+    ClusterEffect, DegradedReason, DirectoryItem, Forward, ForwardReach, GapReason, HostRun,
+    KeptForBridge, LaneGap, LaneKey, LanePoint, PassedPublication, SentToOne, TakenLanes,
 };
 use crate::link::bridge::{FromBridge, HostsNotice, ToBridge};
 use crate::types::{AskToken, Generation, HostId, Number, ReplayDigest, Sequence};
@@ -21,6 +21,9 @@ pub(super) const BRIDGE: u8 = 60;
 
 /// Kind of a message about other hosts.
 pub(super) const HOSTS: u8 = 61;
+
+/// Bytes of a [`SentToOne`].
+const SENT_BYTES: usize = 18;
 
 const DEGRADED: [DegradedReason; 3] =
     [DegradedReason::Disconnected, DegradedReason::CannotReceive, DegradedReason::CannotSend];
@@ -60,6 +63,39 @@ pub(super) fn put_from_bridge(out: &mut Vec<u8>, message: &FromBridge) {
             out.put_u8(12);
             put_answered(out, answered);
         }
+        FromBridge::Names(names) => {
+            out.put_u8(60);
+            let AnnouncedNames { host, range } = &**names;
+            out.put_u32_le(host.0);
+            out.put_slice(&DirectoryItem::Range(range.clone()).encode());
+        }
+        FromBridge::Sent(sent) => {
+            out.put_u8(61);
+            put_length(out, sent.len());
+            for SentToOne { source, number, host } in sent {
+                put_source(out, *source);
+                out.put_u64_le(number.0);
+                out.put_u32_le(host.0);
+            }
+        }
+    }
+}
+
+fn read_sent(body: &mut FieldReader<'_>) -> Result<Vec<SentToOne>, Malformed> {
+    let count = body.count_of(SENT_BYTES)?;
+    let one = |_| {
+        let (source, number) = (body.source()?, Number(body.u64()?));
+        Ok(SentToOne { source, number, host: HostId(body.u32()?) })
+    };
+    (0..count).map(one).collect()
+}
+
+fn read_names(body: &mut FieldReader<'_>) -> Result<AnnouncedNames, Malformed> {
+    let host = HostId(body.u32()?);
+    let bytes = Bytes::copy_from_slice(body.take_rest());
+    match DirectoryItem::decode(bytes) {
+        Ok(DirectoryItem::Range(range)) => Ok(AnnouncedNames { host, range }),
+        _ => Err(Malformed::Invalid("names")),
     }
 }
 
@@ -183,6 +219,8 @@ pub(super) fn read_from_bridge(body: &mut FieldReader<'_>) -> Result<FromBridge,
         1 => FromBridge::Start,
         2 => FromBridge::Kept(Box::new(read_kept(body)?)),
         12 => FromBridge::Answered(Box::new(read_answered(body)?)),
+        61 => FromBridge::Sent(read_sent(body)?),
+        60 => FromBridge::Names(Box::new(read_names(body)?)),
         kind => FromBridge::Effect(Box::new(read_effect(kind, body)?)),
     })
 }
@@ -385,6 +423,10 @@ mod tests {
             let arrive = FromBridge::Effect(Box::new(ClusterEffect::Arrive(arrival)));
             passes(&ToBroker::Bridge(arrive));
             passes(&ToBroker::Bridge(FromBridge::Start));
+            let sent = SentToOne { source, number, host };
+            passes(&ToBroker::Bridge(FromBridge::Sent(vec![sent; at])));
+            let names = AnnouncedNames { host, range: crate::cluster::NameRange::default() };
+            passes(&ToBroker::Bridge(FromBridge::Names(Box::new(names))));
             passes(&ToBroker::Bridge(FromBridge::Kept(Box::default())));
             passes(&ToWorker::Bridge(ToBridge::Kept(Box::default())));
             passes(&ToWorker::Bridge(ToBridge::Missing(seed)));

@@ -138,3 +138,18 @@ const _: () = assert!(
     CLUSTER_EPOCHS * CLUSTER_HOSTS_MAX * (4 + 10) < CLUSTER_PART_BYTES_MAX,
     "a hello is one item"
 );
+/// Names in the directory of all hosts. One that two hosts have counts twice.
+pub const CLUSTER_DIRECTORY_NAMES: usize = 1_000_000;
+/// Memory of the directory of all hosts in bytes, about.
+pub const CLUSTER_DIRECTORY_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of names in one item, about: some hundred names.
+pub const CLUSTER_DIRECTORY_ITEM_BYTES: usize = 32 * 1024;
+/// How long a host that was asked for its names may send none, before the next one is asked.
+pub const CLUSTER_DIRECTORY_WAIT: Duration = Duration::from_secs(1);
+/// After a gap, a host is asked for its names after this time. Gaps are often several.
+pub const CLUSTER_DIRECTORY_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of names that the broker keeps while there is no bridge, before publications no longer wait for it.
+pub const CLUSTER_DIRECTORY_KEPT_BYTES: usize = 4 * 1024 * 1024;
+/// Publications to a client of another host that a bridge remembers for the next broker: those of the windows of four
+/// workers.
+pub const CLUSTER_SENT_TO_ONE_MAX: usize = 16 * 1024;

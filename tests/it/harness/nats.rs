@@ -9,6 +9,8 @@ use rustix::process::Signal;
 
 use super::api::AUTH;
 use super::folder::Folder;
+use super::opening::Open;
+use super::packets::feedback_to;
 use super::processes::send_signal;
 use super::server::{Server, Setup};
 use super::wait::{DEADLINE, eventually};
@@ -176,6 +178,21 @@ pub fn wait_until_joined(hosts: &[Server]) {
             let is_sound = counts.state == tagcast::types::ClusterState::Connected;
             (is_sound && counts.hosts_live == hosts.len() as u64).then_some(())
         });
+    }
+}
+
+/// Waits until two hosts have asked each other for their names and have the answers: what they lose then is
+/// publications.
+#[track_caller]
+pub fn wait_until_settled([a, b]: [&Server; 2]) {
+    let open = |host: &Server| host.open(&Open::at("/web?key=shop"));
+    let mut pages = [open(a), open(b)];
+    // A publication to the client of one host comes after what its sender has sent to this host before.
+    for (number, from) in [0, 1, 0].into_iter().enumerate() {
+        let packet = feedback_to(&pages[1 - from].uuid, &format!("settled {number}"));
+        pages[from].text(&packet);
+        pages[from].expect_next();
+        pages[1 - from].expect_text(&packet);
     }
 }
 

@@ -7,14 +7,17 @@ use bytes::Bytes;
 use tagcast::cluster::{
     AnsweredQuery, Arrival, BridgeCore, BridgeEpoch, BridgeIdentity, BridgeOptions,
     CarriedPublication, ClusterEffect, ClusterName, Forward, ForwardReach, GapReason, HeldBounds,
-    HostRun, KeptForBridge, LaneGap, ReplayBounds,
+    HostRun, KeptForBridge, LaneGap, LaneKey, ReplayBounds, SharedItem,
 };
 use tagcast::types::{
     Generation, HostId, Number, PayloadForm, QueryReach, Sequence, WorkerId, WorkerIncarnation,
 };
 
+use super::names::HostClients;
 use crate::rng::Rng;
 
+/// Targets from this number on are names.
+const NAMED: u64 = 1 << 32;
 /// Workers of a host.
 pub const WORKERS: usize = 2;
 /// How long outcomes of commands are awaited.
@@ -26,6 +29,8 @@ pub enum Target {
     All,
     /// The client of a UUID on one host.
     One(usize),
+    /// The first client with a name.
+    Name(usize),
 }
 
 /// A publication of a worker.
@@ -65,6 +70,8 @@ pub struct Broker {
     to_bridge: VecDeque<Forward>,
     /// From the bridge.
     from_bridge: VecDeque<ClusterEffect>,
+    /// Items of the directory that this broker has made.
+    directory_items: u64,
 }
 
 /// Something that a host has learned from others.
@@ -73,6 +80,11 @@ pub enum Event {
     /// A run is live: a new one, or again.
     Live(u64),
     Delivered(Arrival),
+    /// A client got a publication to its name.
+    Named {
+        id: u64,
+        client: u64,
+    },
     Gap {
         run: u64,
         items: Option<u64>,
@@ -96,12 +108,16 @@ pub struct Host {
     numbers: Vec<u64>,
     /// Arrivals that workers have had, by the life of the bridge and number (rule L6).
     seen: BTreeSet<(u32, u64)>,
+    /// What earlier brokers have given to one other host (rule L6).
+    sent: BTreeMap<(WorkerIncarnation, Number), HostId>,
     /// The last deaths of the bridge and of the broker.
     pub bridge_died: Option<Instant>,
     pub broker_died: Option<Instant>,
     pub events: Vec<Event>,
     /// Questions of this host that are open, by their ids, with what is asked and until when.
     pub asking: BTreeMap<u64, (u64, Instant)>,
+    /// Named clients and the directory, where there are names.
+    pub names: Option<HostClients>,
     /// What was answered: the question, whether in time, and the hosts with their answers.
     pub answered: Vec<Answered>,
 }
@@ -128,11 +144,13 @@ impl Host {
             windows: vec![VecDeque::new(); WORKERS],
             numbers: vec![0; WORKERS],
             seen: BTreeSet::new(),
+            sent: BTreeMap::new(),
             bridge_died: None,
             broker_died: None,
             events: Vec::new(),
             asking: BTreeMap::new(),
             answered: Vec::new(),
+            names: None,
         }
     }
 
@@ -181,6 +199,10 @@ impl Host {
         };
         self.bridge = Some(BridgeCore::new(options, now));
         self.broker.carried = 0;
+        self.broker.hosts.values_mut().for_each(|is_live| *is_live = true);
+        if let Some(names) = &mut self.names {
+            names.bridge_began(self.broker.hosts.keys().copied(), now);
+        }
         let again = self.broker.forwards.iter().cloned();
         self.broker.to_bridge = again.map(repeated).collect();
     }
@@ -190,7 +212,7 @@ impl Host {
         self.bridge = None;
         self.asking.clear();
         self.broker.to_bridge.clear();
-        self.broker_turn(usize::MAX);
+        self.broker_turn(usize::MAX, now);
         self.bridge_died = Some(now);
     }
 
@@ -203,70 +225,133 @@ impl Host {
         self.broker_died = Some(now);
         if let Some(bridge) = &mut self.bridge {
             for forward in unread {
+                if forward.publication.is_of_directory() {
+                    bridge.forward(forward, now);
+                    continue;
+                }
                 let id = published_id(&forward);
                 let awaited = pass_on(bridge, forward, now);
                 self.asking.extend(awaited.map(|(awaited, until)| (awaited, (id, until))));
             }
             self.broker.kept = bridge.broker_restarted();
             self.broker.from_bridge.extend(bridge.take_effects());
-            self.broker_turn(usize::MAX);
         }
+        if let Some(names) = &mut self.names {
+            names.replace_directory(self.id, self.bridge.as_ref());
+        }
+        self.broker_turn(usize::MAX, now);
+        self.begin_names(now);
+        let sent = self.bridge.iter().flat_map(BridgeCore::sent_to_one);
+        self.sent = sent.map(|it| ((it.source, it.number), it.host)).collect();
         let mut again: Vec<Published> = self.windows.iter().flatten().copied().collect();
         self.windows.iter_mut().for_each(VecDeque::clear);
         again.sort_by_key(|it| it.id);
-        again.into_iter().for_each(|it| self.resolve(Published { is_repeated: true, ..it }));
+        for it in again {
+            self.resolve(Published { is_repeated: true, ..it }, now);
+        }
     }
 
     /// A worker publishes.
-    pub fn publish(&mut self, id: u64, worker: usize, target: Target, size: usize) -> Published {
+    pub fn publish(
+        &mut self,
+        id: u64,
+        worker: usize,
+        (target, size): (Target, usize),
+        now: Instant,
+    ) -> Published {
         self.numbers[worker] += 1;
         let number = self.numbers[worker];
         let published = Published { id, worker, number, target, size, is_repeated: false };
-        self.resolve(published);
+        self.resolve(published, now);
         published
     }
 
-    fn resolve(&mut self, published: Published) {
+    fn resolve(&mut self, published: Published, now: Instant) {
         self.broker.sequence += 1;
+        let sent_to = self.sent.get(&published.source()).copied();
+        if let Target::Name(name) = published.target
+            && let Some(client) = self.own_client(name)
+            && sent_to.is_none()
+        {
+            return self.events.push(Event::Named { id: published.id, client });
+        }
         if self.broker.hosts.is_empty() {
             return;
         }
+        self.send_changes(now);
         let reach = match published.target {
+            _ if sent_to.is_some() => ForwardReach::One(sent_to.unwrap()),
             Target::One(place) => {
                 let host = HostId(u32::try_from(place).unwrap() + 10);
                 let is_live = self.broker.hosts.get(&host).copied().unwrap_or(false);
                 if is_live { ForwardReach::One(host) } else { ForwardReach::All }
             }
+            Target::Name(name) => match self.names.as_ref().and_then(|it| it.first(name)) {
+                Some(host) => ForwardReach::One(host),
+                None => ForwardReach::All,
+            },
             Target::All => ForwardReach::All,
         };
+        if reach == ForwardReach::All
+            && matches!(published.target, Target::Name(_))
+            && let Some(names) = &mut self.names
+        {
+            names.sent_to_all.insert(published.id);
+        }
         let target = match published.target {
             Target::All => 0,
             Target::One(place) => u64::try_from(place).unwrap() + 1,
+            Target::Name(name) => NAMED + u64::try_from(name).unwrap(),
         };
         let mut payload = published.id.to_le_bytes().to_vec();
         payload.resize(payload.len() + published.size, 1);
         let publication = CarriedPublication {
-            source: WorkerIncarnation {
-                worker: WorkerId(u16::try_from(published.worker).unwrap()),
-                generation: Generation(1),
-            },
-            number: Number(published.number),
+            source: published.source().0,
+            number: published.source().1,
             generation: Generation(self.broker.generation),
             sequence: Sequence(self.broker.sequence),
             route: Bytes::copy_from_slice(&target.to_le_bytes()),
             form: PayloadForm::Message,
             payload: payload.into(),
             is_repeated: published.is_repeated,
-            directive: is_directive(published.id).then_some(0),
+            directive: (is_directive(published.id) && target < NAMED).then_some(0),
             question: None,
             replay: tagcast::cluster::CarriedReplay::None,
         };
         let forward = Forward { reach, publication };
         self.windows[published.worker].push_back(published);
+        self.push_forward(forward);
+    }
+
+    pub fn push_forward(&mut self, forward: Forward) {
         self.broker.forwards.push_back(forward.clone());
         if self.bridge.is_some() {
             self.broker.to_bridge.push_back(forward);
         }
+    }
+
+    /// Returns whether items of the directory are not carried.
+    pub fn has_directory_items(&self) -> bool {
+        self.broker.forwards.iter().any(|it| it.publication.is_of_directory())
+    }
+
+    /// Gives an item of the directory to the bridge.
+    pub fn push_item(&mut self, item: SharedItem) {
+        self.broker.directory_items += 1;
+        let generation = Generation(self.broker.generation);
+        let publication = CarriedPublication {
+            source: WorkerIncarnation { worker: WorkerId::DIRECTORY, generation },
+            number: Number(self.broker.directory_items),
+            generation,
+            sequence: Sequence(0),
+            route: Bytes::new(),
+            form: PayloadForm::Message,
+            payload: item.body,
+            is_repeated: false,
+            directive: None,
+            question: None,
+        };
+        self.push_forward(Forward { reach: item.reach, publication });
     }
 
     /// The bridge reads its link.
@@ -274,6 +359,10 @@ impl Host {
         let Some(bridge) = &mut self.bridge else { return };
         for _ in 0..most.min(self.broker.to_bridge.len()) {
             let forward = self.broker.to_bridge.pop_front().unwrap();
+            if forward.publication.is_of_directory() {
+                bridge.forward(forward, now);
+                continue;
+            }
             let id = published_id(&forward);
             let awaited = pass_on(bridge, forward, now);
             self.asking.extend(awaited.map(|(awaited, until)| (awaited, (id, until))));
@@ -282,7 +371,7 @@ impl Host {
     }
 
     /// The broker reads its link, and acknowledges what it has read.
-    pub fn broker_turn(&mut self, most: usize) {
+    pub fn broker_turn(&mut self, most: usize, now: Instant) {
         let mut taken = 0;
         for _ in 0..most.min(self.broker.from_bridge.len()) {
             match self.broker.from_bridge.pop_front().unwrap() {
@@ -290,11 +379,14 @@ impl Host {
                     self.broker.hosts.insert(host, true);
                     self.events.push(Event::Live(taken.run.0));
                     self.broker.kept.taken.set(host, taken);
+                    self.names.iter_mut().for_each(|names| names.host_live(host, now));
                 }
                 ClusterEffect::HostGone(host) => {
                     self.broker.hosts.insert(host, false);
+                    self.names.iter_mut().for_each(|names| names.host_gone(host));
                 }
                 ClusterEffect::HostForgotten(host) => {
+                    self.names.iter_mut().for_each(|names| names.host_gone(host));
                     self.broker.kept.taken.note_forgotten(host);
                     self.broker.hosts.remove(&host);
                 }
@@ -307,8 +399,10 @@ impl Host {
                         let answer = answer_of(self.id, &publication.payload[..8]);
                         bridge.answer(arrival.taken.host, awaited, Some(&answer));
                     }
-                    if self.seen.insert((self.epoch, arrival.number)) {
-                        self.events.push(Event::Delivered(arrival));
+                    if publication.is_of_directory() {
+                        self.names.iter_mut().for_each(|names| names.take(&arrival, now));
+                    } else if self.seen.insert((self.epoch, arrival.number)) {
+                        self.arrive(arrival, now);
                     }
                 }
                 ClusterEffect::Carried { forwards, epoch, points } => {
@@ -316,8 +410,10 @@ impl Host {
                     self.carry(forwards);
                 }
                 ClusterEffect::LaneClosed(lane) => self.broker.kept.ends.close(lane),
-                ClusterEffect::Gap { number, gap: LaneGap { run, items, reason, .. } } => {
+                ClusterEffect::Gap { number, gap } => {
+                    let LaneGap { host, run, items, reason } = gap;
                     taken = number;
+                    self.names.iter_mut().for_each(|names| names.note_gap(host, now));
                     self.events.push(Event::Gap { run: run.0, items, reason });
                 }
                 ClusterEffect::Degraded(_) | ClusterEffect::DuplicateHost => {}
@@ -328,6 +424,33 @@ impl Host {
         {
             bridge.acknowledged(taken);
         }
+        self.send_names(now);
+    }
+
+    fn arrive(&mut self, arrival: Arrival, now: Instant) {
+        let publication = &arrival.publication;
+        let target = u64::from_le_bytes(publication.route[..].try_into().unwrap());
+        let Some(name) = target.checked_sub(NAMED) else {
+            return self.events.push(Event::Delivered(arrival));
+        };
+        let (id, name) = (id_of(publication), usize::try_from(name).unwrap());
+        let is_for_this_host = arrival.taken.point.lane != LaneKey::COMMON;
+        let was_passed_on = publication.source.worker.is_bridge();
+        let Some(names) = &self.names else { return };
+        if let Some(client) = names.first_here(name) {
+            self.events.push(Event::Named { id, client });
+        } else if is_for_this_host
+            && !was_passed_on
+            && let Some(host) = names.first(name).filter(|host| *host != self.id)
+        {
+            self.send_changes(now);
+            let worker = WorkerId::BRIDGE;
+            let source = WorkerIncarnation { worker, generation: Generation(self.epoch) };
+            let number = Number(arrival.number);
+            let publication =
+                CarriedPublication { source, number, is_repeated: false, ..arrival.publication };
+            self.push_forward(Forward { reach: ForwardReach::One(host), publication });
+        }
     }
 
     /// The broker acknowledges publications to their workers.
@@ -335,6 +458,9 @@ impl Host {
         while self.broker.carried < forwards {
             self.broker.carried += 1;
             let carried = self.broker.forwards.pop_front().unwrap();
+            if !carried.publication.source.worker.has_clients() {
+                continue;
+            }
             let worker = usize::from(carried.publication.source.worker.0);
             let acknowledged = self.windows[worker].pop_front().unwrap();
             assert_eq!(acknowledged.number, carried.publication.number.0);
@@ -344,12 +470,16 @@ impl Host {
     /// Returns whether everything that was published is carried.
     pub fn is_idle(&self) -> bool {
         let is_idle = self.bridge.as_ref().is_some_and(BridgeCore::is_idle);
-        is_idle && self.broker.forwards.is_empty() && self.broker.from_bridge.is_empty()
+        is_idle
+            && self.broker.forwards.is_empty()
+            && self.broker.from_bridge.is_empty()
+            && self.names.as_ref().is_none_or(HostClients::is_idle)
     }
 
     /// Returns the same host after its death, with another run.
     pub fn renewed(&self, rng: &mut Rng) -> Self {
-        Self::new(self.place, self.name.clone(), self.bounds, rng)
+        let names = self.names.as_ref().map(|names| names.renewed(self.id));
+        Self { names, ..Self::new(self.place, self.name.clone(), self.bounds, rng) }
     }
 }
 
@@ -359,7 +489,18 @@ fn is_directive(id: u64) -> bool {
 }
 
 fn published_id(forward: &Forward) -> u64 {
-    u64::from_le_bytes(forward.publication.payload[..8].try_into().unwrap())
+    id_of(&forward.publication)
+}
+
+fn id_of(publication: &CarriedPublication) -> u64 {
+    u64::from_le_bytes(publication.payload[..8].try_into().unwrap())
+}
+
+impl Published {
+    fn source(&self) -> (WorkerIncarnation, Number) {
+        let worker = WorkerId(u16::try_from(self.worker).unwrap());
+        (WorkerIncarnation { worker, generation: Generation(1) }, Number(self.number))
+    }
 }
 
 /// Gives a forward to a bridge. Returns the number under which outcomes are awaited, and until when.

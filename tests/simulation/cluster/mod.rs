@@ -3,6 +3,7 @@
 
 mod check;
 mod host;
+mod names;
 mod network;
 mod world;
 
@@ -31,11 +32,12 @@ const LOSS: Faults = Faults {
     host_deaths: 0,
     restarts: 4,
     cuts: 4,
+    names: 0,
     pause: 30,
     is_lossless: true,
 };
 
-const MIXTURES: [ClusterMixture; 8] = [
+const MIXTURES: [ClusterMixture; 10] = [
     ClusterMixture { name: "messages are lost", faults: LOSS },
     ClusterMixture { name: "brokers die", faults: Faults { broker_deaths: 8, ..LOSS } },
     ClusterMixture {
@@ -61,6 +63,22 @@ const MIXTURES: [ClusterMixture; 8] = [
     ClusterMixture {
         name: "everything",
         faults: Faults {
+            memory: Memory::Small,
+            bridge_deaths: 8,
+            broker_deaths: 8,
+            host_deaths: 3,
+            is_lossless: false,
+            ..LOSS
+        },
+    },
+    ClusterMixture {
+        name: "names, and brokers die",
+        faults: Faults { names: 300, broker_deaths: 8, ..LOSS },
+    },
+    ClusterMixture {
+        name: "names, and everything",
+        faults: Faults {
+            names: 300,
             memory: Memory::Small,
             bridge_deaths: 8,
             broker_deaths: 8,

@@ -8,6 +8,7 @@ use tagcast::types::QueryReach;
 
 use super::check::{Gaps, Model, Pair};
 use super::host::{Answered, Bounds, Event, Host, Target, WORKERS, answer_of};
+use super::names::{HostClients, NAMES, name};
 use super::network::Network;
 use crate::rng::Rng;
 
@@ -22,6 +23,8 @@ pub struct Faults {
     pub host_deaths: u64,
     pub restarts: u64,
     pub cuts: u64,
+    /// Joins and leaves of named clients, and publications to names.
+    pub names: u64,
     /// Milliseconds of a usual pause.
     pub pause: usize,
     /// Nothing of this can lose an item, so no gap may be reported.
@@ -68,6 +71,9 @@ pub struct World {
     questions: u64,
     /// Answers of one host to another.
     pub answers: u64,
+    /// The clients that got each publication to a name.
+    named: BTreeMap<u64, Vec<u64>>,
+    clients: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -100,8 +106,11 @@ impl World {
         network.lost = faults.lost;
         network.doubled = faults.doubled;
         let now = any_moment();
-        let hosts: Vec<Host> =
+        let mut hosts: Vec<Host> =
             (0..count).map(|place| Host::new(place, name.clone(), bounds, &mut rng)).collect();
+        for host in hosts.iter_mut().filter(|_| faults.names > 0) {
+            host.names = Some(HostClients::new(host.id));
+        }
         let mut world = Self {
             rng,
             now,
@@ -117,6 +126,8 @@ impl World {
             last_death: None,
             questions: QUESTION,
             answers: 0,
+            named: BTreeMap::new(),
+            clients: 0,
         };
         (0..count).for_each(|place| world.start_bridge(place));
         world
@@ -165,12 +176,15 @@ impl World {
         if self.rng.below(1000) < 100 {
             self.ask();
         }
+        if self.faults.names > 0 && self.rng.below(1000) < self.faults.names {
+            self.use_names();
+        }
         let place = self.rng.place(self.hosts.len());
         match self.rng.below(8) {
             0..3 => self.bridge_turn(place),
             3 => {
                 let most = self.rng.between(1, 9);
-                self.hosts[place].broker_turn(most);
+                self.hosts[place].broker_turn(most, self.now);
             }
             4..7 => {
                 for _ in 0..self.rng.between(1, 12) {
@@ -202,6 +216,27 @@ impl World {
         }
     }
 
+    /// A named client joins or leaves, or something is published to a name.
+    fn use_names(&mut self) {
+        let (place, index) = (self.rng.place(self.hosts.len()), self.rng.place(NAMES));
+        let unix_ms = u64::try_from((self.now - self.start).as_millis()).unwrap();
+        let what = self.rng.below(6);
+        match (what, &mut self.hosts[place].names) {
+            (0 | 1, Some(names)) => {
+                self.clients += 1;
+                names.join(index, self.clients, unix_ms);
+                self.note(|| format!("host {place}: a client gets name {index}"));
+            }
+            (2, Some(names)) => {
+                names.leave(index, unix_ms);
+                self.note(|| format!("host {place}: the first client of {index} leaves"));
+            }
+            _ => {
+                self.publish_to(place, Target::Name(index), 3);
+            }
+        }
+    }
+
     fn ask(&mut self) {
         let place = self.rng.place(self.hosts.len());
         let reach = match self.rng.below(2) {
@@ -216,8 +251,10 @@ impl World {
     pub fn publish_to(&mut self, place: usize, target: Target, size: usize) -> u64 {
         let id = self.model.next_id();
         let worker = self.rng.place(WORKERS);
-        let published = self.hosts[place].publish(id, worker, target, size);
-        self.model.publish(self.hosts[place].run, published);
+        let published = self.hosts[place].publish(id, worker, (target, size), self.now);
+        if !matches!(target, Target::Name(_)) {
+            self.model.publish(self.hosts[place].run, published);
+        }
         self.note(|| format!("host {place} publishes {published:?}"));
         id
     }
@@ -371,10 +408,64 @@ impl World {
                         self.note(|| format!("host {place}: a gap of {items:?}: {reason:?}"));
                         self.model.gap(Pair { from, to }, items, reason);
                     }
+                    Event::Named { id, client } => self.deliver_named(id, client)?,
                     Event::Delivered(arrival) => {
                         self.note(|| format!("host {place} gets {:?}", arrival.taken));
                         self.model.deliver(to, place, &arrival)?;
                     }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A client has got a publication to a name.
+    fn deliver_named(&mut self, id: u64, client: u64) -> Result<(), String> {
+        self.note(|| format!("client {client} gets {id} by its name"));
+        let clients = self.named.entry(id).or_default();
+        clients.push(client);
+        let mut names = self.hosts.iter().filter_map(|host| host.names.as_ref());
+        let is_to_all = names.any(|names| names.sent_to_all.contains(&id));
+        let may_repeat = is_to_all || !self.model.may_repeat.is_empty();
+        match clients.len() > 1 && !may_repeat {
+            true => Err(format!("{id} has reached {clients:?} by one name")),
+            false => Ok(()),
+        }
+    }
+
+    /// All hosts know the same names, and what is published to one reaches its first client.
+    fn check_names(&mut self) -> Result<(), String> {
+        let hosts = self.hosts.iter();
+        let own = hosts.filter_map(|host| Some((host.id, host.names.as_ref()?)));
+        let own: Vec<_> = own.collect();
+        for (knower, known) in &own {
+            known.directory.records().check()?;
+            for (owner, names) in &own {
+                let of_owner = known.directory.records().names_of(*owner);
+                let found: Vec<_> = of_owner.map(|(name, at)| (name.clone(), at.number)).collect();
+                let clients = names.clients.iter();
+                let truth = clients.filter_map(|(at, it)| Some((name(*at), *it.keys().next()?)));
+                if found != truth.clone().collect::<Vec<_>>() {
+                    let truth: Vec<_> = truth.collect();
+                    return Err(format!("{knower} knows of {owner} {found:?} and not {truth:?}"));
+                }
+            }
+        }
+        let firsts: Vec<Option<u64>> = (0..NAMES)
+            .map(|index| {
+                let host = own.first()?.1.first(index)?;
+                own.iter().find(|(id, _)| *id == host)?.1.first_here(index)
+            })
+            .collect();
+        for (index, first) in firsts.into_iter().enumerate() {
+            for place in 0..self.hosts.len() {
+                let id = self.publish_to(place, Target::Name(index), 3);
+                for _ in 0..20 {
+                    self.turn_all()?;
+                }
+                let got = self.named.get(&id).cloned().unwrap_or_default();
+                if got != first.into_iter().collect::<Vec<_>>() {
+                    return Err(format!("{id} for {index} has reached {got:?}, not {first:?}"));
                 }
             }
         }
@@ -407,6 +498,9 @@ impl World {
             return Err(format!("hosts do not become calm: idle are {idle:?}"));
         }
         self.last_words()?;
+        if self.faults.names > 0 {
+            self.check_names()?;
+        }
         let runs: Vec<u64> = self.hosts.iter().map(|host| host.run).collect();
         self.model.check_all(&runs, if is_lossless { Gaps::Never } else { Gaps::Allowed })
     }
@@ -415,7 +509,7 @@ impl World {
         self.pass_time(Duration::from_millis(20));
         for place in 0..self.hosts.len() {
             self.bridge_turn(place);
-            self.hosts[place].broker_turn(usize::MAX);
+            self.hosts[place].broker_turn(usize::MAX, self.now);
         }
         while self.deliver() {}
         self.check_events()
