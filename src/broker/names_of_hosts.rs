@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::forwards::KeptForwards;
 use crate::cluster::{
-    CarriedPublication, CarriedReplay, DirectoryBounds, Forward, SentToOne, SharedDirectory, SharedItem,
+    CarriedPublication, CarriedReplay, DirectoryBounds, Forward, SentToOne, SharedDirectory,
+    SharedItem,
 };
 use crate::telemetry::LogThrottle;
 use crate::types::{

@@ -1,7 +1,8 @@
 //! The state of a worker in the broker: its link, its pending output and its publications.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+
+use arcstr::ArcStr;
 
 use super::router::ProtocolError;
 use crate::broker::tracking::TrackedReport;
@@ -200,7 +201,7 @@ impl WorkerState {
     /// before.
     #[inline]
     pub(super) fn switch_to(&mut self, tenant: &Tenant) {
-        if !Arc::ptr_eq(&self.tenant.0, &tenant.0) && self.tenant != *tenant {
+        if !ArcStr::ptr_eq(&self.tenant.0, &tenant.0) && self.tenant != *tenant {
             self.tenant = tenant.clone();
             self.out.send(&ToWorker::Tenant(tenant.clone()));
         }

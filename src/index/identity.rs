@@ -1,7 +1,5 @@
 //! Names of the client at a place.
 
-use std::sync::Arc;
-
 use super::Index;
 use super::idents::Idents;
 use super::interner::InternedName;
@@ -12,7 +10,7 @@ use crate::types::{ClientUuid, ConnectionRef, Ident, JoinNumber, Tenant, WorkerI
 pub fn client_at(index: &Index, place: ConnectionRef) -> Option<(Tenant, ClientUuid)> {
     let entry = index.places.get(place)?;
     let name = str::from_utf8(index.tenants.name_of(entry.tenant)?.value_of_tag("")?).ok()?;
-    let tenant = if name.is_empty() { Tenant::shared() } else { Tenant(Arc::from(name)) };
+    let tenant = if name.is_empty() { Tenant::shared() } else { Tenant(name.into()) };
     Some((tenant, entry.uuid))
 }
 

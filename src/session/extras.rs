@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::chunks::Chunks;
 use crate::auth::VerifiedToken;
 use crate::protocol::AckExtras;
 
 /// What only some connections have.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts about a client of `tagcast.v1`"
@@ -29,6 +30,8 @@ pub struct SessionExtras {
     pub gap: Option<Option<u64>>,
     /// The broker asks whether it is alive (`tagcast.v1`).
     pub is_probed: bool,
+    /// Incomplete message in chunks.
+    pub(super) chunks: Option<Chunks>,
 }
 
 /// Token of a connection.
@@ -43,6 +46,29 @@ pub struct SessionToken {
 }
 
 impl SessionExtras {
+    /// Creates what a client has at its opening.
+    #[must_use]
+    pub fn new(words: AckExtras, token: Option<Arc<SessionToken>>) -> Self {
+        Self { words, token, ..Self::default() }
+    }
+
+    /// Returns a copy that handles one complete message on another thread.
+    pub(super) fn for_one_message(&self) -> Self {
+        let Self { is_warned, may_choose_tags, awaits_frame, awaits_recovery, .. } = *self;
+        let Self { gap, is_probed, .. } = *self;
+        Self {
+            words: self.words.clone(),
+            token: self.token.clone(),
+            is_warned,
+            may_choose_tags,
+            awaits_frame,
+            awaits_recovery,
+            gap,
+            is_probed,
+            chunks: None,
+        }
+    }
+
     /// Returns the longest message in bytes by the token of the connection.
     pub(super) fn message_bytes_max(&self) -> Option<usize> {
         self.token.as_ref()?.verified.claims.limits.message
@@ -50,8 +76,9 @@ impl SessionExtras {
 
     /// Returns the bytes on the heap.
     pub(super) fn held(&self) -> usize {
-        let Self { words, token, .. } = self;
-        words.fyi.len()
+        let Self { words, token, chunks, .. } = self;
+        chunks.as_ref().map_or(0, Chunks::bytes)
+            + words.fyi.len()
             + words.uuid.as_ref().map_or(0, String::len)
             + token.as_ref().map_or(0, |token| token.verified.claims.held())
     }

@@ -42,14 +42,12 @@ pub struct Session {
     pub protocol: Protocol,
     /// True once the log says that the tags of this client's packets are ignored.
     pub has_noted_tags: bool,
-    /// Incomplete message in chunks.
-    pub chunks: Option<Box<Chunks>>,
     /// What only some connections have, so the field is one pointer.
     pub extras: Option<Box<SessionExtras>>,
 }
 
 // Each idle connection holds one session.
-const _: () = assert!(size_of::<Session>() <= 56, "one more word costs each connection 32 bytes");
+const _: () = assert!(size_of::<Session>() <= 40, "one more word costs each connection 32 bytes");
 
 /// Complete message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,8 +105,8 @@ impl Session {
     #[must_use]
     pub fn new(uuid: ClientUuid, grant: Grant, class: ClientClass, protocol: Protocol) -> Self {
         let Grant { tenant, right, basis } = grant;
-        let (has_noted_tags, chunks, extras) = (false, None, None);
-        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, chunks, extras }
+        let (has_noted_tags, extras) = (false, None);
+        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, extras }
     }
 
     /// Returns a copy that handles one complete message on another thread. It has no incomplete message
@@ -116,8 +114,9 @@ impl Session {
     #[must_use]
     pub fn for_one_message(&self) -> Self {
         let Self { uuid, right, basis, class, protocol, has_noted_tags, .. } = *self;
-        let (tenant, extras, chunks) = (self.tenant.clone(), self.extras.clone(), None);
-        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, chunks, extras }
+        let extras = self.extras.as_ref().map(|extras| Box::new(extras.for_one_message()));
+        let tenant = self.tenant.clone();
+        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, extras }
     }
 
     /// Returns the token that the client was admitted with.
@@ -189,7 +188,7 @@ impl Session {
     /// message, because it accepts no publication that does not fit in its send window (rule L4).
     #[must_use]
     pub fn weight(&self, message: Message<'_>) -> usize {
-        match &self.chunks {
+        match self.chunks() {
             Some(chunks) if self.ends_chunks(message) => chunks.bytes(),
             _ => message.bytes().len(),
         }
@@ -199,21 +198,30 @@ impl Session {
     /// and the token.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.chunks.as_ref().map_or(0, |chunks| chunks.bytes())
-            + self.extras.as_deref().map_or(0, SessionExtras::held)
+        self.extras.as_deref().map_or(0, SessionExtras::held)
+    }
+
+    fn chunks(&self) -> Option<&Chunks> {
+        self.extras.as_ref()?.chunks.as_ref()
+    }
+
+    /// Returns the bytes of an incomplete message in chunks, if there is one.
+    #[must_use]
+    pub fn bytes_in_chunks(&self) -> Option<usize> {
+        self.chunks().map(Chunks::bytes)
     }
 
     /// Returns true if a message is a part of a message in chunks, or ends it.
     #[must_use]
     pub fn is_chunk(&self, message: Message<'_>) -> bool {
-        self.chunks.is_some() && matches!(message, Message::Text(_))
+        self.chunks().is_some() && matches!(message, Message::Text(_))
     }
 
     /// Returns true if a message ends a message in chunks.
     #[must_use]
     pub fn ends_chunks(&self, message: Message<'_>) -> bool {
         let marks = self.protocol.spec().chunk_marks.as_ref();
-        self.chunks.is_some() && marks.is_some_and(|marks| message == Message::Text(marks.end))
+        self.chunks().is_some() && marks.is_some_and(|marks| message == Message::Text(marks.end))
     }
 
     /// Takes the message in chunks that this message ends.
@@ -221,7 +229,7 @@ impl Session {
         if !self.ends_chunks(message) {
             return None;
         }
-        self.chunks.take().map(|chunks| chunks.whole())
+        self.extras.as_mut()?.chunks.take().map(Chunks::whole)
     }
 
     /// Decides what to do with a message.
@@ -236,10 +244,7 @@ impl Session {
             Message::Binary(bytes) => Err(NextStep::Binary(bytes)),
         };
         let then = match (text, &spec.chunk_marks) {
-            (Ok(text), Some(marks)) => {
-                let bytes_max = || rules.message_bytes_max_of(self.basis, self.extras.as_deref());
-                in_chunks(&mut self.chunks, marks, text, rules, bytes_max)
-            }
+            (Ok(text), Some(marks)) => in_chunks(&mut self.extras, marks, text, rules, self.basis),
             (Ok(text), None) => NextStep::Text(Cow::Borrowed(text)),
             (Err(then), _) => then,
         };
@@ -275,28 +280,31 @@ impl Session {
 }
 
 fn in_chunks<'a>(
-    chunks: &mut Option<Box<Chunks>>,
+    extras: &mut Option<Box<SessionExtras>>,
     marks: &ChunkMarks,
     text: &'a str,
     rules: &SessionRules,
-    bytes_max: impl FnOnce() -> usize,
+    basis: AuthBasis,
 ) -> NextStep<'a> {
     if text == marks.begin {
-        *chunks = Some(Box::default());
+        extras.get_or_insert_default().chunks = Some(Chunks::default());
         return NextStep::Nothing;
     }
-    if text == marks.end {
-        return match chunks.take() {
-            Some(chunks) => NextStep::Text(Cow::Owned(chunks.whole())),
-            None => NextStep::Nothing,
+    let chunks = extras.as_ref().and_then(|extras| extras.chunks.as_ref());
+    let bytes_max = chunks.map(|_| rules.message_bytes_max_of(basis, extras.as_deref()));
+    let (Some(extras), Some(bytes_max)) = (extras, bytes_max) else {
+        return match text == marks.end {
+            true => NextStep::Nothing,
+            false => NextStep::Text(Cow::Borrowed(text)),
         };
+    };
+    if text == marks.end {
+        let whole = extras.chunks.take().map(Chunks::whole).unwrap_or_default();
+        return NextStep::Text(Cow::Owned(whole));
     }
-    match chunks {
-        None => NextStep::Text(Cow::Borrowed(text)),
-        Some(chunks) => match chunks.push(text, rules, bytes_max()) {
-            Ok(()) => NextStep::Nothing,
-            Err(Overflow) => NextStep::Close(TOO_BIG_IN_CHUNKS),
-        },
+    match extras.chunks.as_mut().map(|chunks| chunks.push(text, rules, bytes_max)) {
+        None | Some(Ok(())) => NextStep::Nothing,
+        Some(Err(Overflow)) => NextStep::Close(TOO_BIG_IN_CHUNKS),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Identifiers and counters, each with its own type so that they cannot be confused.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
 
+use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 
 /// Number of a worker, from 0. A replacement process has the same number.
@@ -134,15 +134,13 @@ pub struct ConfigNumber(pub u32);
 
 /// A separate space of clients and publications.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tenant(pub Arc<str>);
+pub struct Tenant(pub ArcStr);
 
 impl Tenant {
     /// The tenant of all applications that name none.
     #[must_use]
     pub fn shared() -> Self {
-        // One shared text, because nearly every connection and publication uses it.
-        static SHARED: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
-        Self(Arc::clone(&SHARED))
+        Self(ArcStr::new())
     }
 }
 

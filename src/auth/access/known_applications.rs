@@ -153,7 +153,7 @@ impl ProvenApplication<'_> {
 
 /// The tenant of an application.
 fn tenant_of(application: &Application) -> Tenant {
-    let tenant = application.tenant.as_deref().map(|name| Tenant(Arc::from(name)));
+    let tenant = application.tenant.as_deref().map(|name| Tenant(name.into()));
     tenant.unwrap_or_else(Tenant::shared)
 }
 

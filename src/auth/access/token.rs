@@ -220,7 +220,7 @@ fn granted(entry: &ApplicationRules, basis: AuthBasis, claims: &TokenClaims) -> 
         None => entry.clients,
     };
     let other = claims.tenant.as_deref().filter(|name| **name != *entry.tenant.0);
-    let tenant = other.map_or_else(|| entry.tenant.clone(), |name| Tenant(Arc::from(name)));
+    let tenant = other.map_or_else(|| entry.tenant.clone(), |name| Tenant(name.into()));
     Grant { tenant, right, basis }
 }
 

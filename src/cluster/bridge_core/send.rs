@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{BridgeCore, NatsConnection, WaitingMessage, figures, queries};
+use crate::cluster::carried::CarriedPublication;
 use crate::cluster::directory::DirectoryItem;
 use crate::cluster::effect::{ClusterEffect, DegradedReason, ForwardReach, SentToOne};
 use crate::cluster::hosts::{HostState, RemoteHost};
-use crate::cluster::carried::CarriedPublication;
 use crate::cluster::item::LaneKey;
 use crate::cluster::lanes_in::GapReason;
 use crate::cluster::lanes_out::pause_between_small_batches;

@@ -209,7 +209,7 @@ fn a_question_about_topics_gets_one_value_of_each_client() {
         index.join(place(0, number.into()), JoinNumber(1), &client).unwrap();
     }
     let values = |tag| index.values(&Tenant::shared(), &tags("room=1"), tag, 9);
-    assert_eq!(values("channel").values, vec!["a".into()]);
-    assert_eq!(values("@channel").values, vec!["private-x".into()]);
+    assert_eq!(values("channel").values, [Box::from("a")]);
+    assert_eq!(values("@channel").values, [Box::from("private-x")]);
     assert_eq!(values("channel").clients, 3);
 }

@@ -9,9 +9,9 @@ use super::hosts_query::{
     put_answered, put_query_of_process, read_answered, read_query_of_process,
 };
 use crate::cluster::{
-    AnnouncedNames, Arrival, BridgeEpoch, CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay,
-    ClusterEffect, DegradedReason, DirectoryItem, Forward, ForwardReach, GapReason, HostRun,
-    KeptForBridge, LaneGap, LaneKey, LanePoint, PassedPublication, SentToOne, TakenLanes,
+    AnnouncedNames, Arrival, BridgeEpoch, CarriedId, CarriedPublication, CarriedQuestion,
+    CarriedReplay, ClusterEffect, DegradedReason, DirectoryItem, Forward, ForwardReach, GapReason,
+    HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint, PassedPublication, SentToOne, TakenLanes,
 };
 use crate::link::bridge::{FromBridge, HostsNotice, ToBridge};
 use crate::types::{AskToken, Generation, HostId, Number, ReplayDigest, Sequence};

@@ -186,7 +186,7 @@ impl<'b> FieldReader<'b> {
     pub(super) fn tenant(&mut self) -> Result<Tenant, Malformed> {
         match self.text()? {
             "" => Ok(Tenant::shared()),
-            text => Ok(Tenant(Arc::from(text))),
+            text => Ok(Tenant(text.into())),
         }
     }
 

@@ -36,7 +36,7 @@ fn ident() -> impl Strategy<Value = Option<Ident>> {
 }
 
 fn tenant() -> impl Strategy<Value = Tenant> {
-    "[a-z]{0,5}".prop_map(|text| Tenant(Arc::from(text)))
+    "[a-z]{0,5}".prop_map(|text| Tenant(text.into()))
 }
 
 fn client() -> impl Strategy<Value = Client> {

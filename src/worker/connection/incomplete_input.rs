@@ -110,13 +110,13 @@ impl Connection {
     /// Returns true if there is incomplete input.
     fn is_unfinished(&self) -> bool {
         self.reader.is_unfinished()
-            || matches!(&self.phase, Phase::Open(session) if session.chunks.is_some())
+            || matches!(&self.phase, Phase::Open(session) if session.bytes_in_chunks().is_some())
             || self.tls.as_ref().is_some_and(|tls| tls.is_mid_record())
     }
 
     fn unfinished_bytes(&self) -> u32 {
         let chunks = match &self.phase {
-            Phase::Open(session) => session.chunks.as_ref().map_or(0, |chunks| chunks.bytes()),
+            Phase::Open(session) => session.bytes_in_chunks().unwrap_or(0),
             _ => 0,
         };
         let sealed = self.tls.as_ref().map_or(0, |tls| tls.held());

@@ -304,7 +304,7 @@ impl Connection {
     /// is heavy, because processing a complete large message costs more than reading its parts; the
     /// work done so far does not show that.
     pub(super) fn weight(&self, clock: WorkClock) -> Weight {
-        let is_in_chunks = matches!(&self.phase, Phase::Open(it) if it.chunks.is_some());
+        let is_in_chunks = matches!(&self.phase, Phase::Open(it) if it.bytes_in_chunks().is_some());
         match self.reader.is_unfinished() || is_in_chunks {
             true => Weight::Heavy,
             false => self.usage.weight(clock),

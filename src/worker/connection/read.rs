@@ -200,7 +200,7 @@ fn step(
         ..
     } = connection;
     let Phase::Open(session) = phase else { return InputStep::Stop };
-    if !reader.is_unfinished() && session.chunks.is_none() {
+    if !reader.is_unfinished() && session.bytes_in_chunks().is_none() {
         // The previous input is complete. New input gets a full interval.
         holding.end();
     }

@@ -166,7 +166,7 @@ fn extras(
     }
     let words = report.map(delivery_report::ack_extras).unwrap_or_default();
     let token = token.map(|token| Arc::new(shown_token::session_token(*token, now)));
-    Some(Box::new(SessionExtras { words, token, ..SessionExtras::default() }))
+    Some(Box::new(SessionExtras::new(words, token)))
 }
 
 fn set_pacing(context: &Context, connection: &mut Connection, class: ClientClass) {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tagcast::cluster::{
     AnsweredQuery, Arrival, BridgeCore, BridgeEpoch, BridgeIdentity, BridgeOptions,
-    CarriedPublication, ClusterEffect, ClusterName, Forward, ForwardReach, GapReason, HeldBounds,
-    HostRun, KeptForBridge, LaneGap, LaneKey, ReplayBounds, SharedItem,
+    CarriedPublication, CarriedReplay, ClusterEffect, ClusterName, Forward, ForwardReach,
+    GapReason, HeldBounds, HostRun, KeptForBridge, LaneGap, LaneKey, ReplayBounds, SharedItem,
 };
 use tagcast::types::{
     Generation, HostId, Number, PayloadForm, QueryReach, Sequence, WorkerId, WorkerIncarnation,
@@ -316,7 +316,7 @@ impl Host {
             is_repeated: published.is_repeated,
             directive: (is_directive(published.id) && target < NAMED).then_some(0),
             question: None,
-            replay: tagcast::cluster::CarriedReplay::None,
+            replay: CarriedReplay::None,
         };
         let forward = Forward { reach, publication };
         self.windows[published.worker].push_back(published);
@@ -350,6 +350,7 @@ impl Host {
             is_repeated: false,
             directive: None,
             question: None,
+            replay: CarriedReplay::None,
         };
         self.push_forward(Forward { reach: item.reach, publication });
     }
