@@ -1,8 +1,20 @@
 //! Clients that join and leave.
 
+use std::net::IpAddr;
+
 use super::{ProtocolError, Router, names, presence, recording, resumes};
 use crate::link::message::ToWorker;
 use crate::types::{Client, ConnectionRef, JoinNumber, Slot, WorkerId, WorkerIncarnation};
+
+/// Reserves a place within the limits for a client that has not joined, and answers its worker.
+pub(super) fn reserve(router: &mut Router, source: WorkerIncarnation, slot: Slot, ip: IpAddr) {
+    let place = ConnectionRef { worker: source.worker, slot };
+    let answer = match router.connection_limits.reserve(place, ip) {
+        Ok(()) => ToWorker::Reserved { slot },
+        Err(full) => ToWorker::Refused { slot, full },
+    };
+    router.send(source.worker, &answer);
+}
 
 /// Takes a client that an earlier broker admitted.
 pub(super) fn announce(

@@ -298,12 +298,7 @@ impl Router {
         match message {
             ToBroker::Join { slot, client } => joins::join(self, source, slot, &client),
             ToBroker::Reserve { slot, ip } => {
-                let place = ConnectionRef { worker: source.worker, slot };
-                let answer = match self.connection_limits.reserve(place, ip) {
-                    Ok(()) => ToWorker::Reserved { slot },
-                    Err(full) => ToWorker::Refused { slot, full },
-                };
-                self.send(source.worker, &answer);
+                joins::reserve(self, source, slot, ip);
                 Ok(())
             }
             ToBroker::Leave { slot } => {
