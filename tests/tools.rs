@@ -60,6 +60,8 @@ mod cluster_partitions;
 mod cluster_queries;
 #[path = "it/cluster_reports.rs"]
 mod cluster_reports;
+#[path = "it/cluster_revocations.rs"]
+mod cluster_revocations;
 #[path = "it/conformance.rs"]
 mod conformance;
 #[path = "it/console.rs"]
@@ -267,6 +269,9 @@ fn hosts() -> Vec<Trial> {
         cluster_ids::a_repeat_after_the_death_of_its_host_is_known_and_partial needs NATS;
         cluster_ids::an_id_that_reaches_both_hosts_at_once_is_delivered_once_to_each_client needs NATS;
         cluster_ids::a_captured_request_is_refused_on_another_host needs NATS;
+        cluster_revocations::a_token_that_one_host_revokes_is_refused_by_all needs NATS;
+        cluster_revocations::a_host_that_joins_later_gets_the_list needs NATS;
+        cluster_revocations::a_host_that_hangs_makes_a_revocation_partial_and_gets_it_later needs NATS;
         cluster_operators::the_command_shows_each_host_with_its_name_and_clients needs NATS;
         cluster_operators::a_host_that_is_killed_is_shown_as_gone needs NATS;
         cluster_operators::hosts_with_different_settings_show_them_until_they_are_the_same needs NATS;

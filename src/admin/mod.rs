@@ -79,6 +79,13 @@ pub enum AdminResponse {
     Events(Box<EventPage>),
     /// Progress of the request, as text.
     Progress(String),
+    /// Tokens are revoked on this host.
+    Revoked {
+        /// Hosts of the cluster, this one included; 0 if the others could not be asked.
+        asked: u32,
+        /// Those that have stored it, this one included.
+        answered: u32,
+    },
     /// The request succeeded; with lines to print.
     Done(Vec<String>),
     /// The request failed and changed nothing; with one line per reason.

@@ -19,6 +19,7 @@ use crate::link::control::ChildEvent;
 use crate::link::message::{ToBroker, ToWorker};
 use crate::link::transport::Transport;
 use crate::reactor::poller::Interest;
+use crate::telemetry::unix_seconds;
 use crate::types::Generation;
 
 impl BridgeProcess {
@@ -167,6 +168,19 @@ impl BridgeProcess {
         self.core = Some(core);
         info!(event = "bridge_ready", host = %host, "bridge ready");
         self.report(ChildEvent::Ready);
+    }
+
+    /// Takes what other hosts ask and answer about revoked tokens, before the rest goes to the broker.
+    pub(super) fn exchange_revocations(&mut self, now: Instant) {
+        let until = self.query_end();
+        let Some(core) = &mut self.core else { return };
+        self.revocations.look(core, now, unix_seconds(), until);
+        let mut answered = core.take_answered();
+        let mut told = self.revocations.take_answers(core, &mut answered, until);
+        let mut asked = core.take_asked();
+        told.extend(self.revocations.take_questions(core, &mut asked));
+        self.queries.note(answered, asked);
+        told.into_iter().for_each(|event| self.report(event));
     }
 
     /// Tells the broker what has happened. Returns whether it has all of it, so that messages may follow.

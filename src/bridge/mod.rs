@@ -11,6 +11,7 @@ mod notices;
 mod process;
 mod queries;
 mod report;
+mod revocations;
 
 use std::io;
 use std::time::Instant;

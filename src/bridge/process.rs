@@ -10,6 +10,7 @@ use super::notices::Notices;
 use super::now;
 use super::queries::BridgeQueries;
 use super::report::{add_series, report as cluster_report};
+use super::revocations::BridgeRevocations;
 use crate::carrier::{Carrier, CarrierEvent};
 use crate::cluster::{BridgeCore, ClusterName, figures};
 use crate::config::BridgeConfig;
@@ -54,6 +55,7 @@ pub(super) struct BridgeProcess {
     pub(super) core: Option<BridgeCore>,
     pub(super) link: Option<BridgeLink>,
     pub(super) queries: BridgeQueries,
+    pub(super) revocations: BridgeRevocations,
     pub(super) is_connected: bool,
     pub(super) notices: Notices,
     pub(super) scratch: Box<[u8]>,
@@ -104,6 +106,7 @@ impl BridgeProcess {
             core: None,
             link: None,
             queries: BridgeQueries::new(host),
+            revocations: BridgeRevocations::default(),
             is_connected: false,
             notices: Notices::new(now()),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -148,6 +151,7 @@ impl BridgeProcess {
             if let Some(core) = &mut self.core {
                 core.tick(now());
             }
+            self.exchange_revocations(started);
             let may_send = self.write_link()?;
             let is_free = may_send && self.send_messages();
             self.least_wait = if is_free { Duration::ZERO } else { BLOCKED_WAIT };
@@ -194,6 +198,17 @@ impl BridgeProcess {
                 self.connect(broker, transport)
             }
             (BridgeCommand::Link { .. }, _) => Ok(()),
+            (BridgeCommand::Revoke { number, entries }, _) => {
+                let until = self.query_end();
+                let core = self.core.as_mut();
+                let told = self.revocations.revoke(core, number, entries, until);
+                told.into_iter().for_each(|event| self.report(event));
+                Ok(())
+            }
+            (BridgeCommand::Stored { token }, _) => {
+                self.revocations.stored(self.core.as_mut(), token);
+                Ok(())
+            }
             (BridgeCommand::Leave, _) => {
                 self.end = Some(now() + BRIDGE_END_WAIT);
                 Ok(())
@@ -203,6 +218,11 @@ impl BridgeProcess {
                 Ok(())
             }
         }
+    }
+
+    /// Returns when a question of now is over.
+    pub(super) fn query_end(&self) -> Instant {
+        now() + self.config.cluster.query_timeout
     }
 
     fn apply_common(&mut self, command: CommonCommand, attachment: &Attachment) {

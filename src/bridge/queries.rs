@@ -36,6 +36,9 @@ pub(super) struct BridgeQueries {
     questions: BTreeMap<u64, AskingHost>,
     /// For the broker.
     ready: Vec<FromBridge>,
+    /// Answers of other hosts, and their questions, for the broker too.
+    answered: Vec<AnsweredQuery>,
+    questioned: Vec<AskedQuestion>,
     /// This host.
     host: HostId,
 }
@@ -84,6 +87,8 @@ impl BridgeQueries {
             arrived: BTreeMap::new(),
             questions: BTreeMap::new(),
             ready: Vec::new(),
+            answered: Vec::new(),
+            questioned: Vec::new(),
             host,
         }
     }
@@ -99,6 +104,13 @@ impl BridgeQueries {
         }
         self.asked.clear();
         self.ready.clear();
+    }
+
+    /// Notes what other hosts have answered, and what they ask.
+    pub(super) fn note(&mut self, answered: Vec<AnsweredQuery>, asked: Vec<AskedQuestion>) {
+        self.answered.extend(answered);
+        self.questioned.extend(asked);
+        self.questioned.truncate(CLUSTER_QUERIES_MAX);
     }
 
     /// Passes a command on to other hosts.
@@ -201,7 +213,7 @@ impl BridgeQueries {
 
     /// Tells the broker what other hosts have answered, and what they ask.
     pub(super) fn tell(&mut self, core: &mut BridgeCore, link: &mut BridgeLink) {
-        for AnsweredQuery { id, hosts } in core.take_answered() {
+        for AnsweredQuery { id, hosts } in std::mem::take(&mut self.answered) {
             let Some(awaiting) = self.own.remove(&id) else { continue };
             // What cannot be read is of another version, and does not count as an answer.
             let read = |answer: Option<Bytes>| answer.and_then(|it| decode_answer(&it).ok());
@@ -219,7 +231,7 @@ impl BridgeQueries {
             }
         }
         std::mem::take(&mut self.ready).into_iter().for_each(|answered| link.say(answered));
-        for AskedQuestion { host, id, question } in core.take_asked() {
+        for AskedQuestion { host, id, question } in std::mem::take(&mut self.questioned) {
             let question = decode_question(&question).ok();
             let has_room = self.asked.len() < CLUSTER_QUERIES_MAX;
             let Some((tenant, kind)) = question.filter(|_| has_room) else {

@@ -130,6 +130,19 @@ fn print_answers(
                 lines.iter().for_each(|line| print_line(line));
                 return Ok(ExitCode::SUCCESS);
             }
+            AdminResponse::Revoked { asked, answered } if asked == answered && asked > 0 => {
+                print_line("no worker accepts these tokens, on no host of the cluster");
+                return Ok(ExitCode::SUCCESS);
+            }
+            AdminResponse::Revoked { asked, answered } => {
+                print_line("no worker of this host accepts these tokens");
+                let hosts = match asked {
+                    0 => "the other hosts could not be asked".to_owned(),
+                    _ => format!("{answered} of {asked} hosts have confirmed it"),
+                };
+                print_error(&format!("tagcast: {hosts}; the others get it when they answer again"));
+                return Ok(ExitCode::FAILURE);
+            }
             AdminResponse::Failed(lines) => {
                 lines.iter().for_each(|line| print_error(line));
                 print_error("tagcast: nothing was changed");

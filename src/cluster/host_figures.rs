@@ -19,6 +19,8 @@ pub(super) struct OwnNews {
     pub(super) begun_s: u64,
     /// The present time, in microseconds since 1970.
     pub(super) unix_us: u64,
+    /// The digest of the revoked tokens.
+    pub(super) revocations: u64,
 }
 
 impl OwnNews {
@@ -95,6 +97,11 @@ impl HostFigures {
         }
     }
 
+    /// Returns the digest of the revoked tokens that it knows. `None` before the first heartbeat.
+    pub(super) fn revocations(&self) -> Option<u64> {
+        self.received.map(|_| self.news.revocations)
+    }
+
     pub(super) fn clients(&self) -> u64 {
         self.news.clients
     }
@@ -149,7 +156,8 @@ mod tests {
     }
 
     fn own(digests: &[(SharedSetting, u64)], unix_us: u64) -> OwnNews {
-        OwnNews { profile: profile(digests), clients: 0, begun_s: 0, unix_us }
+        let profile = profile(digests);
+        OwnNews { profile, clients: 0, begun_s: 0, unix_us, revocations: 0 }
     }
 
     #[test]

@@ -33,11 +33,13 @@ pub struct HostNews {
     pub profile: HostProfile,
     /// The times of the last heartbeats of others.
     pub returned: Vec<ReturnedTime>,
+    /// The digest of the revoked tokens that the host knows.
+    pub revocations: u64,
 }
 
 impl HostNews {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        let Self { sent_us, uptime_s, clients, profile, returned } = self;
+        let Self { sent_us, uptime_s, clients, profile, returned, revocations } = self;
         [*sent_us, *uptime_s, *clients].into_iter().for_each(|it| put_varint(out, it));
         for text in [&profile.name, &profile.version] {
             put_length(out, text.len());
@@ -54,6 +56,7 @@ impl HostNews {
             put_varint(out, *sent_us);
             put_varint(out, *held_us);
         }
+        out.put_u64_le(*revocations);
     }
 
     pub(super) fn decode(fields: &mut BodyReader) -> Result<Self, InvalidMessage> {
@@ -74,7 +77,8 @@ impl HostNews {
             returned.push(ReturnedTime { host, sent_us, held_us });
         }
         let profile = HostProfile { name, version, settings };
-        Ok(Self { sent_us, uptime_s, clients, profile, returned })
+        let revocations = fields.u64()?;
+        Ok(Self { sent_us, uptime_s, clients, profile, returned, revocations })
     }
 }
 
@@ -102,6 +106,7 @@ mod tests {
             clients: 4,
             profile: HostProfile { name, version, settings },
             returned: vec![ReturnedTime { host: HostId(7), sent_us: 8, held_us: 9 }],
+            revocations: 10,
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Tokens of one application that are not valid any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,8 @@ pub struct RevocationList {
     entries: HashMap<Arc<RevocationKey>, RevocationTimes>,
     /// The same in the order of their ends.
     ends: BTreeSet<(u64, Arc<RevocationKey>)>,
+    /// The sum of the digests of all entries.
+    digest: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -135,6 +138,21 @@ impl RevocationList {
         self.entries.contains_key(&revocation.key())
     }
 
+    /// Returns true if a revocation adds nothing: an earlier one includes it.
+    #[must_use]
+    pub fn includes(&self, revocation: &TokenRevocation) -> bool {
+        let issued_before = revocation.tokens.issued_before().unwrap_or(u64::MAX);
+        self.entries.get(&revocation.key()).is_some_and(|times| {
+            times.issued_before >= issued_before && times.until >= revocation.until
+        })
+    }
+
+    /// Returns a number that is the same for lists with the same entries, in whatever order they were added.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
     /// Adds a revocation. With an earlier one of the same tokens it becomes one that includes both.
     pub fn add(&mut self, revocation: &TokenRevocation) {
         let issued_before = revocation.tokens.issued_before().unwrap_or(u64::MAX);
@@ -142,9 +160,11 @@ impl RevocationList {
         let key = Arc::new(revocation.key());
         if let Some(former) = self.entries.get(&key) {
             self.ends.remove(&(former.until, Arc::clone(&key)));
+            self.digest = self.digest.wrapping_sub(digest_of(&key, *former));
             times.issued_before = times.issued_before.max(former.issued_before);
             times.until = times.until.max(former.until);
         }
+        self.digest = self.digest.wrapping_add(digest_of(&key, times));
         self.ends.insert((times.until, Arc::clone(&key)));
         self.entries.insert(key, times);
     }
@@ -156,7 +176,9 @@ impl RevocationList {
             && self.ends.first().is_some_and(|(until, _)| *until <= now)
             && let Some((_, key)) = self.ends.pop_first()
         {
-            self.entries.remove(&key);
+            if let Some(times) = self.entries.remove(&key) {
+                self.digest = self.digest.wrapping_sub(digest_of(&key, times));
+            }
             removed += 1;
         }
         removed
@@ -195,6 +217,24 @@ impl RevocationList {
             Some(TokenRevocation { application: key.application.clone(), tokens, until: *until })
         })
     }
+}
+
+/// Returns the first half of a digest of an entry.
+fn digest_of(key: &RevocationKey, times: RevocationTimes) -> u64 {
+    let (kind, text) = match &key.tokens {
+        RevokedKey::Id(id) => (1_u8, &**id),
+        RevokedKey::Subject(subject) => (2, &**subject),
+        RevokedKey::All => (3, ""),
+    };
+    let digest = Sha256::new()
+        .chain_update(key.application.as_bytes())
+        .chain_update([0, kind])
+        .chain_update(text.as_bytes())
+        .chain_update([0])
+        .chain_update(times.issued_before.to_le_bytes())
+        .chain_update(times.until.to_le_bytes());
+    let digest: [u8; 32] = digest.finalize().into();
+    digest.first_chunk().copied().map(u64::from_le_bytes).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -238,6 +278,27 @@ mod tests {
         assert!(list.has_place_of(&revocation(subject(5), 100)));
         list.add(&revocation(subject(5), 100));
         assert_eq!(list.iter().collect::<Vec<_>>(), [revocation(subject(10), 100)]);
+    }
+
+    #[test]
+    fn the_digest_depends_on_the_entries_and_not_on_their_order() {
+        let all: Vec<_> = (0..9_u64).map(|n| revocation(id(&n.to_string()), 100 + n)).collect();
+        let (mut one, mut other) = (RevocationList::default(), RevocationList::default());
+        all.iter().for_each(|it| one.add(it));
+        all.iter().rev().for_each(|it| other.add(it));
+        assert!(one.digest() == other.digest() && one.digest() != 0);
+        // What is included changes nothing, what ends later does.
+        assert!(one.includes(&all[3]));
+        one.add(&all[3]);
+        assert_eq!(one.digest(), other.digest());
+        let longer = TokenRevocation { until: 500, ..all[3].clone() };
+        assert!(!one.includes(&longer));
+        one.add(&longer);
+        assert_ne!(one.digest(), other.digest());
+        other.add(&longer);
+        assert_eq!(one.digest(), other.digest());
+        one.forget_expired(1000, 99);
+        assert_eq!(one.digest(), 0);
     }
 
     #[test]

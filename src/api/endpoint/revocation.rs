@@ -33,6 +33,16 @@ pub(in crate::api) async fn revoke(
     let late = || ApiError::new(ErrorCode::Busy, "the supervisor has not answered in time");
     match answer.map_err(|_| late())?? {
         AdminResponse::Done(_) => Ok(ApiAnswer::ok("{\"revoked\":true}".to_owned())),
+        AdminResponse::Revoked { asked, answered } => {
+            let hosts = match asked {
+                0 => "\"partial\":true".to_owned(),
+                _ => format!(
+                    "\"hosts\":{{\"asked\":{asked},\"answered\":{answered}}},\"partial\":{}",
+                    answered < asked
+                ),
+            };
+            Ok(ApiAnswer::ok(format!("{{\"revoked\":true,{hosts}}}")))
+        }
         AdminResponse::Unconfirmed(lines) => Err(ApiError::new(ErrorCode::Busy, lines.join("; "))),
         AdminResponse::Failed(lines) => {
             Err(ApiError::new(ErrorCode::NotPossible, lines.join("; ")))

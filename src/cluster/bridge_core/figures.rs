@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::BridgeCore;
 use crate::cluster::envelope::BridgeIdentity;
 use crate::cluster::host_figures::shown;
-use crate::cluster::hosts::HostState;
+use crate::cluster::hosts::{HostState, RemoteHost};
 use crate::cluster::news::HostNews;
 use crate::types::{Histogram, HostId, HostProfile, OtherHost};
 
@@ -28,6 +28,21 @@ pub fn set_time(core: &mut BridgeCore, unix_us: u64) {
 /// The host has this number of clients now.
 pub fn set_clients(core: &mut BridgeCore, clients: u64) {
     core.news.clients = clients;
+}
+
+/// The host knows the revoked tokens with this digest from now on.
+pub fn set_revocations(core: &mut BridgeCore, digest: u64) {
+    core.news.revocations = digest;
+}
+
+/// Returns the live hosts that know other revoked tokens.
+#[must_use]
+pub fn with_other_revocations(core: &BridgeCore) -> Vec<HostId> {
+    let differs = |host: &RemoteHost| {
+        let known = host.figures.revocations();
+        host.state == HostState::Live && known.is_some_and(|it| it != core.news.revocations)
+    };
+    core.hosts.iter().filter(|(_, host)| differs(host)).map(|(id, _)| id).collect()
 }
 
 /// The host says this about itself from now on.
@@ -80,6 +95,7 @@ pub(super) fn news(core: &BridgeCore, now: Instant) -> HostNews {
         clients: core.news.clients,
         profile: core.news.profile.clone(),
         returned: returned.filter_map(|(id, host)| host.figures.returned(id, now)).collect(),
+        revocations: core.news.revocations,
     }
 }
 

@@ -165,7 +165,7 @@ impl BridgeCore {
             degraded: Some(DegradedReason::Disconnected),
             effects: Vec::new(),
             counts: ClusterCounts::default(),
-            news: OwnNews { profile, clients: 0, begun_s, unix_us: 0 },
+            news: OwnNews { profile, clients: 0, begun_s, unix_us: 0, revocations: 0 },
             times: ClusterTimes::default(),
         };
         core.directory.add_host(identity.host);

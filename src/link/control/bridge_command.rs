@@ -3,7 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::child_command::{AttachmentKind, ChildCommand, CommonCommand, RoleCommand, WrongRole};
-use crate::types::Generation;
+use crate::types::{Generation, TokenRevocation};
+
+/// Revocations for the bridge, at most [`REVOCATIONS_SENT_MAX`](crate::types::limits::REVOCATIONS_SENT_MAX).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedEntries {
+    /// Those that this host has made now. Other hosts store them.
+    pub own: Vec<TokenRevocation>,
+    /// Others that this host knows.
+    pub of_others: Vec<TokenRevocation>,
+}
 
 /// A command to the bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +21,20 @@ pub enum BridgeCommand {
     Link {
         /// The broker.
         broker: Generation,
+    },
+    /// Tell the other hosts which tokens are revoked. The end is reported by
+    /// [`ChildEvent::RevokedElsewhere`](super::ChildEvent::RevokedElsewhere), if there are own ones.
+    Revoke {
+        /// Number of the command.
+        number: u32,
+        /// The revocations.
+        entries: RevokedEntries,
+    },
+    /// No worker of this host accepts tokens that another host has revoked
+    /// ([`ChildEvent::RevokedByHosts`](super::ChildEvent::RevokedByHosts)).
+    Stored {
+        /// The token of the event.
+        token: u32,
     },
     /// Send what was forwarded, tell the other hosts that this one ends, and return.
     Leave,
@@ -25,7 +48,7 @@ impl RoleCommand for BridgeCommand {
         match self {
             Self::Link { .. } => AttachmentKind::Link,
             Self::Common(command) => command.attachment(),
-            Self::Leave => AttachmentKind::None,
+            Self::Leave | Self::Revoke { .. } | Self::Stored { .. } => AttachmentKind::None,
         }
     }
 

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{ConfigNumber, CountDetail, CountReport, Generation, WorkerIncarnation};
+use crate::types::{
+    ConfigNumber, CountDetail, CountReport, Generation, TokenRevocation, WorkerIncarnation,
+};
 
 /// An event that a child reports to the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +38,22 @@ pub enum ChildEvent {
     Revoked {
         /// Number of the command.
         number: u32,
+    },
+    /// Other hosts have stored revocations of this one.
+    RevokedElsewhere {
+        /// Number of the command.
+        number: u32,
+        /// Hosts that were asked, this one included. 0 if the bridge could ask none.
+        asked: u32,
+        /// Those that have stored them, this one included.
+        answered: u32,
+    },
+    /// Other hosts have revoked tokens, at most [`REVOCATIONS_SENT_MAX`](crate::types::limits::REVOCATIONS_SENT_MAX).
+    RevokedByHosts {
+        /// What is confirmed by [`BridgeCommand::Stored`](super::BridgeCommand::Stored), if that is awaited.
+        token: Option<u32>,
+        /// The revocations.
+        entries: Vec<TokenRevocation>,
     },
     /// The counters, in answer to [`CommonCommand::Count`](super::CommonCommand::Count).
     Counts {

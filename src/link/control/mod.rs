@@ -20,7 +20,7 @@ use std::os::fd::BorrowedFd;
 use crate::types::{Generation, WorkerId, WorkerIncarnation};
 
 pub use api_command::{ApiCommand, ApiListener};
-pub use bridge_command::BridgeCommand;
+pub use bridge_command::{BridgeCommand, RevokedEntries};
 pub use broker_command::BrokerCommand;
 pub use child_command::{
     Attachment, AttachmentKind, ChildCommand, CommonCommand, ConfigText, ControlMessage,

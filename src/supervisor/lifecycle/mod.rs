@@ -166,6 +166,8 @@ impl ProcessTable {
             | (
                 ChildEvent::Configured { .. }
                 | ChildEvent::Revoked { .. }
+                | ChildEvent::RevokedElsewhere { .. }
+                | ChildEvent::RevokedByHosts { .. }
                 | ChildEvent::Counts { .. }
                 | ChildEvent::Grown
                 | ChildEvent::MetricsWanted { .. }

@@ -126,3 +126,21 @@ impl RunningChildren {
         let _in_time = tokio::time::timeout(LAST_LINES_WAIT, all).await;
     }
 }
+
+pub(super) fn log_exit(child: ChildId, death: &Death) {
+    let generation = child.generation().0;
+    match death {
+        Death::Ended(status) if status.success() => {
+            tracing::info!(event = "child_exited", role = %child, generation, "child exited");
+        }
+        _ => {
+            tracing::error!(
+                event = "child_died",
+                role = %child,
+                generation,
+                how = %death,
+                "child died"
+            );
+        }
+    }
+}

@@ -16,7 +16,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use self::admin::{StatusRequester, WaitingAdmins};
-use self::children::RunningChildren;
+use self::children::{RunningChildren, log_exit};
 use self::events::RecentEvents;
 use self::log_level::{ActiveLogLevel, open_log};
 use self::metrics::MetricsMemory;
@@ -26,7 +26,7 @@ use self::revocations::Revocations;
 pub(super) use self::revocations::WrittenRevocations;
 use self::signals::{SignalRequest, Signals};
 use super::api_sockets::ApiSockets;
-use super::child::{Death, ProcessEvent};
+use super::child::ProcessEvent;
 use super::control_socket::ControlSocket;
 use super::lifecycle::{Action, ChildId, ProcessTable};
 use super::runtime::runtime;
@@ -110,7 +110,7 @@ impl Supervisor {
             Signals::watch().map_err(|error| StartError::System { what: "the signals", error })?;
         let mut control = ControlSocket::open(&prepared.config.state_folder)
             .map_err(StartError::control_socket)?;
-        let revocations = Revocations::open(&prepared.config.state_folder)?;
+        let revocations = Revocations::open(&prepared.config)?;
         let (events, mut happened) = mpsc::channel(EVENTS_MAX);
         let processes = prepared.process_table();
         let log_level = ActiveLogLevel::new(prepared.config.log.level);
@@ -149,7 +149,7 @@ impl Supervisor {
             }
             supervisor.answer_status();
             supervisor.check_reload();
-            supervisor.revocations.check();
+            supervisor.revocations.check(&supervisor.children);
             supervisor.expire_secrets();
             let changed = supervisor.memory.check(&supervisor.children);
             supervisor.events.note_pressure(changed);
@@ -207,6 +207,13 @@ impl Supervisor {
             }
             ProcessEvent::Reported(child, ChildEvent::Revoked { number }) => {
                 self.revocations.confirmed(child, number);
+            }
+            ProcessEvent::Reported(
+                child,
+                ChildEvent::RevokedElsewhere { number, asked, answered },
+            ) => self.revocations.confirmed_elsewhere(child, number, asked, answered),
+            ProcessEvent::Reported(_, ChildEvent::RevokedByHosts { token, entries }) => {
+                self.revocations.take_of_hosts(token, entries, &self.children);
             }
             ProcessEvent::Reported(child, ChildEvent::Reusable { bytes }) => {
                 self.memory.reusable(child, bytes);
@@ -308,12 +315,8 @@ impl Supervisor {
         let configure =
             ControlMessage::configure(self.prepared.number, self.prepared.json_for(child));
         self.children.send_message(child, configure);
-        if let ChildId::Worker(_) = child {
-            // Before it accepts a connection.
-            for command in self.revocations.commands() {
-                self.children.send(child, command);
-            }
-        }
+        // Before a worker accepts a connection.
+        self.revocations.greet(child, &self.children);
         for message in sockets {
             self.children.send_message(child, message);
         }
@@ -349,24 +352,6 @@ fn arguments(child: ChildId, level: LogLevel, format: LogFormat) -> Vec<String> 
     arguments.push("--log-format".to_owned());
     arguments.push(format.word().to_owned());
     arguments
-}
-
-fn log_exit(child: ChildId, death: &Death) {
-    let generation = child.generation().0;
-    match death {
-        Death::Ended(status) if status.success() => {
-            tracing::info!(event = "child_exited", role = %child, generation, "child exited");
-        }
-        _ => {
-            tracing::error!(
-                event = "child_died",
-                role = %child,
-                generation,
-                how = %death,
-                "child died"
-            );
-        }
-    }
 }
 
 /// The timer of systemd's watchdog, if it is enabled.

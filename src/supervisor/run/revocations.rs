@@ -9,7 +9,7 @@ use super::children::RunningChildren;
 use super::now;
 use crate::admin::AdminResponse;
 use crate::config::Config;
-use crate::link::control::WorkerCommand;
+use crate::link::control::{BridgeCommand, RevokedEntries, WorkerCommand};
 use crate::supervisor::StartError;
 use crate::supervisor::child::ProcessEvent;
 use crate::supervisor::control_socket::AdminConnection;
@@ -37,6 +37,8 @@ pub(super) struct Revocations {
     confirming: Vec<UnconfirmedRevocation>,
     /// Number of the last command to the workers.
     number: u32,
+    /// This host is one of a cluster.
+    has_others: bool,
 }
 
 /// A request to revoke tokens.
@@ -51,16 +53,41 @@ pub(super) struct WantedRevocation {
 
 #[derive(Debug)]
 struct RequestedRevocation {
-    revocation: TokenRevocation,
-    requester: AdminConnection,
+    revocations: Vec<TokenRevocation>,
+    requester: RevocationRequester,
+}
+
+/// The side that waits for the end of a revocation.
+#[derive(Debug)]
+enum RevocationRequester {
+    /// An administrator of this host.
+    Admin(AdminConnection),
+    /// Another host, if it waits.
+    Host(Option<u32>),
 }
 
 #[derive(Debug)]
 struct UnconfirmedRevocation {
     number: u32,
     requesters: Vec<AdminConnection>,
+    /// Tokens of other hosts that wait.
+    of_hosts: Vec<u32>,
     waits: BTreeSet<ChildId>,
     until: Instant,
+    /// How many hosts were asked, and have stored it. `None`: the others are not known.
+    hosts: Option<StoredOnHosts>,
+}
+
+/// On how many hosts of a cluster a revocation is stored.
+#[derive(Clone, Copy, Debug)]
+struct StoredOnHosts {
+    asked: u32,
+    answered: u32,
+}
+
+impl StoredOnHosts {
+    /// No bridge could ask the others.
+    const UNKNOWN: Self = Self { asked: 0, answered: 0 };
 }
 
 /// The end of a write.
@@ -72,12 +99,13 @@ pub(in crate::supervisor) struct WrittenRevocations {
 }
 
 impl Revocations {
-    pub(super) fn open(folder: &std::path::Path) -> Result<Self, StartError> {
+    pub(super) fn open(config: &Config) -> Result<Self, StartError> {
+        let (folder, has_others) = (&config.state_folder, config.cluster.is_some());
         let opened = RevocationFile::open(folder, unix_seconds());
         let wrong = |error| StartError::StateFolder { path: folder.to_owned(), error };
         let (file, list) = opened.map_err(wrong)?;
         let (queued, writing, confirming) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { file, list, queued, writing, confirming, number: 0 })
+        Ok(Self { file, list, queued, writing, confirming, number: 0, has_others })
     }
 
     pub(super) fn wakes_at(&self) -> Option<Instant> {
@@ -91,21 +119,80 @@ impl Revocations {
         }
     }
 
+    /// Records how many hosts of the cluster have stored the revocations of a command.
+    pub(super) fn confirmed_elsewhere(
+        &mut self,
+        bridge: ChildId,
+        number: u32,
+        asked: u32,
+        answered: u32,
+    ) {
+        for one in self.confirming.iter_mut().filter(|one| one.number == number) {
+            one.hosts = Some(StoredOnHosts { asked, answered }).filter(|hosts| hosts.asked > 0);
+            one.waits.remove(&bridge);
+        }
+    }
+
+    /// Adds revocations of other hosts. Those for which there is no room are not confirmed.
+    pub(super) fn take_of_hosts(
+        &mut self,
+        token: Option<u32>,
+        revocations: Vec<TokenRevocation>,
+        children: &RunningChildren,
+    ) {
+        if revocations.iter().any(|revocation| self.is_full_for(revocation)) {
+            tracing::error!(
+                event = "revocations_full",
+                limit = REVOCATIONS_MAX,
+                "tokens that another host has revoked cannot be stored"
+            );
+            return;
+        }
+        let requester = RevocationRequester::Host(token);
+        self.queued.push(RequestedRevocation { revocations, requester });
+        self.write(children);
+    }
+
     /// Removes a dead worker from those that must confirm. Its successor starts with the list.
     pub(super) fn confirms_no_more(&mut self, child: ChildId) {
         self.confirming.iter_mut().for_each(|one| _ = one.waits.remove(&child));
     }
 
     fn is_full_for(&self, revocation: &TokenRevocation) -> bool {
-        let known = self.list.len() + self.queued.len() + self.writing.len();
+        let waiting = self.queued.iter().chain(&self.writing);
+        let known = self.list.len() + waiting.map(|one| one.revocations.len()).sum::<usize>();
         known >= REVOCATIONS_MAX && !self.list.has_place_of(revocation)
     }
 
+    /// Sends all revocations to a worker or a bridge that starts.
+    pub(super) fn greet(&self, child: ChildId, children: &RunningChildren) {
+        match child {
+            ChildId::Worker(_) => {
+                self.commands().into_iter().for_each(|command| children.send(child, command));
+            }
+            ChildId::Bridge(_) => {
+                let commands = self.commands_for_bridge();
+                commands.into_iter().for_each(|command| children.send(child, command));
+            }
+            ChildId::Broker(_) | ChildId::Api(_) => {}
+        }
+    }
+
     /// Returns the commands with all revocations, for a worker that starts.
-    pub(super) fn commands(&self) -> Vec<WorkerCommand> {
+    fn commands(&self) -> Vec<WorkerCommand> {
         let all: Vec<_> = self.list.iter().collect();
         let parts = all.chunks(REVOCATIONS_SENT_MAX).map(<[_]>::to_vec);
         parts.map(|entries| WorkerCommand::Revoke { number: self.number, entries }).collect()
+    }
+
+    /// Returns the commands with all revocations, for a bridge that starts.
+    fn commands_for_bridge(&self) -> Vec<BridgeCommand> {
+        let all: Vec<_> = self.list.iter().collect();
+        let part = |part: &[TokenRevocation]| {
+            let entries = RevokedEntries { own: Vec::new(), of_others: part.to_vec() };
+            BridgeCommand::Revoke { number: self.number, entries }
+        };
+        all.chunks(REVOCATIONS_SENT_MAX).map(part).collect()
     }
 
     /// Revokes tokens of an application.
@@ -123,7 +210,8 @@ impl Revocations {
             let limit = u64::try_from(REVOCATIONS_MAX).unwrap_or(u64::MAX);
             return requester.answer(AdminResponse::Full { limit });
         }
-        self.queued.push(RequestedRevocation { revocation, requester });
+        let (revocations, requester) = (vec![revocation], RevocationRequester::Admin(requester));
+        self.queued.push(RequestedRevocation { revocations, requester });
         self.write(children);
     }
 
@@ -133,7 +221,8 @@ impl Revocations {
             return;
         }
         self.writing = std::mem::take(&mut self.queued);
-        let new: Vec<_> = self.writing.iter().map(|one| one.revocation.clone()).collect();
+        let new: Vec<_> =
+            self.writing.iter().flat_map(|one| one.revocations.iter().cloned()).collect();
         let (write, events) = (self.file.writing(&self.list, &new), children.events());
         tokio::task::spawn_blocking(move || {
             let written = WrittenRevocations { lines: write.lines_after(), result: write.run() };
@@ -157,7 +246,11 @@ impl Revocations {
                 );
                 let text = format!("cannot write state/revoked: {error}");
                 let failed = AdminResponse::Failed(vec![text]);
-                requested.iter().for_each(|one| one.requester.answer(failed.clone()));
+                for one in requested {
+                    if let RevocationRequester::Admin(requester) = one.requester {
+                        requester.answer(failed.clone());
+                    }
+                }
             }
         }
         self.write(children);
@@ -166,24 +259,55 @@ impl Revocations {
     fn send(&mut self, requested: Vec<RequestedRevocation>, children: &RunningChildren) {
         self.number = self.number.wrapping_add(1);
         let number = self.number;
-        let (mut entries, mut requesters) = (Vec::new(), Vec::new());
-        for RequestedRevocation { revocation, requester } in requested {
-            self.list.add(&revocation);
-            entries.push(revocation);
-            requesters.push(requester);
+        let (mut entries, mut requesters, mut of_hosts) =
+            (RevokedEntries::default(), Vec::new(), Vec::new());
+        for RequestedRevocation { revocations, requester } in requested {
+            revocations.iter().for_each(|revocation| self.list.add(revocation));
+            match requester {
+                RevocationRequester::Admin(requester) => {
+                    entries.own.extend(revocations);
+                    requesters.push(requester);
+                }
+                RevocationRequester::Host(token) => {
+                    entries.of_others.extend(revocations);
+                    of_hosts.extend(token);
+                }
+            }
         }
-        tracing::info!(event = "tokens_revoked", count = entries.len(), "tokens revoked");
+        let all = [&*entries.own, &*entries.of_others].concat();
+        tracing::info!(event = "tokens_revoked", count = all.len(), "tokens revoked");
         let is_worker = |child: &ChildId| matches!(child, ChildId::Worker(_));
-        let waits: BTreeSet<ChildId> = children.members().filter(is_worker).collect();
-        for worker in &waits {
-            children.send(*worker, WorkerCommand::Revoke { number, entries: entries.clone() });
+        let workers: BTreeSet<ChildId> = children.members().filter(is_worker).collect();
+        for worker in &workers {
+            for part in all.chunks(REVOCATIONS_SENT_MAX) {
+                let entries = part.to_vec();
+                children.send(*worker, WorkerCommand::Revoke { number, entries });
+            }
         }
-        let until = now() + CONFIRM_WAIT;
-        self.confirming.push(UnconfirmedRevocation { number, requesters, waits, until });
+        let (until, hosts) = (now() + CONFIRM_WAIT, None);
+        // Another host waits for the workers only: two hosts must not wait for each other.
+        if !of_hosts.is_empty() {
+            let (waits, requesters) = (workers.clone(), Vec::new());
+            let one = UnconfirmedRevocation { number, requesters, of_hosts, waits, until, hosts };
+            self.confirming.push(one);
+        }
+        let mut waits = workers;
+        let is_bridge = |child: &ChildId| matches!(child, ChildId::Bridge(_));
+        if let Some(bridge) = children.members().find(is_bridge) {
+            if !entries.own.is_empty() {
+                waits.insert(bridge);
+            }
+            children.send(bridge, BridgeCommand::Revoke { number, entries });
+        }
+        if !requesters.is_empty() {
+            let of_hosts = Vec::new();
+            let one = UnconfirmedRevocation { number, requesters, of_hosts, waits, until, hosts };
+            self.confirming.push(one);
+        }
     }
 
     /// Answers requests that all workers have confirmed, or that took too long.
-    pub(super) fn check(&mut self) {
+    pub(super) fn check(&mut self, children: &RunningChildren) {
         self.list.forget_expired(unix_seconds(), FORGOTTEN_MAX);
         if self.confirming.is_empty() {
             return;
@@ -193,9 +317,21 @@ impl Revocations {
         for one in self.confirming.extract_if(.., is_over) {
             let late = |child: &ChildId| format!("{child} has not confirmed it yet; it is stored");
             let late: Vec<String> = one.waits.iter().map(late).collect();
-            let answer = match late.is_empty() {
-                true => AdminResponse::Done(vec!["no worker accepts these tokens".to_owned()]),
-                false => AdminResponse::Unconfirmed(late),
+            let bridge = children.members().find(|child| matches!(child, ChildId::Bridge(_)));
+            for token in one.of_hosts.iter().filter(|_| late.is_empty()) {
+                bridge.iter().for_each(|bridge| {
+                    children.send(*bridge, BridgeCommand::Stored { token: *token });
+                });
+            }
+            let hosts = one.hosts.or_else(|| self.has_others.then_some(StoredOnHosts::UNKNOWN));
+            let answer = match (late.is_empty(), hosts) {
+                (false, _) => AdminResponse::Unconfirmed(late),
+                (true, Some(StoredOnHosts { asked, answered })) => {
+                    AdminResponse::Revoked { asked, answered }
+                }
+                (true, None) => {
+                    AdminResponse::Done(vec!["no worker accepts these tokens".to_owned()])
+                }
             };
             one.requesters.iter().for_each(|requester| requester.answer(answer.clone()));
         }

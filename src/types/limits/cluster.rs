@@ -87,6 +87,8 @@ pub const CLUSTER_DIFFERENCE_WARN: Duration = Duration::from_secs(300);
 pub const CLUSTER_CLOCK_WARN: Duration = Duration::from_secs(2);
 /// Interval in which the broker tells the bridge how many clients it has, if that has changed.
 pub const CLUSTER_CLIENTS_EVERY: Duration = Duration::from_millis(250);
+/// Bytes of revocations in a question or an answer to one. The last of them may exceed it.
+pub const CLUSTER_REVOCATIONS_BYTES: usize = 32 * 1024;
 /// Records of requests in one item.
 pub const CLUSTER_RECORDS_MAX: usize = 1000;
 /// How long a question to other hosts waits for their answers, by default.
