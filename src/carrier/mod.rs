@@ -5,6 +5,7 @@
 
 mod connect;
 mod inbox;
+mod look;
 mod session;
 
 use std::io;
@@ -20,6 +21,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 use self::inbox::CarrierInbox;
 pub(crate) use self::inbox::{CarrierEvent, NatsMessage};
+pub(crate) use self::look::{HeardHost, NatsLook, NatsRefusal, look};
 use self::session::{NatsSession, SessionEnd};
 use crate::cluster::{ClusterName, ClusterSubject, OutgoingMessage};
 use crate::config::NatsSettings;

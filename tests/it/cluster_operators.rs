@@ -1,11 +1,11 @@
-//! What operators see of several hosts: `tagcast cluster`, names, clocks, and settings that differ.
+//! What operators see of several hosts: `tagcast cluster`, its check, names, clocks, and settings that differ.
 
 use rustix::process::Signal;
 
 use crate::harness::api::AUTH;
-use crate::harness::nats::{Nats, host, host_with, hosts, wait_until_joined};
+use crate::harness::nats::{CLUSTER, Nats, host, host_with, hosts, wait_until_joined};
 use crate::harness::processes::send_signal;
-use crate::harness::{Open, Raw, Server, eventually};
+use crate::harness::{Finished, Folder, Open, Raw, Server, eventually, run_to_end};
 
 /// Returns what `tagcast cluster --json` shows.
 fn shown(server: &Server) -> Option<serde_json::Value> {
@@ -107,4 +107,49 @@ fn a_server_without_a_cluster_has_no_hosts_to_show() {
     let shown = server.command(&["cluster"]);
     assert_eq!(shown.code, Some(69), "{}", shown.text);
     assert!(shown.text.contains("no host of a cluster"), "{}", shown.text);
+}
+
+/// Runs `tagcast cluster check` with a configuration of its own.
+fn check(url: &str, key: &str, auth: &str, more: &str) -> Finished {
+    let folder = Folder::new();
+    let ini = format!("uuidKey = {key}\n[cluster]\nnats = {url}\nname = {CLUSTER}\n{more}");
+    folder.write("websock.ini", &ini);
+    folder.write("auth.yml", auth);
+    folder.write("user", "limited:secret");
+    run_to_end(&folder, &["cluster", "check", "-i", "websock.ini"])
+}
+
+pub fn the_check_names_each_problem_with_a_fix() {
+    let nats = Nats::start("");
+    let (url, key) = (nats.url(), "01".repeat(32));
+    let running = host_with(&nats, "hostName = web-1\n").start();
+    let found = check(&url, &key, AUTH, "");
+    assert_eq!(found.code, Some(0), "{}", found.text);
+    for words in ["has NATS 2.", "tagcast.test.m.*: messages pass both ways", "web-1 (", "0 errors"]
+    {
+        assert!(found.text.contains(words), "no {words:?} in\n{}", found.text);
+    }
+    // It has disturbed nothing.
+    assert_eq!(running.bridge_counts().unwrap().invalid_messages, 0);
+    let has_problem = |found: &Finished, words: [&str; 2]| {
+        assert_eq!(found.code, Some(1), "{}", found.text);
+        for words in words {
+            assert!(found.text.contains(words), "no {words:?} in\n{}", found.text);
+        }
+    };
+    let other = AUTH.replace("oth-for-tests", "another-one");
+    has_problem(&check(&url, &key, &other, ""), ["auth.yml differs", "the same file"]);
+    let sealed = ["sealed with a different uuidKey", "give all hosts the same uuidKey"];
+    has_problem(&check(&url, &"02".repeat(32), AUTH, ""), sealed);
+    let away = ["the server cannot be reached", "start the NATS server"];
+    has_problem(&check("nats://127.0.0.1:1", &key, AUTH, ""), away);
+    let limited = Nats::start(
+        r#"authorization { users: [ { user: limited, password: secret, permissions: {
+            publish: ["tagcast.test.>"], subscribe: ["tagcast.test.h", "tagcast.test.e.>"] } } ] }"#,
+    );
+    let found = check(&limited.url(), &key, AUTH, "userFile = user\n");
+    has_problem(&found, ["tagcast.test.m.*: what was published has not", "to subscribe"]);
+    has_problem(&found, ["tagcast.test.h: messages pass", "Permissions Violation"]);
+    let found = check(&limited.url(), &key, AUTH, "");
+    has_problem(&found, ["the server refuses the credentials", "userFile"]);
 }

@@ -49,7 +49,7 @@ pub(super) struct DoctorArguments {
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum FindingLevel {
+pub(super) enum FindingLevel {
     Ok,
     Skipped,
     Warning,
@@ -58,8 +58,8 @@ enum FindingLevel {
 
 /// The result of one check.
 #[derive(Debug, Serialize)]
-struct Finding {
-    severity: FindingLevel,
+pub(super) struct Finding {
+    pub(super) severity: FindingLevel,
     check: &'static str,
     what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,11 +67,11 @@ struct Finding {
 }
 
 impl Finding {
-    fn ok(check: &'static str, what: impl Into<String>) -> Self {
+    pub(super) fn ok(check: &'static str, what: impl Into<String>) -> Self {
         Self { severity: FindingLevel::Ok, check, what: what.into(), cure: None }
     }
 
-    fn bad(
+    pub(super) fn bad(
         severity: FindingLevel,
         check: &'static str,
         what: impl Into<String>,
@@ -105,7 +105,7 @@ pub(super) fn run(arguments: &DoctorArguments) -> ExitCode {
     if has_error { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS }
 }
 
-fn print(findings: &[Finding]) {
+pub(super) fn print(findings: &[Finding]) {
     for Finding { severity, check, what, cure } in findings {
         let word = match severity {
             FindingLevel::Ok => "ok",

@@ -1,9 +1,11 @@
-//! `tagcast cluster`: the hosts of a cluster.
+//! `tagcast cluster`: the hosts of a cluster, and whether this one can be one of them.
 
-use std::path::Path;
+mod check;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::admin::{Which, folder_of};
 use super::failure::Failure;
@@ -12,10 +14,17 @@ use crate::admin::{AdminError, AdminRequest, AdminResponse, ClusterTable, ask};
 use crate::types::ClusterReport;
 
 /// Examples of the help text.
-pub(super) const EXAMPLES: &str = after!("Example: tagcast cluster -i /etc/tagcast/websock.ini");
+pub(super) const EXAMPLES: &str = after!(
+    "Examples:
+  tagcast cluster -i /etc/tagcast/websock.ini
+  sudo -u tagcast tagcast cluster check -i /etc/tagcast/websock.ini"
+);
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct ClusterArguments {
+    #[command(subcommand)]
+    command: Option<ClusterCommand>,
     #[command(flatten)]
     which: Which,
     /// Print JSON instead of a table
@@ -23,7 +32,24 @@ pub(super) struct ClusterArguments {
     json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum ClusterCommand {
+    /// Connect to NATS with the configuration alone, and report all problems.
+    #[command(after_help = after!("Example: sudo -u tagcast tagcast cluster check -i /etc/tagcast/websock.ini"))]
+    Check(ClusterCheckArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ClusterCheckArguments {
+    /// Configuration file of the server [default: websock.ini, if it exists]
+    #[arg(short = 'i', long = "ini", value_name = "FILE")]
+    ini: Option<PathBuf>,
+}
+
 pub(super) fn run(arguments: &ClusterArguments) -> ExitCode {
+    if let Some(ClusterCommand::Check(arguments)) = &arguments.command {
+        return check::run(arguments);
+    }
     let folder = match folder_of(&arguments.which) {
         Ok(folder) => folder,
         Err(code) => return code,
