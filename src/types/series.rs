@@ -86,9 +86,9 @@ families! {
     ExpressionValuesScanned = "expression_values_scanned", Counter, [], 1,
         "Values that prefixes of expressions have scanned";
     TagChanges = "tag_changes", Counter, ["source"], 8, "Changes of the tags of one client";
-    Records = "records", Sum, ["state"], 2, "Clients of tagcast.v1 that may resume";
+    Records = "records", Sum, ["state"], 3, "Clients of tagcast.v1 that may resume";
     MailboxBytes = "mailbox_bytes", Sum, [], 1, "Memory of publications that are kept for clients";
-    Resumes = "resumes", Counter, ["result"], 6, "Openings that showed a resume token";
+    Resumes = "resumes", Counter, ["result"], 8, "Openings that showed a resume token";
     ClusterDirectoryEntries = "cluster_directory_entries", Sum, ["kind"], 3,
         "Names that clients of all hosts have; one that two hosts have counts twice";
     ClusterDirectoryRefused = "cluster_directory_refused", Counter, [], 1,
@@ -330,6 +330,37 @@ mod tests {
 
     fn value(series: &LabelledSeries, family: SeriesFamily, first: &str) -> Option<u64> {
         series.rows(family).find(|(labels, _)| labels[0] == first).map(|(_, value)| value)
+    }
+
+    /// Returns how many rows the page of metrics names for a family, if it names all values of its labels.
+    fn rows_on_the_page(family: SeriesFamily) -> Option<usize> {
+        let page = include_str!("../../docs/metrics.md");
+        let name = family.name();
+        let is_its = |line: &&str| {
+            let rest = line.strip_prefix("| `tagcast_").and_then(|line| line.strip_prefix(name));
+            rest.is_some_and(|rest| rest.starts_with("` |") || rest.starts_with("_total` |"))
+        };
+        let mut lines = page.lines().filter(is_its);
+        let labels = lines.next()?.split(" | ").nth(2)?;
+        assert!(lines.next().is_none(), "{name} is on the page twice");
+        let values = |label: &str| Some(label.split_once('=')?.1.matches('`').count() / 2);
+        labels.split(';').map(values).product()
+    }
+
+    #[test]
+    fn every_family_has_room_for_all_values_that_its_page_names() {
+        let mut families = 0;
+        for family in SeriesFamily::ALL {
+            if let Some(rows) = rows_on_the_page(*family).filter(|_| !family.labels().is_empty()) {
+                assert!(
+                    rows < family.rows_max(),
+                    "{}: {rows} rows and the empty one",
+                    family.name()
+                );
+                families += 1;
+            }
+        }
+        assert!(families > 10, "{families} families");
     }
 
     #[test]
