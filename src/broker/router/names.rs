@@ -51,13 +51,16 @@ impl AddressedClient {
     }
 }
 
-/// Returns the client that is away and gets a publication to a single client, or the other host that gets it.
+/// Returns the client that is away and gets a publication, or the other host that gets it, if it is for a single client.
 pub(super) fn locate(
     router: &mut Router,
     source: WorkerIncarnation,
     number: Number,
     route: &mut KnownRoute,
 ) -> (Option<RecordKey>, Option<HostId>) {
+    if !route.address.recipients.is_single() {
+        return (None, None);
+    }
     let sent_to = router.hosts.as_deref().and_then(|hosts| hosts.names.sent_to(source, number));
     let holder = match sent_to {
         // The other host has decided.

@@ -86,10 +86,7 @@ impl Router {
         content: Content<&[u8]>,
     ) -> Result<(), ProtocolError> {
         let is_single = route.address.recipients.is_single();
-        let (away, holder) = match is_single {
-            true => names::locate(self, source, number, route),
-            false => (None, None),
-        };
+        let (away, holder) = names::locate(self, source, number, route);
         let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
         member.take_number(number)?;
         let is_repeated = is_single && self.delivered.contains(&(source, number));
