@@ -168,7 +168,8 @@ impl ApiPublisher {
         let Reached { clients, workers, .. } = reached;
         let PublicationId { content, until, .. } = *id;
         let written = match uplink.replays.used(id).map(|known| known.used) {
-            Some(used) if used.content != content || used.origin.is_some() => return,
+            Some(used) if used.content != content => return,
+            // The host of its only client may have told the id to all hosts before the broker of this one has answered.
             known => known.and_then(|used| used.written),
         };
         let (origin, hosts) = (None, Some(hosts));
