@@ -54,19 +54,7 @@ impl SessionExtras {
 
     /// Returns a copy that handles one complete message on another thread.
     pub(super) fn for_one_message(&self) -> Self {
-        let Self { is_warned, may_choose_tags, awaits_frame, awaits_recovery, .. } = *self;
-        let Self { gap, is_probed, .. } = *self;
-        Self {
-            words: self.words.clone(),
-            token: self.token.clone(),
-            is_warned,
-            may_choose_tags,
-            awaits_frame,
-            awaits_recovery,
-            gap,
-            is_probed,
-            chunks: None,
-        }
+        Self { words: self.words.clone(), token: self.token.clone(), chunks: None, ..*self }
     }
 
     /// Returns the longest message in bytes by the token of the connection.
