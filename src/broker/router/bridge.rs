@@ -157,8 +157,7 @@ fn arrive(
     arrival: Arrival,
 ) -> Result<(), ProtocolError> {
     if arrival.publication.is_of_directory() {
-        let arrival = FromBridge::Effect(Box::new(ClusterEffect::Arrive(arrival)));
-        return router.apply_or_hold(source, ToBroker::Bridge(arrival));
+        return replays_of_hosts::hold(router, source, arrival);
     }
     let Arrival { number, taken, publication } = arrival;
     if let Some(hosts) = &mut router.hosts {

@@ -88,7 +88,7 @@ pub(super) fn identify(
     router.apply_or_hold(source, ToBroker::Count { clients_max: None, tracking: None })
 }
 
-/// Takes records of another host when it is their turn.
+/// Takes records or names of another host when it is their turn.
 pub(super) fn hold(
     router: &mut Router,
     source: WorkerIncarnation,
