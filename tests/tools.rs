@@ -42,6 +42,8 @@ mod chat_php;
 mod chat_python;
 #[path = "it/cluster.rs"]
 mod cluster;
+#[path = "it/cluster_asks.rs"]
+mod cluster_asks;
 #[path = "it/cluster_directives.rs"]
 mod cluster_directives;
 #[path = "it/cluster_faults.rs"]
@@ -264,6 +266,9 @@ fn hosts() -> Vec<Trial> {
         cluster::the_metrics_show_the_cluster needs NATS;
         cluster::the_status_shows_the_cluster needs NATS;
         cluster::hosts_share_publications_over_the_latest_nats_server needs LATEST_NATS;
+        cluster_asks::a_client_asks_one_on_another_host_and_gets_its_answer needs NATS;
+        cluster_asks::a_question_without_an_answer_of_another_host_ends_with_its_reason needs NATS;
+        cluster_asks::a_question_outlives_processes_that_die_and_ends_at_once_with_its_host needs NATS;
         cluster_ids::a_repeat_on_another_host_gets_the_first_answer_and_is_not_delivered needs NATS;
         cluster_ids::a_feedback_is_repeated_on_no_host needs NATS;
         cluster_ids::a_repeat_after_the_death_of_its_host_is_known_and_partial needs NATS;

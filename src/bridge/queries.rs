@@ -1,6 +1,6 @@
 //! Questions of processes of this host to other hosts, and questions of other hosts to the broker of this one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -27,6 +27,8 @@ pub(super) struct BridgeQueries {
     own: BTreeMap<u64, AwaitingHosts>,
     /// Commands of this host that others carry out, or have carried out.
     directed: BTreeMap<(WorkerIncarnation, Number), DirectedCommand>,
+    /// The same commands, the oldest first.
+    directed_order: VecDeque<(WorkerIncarnation, Number)>,
     /// Those of other hosts, by the number that the broker has.
     asked: BTreeMap<u32, AskingHost>,
     last_number: u32,
@@ -82,6 +84,7 @@ impl BridgeQueries {
         Self {
             own: BTreeMap::new(),
             directed: BTreeMap::new(),
+            directed_order: VecDeque::new(),
             asked: BTreeMap::new(),
             last_number: 0,
             arrived: BTreeMap::new(),
@@ -127,8 +130,11 @@ impl BridgeQueries {
         let Some(id) = core.direct(forward, now + timeout, now) else { return };
         self.own.insert(id, AwaitingHosts::Command(source, number));
         self.directed.insert((source, number), DirectedCommand::Awaited(Vec::new()));
-        while self.directed.len() > CLUSTER_QUERIES_MAX {
-            self.directed.pop_first();
+        self.directed_order.push_back((source, number));
+        while self.directed_order.len() > CLUSTER_QUERIES_MAX
+            && let Some(oldest) = self.directed_order.pop_front()
+        {
+            self.directed.remove(&oldest);
         }
     }
 

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::link::query::{BrokerQuery, QueryKind};
+use crate::types::limits::ASKS_PER_CLIENT_MAX;
 use crate::types::{Slot, Tenant};
 
 /// Maximum number of open questions of one client. Further questions are dropped, so that a client cannot use
 /// unbounded memory.
 const OPEN_MAX: usize = 16;
+/// The same with those about what became on other hosts of a question to a client.
+const OPEN_WITH_ASKS_MAX: usize = OPEN_MAX + ASKS_PER_CLIENT_MAX;
 /// Maximum number of open questions of the process itself: those that resources ask on their own, or the
 /// requests of the API.
 const OPEN_OF_PROCESS_MAX: usize = 1000;
@@ -36,7 +39,11 @@ impl OpenQueries {
         tenant: Tenant,
         kind: QueryKind,
     ) -> Option<BrokerQuery> {
-        let most = if slot == Slot::NONE { OPEN_OF_PROCESS_MAX } else { OPEN_MAX };
+        let most = match &kind {
+            _ if slot == Slot::NONE => OPEN_OF_PROCESS_MAX,
+            QueryKind::Hosts(_) => OPEN_WITH_ASKS_MAX,
+            _ => OPEN_MAX,
+        };
         let own = self.slots.entry(slot).or_default();
         if own.open.len() >= most {
             return None;

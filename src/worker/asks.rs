@@ -1,7 +1,8 @@
 //! Questions that clients of this worker have asked other clients (`ask` of `tagcast.v1`), until they are answered.
 //!
 //! A question is a publication to one client with a return address: this worker, and its number. The worker of the asked
-//! client sends the outcome through the broker. Only this worker keeps the time.
+//! client sends the outcome through the broker. Only this worker keeps the time. If the client is on another host, the
+//! bridge knows the outcome, and is asked for it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -17,9 +18,12 @@ use super::questions;
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::uplink::NewPublication;
 use crate::link::message::CountedPublication;
+use crate::link::query::{BrokerQuery, HostsAnswer, QueryKind, QueryResult};
 use crate::protocol::v1::{UNHANDLED, V1Error, V1ErrorCode, V1RequestId, answered};
 use crate::types::limits::{ASKS_MAX, ASKS_PER_CLIENT_MAX};
-use crate::types::{AskToken, ClientUuid, Number, Slot, TrackedOutcome, TrackedSubject, Tracking};
+use crate::types::{
+    AskToken, ClientUuid, Number, Recipients, Slot, TrackedOutcome, TrackedSubject, Tracking,
+};
 use crate::websocket::write as frames;
 
 /// The questions that clients of a worker have asked and that have no answer. Usually there are none.
@@ -41,6 +45,10 @@ pub(super) struct OpenAsk {
     pub(super) id: V1RequestId,
     pub(super) within: Duration,
     pub(super) due: Moment,
+    /// The client that is asked, if it is asked by its UUID.
+    pub(super) asked: Option<ClientUuid>,
+    /// Other hosts are asked for the outcome.
+    pub(super) is_directed: bool,
 }
 
 impl AskedQuestions {
@@ -108,7 +116,8 @@ pub(super) fn begin(
         return Err(too_many());
     }
     let due = context.clock.now().after(within);
-    Ok(OpenAsk { slot, client: session.uuid, id, within, due })
+    let client = session.uuid;
+    Ok(OpenAsk { slot, client, id, within, due, asked: None, is_directed: false })
 }
 
 /// Sends a question to the client of its address.
@@ -121,8 +130,12 @@ pub(super) fn send(
     let token = AskToken(context.rng.uuid().0);
     let tracking = Tracking { subject: TrackedSubject::Answer(token), within: ask.within };
     let requester = ReportRequester { slot, naming: RecipientForm::Usual };
+    let asked = match publication.address.recipients {
+        Recipients::First { uuid, .. } => uuid,
+        _ => None,
+    };
     context.broker.uplink.publish_tracked(requester, None, Some(tracking), publication);
-    context.asks.open(context.broker.uplink.last_number(), ask);
+    context.asks.open(context.broker.uplink.last_number(), OpenAsk { asked, ..ask });
 }
 
 fn tell(context: &mut Context, connections: &mut ConnectionTable, ask: &OpenAsk, text: &[u8]) {
@@ -143,7 +156,7 @@ pub(super) fn on_outcome(
     }
 }
 
-/// Answers a client whose question has reached no client.
+/// Answers a client whose question has reached no client of this host, or asks for the outcome on other hosts.
 pub(super) fn on_counted(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -152,9 +165,53 @@ pub(super) fn on_counted(
     if context.asks.open.is_empty() || counted.clients > 0 {
         return;
     }
-    let Some(ask) = context.asks.take(counted.number) else { return };
-    let error = if counted.away == Some(true) { away() } else { gone() };
+    let number = counted.number;
+    let Some(ask) = context.asks.open.get_mut(&number) else { return };
+    let is_away = counted.away == Some(true);
+    if !is_away && context.hosts.is_clustered {
+        // A new broker counts again what it has not acknowledged.
+        if std::mem::replace(&mut ask.is_directed, true) {
+            return;
+        }
+        let slot = ask.slot;
+        if context.broker.uplink.query_directed(slot, number) {
+            return;
+        }
+    }
+    let Some(ask) = context.asks.take(number) else { return };
+    let error = if is_away { away() } else { gone() };
     tell(context, connections, &ask, error.frame(Some(ask.id)).as_bytes());
+}
+
+/// Answers a client whose question went to other hosts.
+pub(super) fn on_hosts(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    query: &BrokerQuery,
+    answer: HostsAnswer,
+) {
+    let QueryKind::Hosts(hosts) = &query.kind else { return };
+    let QueryKind::Directed(number) = hosts.kind else { return };
+    let Some(ask) = context.asks.take(number) else { return };
+    let outcome = outcome_on_hosts(&ask, answer);
+    self::answer(context, connections, &ask, &outcome);
+}
+
+fn outcome_on_hosts(ask: &OpenAsk, HostsAnswer { own, hosts }: HostsAnswer) -> TrackedOutcome {
+    if ask.asked.is_some_and(|asked| asked.home() == own) {
+        // It would have been here.
+        return TrackedOutcome::Closed;
+    }
+    let mut otherwise = TrackedOutcome::Closed;
+    for (_, result) in hosts {
+        match result {
+            Some(QueryResult::Asked(outcome)) => return outcome,
+            Some(_) => {}
+            // It may have received the question.
+            None => otherwise = TrackedOutcome::Lost,
+        }
+    }
+    otherwise
 }
 
 /// Returns when the time of the next question is over, of those that clients of this worker have asked or are asked.
@@ -226,11 +283,14 @@ fn away() -> Box<V1Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::query::CountedClients;
+    use crate::types::HostId;
 
     fn ask(slot: u32, seconds: u64) -> OpenAsk {
         let within = Duration::from_secs(seconds);
         let (client, id) = (ClientUuid([1; 16]), V1RequestId(1));
-        OpenAsk { slot: Slot(slot), client, id, within, due: Moment::START.after(within) }
+        let (slot, due) = (Slot(slot), Moment::START.after(within));
+        OpenAsk { slot, client, id, within, due, asked: None, is_directed: false }
     }
 
     #[test]
@@ -248,5 +308,26 @@ mod tests {
         assert!(asks.take_due(at(2)).is_none());
         assert_eq!(asks.take_due(at(3)).map(|ask| ask.slot), Some(Slot(2)));
         assert!(asks.next_due().is_none() && asks.of_client.is_empty());
+    }
+
+    #[test]
+    fn an_outcome_of_another_host_counts_and_one_that_is_missing_is_not_gone() {
+        let hosts = |own, results: Vec<Option<QueryResult>>| {
+            let hosts = (2..).map(HostId).zip(results).collect();
+            HostsAnswer { own: HostId(own), hosts }
+        };
+        let (none, unknown) = (None, Some(QueryResult::Counted(CountedClients::default())));
+        let full = || Some(QueryResult::Asked(TrackedOutcome::Full));
+        let asked = Some(ClientUuid::at_home([7; 16], HostId(1)));
+        let ask = OpenAsk { asked, ..ask(1, 5) };
+        for (answer, outcome) in [
+            (hosts(9, vec![none.clone(), unknown.clone(), full()]), TrackedOutcome::Full),
+            (hosts(9, vec![none.clone(), unknown.clone()]), TrackedOutcome::Lost),
+            (hosts(9, vec![unknown]), TrackedOutcome::Closed),
+            (hosts(9, vec![]), TrackedOutcome::Closed),
+            (hosts(1, vec![none]), TrackedOutcome::Closed),
+        ] {
+            assert_eq!(outcome_on_hosts(&ask, answer), outcome);
+        }
     }
 }

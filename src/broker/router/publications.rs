@@ -138,8 +138,8 @@ impl Router {
             None if is_away => SoleRecipient::Away,
             None => reached,
         };
-        // The answer of a client of another host can reach the API process only.
-        if is_evaluated && (!is_question || source.worker.is_api()) {
+        // A question of another host is not passed on: its asker awaits the answer of this one.
+        if is_evaluated && !(is_question && source.worker.is_bridge()) {
             let question = bridge::question_of(tracking.as_ref());
             let resolved = ResolvedPublication { source, number, content, sole, question, id };
             bridge::forward(self, route, resolved);

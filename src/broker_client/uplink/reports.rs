@@ -13,12 +13,12 @@ use crate::link::codec::{WireMessage, encode_publish};
 use crate::link::command::{ClientCommand, CommandKind, CommandOutcome, NumberedCommand};
 use crate::link::fairness::{ApplicationCharge, TenantThrottle, WorkReport};
 use crate::link::message::{CountedPublication, Deliver, NewPublication, PublishFrame, ToBroker};
-use crate::link::query::{DescribeAnswer, QueryKind};
+use crate::link::query::{DescribeAnswer, HostsQuery, QueryKind};
 use crate::link::resume::{ClientRequest, FromResumable};
 use crate::replay::IdOutcome;
 use crate::types::{
-    Content, Number, PublicationId, ReplayRecords, Slot, Tenant, TrackedOutcome, Tracking,
-    WorkerIncarnation,
+    Content, Number, PublicationId, QueryReach, ReplayRecords, Slot, Tenant, TrackedOutcome,
+    Tracking, WorkerIncarnation,
 };
 
 impl Uplink {
@@ -225,6 +225,15 @@ impl Uplink {
         if self.joins.client(slot).is_some() {
             self.ask(slot, tenant, kind);
         }
+    }
+
+    /// Asks what other hosts have made of a question that a client has published. Answered as [`Uplink::query`]. Returns
+    /// false if the client has too many open ones.
+    pub fn query_directed(&mut self, slot: Slot, number: Number) -> bool {
+        let Some(client) = self.joins.client(slot) else { return false };
+        let (tenant, kind) = (client.tenant.clone(), QueryKind::Directed(number));
+        let query = HostsQuery { reach: QueryReach::All, timeout_ms: 0, kind };
+        self.ask(slot, tenant, QueryKind::Hosts(Box::new(query))).is_some()
     }
 
     /// Asks for this process itself. Returns the number of the question; `None` if too many are open. The

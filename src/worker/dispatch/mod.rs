@@ -103,7 +103,7 @@ fn apply_message_effects(
     rest
 }
 
-/// Passes the answer to a presence query to the resource.
+/// Passes the answer to a presence query to the resource, and what other hosts have made of a question to its asker.
 pub(in crate::worker) fn on_presence(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -111,6 +111,9 @@ pub(in crate::worker) fn on_presence(
     query: BrokerQuery,
     result: QueryResult,
 ) {
+    if let QueryResult::Hosts(answer) = result {
+        return asks::on_hosts(context, connections, &query, answer);
+    }
     let number = query.number;
     let QueryKind::Presence(PresenceQuery { filter, tag }) = query.kind else { return };
     let (PresenceResult { clients, values }, error) = match result {
