@@ -279,6 +279,7 @@ fn hosts() -> Vec<Trial> {
         cluster_revocations::a_host_that_hangs_makes_a_revocation_partial_and_gets_it_later needs NATS;
         cluster_operators::the_check_names_each_problem_with_a_fix needs NATS;
         cluster_operators::the_command_shows_each_host_with_its_name_and_clients needs NATS;
+        cluster_operators::pings_pass_the_lanes_and_a_host_that_hangs_does_not_answer needs NATS;
         cluster_operators::a_host_that_is_killed_is_shown_as_gone needs NATS;
         cluster_operators::hosts_with_different_settings_show_them_until_they_are_the_same needs NATS;
         cluster_directives::tags_of_a_client_are_changed_on_its_host needs NATS;

@@ -70,6 +70,8 @@ fn item(bytes: &[u8]) {
         ItemBody::Hello(ends) => ItemBody::hello(ends),
         ItemBody::Publication(publication) => ItemBody::publication(publication),
         ItemBody::Missing(items) => ItemBody::missing(*items),
+        ItemBody::Ping(number) => ItemBody::ping(*number),
+        ItemBody::Pong(number) => ItemBody::pong(*number),
         ItemBody::Skipped => return,
     };
     assert_eq!(ItemBody::decode(written), Ok(body));

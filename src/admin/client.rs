@@ -65,6 +65,7 @@ fn send(mut stream: &UnixStream, request: &AdminRequest) -> io::Result<()> {
         AdminRequest::Status
         | AdminRequest::Figures
         | AdminRequest::Cluster
+        | AdminRequest::Ping { .. }
         | AdminRequest::Events { .. }
         | AdminRequest::NoteChange { .. }
         | AdminRequest::Reload

@@ -104,7 +104,8 @@ fn differences(differs: &[SettingDifference]) -> String {
 }
 
 /// Microseconds, displayed as milliseconds, or as seconds from one second on.
-struct Millis(u64);
+#[derive(Clone, Copy, Debug)]
+pub struct Millis(pub u64);
 
 impl fmt::Display for Millis {
     #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]

@@ -10,13 +10,13 @@ mod status;
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{AdminCall, AdminError, ask};
-pub use self::cluster_table::ClusterTable;
+pub use self::cluster_table::{ClusterTable, Millis};
 pub use self::report::{EventPage, EventPosition, ServerEvent, ServerEventKind, ServerReport};
 pub use self::socket_path::{SOCKET_NAME, bind, is_running, probe};
 pub use self::status::{Configuration, MemoryStatus, ProcessStatus, ServerStage, ServerStatus};
 
 use crate::telemetry::LogLevel;
-use crate::types::{ClusterReport, RevokedTokens};
+use crate::types::{ClusterReport, PingedHost, RevokedTokens};
 
 /// Maximum bytes of a request, including the line break.
 pub const REQUEST_BYTES_MAX: usize = 4096;
@@ -31,6 +31,11 @@ pub enum AdminRequest {
     Figures,
     /// Report the hosts of the cluster, as this one sees them.
     Cluster,
+    /// Ping other hosts of the cluster, once, through the lanes.
+    Ping {
+        /// Name or id of a host. None: all hosts.
+        host: Option<Box<str>>,
+    },
     /// Report the events after a position; without one, all that are kept.
     Events {
         /// The position.
@@ -75,6 +80,8 @@ pub enum AdminResponse {
     Figures(Box<ServerReport>),
     /// The hosts of the cluster.
     Cluster(Box<ClusterReport>),
+    /// How other hosts of the cluster have answered a ping. Empty if there is none.
+    Pinged(Vec<PingedHost>),
     /// Events of the server.
     Events(Box<EventPage>),
     /// Progress of the request, as text.

@@ -170,7 +170,8 @@ impl BridgeProcess {
         self.report(ChildEvent::Ready);
     }
 
-    /// Takes what other hosts ask and answer about revoked tokens, before the rest goes to the broker.
+    /// Takes what other hosts ask and answer about revoked tokens, and their answers to pings, before the rest goes to
+    /// the broker.
     pub(super) fn exchange_revocations(&mut self, now: Instant) {
         let until = self.query_end();
         let Some(core) = &mut self.core else { return };
@@ -180,6 +181,7 @@ impl BridgeProcess {
         let mut asked = core.take_asked();
         told.extend(self.revocations.take_questions(core, &mut asked));
         self.queries.note(answered, asked);
+        told.extend(self.pings.take_ended(core));
         told.into_iter().for_each(|event| self.report(event));
     }
 

@@ -8,6 +8,7 @@ mod broker;
 mod host_watch;
 mod link;
 mod notices;
+mod pings;
 mod process;
 mod queries;
 mod report;

@@ -8,6 +8,7 @@ use tracing::{error, info};
 use super::link::BridgeLink;
 use super::notices::Notices;
 use super::now;
+use super::pings::BridgePings;
 use super::queries::BridgeQueries;
 use super::report::{add_series, report as cluster_report};
 use super::revocations::BridgeRevocations;
@@ -56,6 +57,7 @@ pub(super) struct BridgeProcess {
     pub(super) link: Option<BridgeLink>,
     pub(super) queries: BridgeQueries,
     pub(super) revocations: BridgeRevocations,
+    pub(super) pings: BridgePings,
     pub(super) is_connected: bool,
     pub(super) notices: Notices,
     pub(super) scratch: Box<[u8]>,
@@ -107,6 +109,7 @@ impl BridgeProcess {
             link: None,
             queries: BridgeQueries::new(host),
             revocations: BridgeRevocations::default(),
+            pings: BridgePings::default(),
             is_connected: false,
             notices: Notices::new(now()),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -207,6 +210,11 @@ impl BridgeProcess {
             }
             (BridgeCommand::Stored { token }, _) => {
                 self.revocations.stored(self.core.as_mut(), token);
+                Ok(())
+            }
+            (BridgeCommand::Ping { number, host }, _) => {
+                let event = self.pings.ping(self.core.as_mut(), number, host.as_deref(), now());
+                event.into_iter().for_each(|event| self.report(event));
                 Ok(())
             }
             (BridgeCommand::Leave, _) => {

@@ -124,7 +124,10 @@ fn print_answers(
                 return Ok(ExitCode::SUCCESS);
             }
             // It is not asked for here.
-            AdminResponse::Figures(_) | AdminResponse::Events(_) | AdminResponse::Cluster(_) => {}
+            AdminResponse::Figures(_)
+            | AdminResponse::Events(_)
+            | AdminResponse::Cluster(_)
+            | AdminResponse::Pinged(_) => {}
             AdminResponse::Progress(text) => print_line(&text),
             AdminResponse::Done(lines) => {
                 lines.iter().for_each(|line| print_line(line));

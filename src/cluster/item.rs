@@ -136,6 +136,10 @@ const DIRECTIVE: u8 = 4 | REQUIRED;
 const QUESTION: u8 = 5 | REQUIRED;
 /// Kind of records of requests that must not take effect twice.
 const RECORDS: u8 = 50;
+/// Kind of a ping. A host that does not know it does not answer.
+pub(super) const PING: u8 = 51;
+/// Kind of the answer to a ping.
+pub(super) const PONG: u8 = 52;
 /// Kind of a change of the directory of names. A host that does not know it reports a gap.
 const NAMES: u8 = 60 | REQUIRED;
 /// Set in kinds and in tags of fields that a receiver must understand. Others are skipped.
@@ -188,6 +192,10 @@ pub enum ItemBody {
     Publication(CarriedPublication),
     /// This number of publications was not kept while their host had no bridge. They may have been for other hosts.
     Missing(u64),
+    /// A ping with its number, which the host answers.
+    Ping(u64),
+    /// The answer to the ping with this number.
+    Pong(u64),
     /// Not known to this version, and not required.
     Skipped,
 }
@@ -290,10 +298,14 @@ impl ItemBody {
                     false => Err(InvalidMessage::Field("kind of item").into()),
                 }
             }
-            MISSING => {
-                let items = fields.varint()?;
+            kind @ (MISSING | PING | PONG) => {
+                let number = fields.varint()?;
                 fields.end()?;
-                Ok(Self::Missing(items))
+                Ok(match kind {
+                    MISSING => Self::Missing(number),
+                    PING => Self::Ping(number),
+                    _ => Self::Pong(number),
+                })
             }
             kind if kind & REQUIRED != 0 => Err(ItemFault::Unknown(kind)),
             _ => Ok(Self::Skipped),
@@ -457,6 +469,18 @@ mod tests {
         let with_field = |tag: u8| decode(&[&known[..], &[tag, 2, 0, 0]].concat());
         assert_eq!(with_field(0x21), decode(&known));
         assert_eq!(with_field(0xa1), Err(ItemFault::Unknown(0xa1)));
+    }
+
+    #[test]
+    fn a_ping_is_an_item_that_no_host_must_know() {
+        for (bytes, body) in [
+            (ItemBody::ping(1 << 40), ItemBody::Ping(1 << 40)),
+            (ItemBody::pong(7), ItemBody::Pong(7)),
+        ] {
+            assert_eq!(bytes[0] & REQUIRED, 0);
+            assert_eq!(ItemBody::decode(bytes.clone()), Ok(body));
+            assert!(ItemBody::decode([&bytes[..], &[0]].concat().into()).is_err());
+        }
     }
 
     #[test]

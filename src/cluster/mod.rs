@@ -31,7 +31,7 @@ mod subject;
 mod taken;
 mod wire;
 
-pub use bridge_core::{BridgeCore, BridgeOptions, OutgoingMessage, figures};
+pub use bridge_core::{BridgeCore, BridgeOptions, OutgoingMessage, figures, pings};
 pub use carried::{CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay};
 pub use directory::{
     AnnouncedNames, DirectoryBounds, DirectoryCopy, DirectoryCounts, DirectoryItem, DirectoryName,

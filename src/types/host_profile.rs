@@ -169,3 +169,14 @@ pub struct ClusterReport {
     /// The other hosts.
     pub others: Vec<OtherHost>,
 }
+
+/// How another host has answered a ping.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingedHost {
+    /// Its name.
+    pub name: String,
+    /// Its id, eight hexadecimal digits.
+    pub id: String,
+    /// The time until its answer, in microseconds. None if there was no answer in time.
+    pub trip_us: Option<u64>,
+}

@@ -77,8 +77,8 @@ pub use history::{HistorySettings, HistoryTerms};
 pub use hixie_form::HixieForm;
 pub use host::{ClusterMember, HostId, QueryReach};
 pub use host_profile::{
-    ClusterReport, HostProfile, OtherHost, SettingDifference, SettingDigest, SharedSetting,
-    ShownHostState,
+    ClusterReport, HostProfile, OtherHost, PingedHost, SettingDifference, SettingDigest,
+    SharedSetting, ShownHostState,
 };
 pub use ids::{
     ClientUuid, ConfigNumber, ConnectionRef, Generation, JoinNumber, Number, Sequence, Slot,

@@ -100,6 +100,56 @@ pub fn hosts_with_different_settings_show_them_until_they_are_the_same() {
     });
 }
 
+pub fn pings_pass_the_lanes_and_a_host_that_hangs_does_not_answer() {
+    let nats = Nats::start("");
+    let name = |name: &str| host_with(&nats, &format!("hostName = {name}\n"));
+    let all = [name("web-1").start(), name("web-2").start(), name("web-3").start()];
+    wait_until_joined(&all);
+    eventually("the names of the others", || {
+        let report = shown(&all[0])?;
+        let mut others = report["others"].as_array()?.iter();
+        others.all(|it| it["name"].as_str().is_some_and(|it| !it.is_empty())).then_some(())
+    });
+    let ping = |more: &[&str]| all[0].command(&[&["cluster", "ping"], more].concat());
+    let finished = ping(&["--count", "20", "--json"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.text);
+    let hosts: serde_json::Value = serde_json::from_str(&finished.text).unwrap();
+    let hosts = hosts.as_array().unwrap();
+    assert_eq!(hosts.len(), 2);
+    for host in hosts {
+        assert_eq!((&host["sent"], &host["answered"]), (&20.into(), &20.into()));
+        let [p50, p99] = ["p50_us", "p99_us"].map(|it| host[it].as_u64().unwrap());
+        assert!(0 < p50 && p50 <= p99 && p99 < 1_000_000, "{host}");
+    }
+    let id = hosts.iter().find(|host| host["name"] == "web-3").unwrap()["id"].as_str().unwrap();
+    for one in ["web-3", id] {
+        let finished = ping(&[one, "--count", "2"]);
+        assert_eq!(finished.code, Some(0), "{}", finished.text);
+        assert!(finished.text.contains("web-3") && finished.text.contains("2/2"));
+        assert!(!finished.text.contains("web-2"), "{}", finished.text);
+    }
+    let finished = ping(&["web-9"]);
+    assert_eq!(finished.code, Some(1), "{}", finished.text);
+    assert!(finished.text.contains("no other host web-9"), "{}", finished.text);
+    // Pings are no publications.
+    assert_eq!(all[1].bridge_counts().unwrap().items_in, 0);
+    a_host_that_hangs_does_not_answer(&all);
+}
+
+fn a_host_that_hangs_does_not_answer(all: &[Server; 3]) {
+    let ping =
+        |more: &[&str]| all[0].command(&[&["cluster", "ping", "--count", "1"], more].concat());
+    let bridges = all[2].children().into_iter().filter(|(_, role)| role.contains("bridge"));
+    let suspended: Vec<u32> = bridges.map(|(child, _)| child).collect();
+    assert_eq!(suspended.len(), 1);
+    suspended.iter().for_each(|child| send_signal(*child, Signal::STOP));
+    let finished = ping(&[]);
+    assert_eq!(finished.code, Some(1), "{}", finished.text);
+    assert!(finished.text.contains("0/1") && finished.text.contains("1/1"), "{}", finished.text);
+    // It is replaced, and its successor answers.
+    eventually("an answer of the next bridge", || (ping(&["web-3"]).code == Some(0)).then_some(()));
+}
+
 /// Without a cluster there is nothing to show.
 #[test]
 fn a_server_without_a_cluster_has_no_hosts_to_show() {
@@ -107,6 +157,8 @@ fn a_server_without_a_cluster_has_no_hosts_to_show() {
     let shown = server.command(&["cluster"]);
     assert_eq!(shown.code, Some(69), "{}", shown.text);
     assert!(shown.text.contains("no host of a cluster"), "{}", shown.text);
+    let pinged = server.command(&["cluster", "ping"]);
+    assert_eq!(pinged.code, Some(69), "{}", pinged.text);
 }
 
 /// Runs `tagcast cluster check` with a configuration of its own.

@@ -57,6 +57,7 @@ pub(in crate::api) async fn revoke(
         | AdminResponse::Status(_)
         | AdminResponse::Figures(_)
         | AdminResponse::Cluster(_)
+        | AdminResponse::Pinged(_)
         | AdminResponse::Events(_) => Err(unexpected()),
     }
 }

@@ -50,6 +50,7 @@ pub(super) async fn order(config: &ApiConfig, order: AdminRequest) -> Result<Api
         | AdminResponse::Status(_)
         | AdminResponse::Figures(_)
         | AdminResponse::Cluster(_)
+        | AdminResponse::Pinged(_)
         | AdminResponse::Revoked { .. }
         | AdminResponse::Events(_)
         | AdminResponse::Full { .. } => Ok(ApiAnswer::accepted()),

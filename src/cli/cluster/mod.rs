@@ -1,6 +1,7 @@
 //! `tagcast cluster`: the hosts of a cluster, and whether this one can be one of them.
 
 mod check;
+mod ping;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use crate::types::ClusterReport;
 pub(super) const EXAMPLES: &str = after!(
     "Examples:
   tagcast cluster -i /etc/tagcast/websock.ini
+  tagcast cluster ping web-2
   sudo -u tagcast tagcast cluster check -i /etc/tagcast/websock.ini"
 );
 
@@ -37,6 +39,9 @@ enum ClusterCommand {
     /// Connect to NATS with the configuration alone, and report all problems.
     #[command(after_help = after!("Example: sudo -u tagcast tagcast cluster check -i /etc/tagcast/websock.ini"))]
     Check(ClusterCheckArguments),
+    /// Measure the time through the lanes to other hosts and back.
+    #[command(after_help = after!("Examples:\n  tagcast cluster ping\n  tagcast cluster ping web-2 --count 1000 --json"))]
+    Ping(ping::ClusterPingArguments),
 }
 
 #[derive(Debug, Args)]
@@ -47,8 +52,10 @@ pub(super) struct ClusterCheckArguments {
 }
 
 pub(super) fn run(arguments: &ClusterArguments) -> ExitCode {
-    if let Some(ClusterCommand::Check(arguments)) = &arguments.command {
-        return check::run(arguments);
+    match &arguments.command {
+        Some(ClusterCommand::Check(arguments)) => return check::run(arguments),
+        Some(ClusterCommand::Ping(arguments)) => return ping::run(arguments),
+        None => {}
     }
     let folder = match folder_of(&arguments.which) {
         Ok(folder) => folder,

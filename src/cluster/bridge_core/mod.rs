@@ -4,6 +4,7 @@
 //! echoes on one, the rest on the other. What [`BridgeCore::take_effects`] returns is for the broker.
 
 pub mod figures;
+pub mod pings;
 mod queries;
 mod receive;
 mod send;
@@ -38,6 +39,7 @@ use super::taken::{LaneStart, TakenLanes, TakenTable};
 use crate::types::{HostId, HostProfile, QueryReach};
 
 use self::figures::ClusterTimes;
+use self::pings::LanePings;
 pub use self::send::OutgoingMessage;
 
 /// What a bridge is created with.
@@ -106,6 +108,7 @@ pub struct BridgeCore {
     /// Questions of other hosts.
     asked: Vec<AskedQuestion>,
     queries_out: QueriesOut,
+    pings: LanePings,
     arrivals: Arrivals,
     directory: DirectoryCopy,
     /// The last publications that went to one host.
@@ -157,6 +160,7 @@ impl BridgeCore {
             queries: OpenHostQueries::new(u64::from_le_bytes(first_query) >> 1),
             asked: Vec::new(),
             queries_out: QueriesOut::default(),
+            pings: LanePings::new(identity.epoch),
             arrivals: Arrivals::default(),
             directory: DirectoryCopy::default(),
             sent_to_one: VecDeque::new(),
@@ -385,6 +389,8 @@ fn places(remote: &RemoteHost) -> TakenLanes {
     taken
 }
 
+#[cfg(test)]
+mod ping_tests;
 #[cfg(test)]
 mod tests;
 

@@ -217,6 +217,8 @@ impl BridgeCore {
                     self.effects.push(self.arrivals.gap(LaneGap { host, run, items, reason }));
                 }
                 Passed::Repeated => self.counts.duplicates_dropped += 1,
+                Passed::Ping(number) => self.pings.note_ping(host, number),
+                Passed::Pong(number) => self.pings.note_pong(host, number),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BridgeCore, NatsConnection, WaitingMessage, figures, queries};
+use super::{BridgeCore, NatsConnection, WaitingMessage, figures, pings, queries};
 use crate::cluster::carried::CarriedPublication;
 use crate::cluster::directory::DirectoryItem;
 use crate::cluster::effect::{ClusterEffect, DegradedReason, ForwardReach, SentToOne};
@@ -149,6 +149,7 @@ impl BridgeCore {
             let heartbeat = self.heartbeat(now);
             self.control(ClusterSubject::Heartbeats, ClusterMessage::Heartbeat(heartbeat));
         }
+        pings::tick(self, now);
         self.request_missing(now);
         self.give_up_on_silent(now);
         self.note_waiting(now);

@@ -62,16 +62,16 @@ fn forward(reach: ForwardReach, number: u64) -> Forward {
 }
 
 /// Several bridges and a network without faults.
-struct Cluster {
-    bridges: Vec<BridgeCore>,
-    now: Instant,
-    effects: Vec<Vec<ClusterEffect>>,
+pub(super) struct Cluster {
+    pub(super) bridges: Vec<BridgeCore>,
+    pub(super) now: Instant,
+    pub(super) effects: Vec<Vec<ClusterEffect>>,
     /// Subjects that lose everything.
-    lost: BTreeSet<String>,
+    pub(super) lost: BTreeSet<String>,
 }
 
 impl Cluster {
-    fn new(hosts: u32) -> Self {
+    pub(super) fn new(hosts: u32) -> Self {
         let now = any_moment();
         let bridges =
             (1..=hosts).map(|id| first_bridge(identity(id, u64::from(id) + 100, 1), now)).collect();
@@ -81,7 +81,7 @@ impl Cluster {
         cluster
     }
 
-    fn run(&mut self, time: Duration) {
+    pub(super) fn run(&mut self, time: Duration) {
         let until = self.now + time;
         while self.now < until {
             self.now += Duration::from_millis(5);

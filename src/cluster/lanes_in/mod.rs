@@ -71,6 +71,10 @@ pub(super) enum Passed {
     Gap { items: Option<u64>, reason: GapReason },
     /// A publication that has been passed on before.
     Repeated,
+    /// A ping, with its number.
+    Ping(u64),
+    /// The answer to a ping.
+    Pong(u64),
 }
 
 /// A request for items, of the present epoch or the next one.
@@ -347,6 +351,8 @@ fn understood(
         Ok(ItemBody::Missing(items)) => {
             Some(Passed::Gap { items: Some(items), reason: GapReason::NotSent })
         }
+        Ok(ItemBody::Ping(number)) => Some(Passed::Ping(number)),
+        Ok(ItemBody::Pong(number)) => Some(Passed::Pong(number)),
         Ok(ItemBody::Hello(_) | ItemBody::Skipped) => None,
         Err(ItemFault::Unknown(_) | ItemFault::Invalid(_)) => gap(GapReason::Version),
     }

@@ -36,6 +36,13 @@ pub enum BridgeCommand {
         /// The token of the event.
         token: u32,
     },
+    /// Ping other hosts through the lanes. The end is reported by [`ChildEvent::Pinged`](super::ChildEvent::Pinged).
+    Ping {
+        /// Number of the command.
+        number: u32,
+        /// Name or id of a host. None: all that are not forgotten.
+        host: Option<Box<str>>,
+    },
     /// Send what was forwarded, tell the other hosts that this one ends, and return.
     Leave,
     /// A command that all roles understand.
@@ -48,7 +55,9 @@ impl RoleCommand for BridgeCommand {
         match self {
             Self::Link { .. } => AttachmentKind::Link,
             Self::Common(command) => command.attachment(),
-            Self::Leave | Self::Revoke { .. } | Self::Stored { .. } => AttachmentKind::None,
+            Self::Leave | Self::Revoke { .. } | Self::Stored { .. } | Self::Ping { .. } => {
+                AttachmentKind::None
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    ConfigNumber, CountDetail, CountReport, Generation, TokenRevocation, WorkerIncarnation,
+    ConfigNumber, CountDetail, CountReport, Generation, PingedHost, TokenRevocation,
+    WorkerIncarnation,
 };
 
 /// An event that a child reports to the supervisor.
@@ -54,6 +55,13 @@ pub enum ChildEvent {
         token: Option<u32>,
         /// The revocations.
         entries: Vec<TokenRevocation>,
+    },
+    /// How other hosts have answered a ping ([`BridgeCommand::Ping`](super::BridgeCommand::Ping)).
+    Pinged {
+        /// Number of the command.
+        number: u32,
+        /// The hosts. Empty if there is none.
+        hosts: Vec<PingedHost>,
     },
     /// The counters, in answer to [`CommonCommand::Count`](super::CommonCommand::Count).
     Counts {

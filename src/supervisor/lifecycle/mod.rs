@@ -168,6 +168,7 @@ impl ProcessTable {
                 | ChildEvent::Revoked { .. }
                 | ChildEvent::RevokedElsewhere { .. }
                 | ChildEvent::RevokedByHosts { .. }
+                | ChildEvent::Pinged { .. }
                 | ChildEvent::Counts { .. }
                 | ChildEvent::Grown
                 | ChildEvent::MetricsWanted { .. }

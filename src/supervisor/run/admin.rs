@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::pings::WaitingPings;
 use super::revocations::{WantedRevocation, token_age};
 use super::{Supervisor, now};
 use crate::admin::{
@@ -32,6 +33,7 @@ pub(super) struct WaitingAdmins {
     last_count: u32,
     restarting: Vec<AdminConnection>,
     ending: Vec<AdminConnection>,
+    pub(super) pings: WaitingPings,
 }
 
 /// Counters that are being collected for a status.
@@ -60,7 +62,8 @@ pub(super) enum StatusRequester {
 
 impl WaitingAdmins {
     pub(super) fn wakes_at(&self) -> Option<Instant> {
-        self.counting.as_ref().map(|counting| counting.until)
+        let counting = self.counting.as_ref().map(|counting| counting.until);
+        [counting, self.pings.wakes_at()].into_iter().flatten().min()
     }
 
     pub(super) fn counted(&mut self, child: ChildId, of: u32, counts: ProcessCounts) {
@@ -114,12 +117,17 @@ impl Supervisor {
             AdminRequest::Status => {
                 self.request_status(StatusRequester::Admin(requester), CountDetail::Process);
             }
-            AdminRequest::Cluster if self.prepared.config.cluster.is_none() => {
+            AdminRequest::Cluster | AdminRequest::Ping { .. }
+                if self.prepared.config.cluster.is_none() =>
+            {
                 let alone = "this server is no host of a cluster: nats of [cluster] is not set";
                 requester.answer(AdminResponse::Failed(vec![alone.to_owned()]));
             }
             AdminRequest::Cluster => {
                 self.request_status(StatusRequester::Cluster(requester), CountDetail::Process);
+            }
+            AdminRequest::Ping { host } => {
+                self.requesters.pings.request(host, requester, &self.children);
             }
             AdminRequest::Figures => {
                 self.request_status(StatusRequester::Top(requester), CountDetail::Outboxes);

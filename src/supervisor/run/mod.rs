@@ -6,6 +6,7 @@ mod events;
 mod log_level;
 mod metrics;
 mod overload;
+mod pings;
 mod reload;
 mod revocations;
 mod signals;
@@ -148,6 +149,7 @@ impl Supervisor {
                 () = sleep_until(wake) => supervisor.processes.proceed(now(), &mut effects),
             }
             supervisor.answer_status();
+            supervisor.requesters.pings.check();
             supervisor.check_reload();
             supervisor.revocations.check(&supervisor.children);
             supervisor.expire_secrets();
@@ -214,6 +216,9 @@ impl Supervisor {
             ) => self.revocations.confirmed_elsewhere(child, number, asked, answered),
             ProcessEvent::Reported(_, ChildEvent::RevokedByHosts { token, entries }) => {
                 self.revocations.take_of_hosts(token, entries, &self.children);
+            }
+            ProcessEvent::Reported(_, ChildEvent::Pinged { number, hosts }) => {
+                self.requesters.pings.pinged(number, hosts);
             }
             ProcessEvent::Reported(child, ChildEvent::Reusable { bytes }) => {
                 self.memory.reusable(child, bytes);

@@ -81,6 +81,10 @@ pub const CLUSTER_QUERIES_WAITING_MAX: usize = 32 * 1024;
 pub const CLUSTER_ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Bytes of answers that a bridge keeps: those of other hosts until all have come, and its own until they are sent.
 pub const CLUSTER_ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Pings to other hosts that are open, and pings of other hosts that are answered in one turn.
+pub const CLUSTER_PINGS_MAX: usize = 256;
+/// How long another host may take to answer a ping. A lane that works takes milliseconds.
+pub const CLUSTER_PING_WAIT: Duration = Duration::from_secs(1);
 /// A setting that differs between hosts for longer is a warning: a reload of all hosts is over by then.
 pub const CLUSTER_DIFFERENCE_WARN: Duration = Duration::from_secs(300);
 /// Difference of the clocks of two hosts above which it is a warning.
