@@ -190,7 +190,7 @@ fn heads_that_come_byte_by_byte_are_cut_off_and_bystanders_are_served() {
     let server = Setup::new().ini("handshakeTimeout = 1s").start();
     let mut bystander = Bystander::connect(&server);
     let head = head("GET", "/v1/info", &[("Long", &"x".repeat(100))]);
-    let mut slow: Vec<Raw> = (0..200).map(|_| Raw::connect(server.port)).collect();
+    let mut slow: Vec<Raw> = (0..400).map(|_| Raw::connect(server.port)).collect();
     let start = Instant::now();
     for byte in &head {
         slow.iter_mut().for_each(|client| drop(client.try_send([*byte])));

@@ -172,7 +172,7 @@ fn a_client_that_leaves_before_its_socket_takes_all_is_counted_as_closed() {
 #[test]
 fn the_part_of_a_worker_that_dies_is_counted_as_closed() {
     let server = setup().workers(2).start();
-    let clients: Vec<Raw> = (0..40).map(|_| server.open(&Open::at("/web?key=shop"))).collect();
+    let clients: Vec<Raw> = (0..999).map(|_| server.open(&Open::at("/web?key=shop"))).collect();
     let full = full_client(&server);
     let mut client = Raw::connect(server.port);
     client.send(post(
@@ -180,12 +180,12 @@ fn the_part_of_a_worker_that_dies_is_counted_as_closed() {
         &[SHOP],
         r#"{"to":"all","message":1,"ack":"written","timeout_ms":30000}"#,
     ));
-    is_under_way(&server, 46);
+    is_under_way(&server, 1005);
     send_signal(server.worker_of(&full), Signal::KILL);
     let answer = client.read_answer();
     let [matched, written, slow, closed, waiting] = counts((answer.status(), answer.json()));
-    assert_eq!((matched, slow, waiting), (41, 0, 0));
-    assert!((1..=41).contains(&closed) && written + closed == 41);
+    assert_eq!((matched, slow, waiting), (1000, 0, 0));
+    assert!((1..=1000).contains(&closed) && written + closed == 1000);
     drop((clients, full));
 }
 
@@ -250,7 +250,7 @@ fn a_report_has_a_time_and_a_batch_has_none() {
 #[test]
 fn matched_is_the_number_of_frames_that_sockets_receive() {
     let server = setup().workers(2).start();
-    let mut pages: Vec<Raw> = (0..30)
+    let mut pages: Vec<Raw> = (0..100)
         .map(|n| {
             server.open(&Open::at(&format!(
                 r#"/web?key=shop&tags={{"a":"{}","b":"{}"}}"#,
@@ -266,7 +266,7 @@ fn matched_is_the_number_of_frames_that_sockets_receive() {
             0 => format!(r#"{{"tags":{{"a":"{}"}}}}"#, n % 3),
             1 => format!(r#"{{"expr":"a={} | b={}"}}"#, n % 3, n % 7),
             2 => format!(r#"{{"expr":"!a={}"}}"#, n % 4),
-            _ => format!(r#"{{"uuid":"{}"}}"#, pages[usize::try_from(n).unwrap() % 30].uuid),
+            _ => format!(r#"{{"uuid":"{}"}}"#, pages[usize::try_from(n).unwrap() % 100].uuid),
         };
         let ack = if n % 2 == 0 { "written" } else { "accepted" };
         let body = format!(r#"{{"to":{to},"message":{n},"ack":"{ack}"}}"#);

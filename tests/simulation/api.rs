@@ -18,13 +18,14 @@ use super::reports::REQUESTER;
 use super::rng::Rng;
 use super::worker::{LARGE_BYTES, Pace};
 
-/// Whether the API process tells a new broker what it knows.
+/// Which rule of the API process is broken. The model must detect it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ids {
-    /// The real process.
-    Announced,
-    /// A wrong process that the model must detect: it forgets all ids when the broker is replaced.
-    Forgotten,
+pub enum ApiRules {
+    Kept,
+    /// A new broker does not know the API process (L10).
+    NotLinked,
+    /// The API process forgets all ids when the broker is replaced (L11).
+    IdsForgotten,
 }
 
 /// A publication of a backend.
@@ -139,7 +140,7 @@ impl Api {
                     while let Some(event) = self.client.next_until_end(&mut scratch) {
                         self.take(event, calls, model, &mut reports)?;
                     }
-                    if pace.ids == Ids::Forgotten && self.watch.is_some() {
+                    if pace.api == ApiRules::IdsForgotten && self.watch.is_some() {
                         self.client.uplink.replays = ReplayMemory::default();
                     }
                     self.watch = Some(end.watch());

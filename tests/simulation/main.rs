@@ -38,7 +38,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use api::Ids;
+use api::ApiRules;
 use faults::Mixture;
 use pipe::Kernel;
 use positions::RecoveryCounts;
@@ -69,11 +69,11 @@ fn play(world: &mut World) -> Result<(), String> {
 }
 
 /// How the kernel treats data of dead processes, how the supervisor treats a broker that dies
-/// during shutdown, and what the API process tells a new broker.
-type How = (Kernel, Shutdown, Ids);
+/// during shutdown, and what a new broker and the API process know of each other.
+type How = (Kernel, Shutdown, ApiRules);
 
 /// The behavior of Linux and of the real supervisor.
-const AS_IT_IS: How = (Kernel::Keeps, Shutdown::Kept, Ids::Announced);
+const AS_IT_IS: How = (Kernel::Keeps, Shutdown::Kept, ApiRules::Kept);
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -170,7 +170,7 @@ fn programs_repeat_requests_and_each_is_carried_out_once() {
 
 #[test]
 fn a_kernel_that_loses_the_bytes_of_the_dead_is_detected() {
-    let found = search(0, 200, (Kernel::Forgets, Shutdown::Kept, Ids::Announced));
+    let found = search(0, 200, (Kernel::Forgets, Shutdown::Kept, ApiRules::Kept));
     let (seed, fault) = found.unwrap_or_default();
     let is_loss = ["(P3)", "(L12)"].iter().any(|it| fault.contains(it));
     assert!(is_loss, "seed {seed}: {fault}");
@@ -178,14 +178,22 @@ fn a_kernel_that_loses_the_bytes_of_the_dead_is_detected() {
 
 #[test]
 fn a_shutdown_that_acknowledges_without_a_broker_is_detected() {
-    let found = search(0, 200, (Kernel::Keeps, Shutdown::WithoutBroker, Ids::Announced));
+    let found = search(0, 200, (Kernel::Keeps, Shutdown::WithoutBroker, ApiRules::Kept));
     let (seed, fault) = found.unwrap_or_default();
     assert!(fault.contains("acknowledged and is lost (P3)"), "seed {seed}: {fault}");
 }
 
+/// A182.
+#[test]
+fn a_new_broker_without_a_link_to_the_api_process_is_detected() {
+    let found = search(0, 200, (Kernel::Keeps, Shutdown::Kept, ApiRules::NotLinked));
+    let (seed, fault) = found.unwrap_or_default();
+    assert!(fault.contains("of a backend is never answered"), "seed {seed}: {fault}");
+}
+
 #[test]
 fn an_api_process_that_does_not_announce_its_ids_is_detected() {
-    let found = search(0, 400, (Kernel::Keeps, Shutdown::Kept, Ids::Forgotten));
+    let found = search(0, 400, (Kernel::Keeps, Shutdown::Kept, ApiRules::IdsForgotten));
     let (seed, fault) = found.unwrap_or_default();
     // The repeat takes effect: for a client that has it already, or for one that joined later.
     let is_repeat = ["twice (P2)", "(L6)", "for others (L3)"].iter().any(|it| fault.contains(it));

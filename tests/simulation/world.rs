@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use tagcast::link::control::{ApiCommand, ChildCommand, ChildEvent, CommonCommand, WorkerCommand};
+use tagcast::link::control::{
+    ApiCommand, BrokerCommand, ChildCommand, ChildEvent, CommonCommand, WorkerCommand,
+};
 use tagcast::supervisor::lifecycle::{Action, ChildId, ProcessTable};
 use tagcast::types::limits::{WINDOW_BYTES, WINDOW_PUBLICATIONS};
 use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
-use super::api::{self, Api, Call, Ids};
+use super::api::{self, Api, ApiRules, Call};
 use super::broker::{Broker, Order};
 use super::budget::Budget;
 use super::model::{Model, Moment};
@@ -68,7 +70,7 @@ fn any_moment() -> Instant {
 impl World {
     pub fn new(
         seed: u64,
-        (kernel, shutdown, ids): (Kernel, Shutdown, Ids),
+        (kernel, shutdown, api): (Kernel, Shutdown, ApiRules),
         trace: Option<Vec<String>>,
     ) -> Self {
         let mut rng = Rng::new(seed);
@@ -77,7 +79,7 @@ impl World {
             link_bytes_max: Arc::new(AtomicUsize::new(rng.pick(&[60, 300, 3000, 99_999]).unwrap())),
             kernel,
             shutdown,
-            ids,
+            api,
             read_max: rng.pick(&[50, 500, 5000]).unwrap(),
             slice_max: rng.pick(&[1, 3, 10, 300]).unwrap(),
             units_max: rng.pick(&[1, 5, 40, 1000]).unwrap(),
@@ -210,7 +212,9 @@ impl World {
                     let source = WorkerIncarnation { worker: WorkerId::API, generation };
                     self.api = Some(Api::new(source, unlimited()));
                 }
-                Action::Link { source, broker } => self.link(source, broker),
+                Action::Link { source, broker } if !self.is_link_missing(source, broker) => {
+                    self.link(source, broker);
+                }
                 Action::Send(ChildId::Api(_), command) => self.command_api(&command),
                 Action::Send(ChildId::Broker(generation), word) => {
                     self.deliver_command(generation, word);
@@ -262,7 +266,18 @@ impl World {
         }
     }
 
-    fn deliver_command(&mut self, generation: Generation, word: ChildCommand) {
+    /// Returns whether a broken supervisor forgets this link, which is that of the API process to a later broker.
+    fn is_link_missing(&self, source: WorkerIncarnation, broker: Generation) -> bool {
+        let is_of_api = source.worker == WorkerId::API;
+        is_of_api && broker > Generation(1) && self.pace.api == ApiRules::NotLinked
+    }
+
+    fn deliver_command(&mut self, generation: Generation, mut word: ChildCommand) {
+        if let ChildCommand::Broker(BrokerCommand::LiveWorkers { sources }) = &mut word
+            && self.pace.api == ApiRules::NotLinked
+        {
+            sources.retain(|source| source.worker != WorkerId::API);
+        }
         if let Some(broker) = self.broker.as_mut().filter(|it| it.generation == generation) {
             broker.orders.push_back(Order::Word(word));
         }

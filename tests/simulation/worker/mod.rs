@@ -19,7 +19,7 @@ use tagcast::types::{
 };
 
 use self::publishing::Pending;
-use super::api::Ids;
+use super::api::ApiRules;
 use super::budget::Budget;
 use super::connection::Connection;
 pub use super::connection::{Phase, Reader};
@@ -41,7 +41,7 @@ pub struct Pace {
     pub link_bytes_max: Shared,
     pub kernel: Kernel,
     pub shutdown: Shutdown,
-    pub ids: Ids,
+    pub api: ApiRules,
     /// Maximum bytes per read.
     pub read_max: usize,
     /// Maximum clients per turn that a fan-out is written to.
