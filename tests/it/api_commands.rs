@@ -1,8 +1,9 @@
-//! The commands that use the HTTP API: `publish --expr`, `connections`, `explain`, `retag`, `disconnect`.
+//! The commands that use the HTTP API: `publish` with `--expr`, `--topic`, `--event` and `--ask`, `connections`, `explain`, `retag`, `disconnect`.
 
 use crate::harness::api::{Clients, SHOP_SECRET, setup};
 use crate::harness::tls::certificate_in;
-use crate::harness::{Finished, Folder, Open, Server, run_to_end, run_to_end_with};
+use crate::harness::{Finished, Folder, Open, Running, Server, run_to_end, run_to_end_with};
+use serde_json::{Value, json};
 
 /// Runs a command as the application `shop`.
 #[track_caller]
@@ -48,6 +49,61 @@ fn a_publication_to_an_expression_reaches_its_clients() {
 }
 
 #[test]
+fn events_and_topics_reach_clients_of_v1() {
+    let server = Server::start();
+    let url = format!("ws://127.0.0.1:{}/", server.port);
+    let publish = |rest: &[&str]| {
+        run_to_end(
+            &server.folder,
+            &[&["publish", "--url", &url, "{\"p\":3}", "--json"], rest].concat(),
+        )
+    };
+    let (mut page, _) = server.welcomed("/", json!({"topics": ["news"], "tags": {"room": "1"}}));
+    for (to, expected) in [
+        (&["--topic", "news"][..], "published to the topic news: reached 1 client"),
+        (&["--topic", "private-news"], "published to the topic private-news: reached 0 clients"),
+        (&["--tag", "room=1"], "published to all clients with room=1: reached 1 client"),
+        (&["--all"], "published to all clients: reached 1 client"),
+        (&["--to-uuid", &page.uuid], "reached 1 client"),
+    ] {
+        expect_code(&publish(&[to, &["--event", "price"]].concat()), 0, expected);
+    }
+    expect_code(&publish(&["--topic", "news"]), 0, "reached 1 client");
+    expect_code(&publish(&["--all", "--event", "a b"]), 65, "`event` must be 1 to 64");
+    expect_code(&publish(&["--topic", "a b"]), 2, "1 to 200 letters");
+    for direct in [false, false, false, true] {
+        let frame = page.json();
+        assert_eq!((&frame["event"], &frame["data"]), (&json!("price"), &json!({"p": 3})));
+        assert_eq!(frame["direct"] == true, direct, "{frame}");
+    }
+    let frame = page.json();
+    assert_eq!((&frame["topic"], &frame["event"]), (&json!("news"), &Value::Null));
+}
+
+/// V223.
+#[test]
+fn a_command_asks_a_page_and_prints_its_answer() {
+    let server = Server::start();
+    let url = format!("ws://127.0.0.1:{}/", server.port);
+    let (mut page, _) = server.welcomed("/", json!({}));
+    let uuid = page.uuid.clone();
+    let arguments = ["publish", "--url", &url, "--to-uuid", &uuid, "--ask", "Delete?"];
+    let running =
+        Running::start(&server.folder, &[&arguments[..], &["--event", "confirm"]].concat());
+    let frame = page.json();
+    assert_eq!((&frame["event"], &frame["data"]), (&json!("confirm"), &json!("Delete?")));
+    page.say(json!({"op": "answer", "ask": frame["ask"], "data": "yes"}));
+    let (code, output, _) = running.wait_for_end();
+    assert_eq!((code, output.as_str()), (Some(0), "yes"));
+    expect_code(
+        &run_to_end(&server.folder, &[&arguments[..], &["--timeout", "1"]].concat()),
+        69,
+        "there is no answer: the server refused: ",
+    );
+    drop(page);
+}
+
+#[test]
 fn a_server_without_applications_needs_no_credentials() {
     let server = Server::start();
     let mut page = server.open(&Open::web());
@@ -87,6 +143,9 @@ fn flags_that_contradict_each_other_end_with_2() {
     let folder = Folder::new();
     for (line, text) in [
         ("publish --all --expr a=1 x", "cannot be used with"),
+        ("publish --all --ask x", "cannot be used with"),
+        ("publish --to-uuid u --ask --quiet x", "cannot be used with"),
+        ("publish --to-uuid u --timeout 9 x", "required"),
         ("connections --expr a=1 --ident b", "cannot be used with"),
         ("connections --url 127.0.0.1", "use one like http://127.0.0.1:8094"),
         ("explain a=1 --uuid=", "it is empty"),
