@@ -338,3 +338,53 @@ pub fn a_resource_learns_of_the_clients_of_all_hosts() {
     assert!(begun.elapsed() < QUERY_TIMEOUT + BUSY, "{:?}", begun.elapsed());
     signal_all(&hosts[2], Signal::CONT);
 }
+
+/// A part of a list of tags, as texts and counts.
+fn counted<'a>(page: &'a Value, list: &str, text: &str, count: &str) -> Vec<(&'a str, u64)> {
+    let rows = page[list].as_array().unwrap().iter();
+    rows.map(|row| (row[text].as_str().unwrap(), row[count].as_u64().unwrap())).collect()
+}
+
+pub fn tags_are_those_of_all_hosts() {
+    let nats = Nats::start("");
+    let hosts: [Server; 3] = hosts(&nats);
+    let [a, b, c] = &hosts;
+    let tags = "/v1/apps/shop/tags";
+    let _clients = [
+        tagged(a, r#"{"room":"1","language":"FR"}"#),
+        tagged(b, r#"{"room":"1"}"#),
+        tagged(b, r#"{"room":"2"}"#),
+        tagged(c, r#"{"room":"1","zone":"x"}"#),
+        tagged(c, r#"{"room":"10"}"#),
+    ];
+    let _foreign = c.open(&Open::at(r#"/web?key=other&tags={"secret":"1"}"#));
+    for host in &hosts {
+        let names = get(host, tags);
+        let expected = [("language", 1), ("room", 5), ("zone", 1)];
+        assert_eq!(counted(&names, "names", "name", "values"), expected, "{names}");
+        assert_eq!((hosts_of(&names), &names["cursor"]), (ALL_THREE, &Value::Null));
+        let rooms = get(host, &format!("{tags}?name=room"));
+        assert_eq!(
+            counted(&rooms, "values", "value", "clients"),
+            [("1", 3), ("10", 1), ("2", 1)],
+            "{rooms}"
+        );
+        let some = get(host, &format!("{tags}?name=room&prefix=1"));
+        assert_eq!(counted(&some, "values", "value", "clients"), [("1", 3), ("10", 1)]);
+    }
+    // Each page comes from another host.
+    let (mut listed, mut cursor) = (Vec::new(), String::new());
+    for host in [a, b, c] {
+        let page = get(host, &format!("{tags}?name=room&limit=1{cursor}"));
+        listed.push(counted(&page, "values", "value", "clients")[0].0.to_owned());
+        cursor = page["cursor"].as_str().map_or_else(String::new, |it| format!("&cursor={it}"));
+    }
+    assert_eq!((listed.join(" "), cursor), ("1 10 2".to_owned(), String::new()));
+    signal_all(c, Signal::STOP);
+    let rooms = get(a, &format!("{tags}?name=room"));
+    assert_eq!(
+        (hosts_of(&rooms), counted(&rooms, "values", "value", "clients").len()),
+        ((3, 2, true), 2)
+    );
+    signal_all(c, Signal::CONT);
+}

@@ -22,6 +22,7 @@ pub(super) mod revocation;
 pub(super) mod server;
 pub(super) mod stats;
 pub(super) mod tags;
+mod tags_of_hosts;
 mod taken;
 pub(super) mod token;
 
