@@ -253,6 +253,7 @@ impl Notices {
             unconfirmed_items: _,
             queries_complete,
             queries_partial,
+            traffic: _,
         } = core.counts();
         counts.invalid_messages = invalid_messages;
         counts.duplicates_dropped = duplicates_dropped;

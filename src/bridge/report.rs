@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::notices::Notices;
-use crate::cluster::{BridgeCore, CLUSTER_FORMAT, figures};
+use crate::cluster::{BridgeCore, CLUSTER_FORMAT, ClusterTraffic, ItemKind, TrafficLane, figures};
 use crate::config::BridgeConfig;
 use crate::types::{ClusterReport, HistogramFamily, LabelledSeries, SeriesFamily};
 
@@ -51,9 +51,29 @@ pub(super) fn add_series(
         series.one(SeriesFamily::ClusterInvalidMessages, *reason, *messages);
     }
     let Some(core) = core else { return };
+    add_traffic(core, series);
     let times = figures::times(core);
     series.record(HistogramFamily::ClusterConfirmation, "", &times.echoes);
     series.record(HistogramFamily::ClusterLag, "", &times.lags);
     series.plain(SeriesFamily::ClusterClients, figures::clients_of_all(core));
     series.plain(SeriesFamily::ClusterUnconfirmedItems, core.counts().unconfirmed_items);
+}
+
+/// Adds what has passed the lanes.
+fn add_traffic(core: &BridgeCore, series: &mut LabelledSeries) {
+    let ClusterTraffic { incoming, outgoing } = core.counts().traffic;
+    for (direction, traffic) in [("in", incoming), ("out", outgoing)] {
+        for lane in TrafficLane::ALL {
+            let word = lane.as_str();
+            series.two(SeriesFamily::ClusterBytes, direction, word, traffic.bytes(lane));
+            if lane == TrafficLane::None {
+                continue;
+            }
+            series.two(SeriesFamily::ClusterBatches, direction, word, traffic.batches(lane));
+            for kind in ItemKind::ALL {
+                let labels = [direction, word, kind.as_str()];
+                series.three(SeriesFamily::ClusterItems, labels, traffic.items(lane, *kind));
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::hello::EpochEnds;
 use super::item::{LaneKey, LanePoint};
 use super::lanes_in::GapReason;
 use super::taken::{PassedPublication, TakenLanes, TakenTable};
+use super::traffic::ClusterTraffic;
 use crate::types::{HostId, Number, WorkerIncarnation};
 
 /// The hosts that get a publication.
@@ -156,4 +157,6 @@ pub struct ClusterCounts {
     pub queries_complete: u64,
     /// Questions that some hosts have not answered in time.
     pub queries_partial: u64,
+    /// What has passed the lanes.
+    pub traffic: ClusterTraffic,
 }

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use super::carried::{CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay};
 use super::envelope::HostRun;
 use super::hello::EpochEnds;
+use super::traffic::ItemKind;
 use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::limits::{CLUSTER_HOSTS_MAX, CLUSTER_PART_BYTES_MAX};
 use crate::types::{
@@ -171,14 +172,13 @@ impl CarriedPublication {
     }
 
     fn kind(&self) -> u8 {
-        if self.replay == CarriedReplay::Records {
-            return RECORDS;
-        }
-        match (self.directive, self.question) {
-            (None, _) if self.is_of_directory() => NAMES,
-            (None, _) => PUBLICATION,
-            (Some(_), None) => DIRECTIVE,
-            (Some(_), Some(_)) => QUESTION,
+        match self.item_kind() {
+            ItemKind::Records => RECORDS,
+            ItemKind::Directory => NAMES,
+            ItemKind::Publication => PUBLICATION,
+            ItemKind::Directive => DIRECTIVE,
+            ItemKind::Question => QUESTION,
+            ItemKind::Ping => PING,
         }
     }
 }

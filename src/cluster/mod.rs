@@ -29,6 +29,7 @@ mod replay_records;
 mod round_trips;
 mod subject;
 mod taken;
+mod traffic;
 mod wire;
 
 pub use bridge_core::{BridgeCore, BridgeOptions, OutgoingMessage, figures, pings};
@@ -57,4 +58,5 @@ pub use replay_buffer::ReplayBounds;
 pub use replay_records::{decode_records, encode_records};
 pub use subject::{ClusterName, ClusterSubject};
 pub use taken::{LaneStart, PassedPublication, TakenLane, TakenLanes, TakenTable};
+pub use traffic::{ClusterTraffic, ItemKind, LaneTraffic, TrafficLane};
 pub use wire::InvalidMessage;

@@ -32,6 +32,7 @@ impl Repair {
 #[derive(Debug)]
 pub(super) struct RepairMessage {
     pub(super) to: HostId,
+    pub(super) lane: LaneKey,
     pub(super) body: Vec<u8>,
     pub(super) items: u64,
 }
@@ -111,7 +112,7 @@ impl Repairs {
             if repair.first <= last && repair.bytes_left > 0 {
                 self.open.push_back(repair);
             }
-            return Some(RepairMessage { to, body: repeat.body, items: repeat.next - first });
+            return Some(RepairMessage { to, lane, body: repeat.body, items: repeat.next - first });
         }
         if first > lost {
             return None;
@@ -120,7 +121,7 @@ impl Repairs {
             self.open.push_back(Repair { first: lost + 1, ..repair });
         }
         let body = ClusterMessage::Lost { lane, up_to: lost }.encode();
-        Some(RepairMessage { to, body, items: 0 })
+        Some(RepairMessage { to, lane, body, items: 0 })
     }
 }
 

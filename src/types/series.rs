@@ -45,7 +45,7 @@ macro_rules! families {
                 match self { $(Self::$name => SeriesKind::$kind),+ }
             }
 
-            /// Returns the names of the labels, two at most.
+            /// Returns the names of the labels, three at most.
             #[must_use]
             pub const fn labels(self) -> &'static [&'static str] {
                 match self { $(Self::$name => &$labels),+ }
@@ -126,6 +126,12 @@ families! {
     ClusterClients = "cluster_clients", Sum, [], 1, "Clients of all live hosts of the cluster";
     ClusterUnconfirmedItems = "cluster_unconfirmed_items", Sum, [], 1,
         "Items for other hosts that the NATS server has not confirmed";
+    ClusterItems = "cluster_items", Counter, ["direction", "lane", "kind"], 28,
+        "Items of other hosts that were passed on, and items for other hosts";
+    ClusterBatches = "cluster_batches", Counter, ["direction", "lane"], 6,
+        "Messages with items, those that were sent again included";
+    ClusterBytes = "cluster_bytes", Counter, ["direction", "lane"], 8,
+        "Bytes of valid messages from and to NATS";
     ClusterGaps = "cluster_gaps", Counter, ["reason"], 7, "Gaps in what other hosts have sent";
     ClusterLostItems = "cluster_lost_items", Counter, ["reason"], 7,
         "Items that are missing in gaps of a known size";
@@ -203,8 +209,8 @@ histograms! {
         "Time from an event of an HTTP resource to the answer of its backend";
 }
 
-/// Values of the labels of a row. The second is empty in families with one label, both in those without.
-pub type LabelValues = [Cow<'static, str>; 2];
+/// Values of the labels of a row. Those that a family does not have are empty.
+pub type LabelValues = [Cow<'static, str>; 3];
 
 /// Rows of all families, of one process or of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -249,12 +255,12 @@ impl From<SerializedSeries> for LabelledSeries {
 impl LabelledSeries {
     /// Adds a figure without labels.
     pub fn plain(&mut self, family: SeriesFamily, value: u64) {
-        self.insert(family, [Cow::Borrowed(""), Cow::Borrowed("")], value);
+        self.insert(family, LabelValues::default(), value);
     }
 
     /// Adds a figure with one label.
     pub fn one(&mut self, family: SeriesFamily, label: impl Into<Cow<'static, str>>, value: u64) {
-        self.insert(family, [label.into(), Cow::Borrowed("")], value);
+        self.insert(family, [label.into(), Cow::default(), Cow::default()], value);
     }
 
     /// Adds a figure with two labels.
@@ -265,7 +271,12 @@ impl LabelledSeries {
         second: impl Into<Cow<'static, str>>,
         value: u64,
     ) {
-        self.insert(family, [first.into(), second.into()], value);
+        self.insert(family, [first.into(), second.into(), Cow::default()], value);
+    }
+
+    /// Adds a figure with three labels.
+    pub fn three(&mut self, family: SeriesFamily, labels: [&'static str; 3], value: u64) {
+        self.insert(family, labels.map(Cow::Borrowed), value);
     }
 
     /// Adds the values of a histogram. `label` is empty in families without a label.

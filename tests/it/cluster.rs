@@ -1,5 +1,6 @@
 //! Several hosts share publications over a real NATS server.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -215,8 +216,8 @@ pub fn the_metrics_show_the_cluster() {
             ("tagcast_cluster_connected", 1.0),
             ("tagcast_cluster_degraded", 0.0),
             ("tagcast_cluster_hosts{state=\"live\"}", 2.0),
-            ("tagcast_cluster_items_total{direction=\"in\"}", 1.0),
-            ("tagcast_cluster_items_total{direction=\"out\"}", 0.0),
+            (&items("in", "common", "publication"), 1.0),
+            (&items("out", "common", "publication"), 0.0),
             ("tagcast_cluster_gaps_total{reason=\"replay_buffer\"}", 0.0),
             ("tagcast_cluster_configuration_mismatch{setting=\"auth.yml\"}", 0.0),
             ("tagcast_cluster_clients", 2.0),
@@ -231,6 +232,78 @@ pub fn the_metrics_show_the_cluster() {
         };
         names.all(is_served).then_some(())
     });
+}
+
+/// Returns the name of a sample of items.
+fn items(direction: &str, lane: &str, kind: &str) -> String {
+    let labels = format!("direction=\"{direction}\",lane=\"{lane}\",kind=\"{kind}\"");
+    format!("tagcast_cluster_items_total{{{labels}}}")
+}
+
+/// The sum of samples over hosts.
+fn total(samples: &[BTreeMap<String, f64>], name: &str) -> f64 {
+    samples.iter().map(|of_host| of_host.get(name).copied().unwrap_or_default()).sum()
+}
+
+/// Each item of a common lane has arrived at the two other hosts, and each of a private lane at one.
+fn is_balanced(samples: &[BTreeMap<String, f64>]) -> bool {
+    ["publication", "directive", "question", "records", "directory", "ping"].iter().all(|kind| {
+        let sum = |direction, lane| total(samples, &items(direction, lane, kind));
+        2.0 * sum("out", "common") == sum("in", "common")
+            && sum("out", "private") == sum("in", "private")
+    })
+}
+
+pub fn what_all_hosts_have_sent_is_what_they_have_received() {
+    let mut nats = Nats::start("");
+    let api = || host(&nats).variable("TAGCAST_API_ADDRESS", "http://127.0.0.1:0").start();
+    let all: [Server; 3] = std::array::from_fn(|_| api());
+    wait_until_joined(&all);
+    let mut pages = [page(&all[0]), page(&all[1]), page(&all[2])];
+    let uuids: Vec<String> = pages.iter().map(|page| page.uuid.clone()).collect();
+    let round = |pages: &mut [Raw; 3], text: &str| {
+        for (place, page) in pages.iter_mut().enumerate() {
+            (0..20).for_each(|_| page.text(broadcast(text)));
+            page.text(feedback_to(&uuids[(place + 1) % 3], text));
+        }
+        // From each of three pages 20 broadcasts, an echo of each publication, and one feedback.
+        for page in pages.iter_mut() {
+            (0..20 * 3 + 1 + 1).for_each(|_| drop(page.frame()));
+        }
+    };
+    round(&mut pages, "with NATS");
+    nats.kill();
+    for page in &mut pages {
+        page.text(broadcast("without NATS"));
+    }
+    nats.restart();
+    wait_until_joined(&all);
+    let mut script = all[0].open(&Open::php().target("/php?key=shop").ident("job"));
+    wait_for(&all[1], &[("tagcast_cluster_directory_entries{kind=\"ident\"}", 1.0)]);
+    let named = r#"{"to":{"ident":"job"},"message":"named"}"#;
+    let request = crate::harness::api::post(PUBLISH, &[SHOP], named);
+    assert_eq!(Raw::connect(all[1].api_port("http")).request(request).status(), 200);
+    script.expect_text(&message("feedback", "named"));
+    assert_eq!(all[2].command(&["cluster", "ping", "--count", "3"]).code, Some(0));
+    let samples = eventually("a balance of all lanes", || {
+        let samples: Vec<_> = all.iter().map(scrape).collect();
+        is_balanced(&samples).then_some(samples)
+    });
+    let sum = |direction, lane, kind| total(&samples, &items(direction, lane, kind));
+    assert_eq!(sum("out", "common", "publication"), 63.0);
+    assert_eq!(sum("in", "common", "publication"), 126.0);
+    assert_eq!((sum("out", "private", "publication"), sum("in", "private", "ping")), (4.0, 12.0));
+    assert!(sum("out", "common", "directory") >= 1.0);
+    let lost =
+        samples.iter().map(|it| crate::metrics::sum_of(it, "tagcast_cluster_lost_items_total"));
+    assert_eq!(lost.sum::<f64>(), 0.0);
+    let bytes = |lane: &str| {
+        total(
+            &samples,
+            &format!("tagcast_cluster_bytes_total{{direction=\"out\",lane=\"{lane}\"}}"),
+        )
+    };
+    assert!(["common", "private", "none"].map(bytes).iter().all(|it| *it > 0.0));
 }
 
 pub fn the_example_runs() {

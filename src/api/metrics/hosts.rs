@@ -70,12 +70,8 @@ pub(super) fn encode(it: &MetricsSnapshot, encoder: &mut DescriptorEncoder<'_>) 
             .map(|(direction, count)| ([("direction", direction.to_owned())], float(count)))
             .to_vec()
     };
-    let help = "Publications of other hosts, and for other hosts";
-    family(encoder, Counter("cluster_items", help), both(sum.items_in, sum.items_out))?;
     let help = "Messages from and to NATS";
     family(encoder, Counter("cluster_messages", help), both(sum.messages_in, sum.messages_out))?;
-    let help = "Bytes of messages from and to NATS";
-    family(encoder, Counter("cluster_bytes", help), both(sum.bytes_in, sum.bytes_out))?;
     let outcomes = [("complete", sum.queries_complete), ("partial", sum.queries_partial)]
         .map(|(outcome, count)| ([("outcome", outcome.to_owned())], float(count)))
         .to_vec();

@@ -401,7 +401,9 @@ mod tests {
                 match family.labels().len() {
                     0 => series.plain(*family, 1),
                     1 => series.one(*family, value.clone(), 1),
-                    _ => series.two(*family, value.clone(), "x", 1),
+                    2 => series.two(*family, value.clone(), "x", 1),
+                    // Its labels have few values.
+                    _ => series.three(*family, ["x"; 3], 1),
                 }
             }
             for family in HistogramFamily::ALL {

@@ -234,6 +234,7 @@ impl BridgeCore {
             }
             ForwardReach::One(host) => self.private_lane(host),
         };
+        self.counts.traffic.outgoing.note_item(lane, publication.item_kind());
         let body = ItemBody::publication(&publication);
         let point = self.lanes.append(lane, body, now);
         self.forwards.push(self.lanes.last_order(), Some(point));

@@ -9,6 +9,7 @@ use super::{BridgeCore, NatsConnection};
 use crate::cluster::envelope::BridgeEpoch;
 use crate::cluster::hosts::HostState;
 use crate::cluster::item::{ItemBody, LaneKey, PING, PONG};
+use crate::cluster::traffic::ItemKind;
 use crate::cluster::wire::put_varint;
 use crate::types::HostId;
 use crate::types::limits::{CLUSTER_PING_WAIT, CLUSTER_PINGS_MAX};
@@ -104,7 +105,7 @@ pub fn ping(core: &mut BridgeCore, host: HostId, now: Instant) -> u64 {
     core.pings.open.insert(number, OpenPing { host, sent: now });
     match lane {
         Some(lane) => {
-            core.lanes.append(lane, ItemBody::ping(number), now);
+            send(core, lane, ItemBody::ping(number), now);
             core.note_waiting(now);
         }
         None => core.pings.end(number, None),
@@ -125,11 +126,16 @@ fn lane_to(core: &BridgeCore, host: HostId) -> Option<LaneKey> {
     is_here.then(|| LaneKey::private(remote.run))
 }
 
+fn send(core: &mut BridgeCore, lane: LaneKey, body: Bytes, now: Instant) {
+    core.counts.traffic.outgoing.note_item(lane, ItemKind::Ping);
+    core.lanes.append(lane, body, now);
+}
+
 /// Answers pings of other hosts, and ends own ones.
 pub(super) fn tick(core: &mut BridgeCore, now: Instant) {
     for ArrivedPing { host, number } in std::mem::take(&mut core.pings.arrived) {
         if let Some(lane) = lane_to(core, host) {
-            core.lanes.append(lane, ItemBody::pong(number), now);
+            send(core, lane, ItemBody::pong(number), now);
         }
     }
     for number in std::mem::take(&mut core.pings.returned) {

@@ -14,6 +14,7 @@ use crate::cluster::message::{
 use crate::cluster::repairs::Repair;
 use crate::cluster::subject::ClusterSubject;
 use crate::cluster::taken::{PassedPublication, TakenLanes};
+use crate::cluster::traffic::{ItemKind, TrafficLane};
 use crate::cluster::wire::InvalidMessage;
 use crate::types::HostId;
 
@@ -32,7 +33,9 @@ impl BridgeCore {
         let opened = self.seal.open(subject, message).and_then(|(from, body)| {
             ClusterMessage::decode(body.into()).map(|message| (from, message))
         });
-        let (from, message) = opened.inspect_err(|_| self.counts.invalid_messages += 1)?;
+        let (from, decoded) = opened.inspect_err(|_| self.counts.invalid_messages += 1)?;
+        self.note_traffic(&decoded, message.len());
+        let message = decoded;
         match message {
             ClusterMessage::Echo { connection, number } if from == self.own => {
                 if let Some(order) = self.echoes.returned(connection, number, now) {
@@ -59,6 +62,14 @@ impl BridgeCore {
             ClusterMessage::Echo { .. } => {}
         }
         Ok(())
+    }
+
+    fn note_traffic(&mut self, message: &ClusterMessage, bytes: usize) {
+        let incoming = &mut self.counts.traffic.incoming;
+        match message {
+            ClusterMessage::Batch(batch) => incoming.note_batch(batch.lane, bytes),
+            _ => incoming.note_bytes(TrafficLane::None, bytes),
+        }
     }
 
     fn own_heartbeat(&mut self, heartbeat: &HostHeartbeat) {
@@ -208,6 +219,8 @@ impl BridgeCore {
         for passed in passed {
             match passed {
                 Passed::Publication { epoch, point, publication } => {
+                    let kind = publication.item_kind();
+                    self.counts.traffic.incoming.note_item(point.lane, kind);
                     let (source, number) = (publication.source, publication.number);
                     let taken = PassedPublication { host, epoch, point, source, number };
                     self.effects.push(self.arrivals.publication(taken, publication));
@@ -217,8 +230,14 @@ impl BridgeCore {
                     self.effects.push(self.arrivals.gap(LaneGap { host, run, items, reason }));
                 }
                 Passed::Repeated => self.counts.duplicates_dropped += 1,
-                Passed::Ping(number) => self.pings.note_ping(host, number),
-                Passed::Pong(number) => self.pings.note_pong(host, number),
+                Passed::Ping { lane, number } => {
+                    self.counts.traffic.incoming.note_item(lane, ItemKind::Ping);
+                    self.pings.note_ping(host, number);
+                }
+                Passed::Pong { lane, number } => {
+                    self.counts.traffic.incoming.note_item(lane, ItemKind::Ping);
+                    self.pings.note_pong(host, number);
+                }
             }
         }
     }

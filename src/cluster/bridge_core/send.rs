@@ -12,6 +12,7 @@ use crate::cluster::lanes_in::GapReason;
 use crate::cluster::lanes_out::pause_between_small_batches;
 use crate::cluster::message::{ClusterMessage, HostHeartbeat, ListedHost, RepairRequest};
 use crate::cluster::subject::ClusterSubject;
+use crate::cluster::traffic::TrafficLane;
 use crate::types::HostId;
 use crate::types::limits::{
     CLUSTER_CONTROL_MAX, CLUSTER_HEARTBEAT, CLUSTER_HELD_TIME, CLUSTER_REPAIR_PAUSE,
@@ -95,7 +96,10 @@ impl BridgeCore {
         let repair = self.repairs.next(&self.lanes, now)?;
         self.counts.repaired_items += repair.items;
         let subject = ClusterSubject::Private { to: repair.to, from: self.own.host };
-        Some(self.sealed(subject, &repair.body))
+        Some(match repair.items {
+            0 => self.sealed(subject, &repair.body),
+            _ => self.sealed_batch(subject, repair.lane, &repair.body),
+        })
     }
 
     fn next_batch(&mut self, now: Instant) -> Option<OutgoingMessage> {
@@ -110,7 +114,7 @@ impl BridgeCore {
             } else {
                 continue;
             };
-            return Some(self.sealed(subject, &batch.body));
+            return Some(self.sealed_batch(subject, batch.lane, &batch.body));
         }
         None
     }
@@ -120,8 +124,21 @@ impl BridgeCore {
         hosts.find(|(_, host)| LaneKey::private(host.run) == lane).map(|(id, _)| id)
     }
 
+    fn sealed_batch(
+        &mut self,
+        subject: ClusterSubject,
+        lane: LaneKey,
+        body: &[u8],
+    ) -> OutgoingMessage {
+        let message = OutgoingMessage { subject, bytes: self.seal.seal(subject, body) };
+        self.counts.traffic.outgoing.note_batch(lane, message.bytes.len());
+        message
+    }
+
     pub(super) fn sealed(&mut self, subject: ClusterSubject, body: &[u8]) -> OutgoingMessage {
-        OutgoingMessage { subject, bytes: self.seal.seal(subject, body) }
+        let message = OutgoingMessage { subject, bytes: self.seal.seal(subject, body) };
+        self.counts.traffic.outgoing.note_bytes(TrafficLane::None, message.bytes.len());
+        message
     }
 
     pub(super) fn control(&mut self, subject: ClusterSubject, message: ClusterMessage) {

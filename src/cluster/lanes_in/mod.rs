@@ -72,9 +72,9 @@ pub(super) enum Passed {
     /// A publication that has been passed on before.
     Repeated,
     /// A ping, with its number.
-    Ping(u64),
+    Ping { lane: LaneKey, number: u64 },
     /// The answer to a ping.
-    Pong(u64),
+    Pong { lane: LaneKey, number: u64 },
 }
 
 /// A request for items, of the present epoch or the next one.
@@ -351,8 +351,8 @@ fn understood(
         Ok(ItemBody::Missing(items)) => {
             Some(Passed::Gap { items: Some(items), reason: GapReason::NotSent })
         }
-        Ok(ItemBody::Ping(number)) => Some(Passed::Ping(number)),
-        Ok(ItemBody::Pong(number)) => Some(Passed::Pong(number)),
+        Ok(ItemBody::Ping(number)) => Some(Passed::Ping { lane: lane.key, number }),
+        Ok(ItemBody::Pong(number)) => Some(Passed::Pong { lane: lane.key, number }),
         Ok(ItemBody::Hello(_) | ItemBody::Skipped) => None,
         Err(ItemFault::Unknown(_) | ItemFault::Invalid(_)) => gap(GapReason::Version),
     }

@@ -62,13 +62,13 @@ fn counters(snapshot: &MetricsSnapshot) -> Vec<(EventCounter, u64)> {
         }
     }
     let mut all = Vec::new();
-    for ([operation, reason], count) in snapshot.series.rows(SeriesFamily::AuthFailures) {
+    for ([operation, reason, _], count) in snapshot.series.rows(SeriesFamily::AuthFailures) {
         // Rows above the greatest number of rows have no labels.
         let reason = if reason.is_empty() { "other reasons" } else { reason };
         let what = format!("credentials refused ({operation}): {reason}");
         all.push(((ServerEventKind::Refusals, what), count));
     }
-    for ([status, _], count) in snapshot.series.rows(SeriesFamily::HandshakesRefused) {
+    for ([status, ..], count) in snapshot.series.rows(SeriesFamily::HandshakesRefused) {
         if status != UNAUTHORIZED {
             let what = format!("openings refused with the status {status}");
             all.push(((ServerEventKind::Refusals, what), count));
