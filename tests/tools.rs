@@ -28,6 +28,8 @@ mod api_signed;
 mod backend;
 #[path = "it/bench.rs"]
 mod bench;
+#[path = "it/bench_cluster.rs"]
+mod bench_cluster;
 #[path = "it/bench_compare.rs"]
 mod bench_compare;
 #[path = "it/bloatless_push.rs"]
@@ -159,7 +161,12 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Browsers are heavy, and some of these measure.
     arguments.test_threads.get_or_insert(2);
-    let all = trials().into_iter().chain(operations()).chain(hosts()).collect();
+    let all = trials()
+        .into_iter()
+        .chain(operations())
+        .chain(hosts())
+        .chain(requests_to_hosts())
+        .collect();
     let conclusion = libtest_mimic::run(&arguments, all);
     browser::quit();
     conclusion.exit_code()
@@ -188,6 +195,8 @@ fn trials() -> Vec<Trial> {
         api_examples::the_lines_for_python_list needs PYTHON;
         api_examples::the_lines_for_python_publish needs PYTHON;
         api_openapi::answers_are_those_of_the_openapi_document needs SCHEMATHESIS;
+        bench_cluster::latency_and_costs_of_several_hosts_are_measured_with_baselines needs NATS;
+        bench_cluster::faults_between_measured_hosts_lose_nothing needs NATS;
         bench_compare::nats_is_compared needs NATS;
         bench_compare::nchan_is_compared needs NGINX, NCHAN;
         bloatless_push::a_php_script_pushes needs PHP;
@@ -264,6 +273,7 @@ fn hosts() -> Vec<Trial> {
         cluster::a_host_that_stops_is_gone_at_once_and_loses_nothing needs NATS;
         cluster::the_example_runs needs NATS;
         cluster::the_metrics_show_the_cluster needs NATS;
+        cluster::what_all_hosts_have_sent_is_what_they_have_received needs NATS;
         cluster::the_status_shows_the_cluster needs NATS;
         cluster::hosts_share_publications_over_the_latest_nats_server needs LATEST_NATS;
         cluster_asks::a_client_asks_one_on_another_host_and_gets_its_answer needs NATS;
@@ -311,7 +321,15 @@ fn hosts() -> Vec<Trial> {
         cluster_names::a_uuid_goes_before_an_ident needs NATS;
         cluster_partitions::hosts_that_are_cut_off_from_each_other_catch_up needs NATS;
         cluster_partitions::a_host_that_reaches_no_other_one_reports_it_and_catches_up needs NATS;
+    }
+}
+
+/// Tests of requests to one of several hosts, and of gaps between them.
+#[rustfmt::skip]
+fn requests_to_hosts() -> Vec<Trial> {
+    trials! {
         cluster_queries::counts_and_lists_are_those_of_all_hosts needs NATS;
+        cluster_queries::tags_are_those_of_all_hosts needs NATS;
         cluster_queries::a_client_is_described_by_any_host needs NATS;
         cluster_queries::a_publication_counts_its_clients_on_all_hosts needs NATS;
         cluster_queries::a_suspended_host_makes_answers_partial_and_delays_none_for_long needs NATS;

@@ -7,10 +7,10 @@ use super::connect::{BenchClient, Opener, WantedClient, close_words};
 use super::delivery_tracker::{DeliveryTracker, PublishedStream, RunCounts, Timed};
 use super::error::{At, BenchError};
 use super::load_sources::Sources;
-use super::plan::{Audience, Load, PublishPace, Until};
+use super::plan::{Audience, Load, Until};
 use super::process::Tree;
 use super::progress::Progress;
-use super::publisher::BenchPublisher;
+use super::publisher::{BenchPublisher, open_publishers};
 use super::report::LoadReport;
 use super::socket::{Buffers, ReadResult};
 use super::splitter::ServerFrame;
@@ -52,57 +52,50 @@ pub(super) fn run_when_open(
     let sources = Sources::towards(target.address).at("choosing source addresses")?;
     let mut opener = Opener::new(target, &sources)?;
     let before = tree.map_or(0, Tree::resident);
+    let clients = open_clients(load, target, &mut opener)?;
+    let connected = tree.map_or(0, Tree::resident);
+    let publishers = open_publishers(load, target, &mut opener, &clients)?;
+    let mut run = Run::new(load, RunConnections { target, clients, publishers })?;
+    ready();
+    let marks = run.run_plan(tree, &mut || ())?;
+    let bytes = (tree.is_some() && load.clients > 0)
+        .then(|| connected.saturating_sub(before) / load.clients as u64);
+    Ok(run.report(&marks, bytes))
+}
+
+/// Opens the clients of a run.
+pub(super) fn open_clients(
+    load: &Load,
+    target: &BenchTarget,
+    opener: &mut Opener<'_>,
+) -> Result<Vec<BenchClient>, BenchError> {
     let wanted = (0..load.clients).map(|at| WantedClient {
         wire: target.wire,
         group: load.group_of(at, target.wire),
         tags: if load.tags > 0 { load.tags + 1 } else { 0 },
         own: Some(at),
     });
-    let clients = opener.open(wanted, AT_ONCE)?;
-    let connected = tree.map_or(0, Tree::resident);
-    let publishers = publishers(load, target, &mut opener, &clients)?;
-    let mut run = Run::new(load, target, clients, publishers)?;
-    ready();
-    let marks = run.run_plan(tree)?;
-    let bytes = (tree.is_some() && load.clients > 0)
-        .then(|| connected.saturating_sub(before) / load.clients as u64);
-    Ok(run.report(&marks, bytes))
+    opener.open(wanted, AT_ONCE)
 }
 
-fn publishers(
+/// Connections of a run that are open, which may be those of several servers.
+#[derive(Debug)]
+pub(super) struct RunConnections<'a> {
+    /// A server of the clients. Its dialect is that of all.
+    pub(super) target: &'a BenchTarget,
+    pub(super) clients: Vec<BenchClient>,
+    pub(super) publishers: Vec<BenchPublisher>,
+}
+
+/// Runs the plan with open connections. `on_mark` is called at the start and at the end of the counted part.
+pub(super) fn run_connected(
     load: &Load,
-    target: &BenchTarget,
-    opener: &mut Opener<'_>,
-    clients: &[BenchClient],
-) -> Result<Vec<BenchPublisher>, BenchError> {
-    // The client in the middle, so that it is neither first nor last in any list.
-    let chosen = load.chosen();
-    let uuid: Box<str> = clients.get(chosen).map(|client| client.uuid.clone()).unwrap_or_default();
-    let mut publishers = Vec::new();
-    let pace = load.pace.shared_by(load.publishers);
-    for _ in 0..load.publishers {
-        publishers.push(BenchPublisher::new(load.audience, pace, uuid.clone(), chosen));
-    }
-    if let Some(rate) = load.fanout_rate {
-        publishers.push(BenchPublisher::new(
-            Audience::All,
-            PublishPace::PerSecond(rate),
-            uuid,
-            chosen,
-        ));
-    }
-    if target.publishes_by_http() {
-        for one in &mut publishers {
-            one.connect(opener.dial()?, target.clone(), target.wire);
-        }
-        return Ok(publishers);
-    }
-    let wires: Vec<_> = publishers.iter().map(|one| target.wire_to(&one.to(0))).collect();
-    let wanted = wires.iter().map(|wire| WantedClient::plain(*wire));
-    for ((one, client), wire) in publishers.iter_mut().zip(opener.open(wanted, 1)?).zip(&wires) {
-        one.connect(client, target.clone(), *wire);
-    }
-    Ok(publishers)
+    connections: RunConnections<'_>,
+    on_mark: &mut dyn FnMut(),
+) -> Result<LoadReport, BenchError> {
+    let mut run = Run::new(load, connections)?;
+    let marks = run.run_plan(None, on_mark)?;
+    Ok(run.report(&marks, None))
 }
 
 struct Run<'a> {
@@ -149,12 +142,8 @@ impl Silence {
 }
 
 impl<'a> Run<'a> {
-    fn new(
-        load: &'a Load,
-        target: &'a BenchTarget,
-        clients: Vec<BenchClient>,
-        publishers: Vec<BenchPublisher>,
-    ) -> Result<Self, BenchError> {
+    fn new(load: &'a Load, connections: RunConnections<'a>) -> Result<Self, BenchError> {
+        let RunConnections { target, clients, publishers } = connections;
         let poller = Poller::new(EVENTS).at("making an epoll")?;
         let express = Poller::new(EVENTS).at("making an epoll")?;
         poller.watch(&express, EXPRESS, Interest::Read).at("watching an epoll")?;
@@ -186,13 +175,19 @@ impl<'a> Run<'a> {
 
     /// Runs the warm-up and the counted part, then waits for the last deliveries. Returns the
     /// counters at the start and end of the counted part.
-    fn run_plan(&mut self, tree: Option<&Tree>) -> Result<[LoadSnapshot; 2], BenchError> {
+    fn run_plan(
+        &mut self,
+        tree: Option<&Tree>,
+        on_mark: &mut dyn FnMut(),
+    ) -> Result<[LoadSnapshot; 2], BenchError> {
         let mut silence = Silence { since: self.clock.nanos(), counts: self.tracker.counts };
         self.publish_until(Until::Time(self.load.warmup), &mut silence)?;
         self.tracker.latencies.clear();
         let begin = self.mark(tree);
+        on_mark();
         self.publish_until(self.load.until, &mut silence)?;
         let end = self.mark(tree);
+        on_mark();
         self.is_publishing = false;
         while self.tracker.in_flight() > 0
             && !silence.is_too_long(self.clock.nanos(), self.tracker.counts)
@@ -336,12 +331,12 @@ impl<'a> Run<'a> {
 
 impl Load {
     /// Returns the client that receives single-recipient publications.
-    fn chosen(&self) -> usize {
+    pub(super) fn chosen(&self) -> usize {
         self.clients / 2
     }
 
     /// Returns the group that a client joins in its handshake.
-    fn group_of(&self, client: usize, wire: BenchProtocol) -> Option<usize> {
+    pub(super) fn group_of(&self, client: usize, wire: BenchProtocol) -> Option<usize> {
         match self.audience {
             // Only clients with a group are recipients of the floor, and subscribers of a template.
             Audience::All => {

@@ -7,6 +7,7 @@
 
 mod api;
 mod clock;
+mod cluster;
 mod compare;
 mod connect;
 mod cores;
@@ -40,6 +41,9 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 
 pub use self::api::{ApiLoad, ApiReport, FeedbackBeside, api};
+pub use self::cluster::{
+    ClusterBenchPlan, ClusterBenchReport, ClusterFigure, FigureVerdict, PartTime, cluster,
+};
 pub use self::compare::{
     CompareCell, ComparePlan, CompareReport, CompareRow, CompareScenario, ComparedServer, compare,
 };

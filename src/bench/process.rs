@@ -77,6 +77,11 @@ impl Tree {
         (!all.is_empty()).then_some(Self(all))
     }
 
+    /// Returns these processes without their descendants.
+    pub(super) fn these(pids: Vec<u32>) -> Self {
+        Self(pids)
+    }
+
     /// Returns only this process.
     pub(super) fn own() -> Self {
         Self::only(std::process::id())

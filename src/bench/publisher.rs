@@ -1,10 +1,10 @@
 //! One connection that publishes.
 
-use super::connect::{BenchClient, close_words};
+use super::connect::{BenchClient, Opener, WantedClient, close_words};
 use super::delivery_tracker::{DeliveryTracker, PublishedStream};
 use super::error::{At, BenchError};
 use super::http_responses::HttpResponses;
-use super::plan::{Audience, PublishPace};
+use super::plan::{Audience, Load, PublishPace};
 use super::socket::{Buffers, ReadResult};
 use super::splitter::ServerFrame;
 use super::stamp::{STAMP_BYTES, Stamp};
@@ -12,6 +12,43 @@ use super::target::{BenchDestination, BenchProtocol, BenchTarget, pong};
 use crate::reactor::poller::{Interest, Poller};
 
 const SECOND: f64 = 1e9;
+
+/// Opens the publishers of a run. `clients` are the recipients, which may be those of another server.
+pub(super) fn open_publishers(
+    load: &Load,
+    target: &BenchTarget,
+    opener: &mut Opener<'_>,
+    clients: &[BenchClient],
+) -> Result<Vec<BenchPublisher>, BenchError> {
+    // The client in the middle, so that it is neither first nor last in any list.
+    let chosen = load.chosen();
+    let uuid: Box<str> = clients.get(chosen).map(|client| client.uuid.clone()).unwrap_or_default();
+    let mut publishers = Vec::new();
+    let pace = load.pace.shared_by(load.publishers);
+    for _ in 0..load.publishers {
+        publishers.push(BenchPublisher::new(load.audience, pace, uuid.clone(), chosen));
+    }
+    if let Some(rate) = load.fanout_rate {
+        publishers.push(BenchPublisher::new(
+            Audience::All,
+            PublishPace::PerSecond(rate),
+            uuid,
+            chosen,
+        ));
+    }
+    if target.publishes_by_http() {
+        for one in &mut publishers {
+            one.connect(opener.dial()?, target.clone(), target.wire);
+        }
+        return Ok(publishers);
+    }
+    let wires: Vec<_> = publishers.iter().map(|one| target.wire_to(&one.to(0))).collect();
+    let wanted = wires.iter().map(|wire| WantedClient::plain(*wire));
+    for ((one, client), wire) in publishers.iter_mut().zip(opener.open(wanted, 1)?).zip(&wires) {
+        one.connect(client, target.clone(), *wire);
+    }
+    Ok(publishers)
+}
 
 /// A publisher and the recipients of its publications.
 #[derive(Debug)]

@@ -194,7 +194,8 @@ impl Display for Percentiles {
     }
 }
 
-fn time(micros: f64) -> String {
+/// Formats microseconds.
+pub(super) fn time(micros: f64) -> String {
     match micros {
         micros if micros >= 1e6 => format!("{:.2} s", micros / 1e6),
         micros if micros >= 1e4 => format!("{:.0} ms", micros / 1e3),

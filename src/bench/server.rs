@@ -77,20 +77,37 @@ impl OwnServer {
         self.target.clone().of_application(ApplicationKey::new(tenant_key(number), None))
     }
 
+    /// Starts a server with more lines of configuration, such as those of a cluster.
+    pub(super) fn start_configured(
+        workers: usize,
+        more: &str,
+        shares: &Shares,
+    ) -> Result<Self, BenchError> {
+        let settings = TagcastSettings { workers, encryption: Encryption::Plain, tenants: 0, more };
+        Self::start_by(shares, || start_tagcast(&settings, BenchProtocol::Phpws))
+    }
+
     fn start_kind(
         kind: ServerKind,
         wire: BenchProtocol,
         shares: &Shares,
         tenants: usize,
     ) -> Result<Self, BenchError> {
-        shares.server.take()?;
-        let clock = RunClock::start();
-        let started = match kind {
+        Self::start_by(shares, || match kind {
             ServerKind::Tagcast { workers, encryption } => {
-                start_tagcast(workers, encryption, wire, tenants)
+                start_tagcast(&TagcastSettings { workers, encryption, tenants, more: "" }, wire)
             }
             ServerKind::Floor(writes) => start_floor(writes),
-        };
+        })
+    }
+
+    fn start_by(
+        shares: &Shares,
+        start: impl FnOnce() -> Result<Self, BenchError>,
+    ) -> Result<Self, BenchError> {
+        shares.server.take()?;
+        let clock = RunClock::start();
+        let started = start();
         shares.generator.take()?;
         let mut own = started?;
         own.await_first_client(&clock)?;
@@ -214,16 +231,24 @@ fn command_for(folder: &Path, words: &[&str]) -> Result<Command, BenchError> {
     Ok(command)
 }
 
-fn start_tagcast(
+/// How a server of this program is started.
+struct TagcastSettings<'a> {
     workers: usize,
     encryption: Encryption,
-    wire: BenchProtocol,
     tenants: usize,
+    /// Lines that follow the others.
+    more: &'a str,
+}
+
+fn start_tagcast(
+    settings: &TagcastSettings<'_>,
+    wire: BenchProtocol,
 ) -> Result<OwnServer, BenchError> {
+    let TagcastSettings { workers, encryption, tenants, more } = *settings;
     let address = free_address().at("finding a free port")?;
     let folder = folder().at("making a folder for the server")?;
     let secret = uuid::Uuid::new_v4().to_string();
-    let ini = settings(address, workers, encryption);
+    let ini = ini(address, workers, encryption) + more;
     configure(&folder, &ini, &applications(&secret, tenants)).at("writing its configuration")?;
     if encryption == Encryption::Tls {
         certify(&folder).at("writing its certificate")?;
@@ -282,7 +307,7 @@ fn configure(folder: &Path, ini: &str, auth: &str) -> std::io::Result<()> {
     private(&folder.join("auth.yml"), auth)
 }
 
-fn settings(address: SocketAddr, workers: usize, encryption: Encryption) -> String {
+fn ini(address: SocketAddr, workers: usize, encryption: Encryption) -> String {
     let listens = match encryption {
         Encryption::Tls => {
             format!("address = wss://{address}\ncertFile = certificate.pem\npkFile = key.pem\n")

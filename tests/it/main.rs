@@ -60,6 +60,7 @@ mod auth_file;
 mod authorisation;
 mod backend;
 mod bench;
+mod bench_cluster;
 mod bench_compare;
 mod bench_reconnect;
 mod bloatless_chat;

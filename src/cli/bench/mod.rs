@@ -1,6 +1,7 @@
 //! `tagcast bench`: the load generator.
 
 mod api;
+mod cluster;
 mod compare;
 mod load_arguments;
 mod placement;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use self::api::ApiArguments;
+use self::cluster::ClusterBenchArguments;
 use self::compare::CompareArguments;
 use self::load_arguments::{IdleArguments, LoadArguments};
 use self::placement::Output;
@@ -29,6 +31,7 @@ Examples:
   tagcast bench feedback --rate 5000 --fanout-rate 10 --clients 9500
   tagcast bench api --connections 64 --batch 100
   tagcast bench tenants --workers 2
+  tagcast bench cluster --hosts 3 --nats nats-server
   tagcast bench idle --clients 10000 --tags 1 --tls
   tagcast bench reconnect --clients 10000 --workers 2 --kill worker --jitter 2
   tagcast bench compare benches/compare/tagcast.ini benches/compare/nats.ini
@@ -80,6 +83,9 @@ pub(super) enum BenchCommand {
     /// Measure what a quiet tenant notices of others that flood the server.
     #[command(after_help = "Example: tagcast bench tenants --workers 2 --only 1,4")]
     Tenants(TenantsArguments),
+    /// Measure several hosts over a NATS server.
+    #[command(after_help = "Example: tagcast bench cluster --hosts 3 --nats /usr/sbin/nats-server")]
+    Cluster(ClusterBenchArguments),
     /// Measure the index alone, with a million clients.
     #[command(after_help = "Example: tagcast bench index")]
     Index(Output),
@@ -145,6 +151,7 @@ fn run_scenario(command: &BenchCommand) -> Result<ExitCode, BenchError> {
         BenchCommand::Compare(plan) => plan.run(),
         BenchCommand::Api(plan) => plan.run(),
         BenchCommand::Tenants(plan) => plan.run(),
+        BenchCommand::Cluster(plan) => plan.run(),
         BenchCommand::Index(output) => {
             let report = bench::index()?;
             let server = "the index alone".to_owned();
