@@ -52,6 +52,8 @@ mod cluster_directives;
 mod cluster_faults;
 #[path = "it/cluster_ids.rs"]
 mod cluster_ids;
+#[path = "it/cluster_limits.rs"]
+mod cluster_limits;
 #[path = "it/cluster_logins.rs"]
 mod cluster_logins;
 #[path = "it/cluster_names.rs"]
@@ -337,6 +339,9 @@ fn requests_to_hosts() -> Vec<Trial> {
         cluster_queries::a_query_outlives_processes_that_die needs NATS;
         cluster_queries::without_nats_a_host_answers_at_once_for_itself needs NATS;
         cluster_queries::publications_of_one_connection_stay_in_order_while_hosts_are_asked needs NATS;
+        cluster_limits::all_hosts_together_have_so_many_clients needs NATS;
+        cluster_limits::all_hosts_together_have_so_many_clients_of_an_address needs NATS;
+        cluster_limits::a_host_that_is_gone_counts_no_longer needs NATS;
         cluster_reports::a_gap_is_reported_to_clients_of_modern_protocols needs NATS;
         cluster_reports::a_gap_closes_connections_where_that_is_configured needs NATS;
         cluster_reports::a_host_that_must_be_joined_is_not_ready_without_nats needs NATS;

@@ -9,6 +9,7 @@ use super::link::BridgeLink;
 use super::now;
 use super::process::{BROKER, BridgeProcess, TURN_MESSAGES, name_of};
 use super::queries::DirectiveTimes;
+use super::told_connections::ToldConnections;
 use crate::cluster::{
     BridgeCore, BridgeEpoch, BridgeIdentity, BridgeOptions, ClusterEffect, HeldBounds, HostRun,
     KeptForBridge, ReplayBounds, figures,
@@ -42,6 +43,7 @@ impl BridgeProcess {
         self.poller.watch(transport.ready(), BROKER, Interest::Edge)?;
         let mut link = BridgeLink::new(broker, transport, self.source);
         self.queries.broker_restarted();
+        self.told = None;
         match &mut self.core {
             None => {
                 link.say(FromBridge::Start);
@@ -112,8 +114,8 @@ impl BridgeProcess {
             (ToWorker::Bridge(ToBridge::Missing(items)), Some(core)) => {
                 core.forward_missing(items, now);
             }
-            (ToWorker::Bridge(ToBridge::Clients(clients)), Some(core)) => {
-                figures::set_clients(core, clients);
+            (ToWorker::Bridge(ToBridge::Clients(counts)), Some(core)) => {
+                figures::set_connections(core, *counts);
             }
             (ToWorker::Bridge(ToBridge::Query(query)), Some(core)) => {
                 self.queries.ask(core, *query, now);
@@ -195,6 +197,9 @@ impl BridgeProcess {
                 link.say(FromBridge::Effect(Box::new(effect)));
             }
             self.queries.tell(core, link);
+            if ToldConnections::are_needed(&self.config.cluster) {
+                ToldConnections::tell(&mut self.told, core, link, now());
+            }
         }
         let is_written = link.write();
         if let Some(interest) = link.next_interest() {

@@ -13,6 +13,7 @@ mod process;
 mod queries;
 mod report;
 mod revocations;
+mod told_connections;
 
 use std::io;
 use std::time::Instant;

@@ -12,6 +12,7 @@ use super::pings::BridgePings;
 use super::queries::BridgeQueries;
 use super::report::{add_series, report as cluster_report};
 use super::revocations::BridgeRevocations;
+use super::told_connections::ToldConnections;
 use crate::carrier::{Carrier, CarrierEvent};
 use crate::cluster::{BridgeCore, ClusterName, figures};
 use crate::config::BridgeConfig;
@@ -58,6 +59,8 @@ pub(super) struct BridgeProcess {
     pub(super) queries: BridgeQueries,
     pub(super) revocations: BridgeRevocations,
     pub(super) pings: BridgePings,
+    /// What the broker knows of the connections of other hosts, and since when.
+    pub(super) told: Option<ToldConnections>,
     pub(super) is_connected: bool,
     pub(super) notices: Notices,
     pub(super) scratch: Box<[u8]>,
@@ -110,6 +113,7 @@ impl BridgeProcess {
             queries: BridgeQueries::new(host),
             revocations: BridgeRevocations::default(),
             pings: BridgePings::default(),
+            told: None,
             is_connected: false,
             notices: Notices::new(now()),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -240,6 +244,10 @@ impl BridgeProcess {
                 match read_config(json) {
                     Ok(config) => {
                         self.config.cluster.query_timeout = config.cluster.query_timeout;
+                        self.config.cluster.max_clients = config.cluster.max_clients;
+                        self.config.cluster.max_per_ip = config.cluster.max_per_ip;
+                        // The broker has forgotten what no limit needed.
+                        self.told = None;
                         if let Some(core) = &mut self.core {
                             figures::set_profile(core, config.profile.clone(), now());
                         }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use super::application_counts::ApplicationCounts;
+use super::limits_over_hosts::{LimitsOverHosts, MaxOverHosts};
 use crate::link::message::Full;
 use crate::types::{AddressLimit, Client, ConnectionRef, Slot, WorkerId, counted_as};
 
@@ -16,6 +17,14 @@ pub struct MaxConnections {
     pub max_clients: u32,
     /// Maximum number of clients per IP address. Only clients that are limited by address count.
     pub max_per_ip: u32,
+    /// The same for all hosts of a cluster.
+    pub over_hosts: MaxOverHosts,
+}
+
+impl MaxConnections {
+    fn needs_addresses(self) -> bool {
+        self.max_per_ip > 0 || self.over_hosts.max_per_ip > 0
+    }
 }
 
 /// Counts joined clients. Addresses are stored only while a limit needs them.
@@ -26,6 +35,8 @@ pub(super) struct ConnectionLimits {
     addresses: HashMap<WorkerId, HashMap<Slot, IpAddr>>,
     /// Clients of applications with a limit.
     applications: ApplicationCounts,
+    /// Connections of other hosts.
+    pub(super) over_hosts: LimitsOverHosts,
     /// Addresses of clients of removed workers. They still count.
     departed: Vec<IntoValues<Slot, IpAddr>>,
 }
@@ -33,14 +44,17 @@ pub(super) struct ConnectionLimits {
 impl ConnectionLimits {
     #[cfg(test)]
     fn new(limits: MaxConnections) -> Self {
-        Self { limits, ..Self::default() }
+        let mut connections = Self::default();
+        connections.limit(limits);
+        connections
     }
 
     /// Replaces the limits. Clients that joined while no limit needed their addresses are not counted by
     /// address.
     pub(super) fn limit(&mut self, limits: MaxConnections) {
         self.limits = limits;
-        if limits.max_per_ip == 0 {
+        self.over_hosts.limit(limits.over_hosts);
+        if !limits.needs_addresses() {
             (self.by_address, self.addresses, self.departed) = Default::default();
         }
     }
@@ -61,6 +75,9 @@ impl ConnectionLimits {
         if self.limits.max_clients > 0 && clients >= limit(self.limits.max_clients) {
             return Err(Full::Clients);
         }
+        if self.over_hosts.is_full(clients) {
+            return Err(Full::Clients);
+        }
         if self.counts(client) && !self.has(place) && self.is_full(client.ip) {
             return Err(Full::Address);
         }
@@ -76,7 +93,7 @@ impl ConnectionLimits {
 
     /// Checks whether [`Self::reserve`] would succeed.
     pub(super) fn reserves(&self, place: ConnectionRef, ip: IpAddr) -> Result<(), Full> {
-        match self.limits.max_per_ip > 0 && !self.has(place) && self.is_full(ip) {
+        match self.limits.needs_addresses() && !self.has(place) && self.is_full(ip) {
             true => Err(Full::Address),
             false => Ok(()),
         }
@@ -85,21 +102,25 @@ impl ConnectionLimits {
     /// Counts a client by its address before it joins, while its backend is asked to authorize it.
     pub(super) fn reserve(&mut self, place: ConnectionRef, ip: IpAddr) -> Result<(), Full> {
         self.reserves(place, ip)?;
-        if self.limits.max_per_ip > 0 {
+        if self.limits.needs_addresses() {
             self.count(place, ip);
         }
         Ok(())
     }
 
     fn is_full(&self, ip: IpAddr) -> bool {
-        self.by_address.get(&counted_as(ip)).is_some_and(|count| *count >= self.limits.max_per_ip)
+        let (address, max) = (counted_as(ip), self.limits.max_per_ip);
+        let count = self.by_address.get(&address).copied().unwrap_or(0);
+        max > 0 && count >= max || self.over_hosts.is_address_full(address, count)
     }
 
     fn count(&mut self, place: ConnectionRef, ip: IpAddr) {
         let address = counted_as(ip);
         let slots = self.addresses.entry(place.worker).or_default();
         if slots.insert(place.slot, address).is_none() {
-            *self.by_address.entry(address).or_default() += 1;
+            let count = self.by_address.entry(address).or_default();
+            *count += 1;
+            self.over_hosts.note(address, *count - 1, *count);
         }
     }
 
@@ -122,6 +143,7 @@ impl ConnectionLimits {
     fn count_down(&mut self, address: IpAddr) {
         let Some(count) = self.by_address.get_mut(&address) else { return };
         *count -= 1;
+        self.over_hosts.note(address, *count + 1, *count);
         if *count == 0 {
             self.by_address.remove(&address);
         }
@@ -160,14 +182,14 @@ impl ConnectionLimits {
     }
 
     fn counts(&self, client: &Client) -> bool {
-        self.limits.max_per_ip > 0 && client.counted == AddressLimit::ByAddress
+        self.limits.needs_addresses() && client.counted == AddressLimit::ByAddress
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{ClientClass, ClientUuid, Tags, Tenant};
+    use crate::types::{AddressCount, ClientClass, ClientUuid, ConnectionCounts, Tags, Tenant};
 
     fn client(ip: &str, counted: AddressLimit) -> Client {
         Client {
@@ -183,14 +205,17 @@ mod tests {
         }
     }
 
+    fn limits(max_clients: u32, max_per_ip: u32) -> MaxConnections {
+        MaxConnections { max_clients, max_per_ip, over_hosts: MaxOverHosts::default() }
+    }
+
     fn place(slot: u32) -> ConnectionRef {
         ConnectionRef { worker: WorkerId(0), slot: Slot(slot) }
     }
 
     #[test]
     fn an_address_is_full_until_one_of_it_leaves_and_others_do_not_count() {
-        let mut connections =
-            ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 2 });
+        let mut connections = ConnectionLimits::new(limits(0, 2));
         let web = client("127.0.0.1", AddressLimit::ByAddress);
         connections.join(place(1), &web);
         connections.join(place(2), &client("::ffff:127.0.0.1", AddressLimit::ByAddress));
@@ -214,8 +239,7 @@ mod tests {
 
     #[test]
     fn clients_of_a_dead_worker_are_uncounted_one_by_one() {
-        let mut connections =
-            ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 3 });
+        let mut connections = ConnectionLimits::new(limits(0, 3));
         let web = client("192.0.2.1", AddressLimit::ByAddress);
         (0..3).for_each(|slot| connections.join(place(slot), &web));
         connections.unlink(WorkerId(0));
@@ -234,8 +258,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_counts_as_one_address_and_in_the_total() {
-        let mut connections =
-            ConnectionLimits::new(MaxConnections { max_clients: 3, max_per_ip: 1 });
+        let mut connections = ConnectionLimits::new(limits(3, 1));
         connections.join(place(1), &client("2001:db8:0:1::1", AddressLimit::ByAddress));
         let full = connections.admit(
             1,
@@ -255,8 +278,7 @@ mod tests {
 
     #[test]
     fn a_client_that_awaits_its_backend_counts_once() {
-        let mut connections =
-            ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 2 });
+        let mut connections = ConnectionLimits::new(limits(0, 2));
         let web = client("192.0.2.1", AddressLimit::ByAddress);
         assert_eq!(connections.reserve(place(1), web.ip), Ok(()));
         assert_eq!(connections.reserve(place(1), web.ip), Ok(()), "a later broker is told again");
@@ -271,5 +293,26 @@ mod tests {
         connections.leave(place(3));
         assert!(connections.by_address.is_empty());
         assert!(connections.addresses.values().all(HashMap::is_empty));
+    }
+
+    #[test]
+    fn limits_over_hosts_need_addresses_and_count_those_of_this_host() {
+        let over_hosts = MaxOverHosts { max_clients: 4, max_per_ip: 2 };
+        let mut connections =
+            ConnectionLimits::new(MaxConnections { over_hosts, ..MaxConnections::default() });
+        let web = client("192.0.2.1", AddressLimit::ByAddress);
+        assert_eq!(connections.reserve(place(1), web.ip), Ok(()));
+        connections.join(place(2), &web);
+        assert_eq!(connections.admit(2, place(3), &web), Err(Full::Address));
+        let other = client("192.0.2.2", AddressLimit::ByAddress);
+        assert_eq!(connections.admit(3, place(3), &other), Ok(()));
+        assert_eq!(connections.admit(4, place(3), &other), Err(Full::Clients));
+        let address = other.ip;
+        let addresses = vec![AddressCount { address, connections: 2 }];
+        connections.over_hosts.take(ConnectionCounts { clients: 1, addresses });
+        assert_eq!(connections.admit(2, place(3), &other), Err(Full::Address));
+        assert_eq!(connections.admit(3, place(3), &other), Err(Full::Clients));
+        connections.leave(place(1));
+        assert_eq!(connections.admit(1, place(3), &web), Ok(()));
     }
 }

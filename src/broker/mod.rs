@@ -12,6 +12,7 @@ mod fair_share;
 mod findings;
 mod forwards;
 mod journal;
+mod limits_over_hosts;
 mod links;
 mod names_of_hosts;
 mod other_hosts;
@@ -40,6 +41,7 @@ use tracing::{error, info};
 
 pub use self::connection_limits::MaxConnections;
 use self::core::{BrokerCore, TurnBudgets};
+pub use self::limits_over_hosts::MaxOverHosts;
 use self::router::BrokerClocks;
 use crate::config::BrokerConfig;
 use crate::link::control::{
@@ -243,6 +245,8 @@ fn broker_config(json: &str) -> io::Result<BrokerConfig> {
 }
 
 fn limits(config: &BrokerConfig) -> MaxConnections {
-    let BrokerConfig { max_clients, max_per_ip, .. } = *config;
-    MaxConnections { max_clients, max_per_ip }
+    let BrokerConfig { max_clients, max_per_ip, over_hosts, .. } = *config;
+    let [of_all_clients, of_all_per_ip] = over_hosts;
+    let over_hosts = MaxOverHosts { max_clients: of_all_clients, max_per_ip: of_all_per_ip };
+    MaxConnections { max_clients, max_per_ip, over_hosts }
 }

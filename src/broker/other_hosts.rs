@@ -148,6 +148,11 @@ impl OtherHosts {
         }
     }
 
+    /// Returns how many others are live.
+    pub(super) fn live(&self) -> usize {
+        self.hosts.values().filter(|is_live| **is_live).count()
+    }
+
     /// Returns whether a host is live besides this one.
     pub(super) fn are_live(&self) -> bool {
         self.hosts.values().any(|is_live| *is_live)

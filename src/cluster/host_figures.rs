@@ -6,15 +6,17 @@ use super::hosts::{HostState, RemoteHost};
 use super::news::{HostNews, ReturnedTime};
 use super::round_trips::{RoundTrip, RoundTrips, TripTimes};
 use crate::types::{
-    HostId, HostProfile, OtherHost, SettingDifference, SharedSetting, ShownHostState,
+    AddressCount, HostId, HostProfile, OtherHost, SettingDifference, SharedSetting, ShownHostState,
 };
 
 /// What this host says about itself in its heartbeats.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct OwnNews {
     pub(super) profile: HostProfile,
     /// Connected clients.
     pub(super) clients: u64,
+    /// Addresses with many of them, if there is a limit over all hosts.
+    pub(super) addresses: Vec<AddressCount>,
     /// When the server was started, in seconds since 1970.
     pub(super) begun_s: u64,
     /// The present time, in microseconds since 1970.
@@ -105,6 +107,10 @@ impl HostFigures {
     pub(super) fn clients(&self) -> u64 {
         self.news.clients
     }
+
+    pub(super) fn addresses(&self) -> &[AddressCount] {
+        &self.news.addresses
+    }
 }
 
 /// Returns what is shown of a host.
@@ -157,7 +163,7 @@ mod tests {
 
     fn own(digests: &[(SharedSetting, u64)], unix_us: u64) -> OwnNews {
         let profile = profile(digests);
-        OwnNews { profile, clients: 0, begun_s: 0, unix_us, revocations: 0 }
+        OwnNews { profile, unix_us, ..OwnNews::default() }
     }
 
     #[test]

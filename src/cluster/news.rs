@@ -1,10 +1,12 @@
 //! What a heartbeat says about its host, in addition to its lanes.
 
+use core::net::IpAddr;
+
 use bytes::BufMut;
 
 use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
-use crate::types::limits::{CLUSTER_HOSTS_MAX, HOST_NAME_BYTES_MAX};
-use crate::types::{HostId, HostProfile, SettingDigest, SharedSetting};
+use crate::types::limits::{CLUSTER_ADDRESSES_TOLD_MAX, CLUSTER_HOSTS_MAX, HOST_NAME_BYTES_MAX};
+use crate::types::{AddressCount, HostId, HostProfile, SettingDigest, SharedSetting};
 
 /// Settings that a newer version may have.
 const SETTINGS_MAX: usize = 64;
@@ -29,6 +31,8 @@ pub struct HostNews {
     pub uptime_s: u64,
     /// Connected clients.
     pub clients: u64,
+    /// Addresses with many of them, if there is a limit over all hosts.
+    pub addresses: Vec<AddressCount>,
     /// Name, version and settings.
     pub profile: HostProfile,
     /// The times of the last heartbeats of others.
@@ -39,7 +43,7 @@ pub struct HostNews {
 
 impl HostNews {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        let Self { sent_us, uptime_s, clients, profile, returned, revocations } = self;
+        let Self { sent_us, uptime_s, clients, addresses, profile, returned, revocations } = self;
         [*sent_us, *uptime_s, *clients].into_iter().for_each(|it| put_varint(out, it));
         for text in [&profile.name, &profile.version] {
             put_length(out, text.len());
@@ -57,6 +61,16 @@ impl HostNews {
             put_varint(out, *held_us);
         }
         out.put_u64_le(*revocations);
+        put_length(out, addresses.len());
+        for AddressCount { address, connections } in addresses {
+            // An IPv4 address is written as the IPv6 address that stands for it.
+            let address = match address {
+                IpAddr::V4(address) => address.to_ipv6_mapped(),
+                IpAddr::V6(address) => *address,
+            };
+            out.put_slice(&address.octets());
+            put_varint(out, u64::from(*connections));
+        }
     }
 
     pub(super) fn decode(fields: &mut BodyReader) -> Result<Self, InvalidMessage> {
@@ -78,7 +92,14 @@ impl HostNews {
         }
         let profile = HostProfile { name, version, settings };
         let revocations = fields.u64()?;
-        Ok(Self { sent_us, uptime_s, clients, profile, returned, revocations })
+        let mut addresses = Vec::new();
+        for _ in 0..fields.count(CLUSTER_ADDRESSES_TOLD_MAX)? {
+            let address = IpAddr::from(fields.array::<16>()?).to_canonical();
+            let connections = u32::try_from(fields.varint()?);
+            let connections = connections.map_err(|_| InvalidMessage::Field("connections"))?;
+            addresses.push(AddressCount { address, connections });
+        }
+        Ok(Self { sent_us, uptime_s, clients, addresses, profile, returned, revocations })
     }
 }
 
@@ -104,6 +125,9 @@ mod tests {
             sent_us: u64::MAX,
             uptime_s: 3,
             clients: 4,
+            addresses: ["192.0.2.1", "2001:db8::"]
+                .map(|it| AddressCount { address: it.parse().unwrap(), connections: u32::MAX })
+                .into(),
             profile: HostProfile { name, version, settings },
             returned: vec![ReturnedTime { host: HostId(7), sent_us: 8, held_us: 9 }],
             revocations: 10,

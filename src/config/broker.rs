@@ -14,6 +14,8 @@ pub struct BrokerConfig {
     pub max_clients: u32,
     /// Maximum web-type connections from one address; 0 means no limit.
     pub max_per_ip: u32,
+    /// The same two over all hosts of a cluster.
+    pub over_hosts: [u32; 2],
     /// Maximum connections of applications, by their keys.
     pub connections: Vec<(String, u32)>,
     /// Maximum values that the prefixes of one expression scan.
@@ -62,6 +64,7 @@ impl Config {
         BrokerConfig {
             max_clients: admission.max_clients,
             max_per_ip: admission.max_per_ip,
+            over_hosts: self.cluster.as_ref().map_or([0; 2], |it| [it.max_clients, it.max_per_ip]),
             connections: limited.collect(),
             expression_scan: self.limits.expression_scan,
             ids_max: self.api.ids_max,

@@ -49,7 +49,7 @@ const MEMORY: Bounds<Size> = Bounds::new(Size(4 * 1024 * 1024), Size(1 << 50));
 const SCANS: Bounds<usize> = Bounds::or_off(1, 10_000_000);
 const FAIR_SHARES: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
 const TOPIC_COUNTS: Bounds<usize> = Bounds::new(0, TOPICS_MAX);
-const CLIENTS: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
+pub(super) const CLIENTS: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
 const LOG_FILE: Bounds<Size> = Bounds::or_off(Size(64 * 1024), Size(1024 * 1024 * 1024));
 const OLD_LOGS: Bounds<usize> = Bounds::new(0, 1000);
 /// Builds the configuration. An invalid value becomes a finding and is replaced by its default, so

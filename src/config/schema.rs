@@ -158,6 +158,8 @@ pub const KEYS: &[ConfigKey] = &[
     key("cluster", "replayBytes", "64M", "size"),
     key("cluster", "replayTime", "60s", "duration"),
     key("cluster", "queryTimeout", "300ms", "duration").reloadable(),
+    key("cluster", "maxClients", "0", "count").reloadable(),
+    key("cluster", "maxPerIP", "0", "count").reloadable(),
     key("cluster", "onGap", "report", "word").reloadable(),
     key("cluster", "required", "off", "switch").reloadable(),
 ];

@@ -7,7 +7,7 @@ use crate::cluster::{
     AnnouncedNames, CarriedPublication, ClusterEffect, Forward, KeptForBridge, SentToOne,
 };
 use crate::types::limits::CLOCK_WORK;
-use crate::types::{Content, Number, PayloadForm, Tenant, WorkerIncarnation};
+use crate::types::{ConnectionCounts, Content, Number, PayloadForm, Tenant, WorkerIncarnation};
 
 /// From the bridge to the broker. A new bridge begins with [`FromBridge::Start`], one that has had a broker before
 /// with [`FromBridge::Kept`].
@@ -23,6 +23,8 @@ pub enum FromBridge {
     Answered(Box<AnsweredByHosts>),
     /// Names of a host that earlier brokers knew, before anything is resolved.
     Names(Box<AnnouncedNames>),
+    /// The connections of other hosts together, if limits over all hosts need them.
+    Elsewhere(Box<ConnectionCounts>),
     /// Publications to single clients that earlier brokers have given to other hosts. Their workers repeat them.
     Sent(Vec<SentToOne>),
 }
@@ -57,7 +59,7 @@ impl FromBridge {
     pub fn work(&self) -> usize {
         let effect = match self {
             Self::Effect(effect) => effect,
-            Self::Answered(_) => return ROW_WORK,
+            Self::Answered(_) | Self::Elsewhere(_) => return ROW_WORK,
             Self::Start | Self::Kept(_) | Self::Names(_) | Self::Sent(_) => return CLOCK_WORK,
         };
         match &**effect {
@@ -102,6 +104,6 @@ pub enum ToBridge {
     Missing(u64),
     /// A question to other hosts. Answered by [`FromBridge::Answered`].
     Query(Box<QueryOfProcess>),
-    /// How many clients this host has, at the beginning and after changes.
-    Clients(u64),
+    /// How many clients this host has, and the addresses of many of them, at the beginning and after changes.
+    Clients(Box<ConnectionCounts>),
 }

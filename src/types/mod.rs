@@ -11,6 +11,7 @@ mod client;
 mod client_filter;
 mod close;
 mod cluster_reach;
+mod connection_counts;
 mod counts;
 mod credentials;
 mod description;
@@ -61,6 +62,7 @@ pub use client::{AddressLimit, Client, ClientClass, Ident, IdentError, LimitedAp
 pub use client_filter::ClientFilter;
 pub use close::{CloseCode, CloseReason};
 pub use cluster_reach::ClusterReach;
+pub use connection_counts::{AddressCount, ConnectionCounts};
 pub use counts::{
     ApiCounts, BrokerCounts, CountDetail, CountReport, OutboxFigures, ProcessCounts,
     RateLimitedCounts, WorkerCounts,

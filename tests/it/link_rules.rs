@@ -365,7 +365,7 @@ fn l6_tags_that_changed_hold_for_the_next_broker_also() {
 #[test]
 fn l8_a_client_above_the_limit_is_refused_and_frees_its_slot() {
     let mut router = Router::awaiting([]);
-    router.limit(MaxConnections { max_clients: 2, max_per_ip: 0 });
+    router.limit(MaxConnections { max_clients: 2, ..MaxConnections::default() });
     let mut one = Worker::new(1);
     link(&mut [&mut one], &mut router);
     for slot in 0..3 {

@@ -19,8 +19,8 @@ use crate::link::message::{PublishFrame, ToBroker, ToWorker};
 use crate::link::query::{HostsAnswer, HostsQuery, QueryResult};
 use crate::types::limits::{CLUSTER_CLIENTS_EVERY, CLUSTER_QUERIES_MAX};
 use crate::types::{
-    ClusterMember, Content, Generation, HostId, Number, PublicationId, Sequence, Tenant,
-    TrackedSubject, Tracking, WorkerId, WorkerIncarnation,
+    ClusterMember, ConnectionCounts, Content, Generation, HostId, Number, PublicationId, Sequence,
+    Tenant, TrackedSubject, Tracking, WorkerId, WorkerIncarnation,
 };
 
 /// A publication as it is forwarded.
@@ -98,6 +98,10 @@ pub(super) fn on_message(
         }
         FromBridge::Start | FromBridge::Kept(_) | FromBridge::Names(_) | FromBridge::Sent(_) => {
             Err(ProtocolError::OutOfPlace("an announcement"))
+        }
+        FromBridge::Elsewhere(counts) => {
+            router.connection_limits.over_hosts.take(*counts);
+            Ok(())
         }
         FromBridge::Answered(answered) => {
             let AnsweredByHosts { asker, number, answer } = *answered;
@@ -312,22 +316,26 @@ pub(super) fn next_due(router: &Router) -> Option<Duration> {
     let first = router.turns.front().filter(|turn| turn.forwards > 0);
     let stalled = first.map(|first| first.ended_at + hosts.forwards.longest_wait());
     let (told, at) = hosts.told_clients.unzip();
-    let is_changed = told.is_some_and(|told| told != router.clients());
+    let limits = &router.connection_limits.over_hosts;
+    let is_changed = told.is_some_and(|told| told != router.clients() || limits.is_changed());
     let telling = at.filter(|_| is_changed).map(|at| at + CLUSTER_CLIENTS_EVERY);
     stalled.into_iter().chain(telling).min()
 }
 
-/// Tells the bridge how many clients this host has, if that has changed and a moment has passed.
+/// Tells the bridge how many clients this host has, and which addresses have many of them, if that has changed and a moment has passed.
 pub(super) fn tell_clients(router: &mut Router) {
     let clients = router.clients();
-    let Router { hosts: Some(hosts), workers, now, .. } = router else { return };
-    let is_due = hosts
-        .told_clients
-        .is_none_or(|(told, at)| told != clients && at + CLUSTER_CLIENTS_EVERY <= *now);
+    let Router { hosts: Some(hosts), workers, now, connection_limits, .. } = router else { return };
+    let limits = &mut connection_limits.over_hosts;
+    let is_due = hosts.told_clients.is_none_or(|(told, at)| {
+        (told != clients || limits.is_changed()) && at + CLUSTER_CLIENTS_EVERY <= *now
+    });
     if let Some(bridge) = workers.get_mut(&WorkerId::BRIDGE).filter(|_| is_due)
         && bridge.link_state == LinkState::Announced
     {
-        bridge.out.send(&ToWorker::Bridge(ToBridge::Clients(clients as u64)));
+        let addresses = limits.take_heavy(1 + hosts.live());
+        let counts = ConnectionCounts { clients: clients as u64, addresses };
+        bridge.out.send(&ToWorker::Bridge(ToBridge::Clients(Box::new(counts))));
         hosts.told_clients = Some((clients, *now));
     }
 }

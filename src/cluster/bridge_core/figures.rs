@@ -1,5 +1,7 @@
 //! What a bridge says about its host, and what it shows of others.
 
+use core::net::IpAddr;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::BridgeCore;
@@ -7,7 +9,8 @@ use crate::cluster::envelope::BridgeIdentity;
 use crate::cluster::host_figures::shown;
 use crate::cluster::hosts::{HostState, RemoteHost};
 use crate::cluster::news::HostNews;
-use crate::types::{Histogram, HostId, HostProfile, OtherHost};
+use crate::types::limits::{CLUSTER_ADDRESSES_MAX, CLUSTER_ADDRESSES_TOLD_MAX};
+use crate::types::{AddressCount, ConnectionCounts, Histogram, HostId, HostProfile, OtherHost};
 
 /// Times that a bridge has measured.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,9 +28,37 @@ pub fn set_time(core: &mut BridgeCore, unix_us: u64) {
     core.news.unix_us = unix_us;
 }
 
-/// The host has this number of clients now.
-pub fn set_clients(core: &mut BridgeCore, clients: u64) {
-    core.news.clients = clients;
+/// The host has these connections now.
+pub fn set_connections(core: &mut BridgeCore, counts: ConnectionCounts) {
+    core.news.clients = counts.clients;
+    core.news.addresses = counts.addresses;
+    core.news.addresses.truncate(CLUSTER_ADDRESSES_TOLD_MAX);
+}
+
+/// Returns the connections of all live other hosts.
+#[must_use]
+pub fn connections_elsewhere(core: &BridgeCore) -> ConnectionCounts {
+    let mut clients = 0_u64;
+    let mut counts: BTreeMap<IpAddr, u32> = BTreeMap::new();
+    for (_, host) in core.hosts.iter().filter(|(_, host)| is_here(host)) {
+        // The numbers come from other hosts.
+        clients = clients.saturating_add(host.figures.clients());
+        for AddressCount { address, connections } in host.figures.addresses() {
+            let sum = counts.entry(*address).or_default();
+            *sum = sum.saturating_add(*connections);
+        }
+    }
+    let one = |(address, connections)| AddressCount { address, connections };
+    let mut addresses: Vec<AddressCount> = counts.into_iter().map(one).collect();
+    if addresses.len() > CLUSTER_ADDRESSES_MAX {
+        addresses.sort_unstable_by_key(|it| std::cmp::Reverse(it.connections));
+        addresses.truncate(CLUSTER_ADDRESSES_MAX);
+    }
+    ConnectionCounts { clients, addresses }
+}
+
+fn is_here(host: &RemoteHost) -> bool {
+    matches!(host.state, HostState::Live | HostState::Silent)
 }
 
 /// The host knows the revoked tokens with this digest from now on.
@@ -62,8 +93,7 @@ pub fn others(core: &BridgeCore, now: Instant) -> Vec<OtherHost> {
 /// Returns the clients of this host and of all live ones.
 #[must_use]
 pub fn clients_of_all(core: &BridgeCore) -> u64 {
-    let is_live = |state| matches!(state, HostState::Live | HostState::Silent);
-    let others = core.hosts.iter().filter(|(_, host)| is_live(host.state));
+    let others = core.hosts.iter().filter(|(_, host)| is_here(host));
     // The numbers come from other hosts.
     let clients = others.map(|(_, host)| host.figures.clients());
     clients.fold(core.news.clients, u64::saturating_add)
@@ -93,6 +123,7 @@ pub(super) fn news(core: &BridgeCore, now: Instant) -> HostNews {
         sent_us: core.news.unix_us,
         uptime_s: core.news.uptime_s(),
         clients: core.news.clients,
+        addresses: core.news.addresses.clone(),
         profile: core.news.profile.clone(),
         returned: returned.filter_map(|(id, host)| host.figures.returned(id, now)).collect(),
         revocations: core.news.revocations,

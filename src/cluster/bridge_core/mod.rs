@@ -169,7 +169,7 @@ impl BridgeCore {
             degraded: Some(DegradedReason::Disconnected),
             effects: Vec::new(),
             counts: ClusterCounts::default(),
-            news: OwnNews { profile, clients: 0, begun_s, unix_us: 0, revocations: 0 },
+            news: OwnNews { profile, begun_s, ..OwnNews::default() },
             times: ClusterTimes::default(),
         };
         core.directory.add_host(identity.host);

@@ -9,8 +9,8 @@ use crate::cluster::ClusterName;
 use crate::config::diagnostic::{Diagnostic, Problem, ValueLocation, visible};
 use crate::config::file_permissions::{Keep, of as permissions_of};
 use crate::config::layers::ConfigLayers;
-use crate::config::parse::{Bounds, Size, choice, duration, is_absent, list, size, switch};
-use crate::config::resolve::path;
+use crate::config::parse::{Bounds, Size, choice, count, duration, is_absent, list, size, switch};
+use crate::config::resolve::{CLIENTS, path};
 use crate::config::{Config, UuidKey};
 use crate::protocol::gomoob::TagMatch;
 use crate::protocol::phpws::CompatFlag;
@@ -52,6 +52,10 @@ pub struct ClusterSettings {
     pub replay_time: Duration,
     /// How long other hosts are waited for that are asked about their clients.
     pub query_timeout: Duration,
+    /// Maximum connections of all hosts together; 0 means no limit.
+    pub max_clients: u32,
+    /// Maximum web-type connections from one address to all hosts; 0 means no limit.
+    pub max_per_ip: u32,
     /// What clients learn of publications that are lost between hosts.
     pub on_gap: OnGap,
     /// Whether the host takes traffic only while publications pass between it and others.
@@ -114,7 +118,7 @@ impl NatsCredentials {
 /// The name of the section.
 const SECTION: &str = "cluster";
 /// Keys that only count along with `nats`.
-const OTHER_KEYS: [&str; 14] = [
+const OTHER_KEYS: [&str; 16] = [
     "name",
     "hostName",
     "credsFile",
@@ -127,6 +131,8 @@ const OTHER_KEYS: [&str; 14] = [
     "replayBytes",
     "replayTime",
     "queryTimeout",
+    "maxClients",
+    "maxPerIP",
     "onGap",
     "required",
 ];
@@ -169,6 +175,7 @@ pub(in crate::config) fn read(
     });
     let replay_time = given.read(SECTION, "replayTime", |text| duration(text, &REPLAY_TIME));
     let query_timeout = given.read(SECTION, "queryTimeout", |text| duration(text, &QUERY_TIMEOUT));
+    let [max_clients, max_per_ip] = ["maxClients", "maxPerIP"].map(|key| limit(given, key));
     let on_gap = given.read(SECTION, "onGap", choice);
     let is_required = given.read(SECTION, "required", switch);
     if servers.is_empty() {
@@ -191,12 +198,19 @@ pub(in crate::config) fn read(
         replay_bytes: replay_bytes.unwrap_or(CLUSTER_REPLAY_BYTES),
         replay_time: replay_time.unwrap_or(CLUSTER_REPLAY_TIME),
         query_timeout: query_timeout.unwrap_or(CLUSTER_QUERY_TIMEOUT),
+        max_clients,
+        max_per_ip,
         on_gap: on_gap.unwrap_or(OnGap::Report),
         is_required: is_required.unwrap_or_default(),
         host_name: host_name.unwrap_or_else(machine_name),
         run: 0,
         begun_s: 0,
     })
+}
+
+fn limit(given: &mut ConfigLayers<'_>, key: &'static str) -> u32 {
+    let limit = given.read(SECTION, key, |text| count(text, &CLIENTS));
+    limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(0)
 }
 
 /// Reads a name of a host. `None` for that of the machine.

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes};
 
 use super::Malformed;
 use super::decode::FieldReader;
-use super::encode::{form_byte, put_length, put_source};
+use super::encode::{form_byte, put_ip, put_length, put_source};
 use super::hosts_query::{
     put_answered, put_query_of_process, read_answered, read_query_of_process,
 };
@@ -14,7 +14,9 @@ use crate::cluster::{
     HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint, PassedPublication, SentToOne, TakenLanes,
 };
 use crate::link::bridge::{FromBridge, HostsNotice, ToBridge};
-use crate::types::{AskToken, Generation, HostId, Number, ReplayDigest, Sequence};
+use crate::types::{
+    AddressCount, AskToken, ConnectionCounts, Generation, HostId, Number, ReplayDigest, Sequence,
+};
 
 /// Kind of a message of the bridge, and of one for it.
 pub(super) const BRIDGE: u8 = 60;
@@ -63,6 +65,10 @@ pub(super) fn put_from_bridge(out: &mut Vec<u8>, message: &FromBridge) {
             out.put_u8(12);
             put_answered(out, answered);
         }
+        FromBridge::Elsewhere(counts) => {
+            out.put_u8(52);
+            put_counts(out, counts);
+        }
         FromBridge::Names(names) => {
             out.put_u8(60);
             let AnnouncedNames { host, range } = &**names;
@@ -79,6 +85,24 @@ pub(super) fn put_from_bridge(out: &mut Vec<u8>, message: &FromBridge) {
             }
         }
     }
+}
+
+fn put_counts(out: &mut Vec<u8>, ConnectionCounts { clients, addresses }: &ConnectionCounts) {
+    out.put_u64_le(*clients);
+    put_length(out, addresses.len());
+    for AddressCount { address, connections } in addresses {
+        put_ip(out, *address);
+        out.put_u32_le(*connections);
+    }
+}
+
+fn read_counts(body: &mut FieldReader<'_>) -> Result<ConnectionCounts, Malformed> {
+    let clients = body.u64()?;
+    // A count that is too large ends with the message.
+    let count = body.u32()?;
+    let one = |_| Ok(AddressCount { address: body.ip()?, connections: body.u32()? });
+    let addresses = (0..count).map(one).collect::<Result<Vec<_>, Malformed>>()?;
+    Ok(ConnectionCounts { clients, addresses })
 }
 
 fn read_sent(body: &mut FieldReader<'_>) -> Result<Vec<SentToOne>, Malformed> {
@@ -220,6 +244,7 @@ pub(super) fn read_from_bridge(body: &mut FieldReader<'_>) -> Result<FromBridge,
         2 => FromBridge::Kept(Box::new(read_kept(body)?)),
         12 => FromBridge::Answered(Box::new(read_answered(body)?)),
         61 => FromBridge::Sent(read_sent(body)?),
+        52 => FromBridge::Elsewhere(Box::new(read_counts(body)?)),
         60 => FromBridge::Names(Box::new(read_names(body)?)),
         kind => FromBridge::Effect(Box::new(read_effect(kind, body)?)),
     })
@@ -329,9 +354,9 @@ pub(super) fn put_to_bridge(out: &mut Vec<u8>, message: &ToBridge) {
             out.put_u8(4);
             put_query_of_process(out, query);
         }
-        ToBridge::Clients(clients) => {
+        ToBridge::Clients(counts) => {
             out.put_u8(50);
-            out.put_u64_le(*clients);
+            put_counts(out, counts);
         }
     }
 }
@@ -347,7 +372,7 @@ pub(super) fn read_to_bridge(body: &mut FieldReader<'_>) -> Result<ToBridge, Mal
         }
         3 => Ok(ToBridge::Missing(body.u64()?)),
         4 => Ok(ToBridge::Query(Box::new(read_query_of_process(body)?))),
-        50 => Ok(ToBridge::Clients(body.u64()?)),
+        50 => Ok(ToBridge::Clients(Box::new(read_counts(body)?))),
         kind => Err(Malformed::Unknown("kind", kind)),
     }
 }
@@ -430,7 +455,13 @@ mod tests {
             passes(&ToBroker::Bridge(FromBridge::Kept(Box::default())));
             passes(&ToWorker::Bridge(ToBridge::Kept(Box::default())));
             passes(&ToWorker::Bridge(ToBridge::Missing(seed)));
-            passes(&ToWorker::Bridge(ToBridge::Clients(seed)));
+            for address in ["192.0.2.1", "2001:db8::"] {
+                let address = address.parse().unwrap();
+                let one = AddressCount { address, connections: u32::try_from(at).unwrap() };
+                let counts = ConnectionCounts { clients: seed, addresses: vec![one; at] };
+                passes(&ToWorker::Bridge(ToBridge::Clients(Box::new(counts.clone()))));
+                passes(&ToBroker::Bridge(FromBridge::Elsewhere(Box::new(counts))));
+            }
             for reach in [ForwardReach::All, ForwardReach::One(host)] {
                 passes(&ToWorker::Bridge(ToBridge::Forward(Box::new(forward(reach)))));
             }

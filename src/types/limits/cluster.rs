@@ -91,6 +91,10 @@ pub const CLUSTER_DIFFERENCE_WARN: Duration = Duration::from_secs(300);
 pub const CLUSTER_CLOCK_WARN: Duration = Duration::from_secs(2);
 /// Interval in which the broker tells the bridge how many clients it has, if that has changed.
 pub const CLUSTER_CLIENTS_EVERY: Duration = Duration::from_millis(250);
+/// Addresses in a heartbeat: those of which its host has the most connections.
+pub const CLUSTER_ADDRESSES_TOLD_MAX: usize = 256;
+/// Addresses of other hosts that count against a limit over all hosts: those with the most connections.
+pub const CLUSTER_ADDRESSES_MAX: usize = 4096;
 /// Bytes of revocations in a question or an answer to one. The last of them may exceed it.
 pub const CLUSTER_REVOCATIONS_BYTES: usize = 32 * 1024;
 /// Records of requests in one item.

@@ -356,7 +356,7 @@ fn an_ident_passes_to_the_next_client_in_order_when_the_first_leaves() {
 #[test]
 fn departed_clients_do_not_count_against_the_limit() {
     let mut router = router(2);
-    let limits = MaxConnections { max_clients: 2, max_per_ip: 2 };
+    let limits = MaxConnections { max_clients: 2, max_per_ip: 2, ..MaxConnections::default() };
     router.limit(limits);
     (0..2).for_each(|slot| join(&mut router, 0, slot, u8::try_from(slot).unwrap()));
     router.remove_worker(source(0));
