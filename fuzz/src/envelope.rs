@@ -8,6 +8,7 @@ use tagcast::cluster::{
     BridgeCore, BridgeEpoch, BridgeIdentity, BridgeOptions, ClusterMessage, ClusterName,
     ClusterSeal, ClusterSubject, HeldBounds, HostRun, ItemBody, KeptForBridge, ReplayBounds,
 };
+use tagcast::link::codec::{decode_hosts_presence, encode_hosts_presence};
 use tagcast::types::{HostId, HostProfile};
 
 use super::choices::Choices;
@@ -65,6 +66,9 @@ fn body(bytes: &[u8]) {
 }
 
 fn item(bytes: &[u8]) {
+    if let Ok(presence) = decode_hosts_presence(bytes) {
+        assert_eq!(decode_hosts_presence(&encode_hosts_presence(&presence)), Ok(presence));
+    }
     let Ok(body) = ItemBody::decode(Bytes::copy_from_slice(bytes)) else { return };
     let written = match &body {
         ItemBody::Hello(ends) => ItemBody::hello(ends),

@@ -102,8 +102,9 @@ impl BridgeProcess {
         match (message, &mut self.core) {
             (ToWorker::Bridge(ToBridge::Kept(kept)), None) => self.begin(*kept, now),
             (ToWorker::Bridge(ToBridge::Forward(forward)), Some(core)) => {
-                let is_of_directory = forward.publication.is_of_directory();
-                self.notices.counts.items_out += u64::from(!is_of_directory);
+                let publication = &forward.publication;
+                let is_counted = !publication.is_of_directory() && !publication.is_of_watches();
+                self.notices.counts.items_out += u64::from(is_counted);
                 if forward.publication.directive.is_some() {
                     let timeout = self.config.cluster.query_timeout;
                     self.queries.direct(core, *forward, DirectiveTimes { now, timeout });

@@ -131,7 +131,8 @@ impl Notices {
                 tracing::warn!(event = "cluster_host_gone", host = %host, "another host is gone");
             }
             ClusterEffect::Arrive(Arrival { publication, .. }) => {
-                self.counts.items_in += u64::from(!publication.is_of_directory());
+                let is_counted = !publication.is_of_directory() && !publication.is_of_watches();
+                self.counts.items_in += u64::from(is_counted);
             }
             ClusterEffect::Gap { gap: LaneGap { host, items, reason, .. }, .. } => {
                 self.counts.gaps += 1;

@@ -174,6 +174,11 @@ impl KeptForwards {
         is_linked && self.given < self.kept.len() && out.pending().len() < BRIDGE_LINK_BYTES
     }
 
+    /// Returns whether the bridge was given everything.
+    pub(super) fn are_given(&self) -> bool {
+        self.bridge != BridgeState::Absent && self.given == self.kept.len()
+    }
+
     /// The bridge has reported this number of its forwards as carried.
     pub(super) fn carry(&mut self, forwards: u64) {
         let BridgeState::Linked { carried } = &mut self.bridge else { return };

@@ -56,6 +56,10 @@ pub(super) struct OtherHosts {
     pub(super) told_clients: Option<(usize, Duration)>,
     /// Items with records that this broker has sent.
     pub(super) records_sent: u64,
+    /// Items about watched queries that this broker has sent.
+    pub(super) watches_sent: u64,
+    /// Lines about watched queries that other hosts do not know.
+    pub(super) watches_full: LogThrottle,
     /// The names of clients of all hosts, and what other hosts do not know yet.
     pub(super) names: NamesOfHosts,
 }
@@ -77,6 +81,8 @@ impl OtherHosts {
             unreadable: LogThrottle::new(1, UNREADABLE_LOG_EVERY),
             told_clients: None,
             records_sent: 0,
+            watches_sent: 0,
+            watches_full: LogThrottle::new(1, UNREADABLE_LOG_EVERY),
             names: NamesOfHosts::new(own, generation),
         }
     }
@@ -131,6 +137,11 @@ impl OtherHosts {
     /// Returns whether a host is live.
     pub(super) fn is_live(&self, host: HostId) -> bool {
         self.hosts.get(&host) == Some(&true)
+    }
+
+    /// Returns the hosts that get publications, and are not live.
+    pub(super) fn gone(&self) -> Vec<HostId> {
+        self.hosts.iter().filter(|(_, is_live)| !**is_live).map(|(host, _)| *host).collect()
     }
 
     /// Returns whether there are others that get publications.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::types::{
-    AskToken, Generation, Number, PayloadForm, ReplayDigest, Sequence, WorkerIncarnation,
+    AskToken, Generation, Number, PayloadForm, ReplayDigest, Sequence, WorkerId, WorkerIncarnation,
 };
 
 /// A publication on its way to other hosts. One of [`WorkerId::DIRECTORY`](crate::types::WorkerId::DIRECTORY) is no
@@ -33,6 +33,20 @@ pub struct CarriedPublication {
     pub question: Option<CarriedQuestion>,
     /// What it says about requests that must not take effect twice.
     pub replay: CarriedReplay,
+}
+
+impl CarriedPublication {
+    /// Returns whether it changes the directory of names.
+    #[must_use]
+    pub fn is_of_directory(&self) -> bool {
+        self.source.worker == WorkerId::DIRECTORY
+    }
+
+    /// Returns whether it is about watched queries.
+    #[must_use]
+    pub fn is_of_watches(&self) -> bool {
+        self.source.worker == WorkerId::WATCHES
+    }
 }
 
 /// What an item says about requests that must not take effect twice.

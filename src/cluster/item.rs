@@ -143,6 +143,8 @@ pub(super) const PING: u8 = 51;
 pub(super) const PONG: u8 = 52;
 /// Kind of a change of the directory of names. A host that does not know it reports a gap.
 const NAMES: u8 = 60 | REQUIRED;
+/// Kind of an item about watched queries. A host that does not know it has no part in them.
+const WATCHES: u8 = 70;
 /// Set in kinds and in tags of fields that a receiver must understand. Others are skipped.
 const REQUIRED: u8 = 0x80;
 
@@ -165,16 +167,11 @@ const ASKED: u8 = 7 | REQUIRED;
 const IDENTIFIED: u8 = 50;
 
 impl CarriedPublication {
-    /// Returns whether it changes the directory of names.
-    #[must_use]
-    pub fn is_of_directory(&self) -> bool {
-        self.source.worker == WorkerId::DIRECTORY
-    }
-
     fn kind(&self) -> u8 {
         match self.item_kind() {
             ItemKind::Records => RECORDS,
             ItemKind::Directory => NAMES,
+            ItemKind::Presence => WATCHES,
             ItemKind::Publication => PUBLICATION,
             ItemKind::Directive => DIRECTIVE,
             ItemKind::Question => QUESTION,
@@ -285,7 +282,7 @@ impl ItemBody {
         let mut fields = BodyReader(bytes);
         match fields.u8()? {
             HELLO => Ok(Self::Hello(EpochEnds::decode(&mut fields)?)),
-            kind @ (PUBLICATION | DIRECTIVE | QUESTION | RECORDS | NAMES) => {
+            kind @ (PUBLICATION | DIRECTIVE | QUESTION | RECORDS | NAMES | WATCHES) => {
                 let mut publication = decode_publication(fields)?;
                 if kind == RECORDS {
                     publication.replay = CarriedReplay::Records;

@@ -29,6 +29,7 @@ item_kinds! {
     Question = "question", "A publication to one client whose answer is awaited.";
     Records = "records", "Nonces and ids of requests.";
     Directory = "directory", "Names of clients.";
+    Presence = "presence", "Watched queries, or the clients that match them.";
     Ping = "ping", "A ping, or the answer to one.";
 }
 
@@ -41,6 +42,7 @@ impl CarriedPublication {
         }
         match (self.directive, self.question) {
             (None, _) if self.is_of_directory() => ItemKind::Directory,
+            (None, _) if self.is_of_watches() => ItemKind::Presence,
             (None, _) => ItemKind::Publication,
             (Some(_), None) => ItemKind::Directive,
             (Some(_), Some(_)) => ItemKind::Question,

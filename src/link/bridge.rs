@@ -66,7 +66,8 @@ impl FromBridge {
             ClusterEffect::Arrive(arrival) => {
                 let CarriedPublication { route, payload, directive, .. } = &arrival.publication;
                 let is_command = directive.is_some() && arrival.publication.question.is_none();
-                if is_command || arrival.publication.is_of_directory() {
+                let publication = &arrival.publication;
+                if is_command || publication.is_of_directory() || publication.is_of_watches() {
                     return CLOCK_WORK;
                 }
                 let number = Number(arrival.number);

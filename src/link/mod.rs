@@ -6,6 +6,7 @@ pub mod command;
 pub mod control;
 pub mod fairness;
 pub mod handover;
+pub mod hosts_presence;
 mod in_place;
 pub mod message;
 pub mod presence;

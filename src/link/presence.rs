@@ -94,6 +94,8 @@ pub struct AudienceNews {
     pub slots: SlotSet,
     /// How many clients and users there are.
     pub counts: PresenceCounts,
+    /// Clients of some live hosts may be missing.
+    pub is_partial: bool,
     /// What is new.
     pub news: PresenceNews,
 }

@@ -19,6 +19,9 @@ impl WorkerId {
     /// The source of items that change the directory of names. No process has this number on the link.
     pub const DIRECTORY: Self = Self(u16::MAX - 2);
 
+    /// The source of items about watched queries. No process has this number on the link.
+    pub const WATCHES: Self = Self(u16::MAX - 3);
+
     /// Returns whether this is the bridge, and not a worker.
     #[must_use]
     pub fn is_bridge(self) -> bool {
@@ -28,7 +31,7 @@ impl WorkerId {
     /// Returns whether this is a worker, which has clients.
     #[must_use]
     pub fn has_clients(self) -> bool {
-        self < Self::DIRECTORY
+        self < Self::WATCHES
     }
 
     /// Returns whether this is the API process, and not a worker.

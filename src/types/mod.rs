@@ -97,8 +97,8 @@ pub use metrics::{
 };
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use presence::{
-    MemberTerms, PresenceCounts, PresenceNews, PresentMember, WatchMode, WatchRefusal, WatchScope,
-    WatchTerms,
+    MemberTerms, PresenceCounts, PresenceNews, PresentMember, WatchListing, WatchMode,
+    WatchRefusal, WatchScope, WatchTerms,
 };
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, FramedPayload, PayloadForm, Publication};

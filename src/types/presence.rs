@@ -12,6 +12,15 @@ pub enum WatchMode {
     Members(u32),
 }
 
+/// What one host lists for another, of the clients that match a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchListing {
+    /// Clients, as long as there are no more than this.
+    pub most: u32,
+    /// Whether what watchers see of them is listed too.
+    pub is_shown: bool,
+}
+
 /// A query that a client watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchTerms {
@@ -100,6 +109,14 @@ pub struct PresentMember {
     pub info: Option<Box<str>>,
     /// The tags that are shown.
     pub tags: Tags,
+}
+
+impl PresentMember {
+    /// Returns the memory that it uses in addition to its own size, in bytes.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.info.as_ref().map_or(0, |info| info.len()) + self.tags.held()
+    }
 }
 
 /// How many match a watched query.

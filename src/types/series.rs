@@ -126,7 +126,7 @@ families! {
     ClusterClients = "cluster_clients", Sum, [], 1, "Clients of all live hosts of the cluster";
     ClusterUnconfirmedItems = "cluster_unconfirmed_items", Sum, [], 1,
         "Items for other hosts that the NATS server has not confirmed";
-    ClusterItems = "cluster_items", Counter, ["direction", "lane", "kind"], 28,
+    ClusterItems = "cluster_items", Counter, ["direction", "lane", "kind"], 32,
         "Items of other hosts that were passed on, and items for other hosts";
     ClusterBatches = "cluster_batches", Counter, ["direction", "lane"], 6,
         "Messages with items, those that were sent again included";

@@ -1,13 +1,14 @@
 //! The watchers of one query in one mode, and what they have not been sent yet.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use crate::types::limits::{PRESENCE_COLLECTED, PRESENCE_COUNT_EVERY};
 use crate::types::{
-    ClientUuid, ConnectionRef, PresenceCounts, SlotSet, WatchMode, WatchTerms, WorkerId,
+    ClientUuid, ConnectionRef, HostId, PresenceCounts, SlotSet, WatchListing, WatchMode,
+    WatchTerms, WorkerId,
 };
 
 /// A watch that begins.
@@ -20,84 +21,40 @@ pub(in crate::broker) struct NewWatch<'a> {
     pub(in crate::broker) now: Duration,
 }
 
-/// All audiences, and when they get their next news.
-#[derive(Debug, Default)]
-pub(super) struct Audiences {
-    all: BTreeMap<u64, QueryAudience>,
-    due: BTreeSet<(Duration, u64)>,
+/// Those who get the same news of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AudienceKind {
+    /// Clients of this host. They learn of the members on all hosts.
+    Clients(WatchMode),
+    /// Other hosts. They learn of the members on this one.
+    Hosts(WatchListing),
 }
 
-impl Audiences {
-    pub(super) fn get(&self, number: u64) -> Option<&QueryAudience> {
-        self.all.get(&number)
-    }
-
-    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut QueryAudience> {
-        self.all.get_mut(&number)
-    }
-
-    pub(super) fn insert(&mut self, number: u64, audience: QueryAudience) {
-        self.all.insert(number, audience);
-    }
-
-    /// Removes an audience.
-    pub(super) fn remove(&mut self, number: u64) {
-        if let Some(at) = self.all.remove(&number).and_then(|audience| audience.due) {
-            self.due.remove(&(at, number));
+impl AudienceKind {
+    pub(super) fn mode(self) -> WatchMode {
+        match self {
+            Self::Clients(mode) => mode,
+            Self::Hosts(listing) => WatchMode::Members(listing.most),
         }
     }
 
-    /// Adds a watch to an audience.
-    pub(super) fn add_watch(&mut self, number: u64, place: ConnectionRef, watch: NewWatch<'_>) {
-        let due = self.all.get_mut(&number).and_then(|audience| audience.add(place, watch));
-        self.due.extend(due.map(|at| (at, number)));
-    }
-
-    /// Notes that a client of a query has changed, and what it was before.
-    pub(super) fn note(
-        &mut self,
-        numbers: impl Iterator<Item = u64>,
-        client: ClientUuid,
-        before: EarlierState,
-        now: Duration,
-    ) {
-        for number in numbers {
-            let audience = self.all.get_mut(&number);
-            let due = audience.and_then(|audience| audience.note(client, before, now));
-            self.due.extend(due.map(|at| (at, number)));
-        }
-    }
-
-    /// Puts the news of an audience off.
-    pub(super) fn put_off(&mut self, number: u64, until: Duration) {
-        if let Some(audience) = self.all.get_mut(&number) {
-            audience.due = Some(until);
-            self.due.insert((until, number));
-        }
-    }
-
-    /// Returns when the next news are due.
-    pub(super) fn next_due(&self) -> Option<Duration> {
-        self.due.first().map(|(at, _)| *at)
-    }
-
-    /// Takes an audience whose news are due.
-    pub(super) fn take_due(&mut self, now: Duration) -> Option<u64> {
-        self.due.first().filter(|(at, _)| *at <= now)?;
-        self.due.pop_first().map(|(_, number)| number)
+    pub(super) fn is_of_clients(self) -> bool {
+        matches!(self, Self::Clients(_))
     }
 }
 
-/// The watchers of one query in one mode.
+/// The watchers of one query that get the same news.
 #[derive(Debug)]
 pub(super) struct QueryAudience {
     /// Number of the query.
     pub(super) query: u64,
-    pub(super) mode: WatchMode,
+    pub(super) kind: AudienceKind,
     watchers: BTreeMap<ConnectionRef, SmallVec<[AudienceWatch; 1]>>,
     /// Changes since the last news, and whether the client was a member then. Without a list there are none.
     pending: HashMap<ClientUuid, EarlierState>,
     list: ListState,
+    /// Clients of some hosts were missing when everything was sent.
+    is_partial: bool,
     sent: PresenceCounts,
     sent_at: Option<Duration>,
     /// When the next news are sent, if there are some.
@@ -141,11 +98,32 @@ pub(super) struct AudiencePart {
     pub(super) fresh: SlotSet,
 }
 
+/// What is known of the members of a query on other hosts.
+#[expect(clippy::struct_excessive_bools, reason = "two independent facts")]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AudienceCoverage {
+    /// Those of a live host are not known.
+    pub(super) is_partial: bool,
+    /// A host has too many for a list.
+    pub(super) has_long_part: bool,
+}
+
+/// A host that watches a query.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WatchingHostPart {
+    pub(super) host: HostId,
+    /// Number of the query there.
+    pub(super) number: u64,
+    pub(super) is_fresh: bool,
+}
+
 /// What is sent to the watchers that know the earlier state.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AudienceUpdate {
     Nothing,
     Counts,
+    /// The counts, in place of everything.
+    AllCounts,
     /// All members.
     All,
     TooMany,
@@ -157,13 +135,14 @@ pub(super) enum AudienceUpdate {
 }
 
 impl QueryAudience {
-    pub(super) fn new(query: u64, mode: WatchMode) -> Self {
+    pub(super) fn new(query: u64, kind: AudienceKind) -> Self {
         Self {
             query,
-            mode,
+            kind,
             watchers: BTreeMap::new(),
             pending: HashMap::new(),
             list: ListState::Known,
+            is_partial: false,
             sent: PresenceCounts::default(),
             sent_at: None,
             due: None,
@@ -175,11 +154,11 @@ impl QueryAudience {
     }
 
     /// Adds a watch. It gets everything with the next news. Returns their time, if it was not known before.
-    fn add(&mut self, place: ConnectionRef, watch: NewWatch<'_>) -> Option<Duration> {
+    pub(super) fn add(&mut self, place: ConnectionRef, watch: NewWatch<'_>) -> Option<Duration> {
         let NewWatch { id, terms, now } = watch;
         let watch = AudienceWatch { id, is_once: terms.is_once, is_fresh: true };
         self.watchers.entry(place).or_default().push(watch);
-        let pause = match self.mode {
+        let pause = match self.kind.mode() {
             WatchMode::Count => Duration::ZERO,
             WatchMode::Members(_) => PRESENCE_COLLECTED,
         };
@@ -206,25 +185,28 @@ impl QueryAudience {
         }
     }
 
-    /// Notes that a client has changed, and what it was before that. Returns the time of the next news, if it was not
-    /// known before.
-    fn note(
-        &mut self,
-        client: ClientUuid,
-        before: EarlierState,
-        now: Duration,
-    ) -> Option<Duration> {
-        let every = match self.mode {
+    /// Returns when news may be sent, at a time or after it.
+    pub(super) fn next_news(&self, at: Duration) -> Duration {
+        let every = match self.kind.mode() {
             WatchMode::Count => PRESENCE_COUNT_EVERY,
             WatchMode::Members(_) => PRESENCE_COLLECTED,
         };
+        self.sent_at.map_or(at, |sent| at.max(sent + every))
+    }
+
+    /// Notes that a client has changed, and what it was before that. The news are due at a time, or after it. Returns
+    /// their time, if it was not known before.
+    pub(super) fn note(
+        &mut self,
+        client: ClientUuid,
+        before: EarlierState,
+        at: Duration,
+    ) -> Option<Duration> {
         if self.is_empty() {
             return None;
         }
-        let collected = now + PRESENCE_COLLECTED;
-        let due = self.sent_at.map_or(collected, |at| collected.max(at + every));
-        let is_new = self.become_due(due);
-        let WatchMode::Members(most) = self.mode else { return is_new };
+        let is_new = self.become_due(self.next_news(at));
+        let WatchMode::Members(most) = self.kind.mode() else { return is_new };
         if self.list != ListState::Known {
             return is_new;
         }
@@ -240,6 +222,17 @@ impl QueryAudience {
         is_new
     }
 
+    /// Sends everything again to the watcher at a place.
+    pub(super) fn refresh(&mut self, place: ConnectionRef) {
+        let watches = self.watchers.get_mut(&place).into_iter().flatten();
+        watches.for_each(|watch| watch.is_fresh = true);
+    }
+
+    /// Returns whether a watcher has got nothing yet.
+    pub(super) fn has_fresh(&self) -> bool {
+        self.watchers.values().flatten().any(|watch| watch.is_fresh)
+    }
+
     /// Returns the workers of the watchers.
     pub(super) fn workers(&self) -> impl Iterator<Item = WorkerId> + '_ {
         let mut last = None;
@@ -251,22 +244,32 @@ impl QueryAudience {
     pub(super) fn take_update(
         &mut self,
         counts: PresenceCounts,
+        coverage: AudienceCoverage,
         now: Duration,
     ) -> (AudienceUpdate, bool) {
         let has_other_counts = self.sent != counts;
         (self.sent, self.sent_at, self.due) = (counts, Some(now), None);
+        let is_completed = self.is_partial && !coverage.is_partial;
         let other_counts =
             || if has_other_counts { AudienceUpdate::Counts } else { AudienceUpdate::Nothing };
-        let WatchMode::Members(most) = self.mode else { return (other_counts(), false) };
-        let (most, before) = (u64::from(most), self.list);
-        let is_long = match before {
-            ListState::TooLong => counts.clients * 10 >= most * 9,
-            ListState::Known | ListState::Outdated => counts.clients > most,
+        let WatchMode::Members(most) = self.kind.mode() else {
+            let update = if is_completed { AudienceUpdate::AllCounts } else { other_counts() };
+            self.is_partial = coverage.is_partial && (self.is_partial || self.has_fresh());
+            return (update, false);
         };
+        if is_completed && self.list == ListState::Known {
+            self.list = ListState::Outdated;
+        }
+        let (most, before) = (u64::from(most), self.list);
+        let is_long = coverage.has_long_part
+            || match before {
+                ListState::TooLong => counts.clients * 10 >= most * 9,
+                ListState::Known | ListState::Outdated => counts.clients > most,
+            };
         self.list = if is_long { ListState::TooLong } else { ListState::Known };
         let pending = std::mem::take(&mut self.pending);
         let update = match (before, is_long) {
-            (ListState::TooLong, true) => other_counts(),
+            (ListState::TooLong, true) if !is_completed => other_counts(),
             (_, true) => AudienceUpdate::TooMany,
             (ListState::TooLong | ListState::Outdated, false) => AudienceUpdate::All,
             (ListState::Known, false) if pending.is_empty() => other_counts(),
@@ -275,7 +278,22 @@ impl QueryAudience {
                 AudienceUpdate::Changed { clients, has_other_counts }
             }
         };
+        let is_all = matches!(update, AudienceUpdate::All | AudienceUpdate::TooMany);
+        self.is_partial = coverage.is_partial && (self.is_partial || is_all || self.has_fresh());
         (update, is_long)
+    }
+
+    /// Returns the hosts that watch. None is new from now on.
+    pub(super) fn take_hosts(&mut self) -> Vec<WatchingHostPart> {
+        let mut hosts = Vec::new();
+        for (place, watches) in &mut self.watchers {
+            let host = HostId(place.slot.0);
+            for watch in watches {
+                let (number, is_fresh) = (watch.id, std::mem::take(&mut watch.is_fresh));
+                hosts.push(WatchingHostPart { host, number, is_fresh });
+            }
+        }
+        hosts
     }
 
     /// Returns the watchers by worker. None is new from now on. Those that wanted one answer are removed; `ended` is

@@ -53,16 +53,16 @@ impl PresenceTable {
         let space = self.spaces.get(tenant);
         let known = space.and_then(|space| space.by_key.get(&QueryKey::of(filter))).copied();
         if let Some(query) = known {
-            if let Some(watched) = self.queries.get_mut(&query)
-                && let Some(until) = watched.kept_until.take()
-            {
-                self.kept.remove(&(until, tenant.clone(), query));
-            }
             return Ok(query);
         }
         if space.is_some_and(|space| space.by_key.len() >= WATCHED_QUERIES_MAX) {
-            let unwatched = self.kept.iter().find(|(_, of, _)| of == tenant).map(|kept| kept.2);
-            self.drop_query(tenant, unwatched.ok_or(WatchRefusal::TooMany)?);
+            let is_unwatched = |query: u64| {
+                let watched = self.queries.get(&query);
+                watched.is_some_and(|watched| watched.audiences.is_empty())
+            };
+            let mut kept = self.kept.iter().filter(|(_, of, _)| of == tenant).map(|kept| kept.2);
+            let unwatched = kept.find(|query| is_unwatched(*query));
+            self.release(tenant, unwatched.ok_or(WatchRefusal::TooMany)?);
         }
         let address = match filter {
             ClientFilter::Tags(query) => Address::matching(query.clone()),
@@ -202,7 +202,8 @@ impl PresenceTable {
             && *until <= now
             && let Some((_, tenant, query)) = self.kept.pop_first()
         {
-            self.drop_query(&tenant, query);
+            self.queries.get_mut(&query).into_iter().for_each(|it| it.kept_until = None);
+            self.release(&tenant, query);
         }
     }
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::PresenceTable;
 use super::audience::EarlierState;
-use super::space::{QueryNumbers, UserName, WatchedSpace};
+use super::audiences::Audiences;
+use super::space::{QueryNumbers, UserName, WatchedQuery, WatchedSpace};
 use crate::index::Index;
 use crate::index::tag_changes::versioned_tags;
-use crate::types::{ClientUuid, ConnectionRef, MemberTerms, Tags, Tenant};
+use crate::types::limits::PRESENCE_COLLECTED;
+use crate::types::{ClientUuid, ConnectionRef, MemberTerms, PresentMember, Tags, Tenant};
 
 /// Work of one comparison of tags with a query, in bytes of a usual message.
 const COMPARISON_WORK: usize = 32;
@@ -47,7 +49,8 @@ pub(super) fn compare(
             && space.leave(number, *query, watched)
             && matching.binary_search(query).is_err()
         {
-            audiences.note(watched.audience_numbers(), uuid, EarlierState::Member, now);
+            let change = LocalChange { uuid, before: EarlierState::Member, look: had };
+            note_change(audiences, watched, change, now);
         }
     }
     if is_other_user {
@@ -59,13 +62,47 @@ pub(super) fn compare(
         if is_new || is_other_user {
             space.enter(number, *query, watched);
         }
-        if is_new {
-            audiences.note(watched.audience_numbers(), uuid, EarlierState::Absent, now);
-        } else if looks_different || is_other_user {
-            audiences.note(watched.audience_numbers(), uuid, EarlierState::OtherMember, now);
+        let before = if is_new { EarlierState::Absent } else { EarlierState::OtherMember };
+        if is_new || looks_different || is_other_user {
+            let change = LocalChange { uuid, before, look: Some(appearance) };
+            note_change(audiences, watched, change, now);
         }
     }
     forget_unused(space, lingering, tenant, number);
+}
+
+/// A change of a member on this host.
+#[derive(Clone, Copy, Debug)]
+struct LocalChange {
+    uuid: ClientUuid,
+    /// What it was before.
+    before: EarlierState,
+    /// What others saw of it before it has left, or see of it now.
+    look: Option<u64>,
+}
+
+/// Notes a change for the watchers of a query. For clients, one that is a member on another host too has not joined or
+/// left.
+fn note_change(
+    audiences: &mut Audiences,
+    watched: &WatchedQuery,
+    change: LocalChange,
+    now: Duration,
+) {
+    let LocalChange { uuid, before, look } = change;
+    audiences.note(watched.hosts_audiences(), uuid, before, now);
+    let elsewhere = watched.shared.as_ref().and_then(|shared| shared.look_of(uuid));
+    let before = match before {
+        EarlierState::Absent | EarlierState::Member if elsewhere.is_some() => {
+            if elsewhere == look {
+                // Nothing is seen of it, but perhaps in the numbers.
+                return audiences.hasten(watched.clients_audiences(), now + PRESENCE_COLLECTED);
+            }
+            EarlierState::OtherMember
+        }
+        before => before,
+    };
+    audiences.note(watched.clients_audiences(), uuid, before, now);
 }
 
 /// What a client is for the queries of its space.
@@ -106,11 +143,30 @@ pub(super) fn tags_at(index: &Index, place: ConnectionRef) -> Option<Tags> {
 pub(super) fn appearance(terms: Option<&Arc<MemberTerms>>, tags: Option<&Tags>) -> u64 {
     let Some(terms) = terms else { return 0 };
     let shown = tags.map(|tags| terms.shown(tags)).unwrap_or_default();
-    if !terms.shows_uuid && terms.info.is_none() && shown.is_empty() {
-        return 0;
+    SeenMember { shows_uuid: terms.shows_uuid, info: terms.info.as_deref(), shown: &shown }.digest()
+}
+
+/// Returns the same for a client of another host.
+pub(super) fn appearance_elsewhere(look: &PresentMember) -> u64 {
+    let PresentMember { client: _, shows_uuid, info, tags } = look;
+    SeenMember { shows_uuid: *shows_uuid, info: info.as_deref(), shown: tags }.digest()
+}
+
+/// What is seen of a client.
+#[derive(Hash)]
+struct SeenMember<'a> {
+    shows_uuid: bool,
+    info: Option<&'a str>,
+    shown: &'a Tags,
+}
+
+impl SeenMember<'_> {
+    fn digest(&self) -> u64 {
+        if !self.shows_uuid && self.info.is_none() && self.shown.is_empty() {
+            return 0;
+        }
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
     }
-    let mut hasher = DefaultHasher::new();
-    (terms.shows_uuid, &terms.info).hash(&mut hasher);
-    shown.hash(&mut hasher);
-    hasher.finish()
 }

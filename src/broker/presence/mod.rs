@@ -5,9 +5,13 @@
 //! this costs one lookup.
 
 mod audience;
+mod audiences;
 mod building;
+mod hosts;
 mod members;
 mod news;
+mod remote;
+pub(super) mod sharing;
 mod space;
 
 use std::collections::{BTreeSet, HashMap};
@@ -15,17 +19,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use self::audience::NewWatch;
-use self::audience::{Audiences, QueryAudience};
+use self::audience::{AudienceKind, QueryAudience};
+use self::audiences::Audiences;
 use self::building::RunningBuild;
 use self::members::{MemberStanding, appearance, tags_at};
 pub(super) use self::news::AudienceLinks;
+pub(super) use self::sharing::SharedPresence;
 use self::space::{AwayMember, UserName, WatchedQuery, WatchedSpace};
 use crate::index::Index;
 use crate::index::identity::ident_at;
 use crate::link::presence::AudienceNumber;
 use crate::types::limits::PRESENCE_LINGER;
 use crate::types::{
-    ClientUuid, ConnectionRef, MemberTerms, Tags, Tenant, WatchRefusal, WatchScope, WatchTerms,
+    ClientUuid, ConnectionRef, MemberTerms, Tags, Tenant, WatchRefusal, WatchScope,
 };
 
 /// All watched queries of a broker.
@@ -54,6 +60,8 @@ pub(in crate::broker) struct PresenceTable {
     updates: u64,
     /// Work since [`PresenceTable::take_work`].
     work: usize,
+    /// What is shared with other hosts. `None` if this one shares nothing.
+    shared: Option<Box<SharedPresence>>,
 }
 
 /// A watch of a client.
@@ -86,9 +94,15 @@ impl PresenceTable {
         !self.spaces.is_empty() && self.spaces.contains_key(tenant)
     }
 
-    /// Returns how many watches there are.
+    /// Returns what is shared with other hosts.
+    pub(in crate::broker) fn shared(&self) -> Option<&SharedPresence> {
+        self.shared.as_deref()
+    }
+
+    /// Returns how many watches of clients there are.
     pub(in crate::broker) fn watch_count(&self) -> usize {
-        self.watches.values().map(Vec::len).sum()
+        let of_clients = self.watches.iter().filter(|(place, _)| place.worker.has_clients());
+        of_clients.map(|(_, watches)| watches.len()).sum()
     }
 
     /// Returns how many news were sent, over all time.
@@ -135,7 +149,7 @@ impl PresenceTable {
         watch: NewWatch<'_>,
     ) -> Result<AudienceNumber, WatchRefusal> {
         let PresentClient { tenant, place, .. } = client;
-        let NewWatch { id, terms, .. } = watch;
+        let NewWatch { id, terms, now } = watch;
         self.unwatch(place, id);
         if terms.scope == WatchScope::Own {
             let own = tags_at(index, place);
@@ -144,23 +158,29 @@ impl PresenceTable {
             }
         }
         let query = self.query_of(index, tenant, &terms.query)?;
-        let audience = self.audience_of(query, terms);
+        if let Some(watched) = self.queries.get_mut(&query)
+            && let Some(until) = watched.kept_until.take()
+        {
+            self.kept.remove(&(until, tenant.clone(), query));
+        }
+        let audience = self.audience_of(query, AudienceKind::Clients(terms.mode));
         self.audiences.add_watch(audience, place, watch);
+        sharing::share(self, query, now);
         let watch = PlacedWatch { id, audience, scope: terms.scope };
         self.watches.entry(place).or_default().push(watch);
         Ok(AudienceNumber(audience))
     }
 
-    fn audience_of(&mut self, query: u64, terms: &WatchTerms) -> u64 {
+    fn audience_of(&mut self, query: u64, kind: AudienceKind) -> u64 {
         let Some(watched) = self.queries.get_mut(&query) else { return 0 };
-        let same = watched.audiences.iter().find(|(mode, _)| *mode == terms.mode);
+        let same = watched.audiences.iter().find(|(known, _)| *known == kind);
         if let Some((_, number)) = same {
             return *number;
         }
         self.last_number += 1;
         let number = self.last_number;
-        watched.audiences.push((terms.mode, number));
-        self.audiences.insert(number, QueryAudience::new(query, terms.mode));
+        watched.audiences.push((kind, number));
+        self.audiences.insert(number, QueryAudience::new(query, kind));
         number
     }
 
@@ -186,7 +206,7 @@ impl PresenceTable {
         self.audiences.remove(audience);
         let Some(watched) = self.queries.get_mut(&query) else { return };
         watched.audiences.retain(|(_, number)| *number != audience);
-        if !watched.audiences.is_empty() {
+        if watched.clients_audiences().next().is_some() {
             return;
         }
         let tenant = watched.tenant.clone();
@@ -195,7 +215,16 @@ impl PresenceTable {
                 watched.kept_until = Some(until);
                 self.kept.insert((until, tenant, query));
             }
-            None => self.drop_query(&tenant, query),
+            None if watched.kept_until.is_none() => self.release(&tenant, query),
+            None => {}
+        }
+    }
+
+    /// No client of this host watches a query any more. It is dropped if no other host watches it.
+    fn release(&mut self, tenant: &Tenant, query: u64) {
+        sharing::unshare(self, query);
+        if self.queries.get(&query).is_some_and(|watched| watched.audiences.is_empty()) {
+            self.drop_query(tenant, query);
         }
     }
 

@@ -1,15 +1,17 @@
 //! What watchers get as time passes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::PresenceTable;
-use super::audience::{AudiencePart, AudienceUpdate, EarlierState};
+use super::audience::{AudienceKind, AudiencePart, AudienceUpdate, EarlierState};
 use super::members::tags_at;
+use super::remote::{SharedQuery, counts_of_hosts, is_member_here};
 use super::space::{SpaceMember, WatchedQuery, WatchedSpace};
+use super::{PresenceTable, SharedPresence, hosts, sharing};
 use crate::index::Index;
+use crate::link::hosts_presence::HostMember;
 use crate::link::presence::{AudienceNews, AudienceNumber};
 use crate::types::limits::PRESENCE_COLLECTED;
 use crate::types::{
@@ -38,7 +40,8 @@ impl PresenceTable {
         let news = self.audiences.next_due();
         let leaving = self.lingering.first().map(|(at, ..)| *at);
         let kept = self.kept.first().map(|(at, ..)| *at);
-        [news, leaving, kept].into_iter().flatten().min()
+        let of_hosts = self.shared().and_then(SharedPresence::next_due);
+        [news, leaving, kept, of_hosts].into_iter().flatten().min()
     }
 
     /// Sends the news that are due, until `is_spent` returns true, which is called after each piece of work.
@@ -50,7 +53,13 @@ impl PresenceTable {
         is_spent: &mut dyn FnMut() -> bool,
     ) -> ControlFlow<()> {
         self.drop_kept(now);
+        hosts::apply_pending(self, index, now, is_spent)?;
         self.build(index, is_spent)?;
+        while sharing::end_one_part(self, now) {
+            if is_spent() {
+                return ControlFlow::Break(());
+            }
+        }
         while let Some((at, ..)) = self.lingering.first()
             && *at <= now
             && let Some((at, tenant, uuid)) = self.lingering.pop_first()
@@ -84,18 +93,28 @@ impl PresenceTable {
         let Some(audience) = self.audiences.get_mut(number) else { return };
         let Some(query) = self.queries.get(&audience.query) else { return };
         let Some(space) = self.spaces.get(&query.tenant) else { return };
-        let is_building = self.building.iter().any(|build| build.query == audience.query);
-        let is_full = audience.workers().any(|worker| !links.has_room(worker));
-        if is_building || is_full {
-            let pause = if is_building { BUILDING_PAUSE } else { PRESENCE_COLLECTED };
-            return self.audiences.put_off(number, now + pause);
+        if self.building.iter().any(|build| build.query == audience.query) {
+            return self.audiences.put_off(number, now + BUILDING_PAUSE);
         }
-        let counts = query.counts();
-        let (update, is_long) = audience.take_update(counts, now);
-        let look = MemberLook { index, terms: &self.terms, space };
+        let AudienceKind::Clients(mode) = audience.kind else {
+            return hosts::send_parts(self, index, number, now, links);
+        };
+        if audience.workers().any(|worker| !links.has_room(worker)) {
+            return self.audiences.put_off(number, now + PRESENCE_COLLECTED);
+        }
+        let shared = self.shared.as_deref();
+        if audience.has_fresh()
+            && let Some(until) = sharing::awaited_until(shared, query, now)
+        {
+            return self.audiences.put_off(number, until);
+        }
+        let counts = counts_of_hosts(space, query);
+        let coverage = sharing::coverage(shared, query);
+        let (update, is_long) = audience.take_update(counts, coverage, now);
+        let elsewhere = query.shared.as_deref();
+        let look = MemberLook { index, terms: &self.terms, space, elsewhere };
         let settled = look.settled(query, update);
         let mut over = Vec::new();
-        let mode = audience.mode;
         let parts = audience.take_parts(|place, id| over.push((place, id)));
         let needs_all = parts.values().any(|part| !part.fresh.is_empty());
         let fresh = needs_all.then(|| match mode {
@@ -105,7 +124,8 @@ impl PresenceTable {
         });
         self.updates += u64::from(settled.is_some() || fresh.is_some());
         let audience = AudienceNumber(number);
-        CurrentNews { audience, counts, settled, fresh }.send(parts, links);
+        let is_partial = coverage.is_partial;
+        CurrentNews { audience, counts, is_partial, settled, fresh }.send(parts, links);
         for (place, id) in over {
             self.unwatch(place, id);
         }
@@ -117,6 +137,7 @@ impl PresenceTable {
 struct CurrentNews {
     audience: AudienceNumber,
     counts: PresenceCounts,
+    is_partial: bool,
     /// For watchers that know the earlier state.
     settled: Option<PresenceNews>,
     /// For new ones.
@@ -129,12 +150,13 @@ impl CurrentNews {
         parts: impl IntoIterator<Item = (WorkerId, AudiencePart)>,
         links: &mut dyn AudienceLinks,
     ) {
-        let Self { audience, counts, settled, fresh } = self;
+        let Self { audience, counts, is_partial, settled, fresh } = self;
         for (worker, part) in parts {
             for (slots, news) in [(part.settled, settled), (part.fresh, fresh)] {
                 if let Some(news) = news.clone().filter(|_| !slots.is_empty()) {
-                    let (audience, counts) = (*audience, *counts);
-                    links.send(worker, AudienceNews { audience, slots, counts, news });
+                    let (audience, counts, is_partial) = (*audience, *counts, *is_partial);
+                    let news = AudienceNews { audience, slots, counts, is_partial, news };
+                    links.send(worker, news);
                 }
             }
         }
@@ -142,10 +164,12 @@ impl CurrentNews {
 }
 
 /// What members look like.
-struct MemberLook<'a> {
-    index: &'a Index,
-    terms: &'a HashMap<ConnectionRef, Arc<MemberTerms>>,
-    space: &'a WatchedSpace,
+pub(super) struct MemberLook<'a> {
+    pub(super) index: &'a Index,
+    pub(super) terms: &'a HashMap<ConnectionRef, Arc<MemberTerms>>,
+    pub(super) space: &'a WatchedSpace,
+    /// Members on other hosts, if they count.
+    pub(super) elsewhere: Option<&'a SharedQuery>,
 }
 
 impl MemberLook<'_> {
@@ -154,6 +178,7 @@ impl MemberLook<'_> {
         match update {
             AudienceUpdate::Nothing => None,
             AudienceUpdate::Counts => Some(PresenceNews::Counts),
+            AudienceUpdate::AllCounts => Some(PresenceNews::AllCounts),
             AudienceUpdate::All => Some(self.all(query)),
             AudienceUpdate::TooMany => Some(PresenceNews::TooMany),
             AudienceUpdate::Changed { clients, has_other_counts } => {
@@ -165,7 +190,45 @@ impl MemberLook<'_> {
 
     fn all(&self, query: &WatchedQuery) -> PresenceNews {
         let members = query.members.iter().filter_map(|number| self.space.member(number));
-        PresenceNews::All(members.map(|member| self.look(member)).collect())
+        let mut all: Vec<PresentMember> = members.map(|member| self.look(member)).collect();
+        let mut listed = HashSet::new();
+        for member in self.elsewhere.iter().flat_map(|shared| shared.members()) {
+            let is_here = is_member_here(self.space, query, member.client);
+            if !is_here && listed.insert(member.client) {
+                all.push(member.clone());
+            }
+        }
+        PresenceNews::All(all)
+    }
+
+    /// Returns the members on this host.
+    pub(super) fn clients(&self, query: &WatchedQuery) -> impl Iterator<Item = ClientUuid> {
+        let members = query.members.iter().filter_map(|number| self.space.member(number));
+        members.map(|member| member.client)
+    }
+
+    /// Returns a member on this host as other hosts get it.
+    pub(super) fn host_member(
+        &self,
+        query: &WatchedQuery,
+        client: ClientUuid,
+    ) -> Option<HostMember> {
+        let member = self.member_here(query, client)?;
+        let terms = self.terms_of(member);
+        let linger_ms =
+            terms.map_or_else(|| MemberTerms::usual().linger_ms, |terms| terms.linger_ms);
+        let user = self.space.digest_of(member);
+        Some(HostMember { look: self.look(member), user, linger_ms })
+    }
+
+    fn member_here(&self, query: &WatchedQuery, client: ClientUuid) -> Option<&SpaceMember> {
+        let number = self.space.number_of(client).filter(|number| query.members.contains(*number));
+        self.space.member(number?)
+    }
+
+    fn present(&self, query: &WatchedQuery, client: ClientUuid) -> Option<PresentMember> {
+        let here = self.member_here(query, client).map(|member| self.look(member));
+        here.or_else(|| self.elsewhere?.present(client))
     }
 
     fn changed(
@@ -176,12 +239,9 @@ impl MemberLook<'_> {
         changed.sort_unstable_by_key(|(client, _)| *client);
         let (mut joined, mut left) = (Vec::new(), Vec::new());
         for (client, before) in changed {
-            let number = self.space.number_of(client);
-            let number = number.filter(|number| query.members.contains(*number));
-            let present = number.and_then(|number| self.space.member(number));
-            match (present, before) {
+            match (self.present(query, client), before) {
                 (Some(member), EarlierState::Absent | EarlierState::OtherMember) => {
-                    joined.push(self.look(member));
+                    joined.push(member);
                 }
                 (None, EarlierState::Member | EarlierState::OtherMember) => left.push(client),
                 (Some(_), EarlierState::Member) | (None, EarlierState::Absent) => {}
@@ -191,12 +251,16 @@ impl MemberLook<'_> {
         (!is_nothing).then_some(PresenceNews::Changed { joined, left })
     }
 
+    fn terms_of<'m>(&'m self, member: &'m SpaceMember) -> Option<&'m Arc<MemberTerms>> {
+        match member.place {
+            Some(place) => self.terms.get(&place),
+            None => member.away.as_ref()?.terms.as_ref(),
+        }
+    }
+
     fn look(&self, member: &SpaceMember) -> PresentMember {
         let away = member.away.as_deref();
-        let terms = match (member.place, away) {
-            (Some(place), _) => self.terms.get(&place),
-            (None, away) => away.and_then(|away| away.terms.as_ref()),
-        };
+        let terms = self.terms_of(member);
         let client = member.client;
         let Some(terms) = terms else {
             let (info, tags) = (None, Tags::default());

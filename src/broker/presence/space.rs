@@ -8,9 +8,11 @@ use std::time::Duration;
 use roaring::RoaringBitmap;
 use smallvec::SmallVec;
 
+use super::audience::AudienceKind;
+use super::remote::SharedQuery;
 use crate::types::{
     AsTag, ClientFilter, ClientUuid, ConnectionRef, Ident, MemberTerms, PresenceCounts, Tag,
-    TagRef, Tags, Tenant, WatchMode,
+    TagRef, Tags, Tenant,
 };
 
 /// Numbers of the queries of a space.
@@ -23,6 +25,8 @@ pub(super) struct WatchedSpace {
     table: Vec<Option<SpaceMember>>,
     free: Vec<u32>,
     users: HashMap<UserName, u32>,
+    /// Users by their digests.
+    by_digest: HashMap<u64, u32>,
     user_table: Vec<Option<SpaceUser>>,
     free_users: Vec<u32>,
     /// Queries by what they are about.
@@ -63,6 +67,19 @@ impl UserName {
         let subject = tags.value_of("@user").map(|subject| Self::Subject(subject.into()));
         subject.or_else(|| ident.map(Self::Ident))
     }
+
+    /// Returns the digest by which hosts compare users (FNV-1a). It is the same on all hosts. Two users with one digest
+    /// count as one where their clients are on different hosts.
+    fn digest(&self) -> u64 {
+        let (kind, text) = match self {
+            Self::Subject(subject) => (1, &**subject),
+            Self::Ident(ident) => (2, ident.as_str()),
+        };
+        let bytes = std::iter::once(kind).chain(text.bytes());
+        bytes.fold(0xcbf2_9ce4_8422_2325, |digest: u64, byte| {
+            (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
 }
 
 /// A client that at least one watched query matches.
@@ -91,6 +108,7 @@ pub(super) struct AwayMember {
 #[derive(Debug)]
 struct SpaceUser {
     name: UserName,
+    digest: u64,
     members: RoaringBitmap,
 }
 
@@ -103,8 +121,10 @@ pub(super) struct WatchedQuery {
     users: RoaringBitmap,
     /// Members that are a user of their own.
     nameless: u64,
-    /// Numbers of the audiences, by their modes.
-    pub(super) audiences: SmallVec<[(WatchMode, u64); 1]>,
+    /// Numbers of the audiences.
+    pub(super) audiences: SmallVec<[(AudienceKind, u64); 1]>,
+    /// The members on other hosts, if these know the query.
+    pub(super) shared: Option<Box<SharedQuery>>,
     /// Until when it is kept without a watcher.
     pub(super) kept_until: Option<Duration>,
 }
@@ -112,20 +132,30 @@ pub(super) struct WatchedQuery {
 impl WatchedQuery {
     pub(super) fn new(tenant: Tenant, filter: ClientFilter) -> Self {
         let (members, users) = (RoaringBitmap::new(), RoaringBitmap::new());
-        let (nameless, audiences, kept_until) = (0, SmallVec::new(), None);
-        Self { tenant, filter, members, users, nameless, audiences, kept_until }
+        let (nameless, audiences, shared, kept_until) = (0, SmallVec::new(), None, None);
+        Self { tenant, filter, members, users, nameless, audiences, shared, kept_until }
     }
 
     pub(super) fn matches(&self, tags: &Tags) -> bool {
         matches(&self.filter, tags)
     }
 
-    /// Returns the numbers of its audiences.
-    pub(super) fn audience_numbers(&self) -> impl Iterator<Item = u64> + '_ {
-        self.audiences.iter().map(|(_, number)| *number)
+    /// Returns the numbers of its audiences of clients.
+    pub(super) fn clients_audiences(&self) -> impl Iterator<Item = u64> + '_ {
+        self.audiences.iter().filter(|(kind, _)| kind.is_of_clients()).map(|(_, number)| *number)
     }
 
-    /// Returns how many clients and users match.
+    /// Returns the numbers of its audiences of other hosts.
+    pub(super) fn hosts_audiences(&self) -> impl Iterator<Item = u64> + '_ {
+        self.audiences.iter().filter(|(kind, _)| !kind.is_of_clients()).map(|(_, number)| *number)
+    }
+
+    /// Returns whether a user is among those of its members.
+    pub(super) fn has_user(&self, user: u32) -> bool {
+        self.users.contains(user)
+    }
+
+    /// Returns how many clients and users of this host match.
     pub(super) fn counts(&self) -> PresenceCounts {
         let users = self.users.len() + self.nameless;
         PresenceCounts { clients: self.members.len(), users }
@@ -224,6 +254,7 @@ impl WatchedSpace {
             own.members.remove(number);
             if own.members.is_empty() {
                 self.users.remove(&own.name);
+                self.by_digest.remove(&own.digest);
                 *entry = None;
                 self.free_users.push(user);
             }
@@ -245,11 +276,24 @@ impl WatchedSpace {
             self.user_table.push(None);
             u32::try_from(self.user_table.len() - 1).unwrap_or(u32::MAX)
         });
+        let digest = name.digest();
         self.users.insert(name.clone(), number);
+        self.by_digest.insert(digest, number);
         if let Some(entry) = self.user_table.get_mut(number as usize) {
-            *entry = Some(SpaceUser { name, members: RoaringBitmap::new() });
+            *entry = Some(SpaceUser { name, digest, members: RoaringBitmap::new() });
         }
         number
+    }
+
+    /// Returns the number of the user with a digest.
+    pub(super) fn user_of_digest(&self, digest: u64) -> Option<u32> {
+        self.by_digest.get(&digest).copied()
+    }
+
+    /// Returns the digest of the user of a member. `None`: it is a user of its own.
+    pub(super) fn digest_of(&self, member: &SpaceMember) -> Option<u64> {
+        let user = self.user_table.get(member.user? as usize)?.as_ref();
+        user.map(|user| user.digest)
     }
 
     /// Adds a member to a query. Returns false if it is there already.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::replays_of_hosts::{self, carried_id};
-use super::{LinkState, ProtocolError, Router, host_notices, names, recording};
+use super::{LinkState, ProtocolError, Router, host_notices, names, presence_of_hosts, recording};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient};
 use crate::broker::resolve_cache::KnownRoute;
@@ -51,6 +51,7 @@ pub fn share(router: &mut Router, own: ClusterMember, generation: Generation) {
     let is_new = router.hosts.is_none();
     let hosts = router.hosts.get_or_insert_with(|| Box::new(OtherHosts::new(host, generation)));
     hosts.query_timeout = query_timeout;
+    presence_of_hosts::share(router, own);
     if is_new && router.is_resolving() {
         names::begin(router);
     }
@@ -79,6 +80,7 @@ pub(super) fn on_message(
     let is_announcing = member.link_state == LinkState::Announcing;
     match message {
         FromBridge::Start if is_announcing => {
+            presence_of_hosts::bridge_began(&mut router.presence, hosts, router.now);
             let kept = Box::new(hosts.begin(source.generation, router.now));
             member.out.send(&ToWorker::Bridge(ToBridge::Kept(kept)));
             Ok(())
@@ -122,6 +124,7 @@ pub(super) fn on_message(
                 Ok(())
             }
             effect => {
+                presence_of_hosts::note(&mut router.presence, &effect, router.now);
                 hosts.note(effect, router.now);
                 Ok(())
             }
@@ -160,7 +163,7 @@ fn arrive(
     source: WorkerIncarnation,
     arrival: Arrival,
 ) -> Result<(), ProtocolError> {
-    if arrival.publication.is_of_directory() {
+    if arrival.publication.is_of_directory() || arrival.publication.is_of_watches() {
         return replays_of_hosts::hold(router, source, arrival);
     }
     let Arrival { number, taken, publication } = arrival;
@@ -241,6 +244,10 @@ pub(super) fn take_numbered(
             names::take(router, &arrival);
             Number(arrival.number)
         }
+        ClusterEffect::Arrive(arrival) if arrival.publication.is_of_watches() => {
+            presence_of_hosts::take(router, &arrival);
+            Number(arrival.number)
+        }
         ClusterEffect::Arrive(arrival) => {
             return replays_of_hosts::take_records(router, source, &arrival);
         }
@@ -248,6 +255,7 @@ pub(super) fn take_numbered(
             recording::note_gap(router, source, Number(number));
             host_notices::report_gap(router, gap.items);
             names::note_gap(router, gap.host);
+            presence_of_hosts::note_gap(router, gap.host);
             Number(number)
         }
         _ => return Ok(()),

@@ -15,6 +15,7 @@ mod host_notices;
 mod joins;
 mod names;
 pub mod presence;
+mod presence_of_hosts;
 mod publications;
 mod questions;
 pub mod recording;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{ProtocolError, Router, WorkerState, recording};
+use super::{ProtocolError, Router, WorkerState, presence_of_hosts, recording};
 use crate::broker::bulk_change::{BulkResult, RunningBulkChange};
 use crate::broker::presence::{AudienceLinks, EndedWatch, NewWatch, PresentClient};
 use crate::index::Index;
@@ -120,18 +120,21 @@ pub(super) fn on_ended_away(router: &mut Router, tenant: &Tenant, uuid: ClientUu
 
 /// Sends the news that are due, until `is_spent` returns true, which is called after each piece of work.
 pub fn serve(router: &mut Router, is_spent: &mut dyn FnMut() -> bool) -> ControlFlow<()> {
-    if router.presence.is_idle() || !router.is_resolving() || router.is_changing_many() {
+    let has_next = router.presence.next_due().is_some();
+    if !has_next || !router.is_resolving() || router.is_changing_many() {
         return ControlFlow::Continue(());
     }
+    let is_bridge_ready = presence_of_hosts::is_bridge_ready(router);
     let Router { presence, index, workers, now, .. } = router;
-    presence.serve(index, *now, &mut WorkerLinks(workers), is_spent)
+    presence.serve(index, *now, &mut WorkerLinks { workers, is_bridge_ready }, is_spent)
 }
 
 /// Returns the time at which [`serve`] must be called.
 #[must_use]
 pub fn next_due(router: &Router) -> Option<Duration> {
     // Until all workers have announced their clients, nothing is sent.
-    router.presence.next_due().filter(|_| router.is_resolving())
+    let due = router.presence.next_due().into_iter().chain(presence_of_hosts::next_due(router));
+    due.min().filter(|_| router.is_resolving())
 }
 
 /// Returns the work for watched queries since the last call, in bytes of a usual message.
@@ -139,16 +142,21 @@ pub fn take_work(router: &mut Router) -> usize {
     router.presence.take_work()
 }
 
-struct WorkerLinks<'a>(&'a mut BTreeMap<WorkerId, WorkerState>);
+struct WorkerLinks<'a> {
+    workers: &'a mut BTreeMap<WorkerId, WorkerState>,
+    /// The bridge takes news for other hosts.
+    is_bridge_ready: bool,
+}
 
 impl AudienceLinks for WorkerLinks<'_> {
     fn has_room(&self, worker: WorkerId) -> bool {
-        let link = self.0.get(&worker);
-        link.is_none_or(|link| link.out.pending().len() < PRESENCE_LINK_BYTES)
+        let link = self.workers.get(&worker);
+        let has_room = link.is_none_or(|link| link.out.pending().len() < PRESENCE_LINK_BYTES);
+        has_room && (self.is_bridge_ready || !worker.is_bridge())
     }
 
     fn send(&mut self, worker: WorkerId, news: AudienceNews) {
-        if let Some(link) = self.0.get_mut(&worker) {
+        if let Some(link) = self.workers.get_mut(&worker) {
             link.out.send(&ToWorker::Presence(ToWatcher::News(Box::new(news))));
         }
     }

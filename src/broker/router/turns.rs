@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::{LinkState, Router, bridge, names, replays_of_hosts, resumes, timers};
+use super::{
+    LinkState, Router, bridge, names, presence_of_hosts, replays_of_hosts, resumes, timers,
+};
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::replays::TurnProgress;
 use crate::broker::tracking::TrackedReport;
@@ -318,6 +320,7 @@ impl Router {
             self.turns_ended += 1;
         }
         names::end_turn(self);
+        presence_of_hosts::end_turn(self);
         bridge::give(self);
         bridge::tell_clients(self);
         self.acknowledge();

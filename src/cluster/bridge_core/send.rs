@@ -49,7 +49,9 @@ pub(super) fn note_sent_to_one(
     reach: ForwardReach,
     publication: &CarriedPublication,
 ) {
-    let is_plain = publication.directive.is_none() && !publication.is_of_directory();
+    let is_plain = publication.directive.is_none()
+        && !publication.is_of_directory()
+        && !publication.is_of_watches();
     if let ForwardReach::One(host) = reach
         && is_plain
     {

@@ -11,6 +11,7 @@ mod description;
 mod encode;
 mod expression;
 mod fairness;
+mod hosts_presence;
 mod hosts_query;
 mod listing;
 mod presence;
@@ -34,6 +35,7 @@ use self::decoder::first_body;
 pub use self::encode::{
     encode_deliver, encode_publish, encode_publish_head, encode_route, encode_set,
 };
+pub use self::hosts_presence::{decode_hosts_presence, encode_hosts_presence};
 pub use self::hosts_query::{decode_answer, decode_question, encode_answer, encode_question};
 use super::message::{Deliver, FromBroker, FromWorker, PublishFrame, ToBroker, ToWorker};
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;

@@ -142,8 +142,10 @@ fn put_watch(out: &mut Vec<u8>, kind: u8, slot: Slot, id: u64) {
 }
 
 /// Writes everything but the watchers.
-fn put_news(out: &mut Vec<u8>, AudienceNews { audience, slots, counts, news }: &AudienceNews) {
+fn put_news(out: &mut Vec<u8>, all: &AudienceNews) {
+    let AudienceNews { audience, slots, counts, is_partial, news } = all;
     out.put_u64_le(audience.0);
+    out.put_u8(u8::from(*is_partial));
     out.put_u64_le(counts.clients);
     out.put_u64_le(counts.users);
     match news {
@@ -165,7 +167,7 @@ fn put_news(out: &mut Vec<u8>, AudienceNews { audience, slots, counts, news }: &
 }
 
 fn read_news(fields: &mut FieldReader<'_>) -> Result<AudienceNews, Malformed> {
-    let audience = AudienceNumber(fields.u64()?);
+    let (audience, is_partial) = (AudienceNumber(fields.u64()?), fields.flag()?);
     let counts = PresenceCounts { clients: fields.u64()?, users: fields.u64()? };
     let news = match fields.u8()? {
         1 => PresenceNews::Counts,
@@ -180,30 +182,34 @@ fn read_news(fields: &mut FieldReader<'_>) -> Result<AudienceNews, Malformed> {
         }
         kind => return Err(Malformed::Unknown("news", kind)),
     };
-    Ok(AudienceNews { audience, slots: fields.slots()?, counts, news })
+    Ok(AudienceNews { audience, slots: fields.slots()?, counts, is_partial, news })
 }
 
 fn put_members(out: &mut Vec<u8>, members: &[PresentMember]) {
     put_length(out, members.len());
-    for PresentMember { client, shows_uuid, info, tags } in members {
-        out.put_slice(&client.0);
-        out.put_u8(u8::from(*shows_uuid));
-        put_optional(out, info.as_deref());
-        put_tags(out, tags);
-    }
+    members.iter().for_each(|member| put_member(out, member));
+}
+
+pub(super) fn put_member(out: &mut Vec<u8>, member: &PresentMember) {
+    let PresentMember { client, shows_uuid, info, tags } = member;
+    out.put_slice(&client.0);
+    out.put_u8(u8::from(*shows_uuid));
+    put_optional(out, info.as_deref());
+    put_tags(out, tags);
 }
 
 fn read_members(fields: &mut FieldReader<'_>) -> Result<Vec<PresentMember>, Malformed> {
     let count = fields.u32()?;
-    let one = |_| {
-        Ok(PresentMember {
-            client: ClientUuid(fields.array()?),
-            shows_uuid: fields.flag()?,
-            info: read_optional(fields)?.map(Into::into),
-            tags: fields.tags()?,
-        })
-    };
-    (0..count).map(one).collect()
+    (0..count).map(|_| read_member(fields)).collect()
+}
+
+pub(super) fn read_member(fields: &mut FieldReader<'_>) -> Result<PresentMember, Malformed> {
+    Ok(PresentMember {
+        client: ClientUuid(fields.array()?),
+        shows_uuid: fields.flag()?,
+        info: read_optional(fields)?.map(Into::into),
+        tags: fields.tags()?,
+    })
 }
 
 #[cfg(test)]
@@ -265,7 +271,8 @@ mod tests {
         let news = |news| {
             let counts = PresenceCounts { clients: 3, users: 2 };
             let slots = [Slot(1), Slot(70_000)].into_iter().collect::<SlotSet>();
-            ToWatcher::News(Box::new(AudienceNews { audience, slots, counts, news }))
+            let is_partial = news == PresenceNews::TooMany;
+            ToWatcher::News(Box::new(AudienceNews { audience, slots, counts, is_partial, news }))
         };
         let left = vec![ClientUuid([1; 16]), ClientUuid([2; 16])];
         for message in [

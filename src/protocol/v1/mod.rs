@@ -20,7 +20,7 @@ pub use self::error::{V1Error, V1ErrorCode, V1Place};
 pub use self::frame::{V1Fault, V1Frame, V1Op, V1RequestId, parse};
 pub use self::headers::{V1Headers, is_event_name, with_topic};
 pub use self::hello::{V1Hello, parse_hello};
-pub use self::presence::{MemberNames, presence, presence_rest, watch_ended};
+pub use self::presence::{MemberNames, PresenceReport, presence, presence_rest, watch_ended};
 pub use self::publish::{V1Publish, V1Target};
 pub use self::question::{V1Ask, answered};
 pub use self::replies::{

@@ -24,20 +24,29 @@ pub trait MemberNames {
     fn uuid(&self, client: ClientUuid) -> String;
 }
 
+/// What a frame `presence` says.
+#[derive(Clone, Copy, Debug)]
+pub struct PresenceReport<'a> {
+    /// How many there are.
+    pub counts: PresenceCounts,
+    /// Clients of some hosts may be missing.
+    pub is_partial: bool,
+    /// What is new.
+    pub news: &'a PresenceNews,
+}
+
 /// Returns the part of the frame `presence` that is the same for all that watch the same.
 #[must_use]
-pub fn presence_rest(
-    PresenceCounts { clients, users }: PresenceCounts,
-    news: &PresenceNews,
-    names: &dyn MemberNames,
-) -> String {
+pub fn presence_rest(report: PresenceReport<'_>, names: &dyn MemberNames) -> String {
+    let PresenceReport { counts: PresenceCounts { clients, users }, is_partial, news } = report;
     let counts = format!(r#""count":{clients},"users":{users}"#);
+    let sync = if is_partial { r#""sync":true,"partial":true"# } else { r#""sync":true"# };
     match news {
         PresenceNews::Counts => counts + "}",
-        PresenceNews::AllCounts => format!(r#""sync":true,{counts}}}"#),
-        PresenceNews::TooMany => format!(r#""sync":true,{counts},"members":[],"more":true}}"#),
+        PresenceNews::AllCounts => format!("{sync},{counts}}}"),
+        PresenceNews::TooMany => format!(r#"{sync},{counts},"members":[],"more":true}}"#),
         PresenceNews::All(members) => {
-            let mut rest = format!(r#""sync":true,{counts}"#);
+            let mut rest = format!("{sync},{counts}");
             push_members("members", members, names, &mut rest);
             rest + "}"
         }

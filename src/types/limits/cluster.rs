@@ -103,6 +103,14 @@ pub const CLUSTER_RECORDS_MAX: usize = 1000;
 pub const CLUSTER_QUERY_TIMEOUT: Duration = Duration::from_millis(300);
 /// How much longer the API process waits for its own bridge, which may hang.
 pub const CLUSTER_QUERY_GRACE: Duration = Duration::from_millis(150);
+/// Watched queries that a host names to others, and that it takes of one other host. Each is evaluated by every host.
+pub const CLUSTER_WATCHES_MAX: usize = 4096;
+/// Bytes of these queries, about: all of them are one item when a host joins.
+pub const CLUSTER_WATCHES_BYTES: usize = 1024 * 1024;
+/// Bytes of members in one item, about, so that a long list delays no publication for long.
+pub const CLUSTER_PRESENCE_ITEM_BYTES: usize = 32 * 1024;
+/// Memory of the members of other hosts that match watched queries, about.
+pub const CLUSTER_PRESENCE_BYTES: usize = 64 * 1024 * 1024;
 
 /// NATS servers that the configuration may name. Others of their cluster are found through them.
 pub const NATS_SERVERS_MAX: usize = 16;

@@ -11,7 +11,8 @@ use crate::auth::{MemberKey, PresenceSettings};
 use crate::broker_client::watches::WatchFault;
 use crate::link::presence::{AudienceNews, AudienceNumber, ToWatcher};
 use crate::protocol::v1::{
-    MemberNames, V1Error, V1ErrorCode, V1RequestId, ack, presence, presence_rest, watch_ended,
+    MemberNames, PresenceReport, V1Error, V1ErrorCode, V1RequestId, ack, presence, presence_rest,
+    watch_ended,
 };
 use crate::session::Session;
 use crate::types::limits::{PRESENCE_WAITING_BYTES, WATCHED_QUERIES_MAX, WATCHES_MAX};
@@ -58,10 +59,10 @@ impl NewsQueue {
     }
 
     fn push(&mut self, news: AudienceNews, names: &WorkerNames<'_>) {
-        let AudienceNews { audience, slots, counts, news } = news;
+        let AudienceNews { audience, slots, counts, is_partial, news } = news;
         let is_complete =
             matches!(news, PresenceNews::All(_) | PresenceNews::AllCounts | PresenceNews::TooMany);
-        let rest = presence_rest(counts, &news, names);
+        let rest = presence_rest(PresenceReport { counts, is_partial, news: &news }, names);
         self.bytes += rest.len();
         let (last, frame) = (None, None);
         self.waiting.push_back(WaitingNews { audience, slots, last, rest, frame, is_complete });

@@ -1,5 +1,6 @@
 //! Watched queries, compared with a naive model that looks at all clients (V121).
 
+mod hosts;
 mod model;
 mod trial;
 
