@@ -62,6 +62,8 @@ mod cluster_names;
 mod cluster_operators;
 #[path = "it/cluster_partitions.rs"]
 mod cluster_partitions;
+#[path = "it/cluster_presence.rs"]
+mod cluster_presence;
 #[path = "it/cluster_queries.rs"]
 mod cluster_queries;
 #[path = "it/cluster_reports.rs"]
@@ -114,6 +116,12 @@ mod socket_activation;
 mod sse_browser;
 #[path = "it/top.rs"]
 mod top;
+#[path = "it/v1_history.rs"]
+mod v1_history;
+#[path = "it/v1_presence.rs"]
+mod v1_presence;
+#[path = "it/v1_resume.rs"]
+mod v1_resume;
 
 use std::process::ExitCode;
 
@@ -163,12 +171,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Browsers are heavy, and some of these measure.
     arguments.test_threads.get_or_insert(2);
-    let all = trials()
-        .into_iter()
-        .chain(operations())
-        .chain(hosts())
-        .chain(requests_to_hosts())
-        .collect();
+    let hosts = hosts().into_iter().chain(requests_to_hosts()).chain(hosts_of_v1());
+    let all = trials().into_iter().chain(operations()).chain(hosts).collect();
     let conclusion = libtest_mimic::run(&arguments, all);
     browser::quit();
     conclusion.exit_code()
@@ -278,9 +282,6 @@ fn hosts() -> Vec<Trial> {
         cluster::what_all_hosts_have_sent_is_what_they_have_received needs NATS;
         cluster::the_status_shows_the_cluster needs NATS;
         cluster::hosts_share_publications_over_the_latest_nats_server needs LATEST_NATS;
-        cluster_asks::a_client_asks_one_on_another_host_and_gets_its_answer needs NATS;
-        cluster_asks::a_question_without_an_answer_of_another_host_ends_with_its_reason needs NATS;
-        cluster_asks::a_question_outlives_processes_that_die_and_ends_at_once_with_its_host needs NATS;
         cluster_ids::a_repeat_on_another_host_gets_the_first_answer_and_is_not_delivered needs NATS;
         cluster_ids::a_feedback_is_repeated_on_no_host needs NATS;
         cluster_ids::a_repeat_after_the_death_of_its_host_is_known_and_partial needs NATS;
@@ -345,6 +346,22 @@ fn requests_to_hosts() -> Vec<Trial> {
         cluster_reports::a_gap_is_reported_to_clients_of_modern_protocols needs NATS;
         cluster_reports::a_gap_closes_connections_where_that_is_configured needs NATS;
         cluster_reports::a_host_that_must_be_joined_is_not_ready_without_nats needs NATS;
+    }
+}
+
+/// Tests of several hosts with clients of `tagcast.v1`.
+#[rustfmt::skip]
+fn hosts_of_v1() -> Vec<Trial> {
+    trials! {
+        cluster_asks::a_client_asks_one_on_another_host_and_gets_its_answer needs NATS;
+        cluster_asks::a_question_without_an_answer_of_another_host_ends_with_its_reason needs NATS;
+        cluster_asks::a_question_outlives_processes_that_die_and_ends_at_once_with_its_host needs NATS;
+        cluster_presence::watchers_see_the_clients_of_all_hosts_come_and_go needs NATS;
+        cluster_presence::watchers_know_the_right_clients_after_deaths_of_bridges_and_brokers needs NATS;
+        cluster_presence::clients_of_a_host_that_is_killed_leave_after_a_while needs NATS;
+        cluster_presence::a_list_without_the_clients_of_a_suspended_host_is_partial needs NATS;
+        cluster_presence::without_nats_watchers_see_what_they_knew_and_catch_up_later needs NATS;
+        cluster_presence::long_lists_of_other_hosts_are_numbers needs NATS;
     }
 }
 
