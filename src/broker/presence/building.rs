@@ -95,6 +95,8 @@ impl PresenceTable {
         space.remove_query(query, &watched.filter);
         if space.by_key.is_empty() {
             self.spaces.remove(tenant);
+            // Numbers of members mean nothing in the next space of the tenant.
+            self.dropped.retain(|(_, watched)| watched.tenant != *tenant);
         } else if !watched.members.is_empty() {
             self.dropped.push((query, watched));
         }

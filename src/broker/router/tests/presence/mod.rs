@@ -124,3 +124,31 @@ fn news_wait_for_a_link_with_room() {
     serve(&mut router, 700);
     assert!(told(&mut router, 0).iter().any(is_news));
 }
+
+/// Members of queries that are dropped one after the other, with the space of the tenant in the end, are forgotten with
+/// it: their numbers are used again.
+#[test]
+fn a_dropped_query_is_forgotten_with_its_space() {
+    let mut router = router(1);
+    (0..40).for_each(|slot| join(&mut router, 0, slot, u8::try_from(slot).unwrap()));
+    let everything = || ClientFilter::Tags(Tags::default());
+    let serve = |router: &mut Router, millis| {
+        let mut pieces = 0;
+        timers::begin_turn(router, Duration::from_millis(millis));
+        timers::end_due(router, &mut || {
+            pieces += 1;
+            pieces > 100
+        });
+    };
+    watch(&mut router, 0, 1, terms(everything(), WatchScope::Any));
+    watch(&mut router, 0, 2, terms(numbered(7), WatchScope::Any));
+    serve(&mut router, 100);
+    for id in [1, 2] {
+        say(&mut router, 0, ToBroker::Presence(FromWatcher::Unwatch { slot: Slot(0), id }));
+    }
+    watch(&mut router, 0, 3, terms(numbered(8), WatchScope::Any));
+    told(&mut router, 0);
+    (2..5).for_each(|moment| serve(&mut router, moment * 1000));
+    let is_news = |it: &ToWorker| matches!(it, ToWorker::Presence(ToWatcher::News(_)));
+    assert!(told(&mut router, 0).iter().any(is_news));
+}
