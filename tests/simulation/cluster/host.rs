@@ -14,6 +14,7 @@ use tagcast::types::{
 };
 
 use super::names::HostClients;
+use super::watches::HostWatches;
 use crate::rng::Rng;
 
 /// Targets from this number on are names.
@@ -118,6 +119,8 @@ pub struct Host {
     pub asking: BTreeMap<u64, (u64, Instant)>,
     /// Named clients and the directory, where there are names.
     pub names: Option<HostClients>,
+    /// Clients that watch each other, where there are such.
+    pub watches: Option<HostWatches>,
     /// What was answered: the question, whether in time, and the hosts with their answers.
     pub answered: Vec<Answered>,
 }
@@ -151,6 +154,7 @@ impl Host {
             asking: BTreeMap::new(),
             answered: Vec::new(),
             names: None,
+            watches: None,
         }
     }
 
@@ -199,6 +203,9 @@ impl Host {
         };
         self.bridge = Some(BridgeCore::new(options, now));
         self.broker.carried = 0;
+        let gone =
+            self.broker.hosts.iter().filter(|(_, is_live)| !**is_live).map(|(host, _)| *host);
+        self.watches.iter_mut().for_each(|watches| watches.take_for_live(gone.clone()));
         self.broker.hosts.values_mut().for_each(|is_live| *is_live = true);
         if let Some(names) = &mut self.names {
             names.bridge_began(self.broker.hosts.keys().copied(), now);
@@ -225,7 +232,7 @@ impl Host {
         self.broker_died = Some(now);
         if let Some(bridge) = &mut self.bridge {
             for forward in unread {
-                if forward.publication.is_of_directory() {
+                if is_of_host(&forward) {
                     bridge.forward(forward, now);
                     continue;
                 }
@@ -239,6 +246,7 @@ impl Host {
         if let Some(names) = &mut self.names {
             names.replace_directory(self.id, self.bridge.as_ref());
         }
+        self.watches.iter_mut().for_each(|watches| watches.start(generation));
         self.broker_turn(usize::MAX, now);
         self.begin_names(now);
         let sent = self.bridge.iter().flat_map(BridgeCore::sent_to_one);
@@ -360,7 +368,7 @@ impl Host {
         let Some(bridge) = &mut self.bridge else { return };
         for _ in 0..most.min(self.broker.to_bridge.len()) {
             let forward = self.broker.to_bridge.pop_front().unwrap();
-            if forward.publication.is_of_directory() {
+            if is_of_host(&forward) {
                 bridge.forward(forward, now);
                 continue;
             }
@@ -375,7 +383,9 @@ impl Host {
     pub fn broker_turn(&mut self, most: usize, now: Instant) {
         let mut taken = 0;
         for _ in 0..most.min(self.broker.from_bridge.len()) {
-            match self.broker.from_bridge.pop_front().unwrap() {
+            let effect = self.broker.from_bridge.pop_front().unwrap();
+            self.tell_watches(&effect);
+            match effect {
                 ClusterEffect::HostLive { host, taken } => {
                     self.broker.hosts.insert(host, true);
                     self.events.push(Event::Live(taken.run.0));
@@ -402,6 +412,8 @@ impl Host {
                     }
                     if publication.is_of_directory() {
                         self.names.iter_mut().for_each(|names| names.take(&arrival, now));
+                    } else if publication.is_of_watches() {
+                        // A router has it.
                     } else if self.seen.insert((self.epoch, arrival.number)) {
                         self.arrive(arrival, now);
                     }
@@ -426,6 +438,22 @@ impl Host {
             bridge.acknowledged(taken);
         }
         self.send_names(now);
+        self.send_watches(now);
+    }
+
+    /// Tells the router of the watches what concerns it.
+    fn tell_watches(&mut self, effect: &ClusterEffect) {
+        let is_for_watches = match effect {
+            ClusterEffect::HostLive { .. }
+            | ClusterEffect::HostGone(_)
+            | ClusterEffect::HostForgotten(_)
+            | ClusterEffect::Gap { .. } => true,
+            ClusterEffect::Arrive(arrival) => arrival.publication.is_of_watches(),
+            _ => false,
+        };
+        if is_for_watches && let Some(watches) = &mut self.watches {
+            watches.effect(effect.clone());
+        }
     }
 
     fn arrive(&mut self, arrival: Arrival, now: Instant) {
@@ -480,13 +508,20 @@ impl Host {
     /// Returns the same host after its death, with another run.
     pub fn renewed(&self, rng: &mut Rng) -> Self {
         let names = self.names.as_ref().map(|names| names.renewed(self.id));
-        Self { names, ..Self::new(self.place, self.name.clone(), self.bounds, rng) }
+        let mut host = Self { names, ..Self::new(self.place, self.name.clone(), self.bounds, rng) };
+        host.watches = self.watches.as_ref().map(|_| HostWatches::new(host.id, host.run));
+        host
     }
 }
 
 /// Some publications are commands, whose outcomes are awaited.
 fn is_directive(id: u64) -> bool {
     id.is_multiple_of(5)
+}
+
+/// Returns whether a forward is of the broker itself, and not of a worker.
+fn is_of_host(forward: &Forward) -> bool {
+    forward.publication.is_of_directory() || forward.publication.is_of_watches()
 }
 
 fn published_id(forward: &Forward) -> u64 {

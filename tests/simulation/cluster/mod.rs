@@ -5,6 +5,7 @@ mod check;
 mod host;
 mod names;
 mod network;
+mod watches;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,11 +34,12 @@ const LOSS: Faults = Faults {
     restarts: 4,
     cuts: 4,
     names: 0,
+    watches: 0,
     pause: 30,
     is_lossless: true,
 };
 
-const MIXTURES: [ClusterMixture; 10] = [
+const MIXTURES: [ClusterMixture; 12] = [
     ClusterMixture { name: "messages are lost", faults: LOSS },
     ClusterMixture { name: "brokers die", faults: Faults { broker_deaths: 8, ..LOSS } },
     ClusterMixture {
@@ -79,6 +81,22 @@ const MIXTURES: [ClusterMixture; 10] = [
         name: "names, and everything",
         faults: Faults {
             names: 300,
+            memory: Memory::Small,
+            bridge_deaths: 8,
+            broker_deaths: 8,
+            host_deaths: 3,
+            is_lossless: false,
+            ..LOSS
+        },
+    },
+    ClusterMixture {
+        name: "watches, and brokers die",
+        faults: Faults { watches: 300, broker_deaths: 8, ..LOSS },
+    },
+    ClusterMixture {
+        name: "watches, and everything",
+        faults: Faults {
+            watches: 300,
             memory: Memory::Small,
             bridge_deaths: 8,
             broker_deaths: 8,

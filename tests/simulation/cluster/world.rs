@@ -10,6 +10,7 @@ use super::check::{Gaps, Model, Pair};
 use super::host::{Answered, Bounds, Event, Host, Target, WORKERS, answer_of};
 use super::names::{HostClients, NAMES, name};
 use super::network::Network;
+use super::watches::{HostWatches, ROOMS};
 use crate::rng::Rng;
 
 /// Which faults happen, and how often in a thousand steps.
@@ -25,6 +26,8 @@ pub struct Faults {
     pub cuts: u64,
     /// Joins and leaves of named clients, and publications to names.
     pub names: u64,
+    /// Joins and leaves of clients that watch each other.
+    pub watches: u64,
     /// Milliseconds of a usual pause.
     pub pause: usize,
     /// Nothing of this can lose an item, so no gap may be reported.
@@ -111,6 +114,9 @@ impl World {
         for host in hosts.iter_mut().filter(|_| faults.names > 0) {
             host.names = Some(HostClients::new(host.id));
         }
+        for host in hosts.iter_mut().filter(|_| faults.watches > 0) {
+            host.watches = Some(HostWatches::new(host.id, host.run));
+        }
         let mut world = Self {
             rng,
             now,
@@ -179,6 +185,9 @@ impl World {
         if self.faults.names > 0 && self.rng.below(1000) < self.faults.names {
             self.use_names();
         }
+        if self.faults.watches > 0 && self.rng.below(1000) < self.faults.watches {
+            self.use_watches();
+        }
         let place = self.rng.place(self.hosts.len());
         match self.rng.below(8) {
             0..3 => self.bridge_turn(place),
@@ -235,6 +244,37 @@ impl World {
                 self.publish_to(place, Target::Name(index), 3);
             }
         }
+    }
+
+    /// A client joins or leaves, or begins or ends to watch a room.
+    fn use_watches(&mut self) {
+        let (place, room) = (self.rng.place(self.hosts.len()), self.rng.below(ROOMS));
+        let what = self.rng.below(8);
+        self.clients += 1;
+        let number = u32::try_from(self.clients).unwrap();
+        let Some(watches) = &mut self.hosts[place].watches else { return };
+        match what {
+            0..=2 => watches.join(number, room),
+            3 | 4 => watches.leave(room),
+            5 | 6 => watches.watch_first(room),
+            _ => watches.unwatch(room),
+        }
+        self.note(|| format!("host {place}: {what} with client {number} and room {room}"));
+    }
+
+    /// Each watcher knows the clients of all hosts, when the parts of hosts that were gone have ended.
+    fn check_watches(&mut self) -> Result<(), String> {
+        let mut compared = Ok(());
+        for _ in 0..600 {
+            self.turn_all()?;
+            let all: Vec<&HostWatches> =
+                self.hosts.iter().filter_map(|host| host.watches.as_ref()).collect();
+            compared = all.iter().try_for_each(|watches| watches.compare(&all));
+            if compared.is_ok() {
+                break;
+            }
+        }
+        compared
     }
 
     fn ask(&mut self) {
@@ -500,6 +540,9 @@ impl World {
         self.last_words()?;
         if self.faults.names > 0 {
             self.check_names()?;
+        }
+        if self.faults.watches > 0 {
+            self.check_watches()?;
         }
         let runs: Vec<u64> = self.hosts.iter().map(|host| host.run).collect();
         self.model.check_all(&runs, if is_lossless { Gaps::Never } else { Gaps::Allowed })
