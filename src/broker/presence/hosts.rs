@@ -28,6 +28,11 @@ const MEMBER_BYTES: usize = 40;
 /// Bytes of a client that has left.
 const LEFT_BYTES: usize = 16;
 
+/// Changes of one host that wait to be applied. A host that sends more loses some until it sends all its watches.
+const PENDING_MAX: usize = 4 * CLUSTER_WATCHES_MAX;
+/// Their bytes.
+const PENDING_BYTES_MAX: usize = 4 * CLUSTER_WATCHES_BYTES;
+
 /// What a host watches on this one.
 #[derive(Debug, Default)]
 pub(super) struct WatchingHost {
@@ -81,7 +86,11 @@ impl WatchingHost {
         for change in changes {
             match change {
                 SharedWatchChange::Begin(watch) => self.begin(watch),
-                SharedWatchChange::End(number) => self.pending.push_back(PendingWatch::End(number)),
+                SharedWatchChange::End(number) => {
+                    if self.pending.len() < PENDING_MAX {
+                        self.pending.push_back(PendingWatch::End(number));
+                    }
+                }
             }
         }
     }
@@ -89,8 +98,7 @@ impl WatchingHost {
     /// Adds a watch, unless the host has more than it may have.
     fn begin(&mut self, watch: SharedWatch) {
         self.bytes += watch.query.held();
-        if self.pending.len() <= 2 * CLUSTER_WATCHES_MAX && self.bytes <= 4 * CLUSTER_WATCHES_BYTES
-        {
+        if self.pending.len() < PENDING_MAX && self.bytes <= PENDING_BYTES_MAX {
             self.pending.push_back(PendingWatch::Begin(Box::new(watch)));
         }
     }

@@ -127,11 +127,13 @@ impl HostPart {
                 self.state = PartState::Refused;
             }
             PartNews::All { members, is_first, is_last } => {
+                // A list that is complete replaces what is here.
+                let room = room + self.bytes + self.staged_bytes;
                 if is_first {
                     (self.staged, self.staged_bytes) = (Vec::new(), 0);
                 }
                 self.stage(members);
-                if self.staged.len() > most as usize || self.staged_bytes > room + self.bytes {
+                if self.staged.len() > most as usize || self.staged_bytes > room {
                     self.become_long();
                 } else if is_last {
                     (self.members, self.bytes, self.staged_bytes) = (HashMap::new(), 0, 0);
@@ -198,9 +200,9 @@ impl SharedQuery {
         self.parts.values().any(|part| part.state == PartState::Long)
     }
 
-    /// Returns the memory of all members.
+    /// Returns the memory of all members, those of lists that are not complete included.
     pub(super) fn bytes(&self) -> usize {
-        self.parts.values().map(|part| part.bytes).sum()
+        self.parts.values().map(|part| part.bytes + part.staged_bytes).sum()
     }
 
     /// Returns the clients that a change of a part may concern.

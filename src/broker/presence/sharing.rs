@@ -15,8 +15,8 @@ use super::space::WatchedQuery;
 use crate::cluster::ForwardReach;
 use crate::link::hosts_presence::{HostsPresence, SharedWatch, SharedWatchChange, WatchSession};
 use crate::types::limits::{
-    CLUSTER_DIRECTORY_PAUSE, CLUSTER_PRESENCE_BYTES, CLUSTER_WATCHES_BYTES, CLUSTER_WATCHES_MAX,
-    PRESENCE_MEMBERS,
+    CLUSTER_DIRECTORY_PAUSE, CLUSTER_PRESENCE_BYTES, CLUSTER_PRESENCE_ITEM_BYTES,
+    CLUSTER_WATCHES_BYTES, CLUSTER_WATCHES_MAX, PRESENCE_MEMBERS,
 };
 use crate::types::{HostId, WatchListing, WatchMode};
 
@@ -34,7 +34,7 @@ pub(in crate::broker) struct SharedPresence {
     /// Hosts that get all watches of this one, when, and whether theirs are requested.
     resyncs: BTreeMap<HostId, DueResync>,
     /// Changes of own watches that were not sent.
-    changes: Vec<SharedWatchChange>,
+    changes: VecDeque<SharedWatchChange>,
     /// Own watches that are shared, and their bytes.
     watches: usize,
     bytes: usize,
@@ -102,7 +102,7 @@ pub(in crate::broker) fn begin(
         timeout,
         live: BTreeSet::new(),
         resyncs: BTreeMap::new(),
-        changes: Vec::new(),
+        changes: VecDeque::new(),
         watches: 0,
         bytes: 0,
         is_full: false,
@@ -168,7 +168,7 @@ pub(super) fn share(presence: &mut PresenceTable, query: u64, now: Duration) {
             watched.shared = Some(Box::new(SharedQuery::new(listing, now)));
         }
     }
-    shared.changes.push(SharedWatchChange::Begin(host_watch(query, watched, listing)));
+    shared.changes.push_back(SharedWatchChange::Begin(host_watch(query, watched, listing)));
 }
 
 /// No client of this host watches a query any more.
@@ -180,7 +180,7 @@ pub(super) fn unshare(presence: &mut PresenceTable, query: u64) {
         shared.watches -= 1;
         shared.bytes -= bytes;
         shared.member_bytes -= known.bytes();
-        shared.changes.push(SharedWatchChange::End(query));
+        shared.changes.push_back(SharedWatchChange::End(query));
     }
 }
 
@@ -231,8 +231,12 @@ pub(in crate::broker) fn host_gone(presence: &mut PresenceTable, host: HostId, n
     shared.resyncs.remove(&host);
     shared.watching.entry(host).or_default().end();
     for (query, watched) in queries.iter_mut() {
-        let ends_at = watched.shared.as_mut().and_then(|known| known.host_gone(host, now));
-        shared.leaving.extend(ends_at.map(|at| (at, *query, host)));
+        if let Some(known) = watched.shared.as_deref_mut() {
+            let bytes = known.bytes();
+            let ends_at = known.host_gone(host, now);
+            shared.leaving.extend(ends_at.map(|at| (at, *query, host)));
+            shared.member_bytes = shared.member_bytes - bytes + known.bytes();
+        }
         // New watchers wait for it no longer, and there may be nothing missing without it.
         audiences.hasten(watched.clients_audiences(), now);
     }
@@ -339,7 +343,17 @@ pub(in crate::broker) fn next_item(
 ) -> Option<(ForwardReach, HostsPresence)> {
     let shared = presence.shared.as_mut()?;
     if !shared.changes.is_empty() {
-        let (session, changes) = (shared.session, std::mem::take(&mut shared.changes));
+        let (mut bytes, mut changes) = (0, Vec::new());
+        while bytes < CLUSTER_PRESENCE_ITEM_BYTES
+            && let Some(change) = shared.changes.pop_front()
+        {
+            bytes += WATCH_BYTES;
+            if let SharedWatchChange::Begin(watch) = &change {
+                bytes += watch.query.held();
+            }
+            changes.push(change);
+        }
+        let session = shared.session;
         return Some((ForwardReach::All, HostsPresence::Changes { session, changes }));
     }
     shared.out.pop_front()

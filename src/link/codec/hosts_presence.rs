@@ -10,11 +10,13 @@ use super::query::{put_filter, read_filter};
 use crate::link::hosts_presence::{
     HostMember, HostsPresence, PartNews, SharedWatch, SharedWatchChange, WatchSession,
 };
-use crate::types::limits::{PRESENCE_LINGER_MAX, PRESENCE_MEMBERS_MAX};
+use crate::types::limits::{CLUSTER_WATCHES_BYTES, PRESENCE_LINGER_MAX, PRESENCE_MEMBERS_MAX};
 use crate::types::{ClientUuid, HostId, PresenceCounts, WatchListing};
 
 /// Format of these items. It is raised when the meaning of their bytes changes. A host drops items of another one.
 const FORMAT: u8 = 1;
+/// The longest item that is read: more than all watches of a host, or the watches that begin and end in a turn.
+const ITEM_BYTES_MAX: usize = 4 * CLUSTER_WATCHES_BYTES;
 
 /// Returns an item as other hosts read it.
 #[must_use]
@@ -65,6 +67,9 @@ pub fn encode_hosts_presence(item: &HostsPresence) -> Vec<u8> {
 ///
 /// If it is not one, or if it is of another version.
 pub fn decode_hosts_presence(bytes: &[u8]) -> Result<HostsPresence, Malformed> {
+    if bytes.len() > ITEM_BYTES_MAX {
+        return Err(Malformed::Invalid("length of an item"));
+    }
     let mut fields = FieldReader::new(bytes);
     match fields.u8()? {
         FORMAT => {}
