@@ -342,6 +342,7 @@ fn requests_to_hosts() -> Vec<Trial> {
         cluster_queries::publications_of_one_connection_stay_in_order_while_hosts_are_asked needs NATS;
         cluster_limits::all_hosts_together_have_so_many_clients needs NATS;
         cluster_limits::all_hosts_together_have_so_many_clients_of_an_address needs NATS;
+        cluster_limits::hosts_share_the_rate_of_an_application needs NATS;
         cluster_limits::a_host_that_is_gone_counts_no_longer needs NATS;
         cluster_reports::a_gap_is_reported_to_clients_of_modern_protocols needs NATS;
         cluster_reports::a_gap_closes_connections_where_that_is_configured needs NATS;

@@ -280,6 +280,7 @@ impl ApiProcess {
             let (window, now) = (self.state.config().signatures, unix_seconds());
             self.state.publisher.miss_nonces(window, now + 1);
         }
+        self.state.rate_limits.share(self.state.publisher.live_hosts(), &self.state.config());
         for charge in self.state.publisher.take_charges() {
             self.state.rate_limits.charge_of_others(&charge);
         }

@@ -281,6 +281,11 @@ impl ApiPublisher {
         lost
     }
 
+    /// Returns how many hosts are live, this one included.
+    pub(super) fn live_hosts(&self) -> u32 {
+        self.state.borrow().live_hosts
+    }
+
     /// Returns what other processes have accepted of applications with limits, once.
     pub(super) fn take_charges(&self) -> Vec<ApplicationCharge> {
         std::mem::take(&mut self.state.borrow_mut().charges)

@@ -45,6 +45,8 @@ pub(super) struct PublisherState {
     pub(super) commanded: HashMap<Number, AwaitedOutcome>,
     /// What other processes have accepted of applications with limits, until the process has counted it.
     pub(super) charges: Vec<ApplicationCharge>,
+    /// Live hosts, this one included.
+    pub(super) live_hosts: u32,
     pub(super) scratch: Box<[u8]>,
 }
 
@@ -72,6 +74,7 @@ impl PublisherState {
             window_waits: WindowWaits::default(),
             commanded: HashMap::new(),
             charges: Vec::new(),
+            live_hosts: 1,
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
         }
     }
@@ -169,6 +172,7 @@ impl PublisherState {
                 match notice {
                     HostsNotice::Joined => self.cluster = ClusterReach::Joined,
                     HostsNotice::Cut => self.cluster.cut(Instant::now()),
+                    HostsNotice::Live { hosts } => self.live_hosts = hosts,
                     // This process has no clients. But what was lost may have been nonces.
                     HostsNotice::Missed { .. } => self.gaps += 1,
                 }

@@ -44,6 +44,8 @@ pub(super) struct RequestLimits {
     by_application: RefCell<HashMap<Box<str>, ApplicationBuckets>>,
     by_address: RefCell<Option<AddressBuckets>>,
     counts: Cell<RateLimitedCounts>,
+    /// Live hosts, which share the rates of applications.
+    hosts: Cell<u32>,
     /// What the other processes have to know about publications of this one.
     charges: RefCell<Vec<ApplicationCharge>>,
 }
@@ -56,6 +58,7 @@ impl RequestLimits {
             by_application: RefCell::default(),
             by_address: RefCell::default(),
             counts: Cell::default(),
+            hosts: Cell::new(1),
             charges: RefCell::default(),
         };
         limits.configure(config);
@@ -73,12 +76,15 @@ impl RequestLimits {
                 continue;
             }
             let mut own = former.remove(&application.key).unwrap_or_default();
+            let hosts = self.hosts.get();
             own.requests = limits.requests.limit().map(|limit| {
+                let limit = limit.shared_by(hosts);
                 let mut bucket = own.requests.take().unwrap_or_else(|| RateBucket::new(limit));
                 bucket.set_limit(limit, now);
                 bucket
             });
-            own.publications.set_limits(all.publications.limit(), all.bytes.limit(), now);
+            let [publications, bytes] = all.shared_by(hosts);
+            own.publications.set_limits(publications, bytes, now);
             buckets.insert(application.key.clone(), own);
         }
         let mut by_address = self.by_address.borrow_mut();
@@ -86,6 +92,13 @@ impl RequestLimits {
             (None, _) => *by_address = None,
             (Some(limit), Some(buckets)) => buckets.set_limit(limit, now),
             (Some(limit), None) => *by_address = Some(AddressBuckets::new(limit)),
+        }
+    }
+
+    /// So many hosts are live, and share the rates of applications.
+    pub(super) fn share(&self, hosts: u32, config: &ApiConfig) {
+        if self.hosts.replace(hosts) != hosts {
+            self.configure(config);
         }
     }
 

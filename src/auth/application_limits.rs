@@ -67,6 +67,12 @@ impl ApplicationLimits {
 }
 
 impl PublisherLimits {
+    /// Returns the rates that one of so many hosts has of these.
+    #[must_use]
+    pub fn shared_by(self, hosts: u32) -> [Option<RateLimit>; 2] {
+        [self.publications, self.bytes].map(|it| it.limit().map(|limit| limit.shared_by(hosts)))
+    }
+
     /// Returns true if there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

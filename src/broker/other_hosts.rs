@@ -54,6 +54,8 @@ pub(super) struct OtherHosts {
     pub(super) unreadable: LogThrottle,
     /// The clients that the bridge knows of, and the time of that message. `None` for a new bridge.
     pub(super) told_clients: Option<(usize, Duration)>,
+    /// How many other live hosts the processes of this host know of.
+    pub(super) told_live: usize,
     /// Items with records that this broker has sent.
     pub(super) records_sent: u64,
     /// Items about watched queries that this broker has sent.
@@ -80,6 +82,7 @@ impl OtherHosts {
             findings: OwnFindings::default(),
             unreadable: LogThrottle::new(1, UNREADABLE_LOG_EVERY),
             told_clients: None,
+            told_live: 0,
             records_sent: 0,
             watches_sent: 0,
             watches_full: LogThrottle::new(1, UNREADABLE_LOG_EVERY),

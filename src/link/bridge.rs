@@ -86,6 +86,11 @@ pub enum HostsNotice {
     Joined,
     /// They do not. A link begins with one of these two.
     Cut,
+    /// So many hosts are live, this one included. A link begins with this, too.
+    Live {
+        /// The hosts.
+        hosts: u32,
+    },
     /// Publications of another host will not arrive. Any client may have missed some.
     Missed {
         /// How many; `None` if that is not known.

@@ -19,6 +19,13 @@ impl RateLimit {
         Self { per_second, burst: if burst == 0 { 1 } else { burst } }
     }
 
+    /// Returns the part of this limit that one of so many hosts has.
+    #[must_use]
+    pub const fn shared_by(self, hosts: u32) -> Self {
+        let hosts = if hosts == 0 { 1 } else { hosts as u64 };
+        Self::new(self.per_second / hosts, self.burst / hosts)
+    }
+
     /// Returns the units per second.
     #[must_use]
     pub const fn per_second(self) -> u64 {
@@ -132,5 +139,12 @@ mod tests {
         assert_eq!(RateLimit::new(200, 200).to_string(), "200/s");
         assert_eq!(RateLimit::new(200, 1000).to_string(), "200/s burst 1000");
         assert_eq!(RateLimit::new(0, 0), RateLimit::new(1, 1));
+    }
+
+    #[test]
+    fn hosts_share_a_limit_and_each_has_at_least_one_unit() {
+        assert_eq!(RateLimit::new(10, 7).shared_by(3), RateLimit::new(3, 2));
+        assert_eq!(RateLimit::new(2, 2).shared_by(100), RateLimit::new(1, 1));
+        assert_eq!(RateLimit::new(5, 6).shared_by(0), RateLimit::new(5, 6));
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn on_notice(
     match notice {
         HostsNotice::Joined => context.hosts.reach = ClusterReach::Joined,
         HostsNotice::Cut => context.hosts.reach.cut(now),
+        HostsNotice::Live { hosts } => context.throttle.share(hosts, now),
         HostsNotice::Missed { items } => match &mut context.hosts.report {
             None => context.hosts.report = Some(GapReport::new(connections, items)),
             Some(report) => report.next = Some(with_former(report.next, items)),

@@ -1,5 +1,6 @@
 //! Limits of connections over all hosts.
 
+use crate::harness::api::{AUTH, PUBLISH, SHOP};
 use crate::harness::nats::{Nats, host_with, wait_until_joined};
 use crate::harness::{Open, Raw, Server, eventually};
 
@@ -82,4 +83,26 @@ pub fn a_host_that_is_gone_counts_no_longer() {
     refuses(&a, FULL);
     b.term();
     let _new = open_in_the_end(&a);
+}
+
+pub fn hosts_share_the_rate_of_an_application() {
+    let nats = Nats::start("");
+    let limits = "clientPublish: true, limits: { requests: 10/s burst 60 }";
+    let auth = AUTH.replace("clientPublish: true", limits);
+    let both: [Server; 2] = std::array::from_fn(|_| host_with(&nats, "").auth(&auth).start());
+    wait_until_joined(&both);
+    let limit = |server: &Server| {
+        let answer = server.post(PUBLISH, SHOP, r#"{"to":"all","message":1}"#);
+        answer.head.header("X-RateLimit-Limit").map(str::to_owned)
+    };
+    for host in &both {
+        eventually("half of the rate", || (limit(host)? == "30").then_some(()));
+    }
+    let [a, b] = both;
+    // A new broker says it again.
+    let dead = a.kill_broker();
+    eventually("another broker", || (a.broker() != dead).then_some(()));
+    eventually("half of the rate", || (limit(&a)? == "30").then_some(()));
+    b.term();
+    eventually("the whole rate", || (limit(&a)? == "60").then_some(()));
 }

@@ -126,6 +126,7 @@ pub(super) fn on_message(
             effect => {
                 presence_of_hosts::note(&mut router.presence, &effect, router.now);
                 hosts.note(effect, router.now);
+                host_notices::note_live(router);
                 Ok(())
             }
         },

@@ -6,12 +6,27 @@ use crate::link::bridge::HostsNotice;
 use crate::link::message::ToWorker;
 use crate::types::WorkerId;
 
-/// Tells a process that has announced its clients whether publications pass between hosts.
+/// Tells a process that has announced its clients whether publications pass between hosts, and how many are live.
 pub(super) fn greet(router: &mut Router, worker: WorkerId) {
-    let reach = router.hosts.as_ref().map(|hosts| hosts.reach);
-    if let Some(reach) = reach.filter(|_| !worker.is_bridge()) {
-        router.send(worker, &ToWorker::Hosts(reach));
+    let Some(hosts) = router.hosts.as_ref().filter(|_| !worker.is_bridge()) else { return };
+    for notice in [hosts.reach, live(hosts.live())] {
+        router.send(worker, &ToWorker::Hosts(notice));
     }
+}
+
+/// Tells all processes how many hosts are live, if that has changed.
+pub(super) fn note_live(router: &mut Router) {
+    if let Some(hosts) = &mut router.hosts
+        && hosts.told_live != hosts.live()
+    {
+        hosts.told_live = hosts.live();
+        let notice = live(hosts.told_live);
+        tell_all(router, notice);
+    }
+}
+
+fn live(others: usize) -> HostsNotice {
+    HostsNotice::Live { hosts: u32::try_from(others).unwrap_or(u32::MAX).saturating_add(1) }
 }
 
 /// Publications pass between hosts from now on, or no longer.

@@ -36,6 +36,10 @@ pub(super) fn put_hosts_notice(out: &mut Vec<u8>, notice: HostsNotice) {
     match notice {
         HostsNotice::Joined => out.put_u8(1),
         HostsNotice::Cut => out.put_u8(2),
+        HostsNotice::Live { hosts } => {
+            out.put_u8(54);
+            out.put_u32_le(hosts);
+        }
         HostsNotice::Missed { items } => {
             out.put_u8(3);
             out.put_u64_le(items.unwrap_or(u64::MAX));
@@ -47,6 +51,7 @@ pub(super) fn read_hosts_notice(body: &mut FieldReader<'_>) -> Result<HostsNotic
     Ok(match body.u8()? {
         1 => HostsNotice::Joined,
         2 => HostsNotice::Cut,
+        54 => HostsNotice::Live { hosts: body.u32()? },
         3 => HostsNotice::Missed { items: Some(body.u64()?).filter(|items| *items != u64::MAX) },
         _ => return Err(Malformed::Invalid("notice of other hosts")),
     })

@@ -1,11 +1,33 @@
 //! What publications count towards limits: those of clients of this worker, and those that other processes accept.
 
+use std::num::NonZeroU32;
+
 use super::super::clock::Moment;
 use super::{ApplicationIndex, Throttle, ThrottledPublisher, own_buckets};
 use crate::link::fairness::ApplicationCharge;
 use crate::types::{OPEN_APPLICATION, Slot};
 
 impl Throttle {
+    /// So many hosts are live, this one included. They share the rates of an application. Publishers that wait are
+    /// looked at when they are due.
+    pub(in crate::worker) fn share(&mut self, hosts: u32, now: Moment) {
+        let former = self.hosts();
+        self.hosts = NonZeroU32::new(hosts);
+        let hosts = self.hosts();
+        if hosts == former {
+            return;
+        }
+        let open = self.open.as_mut();
+        for application in self.applications.iter_mut().flatten().chain(open) {
+            let [publications, bytes] = application.of_all.shared_by(hosts);
+            application.all.set_limits(publications, bytes, now.time());
+        }
+    }
+
+    pub(super) fn hosts(&self) -> u32 {
+        self.hosts.map_or(1, NonZeroU32::get)
+    }
+
     /// Counts a publication of a client.
     pub(in crate::worker) fn charge(
         &mut self,

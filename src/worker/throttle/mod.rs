@@ -10,6 +10,7 @@ mod waits;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::num::NonZeroU32;
 
 use self::tenants::TenantWaiters;
 use self::waits::Waiting;
@@ -47,6 +48,8 @@ pub(in crate::worker) struct ThrottledConnection {
 /// The limits of all applications, and the publishers that wait for them or for their tenant.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct Throttle {
+    /// Live hosts, this one included. None: this host is alone.
+    hosts: Option<NonZeroU32>,
     /// By index. Empty while no application has a limit.
     applications: Vec<Option<Box<ApplicationThrottle>>>,
     /// The index of each application with a limit, by its key.
@@ -83,6 +86,8 @@ impl Default for WaitLog {
 #[derive(Debug)]
 struct ApplicationThrottle {
     key: Box<str>,
+    /// The limits of all publishers on all hosts together.
+    of_all: PublisherLimits,
     all: SharedBuckets,
     per_connection: PublisherLimits,
     waiting: VecDeque<ThrottledConnection>,
@@ -113,11 +118,12 @@ pub(in crate::worker) struct ReadyPublisher {
 }
 
 impl ApplicationThrottle {
-    fn new(key: &str, limits: &ApplicationLimits) -> Option<Box<Self>> {
-        let (all, per_connection) = (limits.of_all(), limits.per_connection);
-        (!all.is_empty() || !per_connection.is_empty()).then(|| {
-            let all = SharedBuckets::new(all.publications.limit(), all.bytes.limit());
-            Box::new(Self { key: key.into(), all, per_connection, waiting: VecDeque::new() })
+    fn new(key: &str, limits: &ApplicationLimits, hosts: u32) -> Option<Box<Self>> {
+        let (of_all, per_connection) = (limits.of_all(), limits.per_connection);
+        (!of_all.is_empty() || !per_connection.is_empty()).then(|| {
+            let [publications, bytes] = of_all.shared_by(hosts);
+            let (all, waiting) = (SharedBuckets::new(publications, bytes), VecDeque::new());
+            Box::new(Self { key: key.into(), of_all, all, per_connection, waiting })
         })
     }
 }
@@ -142,13 +148,14 @@ impl Throttle {
             former.iter().map(|it| it.as_ref().map(|it| it.key.clone())).collect();
         let mut former: HashMap<Box<str>, Box<ApplicationThrottle>> =
             former.drain(..).flatten().map(|it| (it.key.clone(), it)).collect();
+        let hosts = self.hosts();
         let mut renewed = |before: Option<Box<ApplicationThrottle>>, key: &str, limits| {
-            let new = ApplicationThrottle::new(key, limits);
+            let new = ApplicationThrottle::new(key, limits, hosts);
             let Some(mut before) = before else { return new };
             self.released.append(&mut before.waiting);
             let new = new?;
-            let all = limits.of_all();
-            before.all.set_limits(all.publications.limit(), all.bytes.limit(), now.time());
+            let [publications, bytes] = limits.of_all().shared_by(hosts);
+            before.all.set_limits(publications, bytes, now.time());
             Some(Box::new(ApplicationThrottle { all: before.all, ..*new }))
         };
         let list = applications.iter().flat_map(|all| &all.list);

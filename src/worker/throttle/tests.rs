@@ -158,3 +158,19 @@ fn a_server_without_applications_has_the_default_limits() {
     throttle.charge(None, Slot(1), 1, at(0));
     assert!(throttle.wait_of(Slot(2), || None, at(0)).is_some());
 }
+
+#[test]
+fn hosts_share_the_rate_of_an_application() {
+    let mut throttle = throttle(limited(10));
+    throttle.share(2, at(0));
+    let accepted = |throttle: &mut Throttle, slot, now| {
+        (0..20).take_while(|_| send(throttle, slot, now)).count()
+    };
+    assert_eq!(accepted(&mut throttle, 1, at(0)), 5);
+    throttle.configure(Some(&applications(&[("a", limited(10))])), &NO_DEFAULTS, at(0));
+    throttle.share(1, at(0));
+    assert_eq!(accepted(&mut throttle, 2, at(1000)), 10, "another host has left");
+    throttle.share(u32::MAX, at(1000));
+    let of_all = throttle.applications[0].as_ref().unwrap().of_all.shared_by(throttle.hosts());
+    assert_eq!(of_all, [Some(RateLimit::new(1, 1)), None], "each host has a little");
+}
