@@ -166,7 +166,8 @@ impl ModelCluster {
             &mut host.directory,
             SharedDirectory::of_later_broker(id(place), bounds),
         );
-        if !old.has_changes() {
+        // What was not sent, the bridge does not have.
+        if !old.has_changes() && !old.has_parts() {
             let range = old.records().part(id(place), 0, None, usize::MAX);
             host.directory.announced(id(place), &range);
         }
