@@ -68,6 +68,8 @@ mod cluster_presence;
 mod cluster_queries;
 #[path = "it/cluster_reports.rs"]
 mod cluster_reports;
+#[path = "it/cluster_resume.rs"]
+mod cluster_resume;
 #[path = "it/cluster_revocations.rs"]
 mod cluster_revocations;
 #[path = "it/conformance.rs"]
@@ -287,6 +289,10 @@ fn hosts() -> Vec<Trial> {
         cluster_ids::a_repeat_after_the_death_of_its_host_is_known_and_partial needs NATS;
         cluster_ids::an_id_that_reaches_both_hosts_at_once_is_delivered_once_to_each_client needs NATS;
         cluster_ids::a_captured_request_is_refused_on_another_host needs NATS;
+        cluster_resume::a_client_gets_on_another_host_what_it_has_missed needs NATS;
+        cluster_resume::a_client_that_seems_to_be_connected_is_taken_over_from_another_host needs NATS;
+        cluster_resume::without_its_former_host_a_client_keeps_its_uuid_and_learns_it needs NATS;
+        cluster_resume::brokers_that_die_repeat_nothing_to_clients_that_have_moved needs NATS;
         cluster_revocations::a_token_that_one_host_revokes_is_refused_by_all needs NATS;
         cluster_revocations::a_host_that_joins_later_gets_the_list needs NATS;
         cluster_revocations::a_host_that_hangs_makes_a_revocation_partial_and_gets_it_later needs NATS;

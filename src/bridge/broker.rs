@@ -103,7 +103,9 @@ impl BridgeProcess {
             (ToWorker::Bridge(ToBridge::Kept(kept)), None) => self.begin(*kept, now),
             (ToWorker::Bridge(ToBridge::Forward(forward)), Some(core)) => {
                 let publication = &forward.publication;
-                let is_counted = !publication.is_of_directory() && !publication.is_of_watches();
+                let is_counted = !publication.is_of_directory()
+                    && !publication.is_of_watches()
+                    && !publication.is_about_move();
                 self.notices.counts.items_out += u64::from(is_counted);
                 if forward.publication.directive.is_some() {
                     let timeout = self.config.cluster.query_timeout;

@@ -131,7 +131,9 @@ impl Notices {
                 tracing::warn!(event = "cluster_host_gone", host = %host, "another host is gone");
             }
             ClusterEffect::Arrive(Arrival { publication, .. }) => {
-                let is_counted = !publication.is_of_directory() && !publication.is_of_watches();
+                let is_counted = !publication.is_of_directory()
+                    && !publication.is_of_watches()
+                    && !publication.is_about_move();
                 self.counts.items_in += u64::from(is_counted);
             }
             ClusterEffect::Gap { gap: LaneGap { host, items, reason, .. }, .. } => {

@@ -66,7 +66,7 @@ pub(super) struct KeptForwards {
     given: usize,
     /// Bytes of those that it was not given.
     bytes: usize,
-    /// Bytes of changes of the directory since there is no bridge. No window limits them.
+    /// Bytes of changes of the directory, and of clients that move, since there is no bridge. No window limits them.
     directory_bytes: usize,
     /// Publications that were ever added.
     added: u64,
@@ -95,11 +95,12 @@ impl Default for KeptForwards {
 impl KeptForwards {
     /// Adds a publication.
     pub(super) fn push(&mut self, forward: Forward) {
-        let is_of_directory = forward.publication.is_of_directory();
+        let publication = &forward.publication;
+        let is_internal = publication.is_of_directory() || publication.is_about_move();
         let forward = KeptForward::Forward(Box::new(forward));
         self.bytes += forward.bytes();
         self.added += 1;
-        if is_of_directory && self.bridge == BridgeState::Absent {
+        if is_internal && self.bridge == BridgeState::Absent {
             self.directory_bytes += forward.bytes();
             self.is_stalled |= self.directory_bytes > CLUSTER_DIRECTORY_KEPT_BYTES;
         }

@@ -3,6 +3,7 @@
 
 mod application_counts;
 mod bulk_change;
+mod client_moves;
 mod clocks;
 mod close_orders;
 mod connection_limits;
@@ -12,6 +13,7 @@ mod fair_share;
 mod findings;
 mod forwards;
 mod journal;
+mod lane_places;
 mod limits_over_hosts;
 mod links;
 mod names_of_hosts;

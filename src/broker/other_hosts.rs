@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::client_moves::ClientMoves;
 use super::findings::OwnFindings;
 use super::forwards::KeptForwards;
+use super::lane_places::{EntryOrigin, LanePlaces, OwnPlaces};
 use super::names_of_hosts::NamesOfHosts;
-use crate::cluster::{ClusterEffect, ForwardReach, KeptForBridge};
+use crate::cluster::{
+    CarriedPublication, ClusterEffect, ForwardReach, KeptForBridge, PassedPublication,
+};
 use crate::index::Index;
 use crate::link::bridge::HostsNotice;
 use crate::link::query::HostsAnswer;
@@ -64,6 +68,10 @@ pub(super) struct OtherHosts {
     pub(super) watches_full: LogThrottle,
     /// The names of clients of all hosts, and what other hosts do not know yet.
     pub(super) names: NamesOfHosts,
+    /// Clients that resume on another host than before.
+    pub(super) moves: ClientMoves,
+    /// How far the common lanes were taken.
+    pub(super) places: LanePlaces,
 }
 
 impl OtherHosts {
@@ -87,6 +95,8 @@ impl OtherHosts {
             watches_sent: 0,
             watches_full: LogThrottle::new(1, UNREADABLE_LOG_EVERY),
             names: NamesOfHosts::new(own, generation),
+            moves: ClientMoves::default(),
+            places: LanePlaces::default(),
         }
     }
 
@@ -101,13 +111,16 @@ impl OtherHosts {
         self.kept.clone()
     }
 
-    /// Notes what the bridge has said, except for what has a number among its arrivals.
-    pub(super) fn note(&mut self, effect: ClusterEffect, now: Duration) {
+    /// Notes what the bridge has said, except for what has a number among its arrivals. Returns whether a run of a host is
+    /// live from now on that was not.
+    pub(super) fn note(&mut self, effect: ClusterEffect, now: Duration) -> bool {
         match effect {
             ClusterEffect::HostLive { host, taken } => {
-                self.hosts.insert(host, true);
+                let was_known = self.hosts.insert(host, true).is_some();
+                let is_new = self.places.note_live(host, &taken, self.kept.taken.get(host));
                 self.names.shared.host_live(host, now);
                 self.kept.taken.set(host, taken);
+                return is_new || !was_known;
             }
             ClusterEffect::HostGone(host) => {
                 if let Some(is_live) = self.hosts.get_mut(&host) {
@@ -130,6 +143,25 @@ impl OtherHosts {
             | ClusterEffect::Degraded(_)
             | ClusterEffect::DuplicateHost => {}
         }
+        false
+    }
+
+    /// Notes an arrival. Returns what it is in the common lane of its host, if it is there.
+    pub(super) fn note_taken(
+        &mut self,
+        taken: &PassedPublication,
+        publication: &CarriedPublication,
+    ) -> Option<EntryOrigin> {
+        self.kept.taken.note(taken);
+        self.moves.note_taken();
+        self.places.note_taken(&self.kept.taken, taken, publication)
+    }
+
+    /// Looks at the lanes as this host has taken them.
+    pub(super) fn with_places<T>(&self, look: impl FnOnce(OwnPlaces<'_>) -> T) -> T {
+        let is_live = |host| self.hosts.get(&host).copied();
+        let (table, places) = (&self.kept.taken, &self.places);
+        look(OwnPlaces { host: self.own, table, places, is_live: &is_live })
     }
 
     /// Returns this host.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::client_moves::HandedMove;
 use super::journal::matching::MissedSearch;
 use super::records::RecordKey;
 use crate::link::resume::ResumableJoin;
@@ -32,6 +33,8 @@ pub(super) struct PendingRecovery {
     /// What is sought in the journal.
     pub(super) wanted: WantedPast,
     pub(super) search: MissedSearch,
+    /// What it has missed on another host.
+    pub(super) handed: Option<Box<HandedMove>>,
 }
 
 /// Which publications of the past a client gets.
@@ -41,6 +44,8 @@ pub(super) enum WantedPast {
     Since { epoch: u32, number: u64 },
     /// This number of the latest ones of that journal.
     Latest { epoch: u32, most: usize },
+    /// All that it has not received on another host.
+    Handed { epoch: u32 },
 }
 
 impl PendingRecovery {

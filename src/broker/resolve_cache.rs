@@ -130,6 +130,11 @@ impl KnownRoute {
         }
     }
 
+    /// Returns the other host that has the single client.
+    pub(super) fn holder(&self) -> Option<HostId> {
+        self.holder
+    }
+
     /// Returns the number of clients by worker, once they are counted.
     pub(super) fn clients_by_worker(&self) -> &ClientsByWorker {
         &self.by_worker

@@ -8,6 +8,8 @@ pub(super) struct ResumeCounts {
     pub(super) resumed: u64,
     pub(super) taken: u64,
     pub(super) outdated: u64,
+    /// Records that have come from other hosts.
+    pub(super) moved: u64,
     /// Clients that got everything that they had missed.
     pub(super) recovered: u64,
     /// Others that have asked for it, by the reason for which they may have missed publications.

@@ -51,6 +51,11 @@ impl Takeovers {
         former
     }
 
+    /// Returns whether the join of a connection waits.
+    pub(super) fn has(&self, place: ConnectionRef) -> bool {
+        self.by_place.contains_key(&place)
+    }
+
     /// Returns the join that waits for a client.
     pub(super) fn get(&self, key: &RecordKey) -> Option<&Takeover> {
         self.waiting.get(key)

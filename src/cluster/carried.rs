@@ -7,7 +7,8 @@ use crate::types::{
 };
 
 /// A publication on its way to other hosts. One of [`WorkerId::DIRECTORY`](crate::types::WorkerId::DIRECTORY) is no
-/// publication: its payload is a [`DirectoryItem`](super::DirectoryItem).
+/// publication: its payload is a [`DirectoryItem`](super::DirectoryItem). Nor is one of
+/// [`WorkerId::MOVES`](crate::types::WorkerId::MOVES), whose payload the brokers read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CarriedPublication {
     /// The worker that accepted it.

@@ -145,6 +145,8 @@ pub(super) const PONG: u8 = 52;
 const NAMES: u8 = 60 | REQUIRED;
 /// Kind of an item about watched queries. A host that does not know it has no part in them.
 const WATCHES: u8 = 70;
+/// Kind of a message about a client that moves between hosts. A host that does not know it hands no client over.
+const MOVE: u8 = 61;
 /// Set in kinds and in tags of fields that a receiver must understand. Others are skipped.
 const REQUIRED: u8 = 0x80;
 
@@ -172,6 +174,7 @@ impl CarriedPublication {
             ItemKind::Records => RECORDS,
             ItemKind::Directory => NAMES,
             ItemKind::Presence => WATCHES,
+            ItemKind::Move => MOVE,
             ItemKind::Publication => PUBLICATION,
             ItemKind::Directive => DIRECTIVE,
             ItemKind::Question => QUESTION,
@@ -282,7 +285,7 @@ impl ItemBody {
         let mut fields = BodyReader(bytes);
         match fields.u8()? {
             HELLO => Ok(Self::Hello(EpochEnds::decode(&mut fields)?)),
-            kind @ (PUBLICATION | DIRECTIVE | QUESTION | RECORDS | NAMES | WATCHES) => {
+            kind @ (PUBLICATION | DIRECTIVE | QUESTION | RECORDS | NAMES | WATCHES | MOVE) => {
                 let mut publication = decode_publication(fields)?;
                 if kind == RECORDS {
                     publication.replay = CarriedReplay::Records;

@@ -57,6 +57,6 @@ pub use queries::{AnsweredQuery, AskedQuestion};
 pub use replay_buffer::ReplayBounds;
 pub use replay_records::{decode_records, encode_records};
 pub use subject::{ClusterName, ClusterSubject};
-pub use taken::{LaneStart, PassedPublication, TakenLane, TakenLanes, TakenTable};
+pub use taken::{CommonPlace, LaneStart, PassedPublication, TakenLane, TakenLanes, TakenTable};
 pub use traffic::{ClusterTraffic, ItemKind, LaneTraffic, TrafficLane};
 pub use wire::InvalidMessage;

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use bytes::{BufMut, Bytes};
+
 use super::envelope::{BridgeEpoch, HostRun};
 use super::item::{LaneKey, LanePoint};
 use super::lanes_in::PassedSources;
+use super::wire::{BodyReader, InvalidMessage, put_varint};
 use crate::types::{HostId, Number, WorkerIncarnation};
 
 /// A place in one lane of another host.
@@ -14,6 +17,55 @@ pub struct TakenLane {
     pub number: u64,
     /// The last publication of each worker.
     pub sources: PassedSources,
+}
+
+/// A place in the common lane of a host, as another host tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommonPlace {
+    /// The run of the host.
+    pub run: HostRun,
+    /// The life of its bridge that the number belongs to.
+    pub epoch: BridgeEpoch,
+    /// The last number that was passed on.
+    pub number: u64,
+    /// Something of this epoch was passed on that no earlier bridge had, so that what is sent again came before.
+    pub is_settled: bool,
+    /// The last publication of each worker.
+    pub sources: PassedSources,
+}
+
+impl CommonPlace {
+    /// Returns whether everything was taken that another host has taken of the same run. Numbers alone show that only if
+    /// the other host is past what a new bridge sends again at the beginning of its epoch.
+    #[must_use]
+    pub fn has(&self, other: &Self) -> bool {
+        let is_present = other.is_settled && self.epoch == other.epoch;
+        let is_there = is_present && self.number >= other.number;
+        self.run == other.run && (is_there || self.sources.include(&other.sources))
+    }
+
+    /// Appends the encoding.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u64_le(self.run.0);
+        out.put_u32_le(self.epoch.0);
+        put_varint(out, self.number);
+        out.put_u8(u8::from(self.is_settled));
+        self.sources.encode(out);
+    }
+
+    /// Reads the output of [`CommonPlace::encode`].
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not such an output.
+    pub fn decode(bytes: Bytes) -> Result<Self, InvalidMessage> {
+        let mut fields = BodyReader(bytes);
+        let (run, epoch) = (HostRun(fields.u64()?), BridgeEpoch(fields.u32()?));
+        let (number, is_settled) = (fields.varint()?, fields.u8()? == 1);
+        let sources = PassedSources::decode(&mut fields)?;
+        fields.end()?;
+        Ok(Self { run, epoch, number, is_settled, sources })
+    }
 }
 
 /// The numbers of two lanes at one moment of their sender.
@@ -47,6 +99,14 @@ pub struct TakenLanes {
 }
 
 impl TakenLanes {
+    /// Returns the place in the common lane. Whether it [is settled](CommonPlace::is_settled) is not known.
+    #[must_use]
+    pub fn common_place(&self) -> CommonPlace {
+        let Self { run, epoch, .. } = *self;
+        let TakenLane { number, sources } = self.common.clone();
+        CommonPlace { run, epoch, number, is_settled: false, sources }
+    }
+
     /// Returns the places of a host whose lanes are taken from now on: the private lane to this host from its start,
     /// and the common lane after this number, once so much of the private lane was taken.
     #[must_use]
@@ -112,6 +172,12 @@ impl TakenTable {
         if let Some(lanes) = self.0.get_mut(&host) {
             lanes.forgotten += 1;
         }
+    }
+
+    /// Returns the places of a host.
+    #[must_use]
+    pub fn get(&self, host: HostId) -> Option<&TakenLanes> {
+        self.0.get(&host)
     }
 
     /// Returns the places by host.

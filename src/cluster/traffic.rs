@@ -2,6 +2,7 @@
 
 use super::carried::{CarriedPublication, CarriedReplay};
 use super::item::LaneKey;
+use crate::types::WorkerId;
 
 /// Defines the kinds: variant, word, help.
 macro_rules! item_kinds {
@@ -30,10 +31,17 @@ item_kinds! {
     Records = "records", "Nonces and ids of requests.";
     Directory = "directory", "Names of clients.";
     Presence = "presence", "Watched queries, or the clients that match them.";
+    Move = "move", "A client that resumes on another host.";
     Ping = "ping", "A ping, or the answer to one.";
 }
 
 impl CarriedPublication {
+    /// Returns whether it is about a client that moves between hosts.
+    #[must_use]
+    pub fn is_about_move(&self) -> bool {
+        self.source.worker == WorkerId::MOVES
+    }
+
     /// Returns what it is for.
     #[must_use]
     pub fn item_kind(&self) -> ItemKind {
@@ -43,6 +51,7 @@ impl CarriedPublication {
         match (self.directive, self.question) {
             (None, _) if self.is_of_directory() => ItemKind::Directory,
             (None, _) if self.is_of_watches() => ItemKind::Presence,
+            (None, _) if self.is_about_move() => ItemKind::Move,
             (None, _) => ItemKind::Publication,
             (Some(_), None) => ItemKind::Directive,
             (Some(_), Some(_)) => ItemKind::Question,

@@ -67,7 +67,10 @@ impl FromBridge {
                 let CarriedPublication { route, payload, directive, .. } = &arrival.publication;
                 let is_command = directive.is_some() && arrival.publication.question.is_none();
                 let publication = &arrival.publication;
-                if is_command || publication.is_of_directory() || publication.is_of_watches() {
+                let is_internal = publication.is_of_directory()
+                    || publication.is_of_watches()
+                    || publication.is_about_move();
+                if is_command || is_internal {
                     return CLOCK_WORK;
                 }
                 let number = Number(arrival.number);

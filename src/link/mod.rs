@@ -9,6 +9,7 @@ pub mod handover;
 pub mod hosts_presence;
 mod in_place;
 pub mod message;
+pub mod moves;
 pub mod presence;
 pub mod query;
 pub mod resume;

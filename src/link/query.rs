@@ -4,7 +4,7 @@ use super::command::CommandOutcome;
 use super::tail::{TailPage, TailQuery};
 use crate::types::{
     Address, ClientDescription, ClientFilter, ClientPage, ClientTags, ClientUuid, DescribedToken,
-    Expression, HostId, IdUse, ListFilter, ListPosition, Number, PageSize, QueryReach,
+    Expression, HostId, IdUse, ListFilter, ListPosition, Number, PageSize, QueryReach, Recipients,
     ReplayDigest, ScannedTags, Secret, Slot, TagScan, Tenant, TenantStatistics, TooExpensive,
     TrackedOutcome, WorkerIncarnation,
 };
@@ -195,6 +195,21 @@ pub struct ClientQuery {
 }
 
 impl QueryKind {
+    /// Returns the only client that it is about.
+    #[must_use]
+    pub fn client(&self) -> Option<ClientUuid> {
+        match self {
+            Self::ClientTags(uuid) | Self::Describe(uuid) | Self::RefreshToken { uuid, .. } => {
+                Some(*uuid)
+            }
+            Self::Count(address) => match address.recipients {
+                Recipients::First { uuid, .. } => uuid,
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Returns whether it may be put to other hosts, each of which answers by itself.
     #[must_use]
     pub fn is_for_hosts(&self) -> bool {

@@ -22,6 +22,9 @@ impl WorkerId {
     /// The source of items about watched queries. No process has this number on the link.
     pub const WATCHES: Self = Self(u16::MAX - 3);
 
+    /// The source of items about clients that move between hosts. No process has this number on the link.
+    pub const MOVES: Self = Self(u16::MAX - 4);
+
     /// Returns whether this is the bridge, and not a worker.
     #[must_use]
     pub fn is_bridge(self) -> bool {
@@ -31,7 +34,7 @@ impl WorkerId {
     /// Returns whether this is a worker, which has clients.
     #[must_use]
     pub fn has_clients(self) -> bool {
-        self < Self::WATCHES
+        self < Self::MOVES
     }
 
     /// Returns whether this is the API process, and not a worker.

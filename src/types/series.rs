@@ -89,7 +89,7 @@ families! {
     Records = "records", Sum, ["state"], 3, "Clients of tagcast.v1 that may resume";
     MailboxBytes = "mailbox_bytes", Sum, [], 1, "Memory of publications that are kept for clients";
     Resumes = "resumes", Counter, ["result"], 8, "Openings that showed a resume token";
-    ClusterDirectoryEntries = "cluster_directory_entries", Sum, ["kind"], 3,
+    ClusterDirectoryEntries = "cluster_directory_entries", Sum, ["kind"], 4,
         "Names that clients of all hosts have; one that two hosts have counts twice";
     ClusterDirectoryRefused = "cluster_directory_refused", Counter, [], 1,
         "Names of clients that had no room in the directory of all hosts";
@@ -126,7 +126,7 @@ families! {
     ClusterClients = "cluster_clients", Sum, [], 1, "Clients of all live hosts of the cluster";
     ClusterUnconfirmedItems = "cluster_unconfirmed_items", Sum, [], 1,
         "Items for other hosts that the NATS server has not confirmed";
-    ClusterItems = "cluster_items", Counter, ["direction", "lane", "kind"], 32,
+    ClusterItems = "cluster_items", Counter, ["direction", "lane", "kind"], 36,
         "Items of other hosts that were passed on, and items for other hosts";
     ClusterBatches = "cluster_batches", Counter, ["direction", "lane"], 6,
         "Messages with items, those that were sent again included";

@@ -279,14 +279,14 @@ impl Worker {
     /// Carries out what the broker says about a program.
     pub fn on_resumable(&mut self, event: &ToResumable, model: &mut Model) {
         let slot = match event {
-            ToResumable::Record(_) => return,
+            ToResumable::Record(_) | ToResumable::Passed { .. } => return,
             ToResumable::Replay(replayed) => replayed.slot,
             ToResumable::Recovered(recovery) => recovery.slot,
             ToResumable::Probe(slot) | ToResumable::Continued(slot) => *slot,
         };
         let Some(no) = self.life(slot).filter(|_| self.is_open(slot)) else { return };
         match event {
-            ToResumable::Record(_) => {}
+            ToResumable::Record(_) | ToResumable::Passed { .. } => {}
             ToResumable::Replay(replayed) => {
                 let outcome = model.replays(no, replayed);
                 self.note(outcome);

@@ -1,7 +1,7 @@
 //! Which stored publications a client has missed.
 
 use super::{Journal, JournalEntry, StoredRecipients};
-use crate::types::{Address, ClientUuid, Recipients, Tags};
+use crate::types::{Address, ClientUuid, Ident, Recipients, Tags};
 
 /// What decides whether a stored publication was for a client.
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +16,40 @@ impl PastListener<'_> {
     /// Returns whether a publication was for the client.
     pub(in crate::broker) fn hears(&self, entry: &JournalEntry) -> bool {
         match &entry.recipients {
-            StoredRecipients::NoClient | StoredRecipients::Unknown => false,
+            StoredRecipients::NoClient
+            | StoredRecipients::Absent(_)
+            | StoredRecipients::Unknown => false,
             StoredRecipients::One(one) => self.uuid == Some(*one),
             StoredRecipients::Many(address) => self.matches(address),
+        }
+    }
+
+    /// Returns whether a publication to a single client that was not here was for the client.
+    pub(in crate::broker) fn is_sought(&self, address: &Address, ident: Option<&Ident>) -> bool {
+        let is_except = address.except.is_some() && address.except == self.uuid;
+        !is_except && self.is_named(&address.recipients, ident)
+    }
+
+    fn is_named(&self, recipients: &Recipients, ident: Option<&Ident>) -> bool {
+        match recipients {
+            Recipients::First { uuid, ident: named } => {
+                let has_uuid = uuid.is_some() && *uuid == self.uuid;
+                has_uuid || named.is_some() && named.as_ref() == ident && self.uuid.is_some()
+            }
+            Recipients::Named(named) => {
+                let has_uuid = named.uuid.is_some() && named.uuid == self.uuid;
+                let has_ident = named.ident.is_some() && named.ident.as_ref() == ident;
+                has_uuid || has_ident && self.uuid.is_some()
+            }
+            Recipients::Among(it) => {
+                self.tags.is_some_and(|tags| it.expression.matches(tags))
+                    && self.is_named(&it.recipients, ident)
+            }
+            Recipients::Without(it) => {
+                !self.uuid.is_some_and(|uuid| it.uuids.contains(&uuid))
+                    && self.is_named(&it.recipients, ident)
+            }
+            _ => false,
         }
     }
 
@@ -59,13 +90,13 @@ impl MissedSearch {
         Self { next: number + 1, found: Vec::new() }
     }
 
-    /// Examines at most `most` publications. `listener` returns what the client was at the publication with a
-    /// number. Returns how many were examined.
-    pub(in crate::broker) fn run<'a>(
+    /// Examines at most `most` publications. `hears` returns whether the publication with a number was for the client.
+    /// Returns how many were examined.
+    pub(in crate::broker) fn run(
         &mut self,
         journal: &Journal,
         most: usize,
-        listener: &dyn Fn(u64) -> PastListener<'a>,
+        hears: &dyn Fn(u64, &JournalEntry) -> bool,
     ) -> usize {
         // What was dropped cannot be found.
         self.next = self.next.max(journal.floor() + 1);
@@ -73,7 +104,7 @@ impl MissedSearch {
         while examined < most
             && let Some(entry) = journal.get(self.next)
         {
-            if listener(self.next).hears(entry) {
+            if hears(self.next, entry) {
                 self.found.push(self.next);
             }
             self.next += 1;

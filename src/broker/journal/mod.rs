@@ -8,18 +8,19 @@ mod spaces;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use self::spaces::Journals;
+use super::lane_places::EntryOrigin;
 use crate::types::{
-    Address, ClientUuid, Content, HistoryTerms, Number, Recipients, ReplayPosition,
+    Address, ClientUuid, Content, HistoryTerms, HostId, Number, Recipients, ReplayPosition,
     WorkerIncarnation,
 };
 
 /// Memory for an entry in addition to its payload and its address, in bytes.
-const ENTRY_BYTES: usize = 112;
+const ENTRY_BYTES: usize = 120;
 
 /// The latest publications of one space.
 ///
@@ -37,6 +38,9 @@ pub(super) struct Journal {
     payload_bytes: usize,
     /// Memory of the entries.
     held: usize,
+    /// The last publication of the common lane of each host that was dropped, with its number here. Without other hosts
+    /// there is none.
+    dropped: BTreeMap<HostId, (u64, EntryOrigin)>,
 }
 
 /// A publication in a journal.
@@ -51,6 +55,8 @@ pub(super) struct JournalEntry {
     pub(super) content: Content<Box<[u8]>>,
     /// The time of the publication, since any fixed moment.
     pub(super) stored: Duration,
+    /// Its place in the common lane of its host, if it is in one.
+    pub(super) origin: Option<Box<EntryOrigin>>,
 }
 
 /// Which clients a stored publication was for.
@@ -62,11 +68,18 @@ pub(super) enum StoredRecipients {
     One(ClientUuid),
     /// The clients that match. Publications that follow each other often share an address.
     Many(Arc<Address>),
+    /// A single client that was not found here, and that other hosts look for, too.
+    Absent(Arc<Address>),
     /// Clients that depend on which other clients there were, so that they cannot be found later.
     Unknown,
 }
 
 impl StoredRecipients {
+    /// Returns whether a publication was for a single client.
+    pub(super) fn is_one(&self) -> bool {
+        matches!(self, Self::One(_) | Self::Absent(_))
+    }
+
     /// Returns the recipients of a publication to several clients.
     pub(super) fn of_many(address: &Arc<Address>) -> Self {
         match depends_on_others(&address.recipients) {
@@ -88,17 +101,21 @@ fn depends_on_others(recipients: &Recipients) -> bool {
 impl JournalEntry {
     fn held(&self) -> usize {
         let address = match &self.recipients {
-            StoredRecipients::Many(address) => address.recipients.held(),
+            StoredRecipients::Many(address) | StoredRecipients::Absent(address) => {
+                address.recipients.held()
+            }
             _ => 0,
         };
-        ENTRY_BYTES + address + self.content.payload.len()
+        let origin = self.origin.as_ref().map_or(0, |_| size_of::<EntryOrigin>());
+        ENTRY_BYTES + origin + address + self.content.payload.len()
     }
 }
 
 impl Journal {
     /// Creates a journal without publications.
     pub(super) fn new(epoch: u32, terms: HistoryTerms) -> Self {
-        Self { epoch, terms, entries: VecDeque::new(), head: 0, gap: 0, payload_bytes: 0, held: 0 }
+        let (entries, dropped) = (VecDeque::new(), BTreeMap::new());
+        Self { epoch, terms, entries, head: 0, gap: 0, payload_bytes: 0, held: 0, dropped }
     }
 
     /// Returns the number of the latest publication; 0 before the first one.
@@ -188,7 +205,15 @@ impl Journal {
         let Some(oldest) = self.entries.pop_front() else { return false };
         self.payload_bytes -= oldest.content.payload.len();
         self.held -= oldest.held();
+        if let Some(origin) = oldest.origin {
+            self.dropped.insert(origin.host, (self.floor(), *origin));
+        }
         true
+    }
+
+    /// Returns the last publication of the common lane of each host that was dropped, with its number here.
+    pub(super) fn dropped(&self) -> impl Iterator<Item = (u64, &EntryOrigin)> {
+        self.dropped.values().map(|(number, origin)| (*number, origin))
     }
 
     /// Sets other limits.

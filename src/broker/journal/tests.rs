@@ -100,7 +100,8 @@ fn entry(audience: &Audience, bytes: usize, stored: Duration) -> JournalEntry {
     let source = WorkerIncarnation { worker: WorkerId(1), generation: Generation(1) };
     let payload = vec![b'x'; bytes].into_boxed_slice();
     let content = Content { form: PayloadForm::Message, payload };
-    JournalEntry { recipients: audience.stored(), source, number: Number(1), content, stored }
+    let (recipients, number) = (audience.stored(), Number(1));
+    JournalEntry { recipients, source, number, content, stored, origin: None }
 }
 
 /// Everything that was published.
@@ -165,7 +166,7 @@ proptest! {
                 |number: u64| PastListener { uuid: Some(ME), tags: own.get(usize::try_from(number - 1).unwrap()) };
             let mut examined = 0;
             while !search.is_complete(&journal) {
-                let some = search.run(&journal, piece, &listener);
+                let some = search.run(&journal, piece, &|number, entry| listener(number).hears(entry));
                 prop_assert!(some > 0 && some <= piece);
                 examined += some;
             }
@@ -190,7 +191,7 @@ fn a_client_without_a_name_gets_nothing_for_single_clients() {
     let own = tags(1);
     let found = |listener: PastListener<'_>| {
         let mut search = MissedSearch::after(0);
-        search.run(&journal, 10, &|_| listener);
+        search.run(&journal, 10, &|_, entry| listener.hears(entry));
         search.into_found()
     };
     assert_eq!(found(PastListener { uuid: None, tags: Some(&own) }), [2, 3]);

@@ -4,6 +4,7 @@
 
 mod accounting;
 mod mailbox;
+mod moving;
 mod request_ids;
 mod tag_log;
 #[cfg(test)]
@@ -13,9 +14,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 pub(super) use self::mailbox::{Mailbox, MailboxPublication};
+use self::moving::EndedRecords;
+pub(super) use self::moving::{ELSEWHERE, hand_over, take_over};
 use self::request_ids::InstanceIds;
 use self::tag_log::TagLog;
 pub(super) use self::tag_log::{TagsThen, forget_past, note_tags};
+use crate::link::moves::RecordStage;
 use crate::link::resume::{KnownIds, RecordTerms};
 use crate::types::limits::AWAY_MEMORY;
 use crate::types::{
@@ -51,6 +55,7 @@ pub(super) struct Records {
     bytes_max: usize,
     /// Part of it for mailboxes.
     mailbox_bytes: usize,
+    pub(super) ended: EndedRecords,
 }
 
 /// The record of a client.
@@ -63,6 +68,8 @@ pub(super) struct Record {
     pub(super) generation: ResumeGeneration,
     /// The last connection whose token it surely has. Earlier ones are not accepted.
     pub(super) confirmed: ResumeGeneration,
+    /// The connection with which the record has begun.
+    pub(super) begun: ResumeGeneration,
     /// Begins the positions of its mailbox.
     epoch: u32,
     /// Publications that were ever put into its mailbox.
@@ -147,6 +154,12 @@ impl Record {
         self.rest.as_ref()?.away.as_ref()
     }
 
+    /// Returns how far it is.
+    pub(super) fn stage(&self) -> RecordStage {
+        let Self { confirmed, generation, begun, .. } = *self;
+        RecordStage { confirmed, generation, begun }
+    }
+
     /// Returns the present place in its mailbox.
     pub(super) fn position(&self) -> ReplayPosition {
         ReplayPosition { epoch: self.epoch, number: self.kept }
@@ -176,6 +189,7 @@ impl Default for Records {
             bytes: 0,
             bytes_max: AWAY_MEMORY,
             mailbox_bytes: 0,
+            ended: EndedRecords::default(),
         }
     }
 }
@@ -220,12 +234,13 @@ impl Records {
         let NewRecord { place, terms, generation, confirmed, epoch, ids } = new;
         let (place, kept, ids_from, rest) = (Some(place), 0, ids.from, None);
         let ids = InstanceIds::announced(ids);
-        let joined = JoinNumber(0);
+        let (joined, begun) = (JoinNumber(0), ids_from);
         let record = Record {
             place,
             terms,
             generation,
             confirmed,
+            begun,
             epoch,
             kept,
             ids_from,
@@ -334,7 +349,9 @@ impl Records {
     /// Removes a record.
     pub(super) fn end(&mut self, key: &RecordKey) {
         self.uncount_away(key);
-        self.all.remove(key);
+        if self.all.remove(key).is_some() {
+            self.ended.note(key);
+        }
     }
 
     /// Removes the records of clients that are away for too long, until `is_spent` returns true, which is called after

@@ -45,16 +45,21 @@ impl Record {
         self.ids.get_or_insert_with(|| Box::new(InstanceIds::default()))
     }
 
+    /// Returns the requests of its instance that were accepted; `None` if they are not known.
+    pub(super) fn known_ids(&self) -> Option<AcceptedIds> {
+        match self.ids.as_deref() {
+            None => Some(AcceptedIds::default()),
+            Some(ids) => Some(ids.accepted).filter(|_| !ids.is_doubtful),
+        }
+    }
+
     /// Returns the requests that were accepted, for the next connection. `None`: that is not known, or it is of another
     /// instance, or the client has not seen the connection since which they are known. They begin afresh then.
     pub(super) fn continue_ids(&mut self, next: &NewPlace) -> Option<AcceptedIds> {
         let instance = next.terms.instance;
         let is_same = instance.is_some() && instance == self.terms.instance;
-        let ids = match self.ids.as_deref() {
-            _ if !is_same || next.shown < self.ids_from => None,
-            None => Some(AcceptedIds::default()),
-            Some(ids) => Some(ids.accepted).filter(|_| !ids.is_doubtful),
-        };
+        let is_continued = is_same && next.shown >= self.ids_from;
+        let ids = self.known_ids().filter(|_| is_continued);
         if ids.is_none() {
             self.ids = None;
             self.ids_from = self.generation.next();

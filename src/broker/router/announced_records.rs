@@ -4,7 +4,7 @@ use super::{ProtocolError, Router, joins};
 use crate::broker::records::{NewRecord, RecordKey};
 use crate::link::message::ToWorker;
 use crate::link::resume::{AnnouncedRecord, ToResumable};
-use crate::types::{Client, ConnectionRef, JoinNumber, Slot, WorkerIncarnation};
+use crate::types::{Client, ConnectionRef, JoinNumber, ResumeGeneration, Slot, WorkerIncarnation};
 
 /// Takes the record of a client that a worker announces. If two workers announce the same client, the earlier broker
 /// has died in a takeover: the later connection stays.
@@ -35,6 +35,10 @@ pub(super) fn announce(
     let place = ConnectionRef { worker: source.worker, slot };
     let epoch = epoch_of(&client) ^ generation.0;
     router.records.add(key.clone(), NewRecord { place, terms, generation, confirmed, epoch, ids });
+    if let Some(record) = router.records.get_mut(&key) {
+        // That is not known.
+        record.begun = ResumeGeneration::default();
+    }
     note_join(router, &key, number);
     Ok(())
 }

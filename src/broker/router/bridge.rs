@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use super::replays_of_hosts::{self, carried_id};
-use super::{LinkState, ProtocolError, Router, host_notices, names, presence_of_hosts, recording};
+use super::{
+    LinkState, ProtocolError, Router, host_notices, moves, names, presence_of_hosts, recording,
+    whereabouts,
+};
 use crate::broker::descriptions::AskedDescription;
+use crate::broker::lane_places::EntryOrigin;
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient};
+use crate::broker::records::RecordKey;
 use crate::broker::resolve_cache::KnownRoute;
 use crate::broker::tracking::BegunTracking;
 use crate::cluster::{
@@ -19,8 +24,8 @@ use crate::link::message::{PublishFrame, ToBroker, ToWorker};
 use crate::link::query::{HostsAnswer, HostsQuery, QueryResult};
 use crate::types::limits::{CLUSTER_CLIENTS_EVERY, CLUSTER_QUERIES_MAX};
 use crate::types::{
-    ClusterMember, ConnectionCounts, Content, Generation, HostId, Number, PublicationId, Sequence,
-    Tenant, TrackedSubject, Tracking, WorkerId, WorkerIncarnation,
+    ClusterMember, ConnectionCounts, Content, Generation, HostId, Number, PublicationId,
+    QueryReach, Sequence, Tenant, TrackedSubject, Tracking, WorkerId, WorkerIncarnation,
 };
 
 /// A publication as it is forwarded.
@@ -52,9 +57,21 @@ pub fn share(router: &mut Router, own: ClusterMember, generation: Generation) {
     let hosts = router.hosts.get_or_insert_with(|| Box::new(OtherHosts::new(host, generation)));
     hosts.query_timeout = query_timeout;
     presence_of_hosts::share(router, own);
+    router.records.ended.begin();
     if is_new && router.is_resolving() {
         names::begin(router);
     }
+}
+
+/// Returns what an arrival is in the common lane of its host, if it is there.
+#[inline]
+pub(super) fn origin_of(
+    router: &mut Router,
+    source: WorkerIncarnation,
+    number: Number,
+) -> Option<EntryOrigin> {
+    let hosts = router.hosts.as_deref_mut().filter(|_| source.worker.is_bridge())?;
+    hosts.moves.take_arriving(number)
 }
 
 /// The link to the bridge is gone.
@@ -63,6 +80,7 @@ pub(super) fn unlinked(router: &mut Router) {
         hosts.forwards.unlinked();
         hosts.told_clients = None;
         hosts.names.forget_passable();
+        hosts.moves.forget_requests();
         host_notices::set_reach(router, HostsNotice::Cut);
     }
 }
@@ -125,7 +143,9 @@ pub(super) fn on_message(
             }
             effect => {
                 presence_of_hosts::note(&mut router.presence, &effect, router.now);
-                hosts.note(effect, router.now);
+                if hosts.note(effect, router.now) {
+                    moves::mark(router);
+                }
                 host_notices::note_live(router);
                 Ok(())
             }
@@ -145,6 +165,10 @@ pub(super) fn ask_hosts(
         return router.send_description(asked, QueryResult::Hosts(answer));
     };
     let has_room = router.descriptions.len() < CLUSTER_QUERIES_MAX;
+    let holder = query
+        .kind
+        .client()
+        .and_then(|uuid| whereabouts::holder(router, &RecordKey { tenant: tenant.clone(), uuid }));
     let bridge = router.workers.get_mut(&WorkerId::BRIDGE);
     let bridge = bridge.filter(|bridge| has_room && bridge.link_state == LinkState::Announced);
     let Some(bridge) = bridge else {
@@ -152,7 +176,12 @@ pub(super) fn ask_hosts(
         return router.send_description(asked, QueryResult::Hosts(answer));
     };
     let AskedDescription { asker, number, .. } = asked;
-    let (tenant, query) = (tenant.clone(), query.clone());
+    let (tenant, mut query) = (tenant.clone(), query.clone());
+    if let Some(holder) = holder
+        && let QueryReach::One(host) = &mut query.reach
+    {
+        *host = holder;
+    }
     let query = Box::new(QueryOfProcess { asker, number, tenant, query });
     bridge.out.send(&ToWorker::Bridge(ToBridge::Query(query)));
     router.descriptions.open(asked, bridge.source);
@@ -164,18 +193,23 @@ fn arrive(
     source: WorkerIncarnation,
     arrival: Arrival,
 ) -> Result<(), ProtocolError> {
-    if arrival.publication.is_of_directory() || arrival.publication.is_of_watches() {
+    let publication = &arrival.publication;
+    let is_of_directory = publication.is_of_directory() || publication.is_of_watches();
+    if is_of_directory || publication.is_about_move() {
         return replays_of_hosts::hold(router, source, arrival);
     }
     let Arrival { number, taken, publication } = arrival;
-    if let Some(hosts) = &mut router.hosts {
-        hosts.kept.taken.note(&taken);
-    }
+    let is_stored = !router.journals.is_empty();
+    let hosts = router.hosts.as_mut();
+    let origin = hosts.and_then(|hosts| hosts.note_taken(&taken, &publication));
     if publication.replay == CarriedReplay::Records {
         return replays_of_hosts::hold(router, source, Arrival { number, taken, publication });
     }
     let number = Number(number);
     if let Some(hosts) = &mut router.hosts {
+        if let Some(origin) = origin.filter(|_| is_stored) {
+            hosts.moves.note_arriving(number, origin);
+        }
         let is_for_this_host = taken.point.lane != LaneKey::COMMON;
         let was_passed_on = publication.source.worker.is_bridge();
         if is_for_this_host && !was_passed_on && publication.directive.is_none() {
@@ -249,6 +283,10 @@ pub(super) fn take_numbered(
             presence_of_hosts::take(router, &arrival);
             Number(arrival.number)
         }
+        ClusterEffect::Arrive(arrival) if arrival.publication.is_about_move() => {
+            moves::take(router, &arrival);
+            Number(arrival.number)
+        }
         ClusterEffect::Arrive(arrival) => {
             return replays_of_hosts::take_records(router, source, &arrival);
         }
@@ -257,6 +295,7 @@ pub(super) fn take_numbered(
             host_notices::report_gap(router, gap.items);
             names::note_gap(router, gap.host);
             presence_of_hosts::note_gap(router, gap.host);
+            router.hosts.iter_mut().for_each(|hosts| hosts.places.note_gap(gap.host));
             Number(number)
         }
         _ => return Ok(()),

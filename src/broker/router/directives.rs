@@ -3,11 +3,12 @@
 use bytes::Bytes;
 
 use super::publications::CommandId;
-use super::{Router, names};
+use super::{Router, names, whereabouts};
+use crate::broker::records::RecordKey;
 use crate::cluster::{CarriedPublication, CarriedReplay, Forward, ForwardReach};
 use crate::link::codec::encode_command;
 use crate::link::command::{ClientCommand, CommandKind, CommandOutcome};
-use crate::types::{ClientUuid, PayloadForm, Sequence, WorkerIncarnation};
+use crate::types::{PayloadForm, Sequence, WorkerIncarnation};
 
 /// A command as other hosts would get it.
 #[derive(Debug)]
@@ -17,9 +18,9 @@ pub(super) struct PreparedDirective {
 }
 
 /// The clients of a command.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum DirectiveScope {
-    One(ClientUuid),
+    One(RecordKey),
     /// All that match, unless they are more than this.
     Matching(Option<u64>),
 }
@@ -28,7 +29,7 @@ impl PreparedDirective {
     /// Returns whether other hosts get it after this outcome on this one: the client is not here, or there are not too
     /// many that match. A dry run allows none, and only counts.
     pub(super) fn goes_on_after(&self, outcome: &CommandOutcome) -> bool {
-        match (self.scope, outcome) {
+        match (&self.scope, outcome) {
             (DirectiveScope::One(_), CommandOutcome::Unknown) => true,
             (DirectiveScope::Matching(max), CommandOutcome::Matched(matched)) => {
                 max.is_none_or(|max| max == 0 || matched.clients <= max)
@@ -50,7 +51,7 @@ pub(super) fn prepare(
     }
     let scope = match &command.kind {
         CommandKind::ChangeTags { uuid, .. } | CommandKind::Close { uuid, .. } => {
-            DirectiveScope::One(*uuid)
+            DirectiveScope::One(RecordKey { tenant: command.tenant.clone(), uuid: *uuid })
         }
         CommandKind::ChangeTagsMatching { clients_max, .. }
         | CommandKind::CloseMatching { clients_max, .. } => DirectiveScope::Matching(*clients_max),
@@ -62,13 +63,20 @@ pub(super) fn prepare(
 /// Gives a command to the bridge, after the publications before it. Returns false if no other host is to get it.
 pub(super) fn forward(router: &mut Router, id: CommandId, directive: PreparedDirective) -> bool {
     names::send_changes(router);
+    let moved = match &directive.scope {
+        DirectiveScope::One(key) => whereabouts::holder(router, key),
+        DirectiveScope::Matching(_) => None,
+    };
     let Router { hosts: Some(hosts), workers, last_sequence, .. } = router else { return false };
     let CommandId { source, number } = id;
     let reach = match directive.scope {
         DirectiveScope::Matching(_) => ForwardReach::All,
-        DirectiveScope::One(uuid) => match hosts.reach_of(uuid) {
+        DirectiveScope::One(key) => match moved.map(ForwardReach::One) {
             Some(reach) => reach,
-            None => return false,
+            None => match hosts.reach_of(key.uuid) {
+                Some(reach) => reach,
+                None => return false,
+            },
         },
     };
     let publication = CarriedPublication {

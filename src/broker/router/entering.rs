@@ -4,17 +4,22 @@ use bytes::Bytes;
 
 use super::recoveries::Missed;
 use super::resumes::JoinDecision;
-use super::{ProtocolError, Router, announced_records, joins, recording};
-use crate::broker::journal::StoredRecipients;
-use crate::broker::records::{Mailbox, NewPlace, NewRecord, Record, RecordKey, ReturnedClient};
+use super::{
+    ProtocolError, Router, announced_records, handing_over, joins, moves, recording, whereabouts,
+};
+use crate::broker::journal::Journal;
+use crate::broker::records::{
+    ELSEWHERE, Mailbox, NewPlace, NewRecord, Record, RecordKey, ReturnedClient,
+};
 use crate::link::message::ToWorker;
+use crate::link::moves::HandedPublication;
 use crate::link::resume::{
     DecidedRecord, KnownIds, Recovery, ReplayedPublication, ResumableJoin, ToResumable,
 };
 use crate::types::{
     AcceptedIds, AllowedNames, Client, ConnectionRef, Content, JoinNumber, MissedRequest,
-    RecoveryReason, ResumeGeneration, ResumeStanding, TagEdit, TagNames, Tags, WorkerIncarnation,
-    is_guarded_topic,
+    RecoveryReason, ResumeGeneration, ResumeStanding, Slot, TagEdit, TagNames, Tags, WorkerId,
+    WorkerIncarnation, is_guarded_topic,
 };
 
 /// Adds a client to the index and answers its worker, unless a limit is reached.
@@ -24,6 +29,9 @@ pub(super) fn enter(
     join: ResumableJoin,
     entry: JoinDecision,
 ) -> Result<(), ProtocolError> {
+    if source.worker.is_bridge() {
+        return handing_over::decided(router, source, &join, entry);
+    }
     let ResumableJoin { slot, mut client, terms, claim, missed: asked } = join;
     if joins::is_full(router, source, slot, &client) {
         return Ok(());
@@ -51,6 +59,8 @@ pub(super) fn enter(
     };
     router.resumes.note(standing);
     let shown = claim.filter(|_| standing == ResumeStanding::Resumed);
+    // The UUID that it has if it does not resume is new.
+    let epoch = announced_records::epoch_of(&client);
     client.uuid = key.uuid;
     if terms.grace_ms == 0 {
         joins::enter(router, source, slot, &client)?;
@@ -58,11 +68,8 @@ pub(super) fn enter(
         return Ok(());
     }
     if router.records.get(&key).is_none() {
-        let epoch = announced_records::epoch_of(&client);
-        let generation = match &shown {
-            None => ResumeGeneration::default().next(),
-            Some(claim) => after_lost(claim.generation, epoch),
-        };
+        let token = shown.as_ref().map(|claim| claim.generation);
+        let generation = begin_anew(router, &key, token, epoch);
         let confirmed = ResumeGeneration::default();
         let ids = KnownIds::none_since(generation);
         let new = NewRecord { place, terms, generation, confirmed, epoch, ids };
@@ -84,10 +91,7 @@ pub(super) fn enter(
         ids: KnownIds { from: record.ids_from, accepted, is_complete: true },
     };
     router.send(source.worker, &ToWorker::Resumable(ToResumable::Record(Box::new(told))));
-    if let Missed::Mailbox(reason) = missed {
-        // Its mailbox has positions of the journal. With one of them it has not recovered what came before.
-        recording::begin_record(router, &key, reason);
-    }
+    note_past(router, source.worker, &key, &missed);
     joins::enter(router, source, slot, &client)?;
     announced_records::note_join(router, &key, JoinNumber(router.last_version));
     if let Some(MissedRequest::Since(Some(since))) = asked {
@@ -96,6 +100,34 @@ pub(super) fn enter(
     }
     replay(router, place, &key, standing, missed);
     Ok(())
+}
+
+/// Returns the number of the connection with which a record begins. The client has shown the token of an earlier one if
+/// its record is gone.
+fn begin_anew(
+    router: &mut Router,
+    key: &RecordKey,
+    shown: Option<ResumeGeneration>,
+    random: u32,
+) -> ResumeGeneration {
+    let Some(shown) = shown else { return ResumeGeneration::default().next() };
+    let generation = after_lost(whereabouts::last_known(router, key, shown), random);
+    whereabouts::entered_without_record(router, key, shown, generation);
+    generation
+}
+
+/// Notes which positions of a client that enters are of no use.
+fn note_past(router: &mut Router, worker: WorkerId, key: &RecordKey, missed: &Missed) {
+    match missed {
+        // Its mailbox has positions of the journal. With one of them it has not recovered what came before.
+        Missed::Mailbox(reason) => recording::begin_record(router, key, *reason),
+        // What it has received on another host is not known by positions of this one.
+        Missed::Handed(..) => {
+            moves::note_passed(router, worker);
+            recording::begin_record(router, key, RecoveryReason::Lost);
+        }
+        Missed::NotAsked | Missed::Entries(..) => {}
+    }
 }
 
 /// Returns the number of the next connection of a client whose record is gone. A part of it is random: after the
@@ -156,19 +188,16 @@ fn replay(
     let reason = match missed {
         Missed::NotAsked => return,
         Missed::Entries(numbers, reason) => {
-            for number in numbers {
-                let journal = journals.get(&key.tenant);
-                let Some((journal, entry)) = journal.and_then(|it| Some((it, it.get(number)?)))
-                else {
-                    continue;
-                };
-                let position = journal.position_of(number);
-                let is_direct = matches!(entry.recipients, StoredRecipients::One(_));
-                let content = owned(&entry.content);
-                let (source, number) = (entry.source, entry.number);
+            send_stored(journals.get(&key.tenant), slot, numbers, &mut send);
+            reason
+        }
+        Missed::Handed(handed, numbers) => {
+            let (source, number) = ELSEWHERE;
+            for HandedPublication { position, is_direct, content } in handed.publications {
                 send(ReplayedPublication { slot, source, number, position, is_direct, content });
             }
-            reason
+            send_stored(journals.get(&key.tenant), slot, numbers, &mut send);
+            None
         }
         Missed::Mailbox(reason) => {
             let mailbox = record.and_then(Record::mailbox);
@@ -188,6 +217,24 @@ fn replay(
     let recovery = Recovery { slot, replayed, reason, position };
     member.out.send(&ToWorker::Resumable(ToResumable::Recovered(recovery)));
     resumes.note_recovery(reason);
+}
+
+/// Sends a client stored publications with these numbers.
+fn send_stored(
+    journal: Option<&Journal>,
+    slot: Slot,
+    numbers: Vec<u64>,
+    send: &mut dyn FnMut(ReplayedPublication),
+) {
+    let Some(journal) = journal else { return };
+    for number in numbers {
+        let Some(entry) = journal.get(number) else { continue };
+        let position = journal.position_of(number);
+        let is_direct = entry.recipients.is_one();
+        let content = owned(&entry.content);
+        let (source, number) = (entry.source, entry.number);
+        send(ReplayedPublication { slot, source, number, position, is_direct, content });
+    }
 }
 
 fn owned(content: &Content<Box<[u8]>>) -> Content<Bytes> {

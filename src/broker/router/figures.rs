@@ -39,14 +39,16 @@ pub fn series(router: &Router) -> LabelledSeries {
         series.one(SeriesFamily::Records, state, count as u64);
     }
     series.plain(SeriesFamily::MailboxBytes, router.records.mailbox_bytes() as u64);
-    let ResumeCounts { resumed, taken, outdated, .. } = router.resumes;
-    for (result, count) in [("resumed", resumed), ("taken", taken), ("expired_token", outdated)] {
+    let ResumeCounts { resumed, taken, outdated, moved, .. } = router.resumes;
+    let results = [("resumed", resumed), ("taken", taken), ("expired_token", outdated)];
+    for (result, count) in results.into_iter().chain([("moved", moved)]) {
         series.one(SeriesFamily::Resumes, result, count);
     }
     series.one(SeriesFamily::Recoveries, "recovered", router.resumes.recovered);
     if let Some(hosts) = &router.hosts {
-        let DirectoryCounts { idents, aliases, refused } = hosts.names.shared.records().counts();
-        for (kind, count) in [("ident", idents), ("alias", aliases)] {
+        let counts = hosts.names.shared.records().counts();
+        let DirectoryCounts { idents, aliases, uuids, refused } = counts;
+        for (kind, count) in [("ident", idents), ("alias", aliases), ("uuid", uuids)] {
             series.one(SeriesFamily::ClusterDirectoryEntries, kind, count as u64);
         }
         series.plain(SeriesFamily::ClusterDirectoryRefused, refused);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{ProtocolError, Router, names, presence, recording, resumes};
+use super::{ProtocolError, Router, moves, names, presence, recording, resumes};
 use crate::link::message::ToWorker;
 use crate::types::{Client, ConnectionRef, JoinNumber, Slot, WorkerId, WorkerIncarnation};
 
@@ -97,6 +97,7 @@ pub(super) fn leave(router: &mut Router, source: WorkerIncarnation, slot: Slot) 
     let place = ConnectionRef { worker: source.worker, slot };
     router.connection_limits.leave(place);
     router.recoveries.withdraw(place);
+    moves::withdraw(router, place);
     resumes::on_leave(router, place);
     router.send(source.worker, &ToWorker::Left { slot });
 }

@@ -11,8 +11,10 @@ mod deliveries;
 mod directives;
 mod entering;
 pub mod figures;
+mod handing_over;
 mod host_notices;
 mod joins;
+mod moves;
 mod names;
 pub mod presence;
 mod presence_of_hosts;
@@ -24,6 +26,7 @@ mod replays_of_hosts;
 mod resumes;
 pub mod timers;
 mod turns;
+mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::time::Duration;
@@ -169,8 +172,7 @@ impl Router {
         self.resolve_cache.forget();
         self.connection_limits.unlink(source.worker);
         self.takeovers.withdraw_all(source.worker);
-        self.recoveries.withdraw_all(source.worker);
-        presence::forget_joining(self, source.worker);
+        moves::forget_joining(self, source.worker);
         if self.index.clients_of(source.worker) > 0 {
             self.departed.insert(source.worker);
         }

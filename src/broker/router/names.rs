@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Router, away};
+use super::{Router, away, whereabouts};
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient, bare};
 use crate::broker::records::RecordKey;
 use crate::broker::resolve_cache::KnownRoute;
@@ -47,7 +47,12 @@ impl AddressedClient {
             text.map(|text| DirectoryName { tenant: tenant.clone(), kind, text: text.clone() })
         };
         let names = [name(NameKind::ALIAS, alias), name(NameKind::IDENT, ident)];
-        names.iter().any(Option::is_some).then_some(Self { uuid, names })
+        let is_one = uuid.is_some() || names.iter().any(Option::is_some);
+        is_one.then_some(Self { uuid, names })
+    }
+
+    fn has_name(&self) -> bool {
+        self.names.iter().any(Option::is_some)
     }
 }
 
@@ -89,6 +94,10 @@ fn other_holder(router: &mut Router, route: &KnownRoute) -> Option<HostId> {
         if is_here || !router.records.is_empty() && router.records.keeps(&key, router.now) {
             return None;
         }
+        let moved = whereabouts::holder(router, &key);
+        if moved.is_some() || !wanted.has_name() {
+            return moved;
+        }
         let (home, hosts) = (uuid.home(), router.hosts.as_deref()?);
         if home != hosts.own() && hosts.is_live(home) {
             return Some(home);
@@ -97,7 +106,7 @@ fn other_holder(router: &mut Router, route: &KnownRoute) -> Option<HostId> {
     first_host(router, &wanted).filter(|host| Some(*host) != own(router))
 }
 
-fn own(router: &Router) -> Option<HostId> {
+pub(super) fn own(router: &Router) -> Option<HostId> {
     router.hosts.as_deref().map(OtherHosts::own)
 }
 
@@ -137,12 +146,19 @@ pub(super) fn pass_on(
     let wanted = AddressedClient::of(&route.tenant, recipients)?;
     let holder = Address { recipients: recipients.clone(), except: None };
     let is_left_out = !is_plain && router.index.resolve_one(&route.tenant, &holder).is_some();
-    let host = first_host(router, &wanted)?;
+    let moved = wanted.uuid.and_then(|uuid| {
+        whereabouts::holder(router, &RecordKey { tenant: route.tenant.clone(), uuid })
+    });
+    let host = moved.or_else(|| first_host(router, &wanted))?;
     (Some(host) != own(router) && !is_left_out).then_some(ForwardReach::One(host))
 }
 
 /// A client has joined.
 pub(super) fn joined(router: &mut Router, number: JoinNumber, client: &Client) {
+    if router.hosts.is_some() {
+        let (tenant, uuid) = (client.tenant.clone(), client.uuid);
+        whereabouts::check_uuid(router, &RecordKey { tenant, uuid });
+    }
     let (Some(hosts), Some(ident)) = (&mut router.hosts, &client.ident) else { return };
     hosts.names.shared.joined(number, unix_ms(router.tracked.unix_now()));
     let (tenant, kind, text) = (client.tenant.clone(), NameKind::IDENT, ident.clone());
@@ -151,7 +167,13 @@ pub(super) fn joined(router: &mut Router, number: JoinNumber, client: &Client) {
 
 /// A client that an earlier broker admitted is known.
 pub(super) fn announced(router: &mut Router, client: &Client) {
-    let (Some(hosts), Some(ident)) = (&mut router.hosts, &client.ident) else { return };
+    let Some(hosts) = &mut router.hosts else { return };
+    if client.uuid.home() != hosts.own() {
+        let (tenant, uuid) = (client.tenant.clone(), client.uuid);
+        let name = whereabouts::name_of(&RecordKey { tenant, uuid });
+        name.into_iter().for_each(|name| hosts.names.shared.check_later(name));
+    }
+    let Some(ident) = &client.ident else { return };
     let (tenant, kind, text) = (client.tenant.clone(), NameKind::IDENT, ident.clone());
     hosts.names.shared.check_later(DirectoryName { tenant, kind, text });
 }
@@ -162,12 +184,16 @@ pub(super) fn leave(router: &mut Router, place: ConnectionRef) {
         None => [None, None],
         Some(_) => names_at(router, place),
     };
+    let client = router.hosts.as_ref().and_then(|_| client_at(&router.index, place));
     let Some(number) = router.index.leave(place) else { return };
     router.resolve_cache.forget();
     if let Some(hosts) = &mut router.hosts {
         hosts.names.shared.left(number);
     }
     names.iter().flatten().for_each(|name| check(router, name));
+    if let Some((tenant, uuid)) = client {
+        whereabouts::check_uuid(router, &RecordKey { tenant, uuid });
+    }
 }
 
 fn names_at(router: &Router, place: ConnectionRef) -> [Option<DirectoryName>; 2] {
@@ -190,10 +216,11 @@ fn check(router: &mut Router, name: &DirectoryName) {
     }
 }
 
-fn note_first(router: &mut Router, name: &DirectoryName) {
+pub(super) fn note_first(router: &mut Router, name: &DirectoryName) {
     let DirectoryName { tenant, kind, text } = name;
     let first = match *kind {
         NameKind::ALIAS => first_with_alias(&router.index, tenant, text),
+        NameKind::UUID => whereabouts::join_of(router, name),
         _ => first_with_ident(&router.index, tenant, text),
     };
     let (now, unix) = (router.now, router.tracked.unix_now());
@@ -278,7 +305,7 @@ pub(super) fn take(router: &mut Router, arrival: &Arrival) {
     let Arrival { taken, publication, .. } = arrival;
     let now = router.now;
     let Some(hosts) = router.hosts.as_deref_mut() else { return };
-    hosts.kept.taken.note(taken);
+    hosts.note_taken(taken, publication);
     let item = match DirectoryItem::decode(publication.payload.clone()) {
         Ok(item) => item,
         Err(error) => {
@@ -293,12 +320,18 @@ pub(super) fn take(router: &mut Router, arrival: &Arrival) {
             return;
         }
     };
+    // A host that has a client now has got it after this one.
+    let uuids =
+        item.names().filter(|name| name.kind == NameKind::UUID).filter_map(whereabouts::key_of);
+    let uuids: Vec<RecordKey> = uuids.collect();
+    uuids.iter().for_each(|key| hosts.moves.moved.is_known(key));
     let refused = hosts.names.shared.records().counts().refused;
     let aliases = hosts.names.shared.take(taken.host, item, now);
     if hosts.names.shared.records().counts().refused > refused {
         hosts.names.report_full(now);
     }
     aliases.iter().for_each(|alias| settle_alias(router, alias));
+    uuids.iter().for_each(|key| whereabouts::compare(router, key, taken.host));
 }
 
 /// Items of a host will never arrive. They may have been changes of names.
@@ -325,6 +358,9 @@ pub(super) fn send_changes(router: &mut Router) {
 
 /// Gives the bridge what is to be sent about names.
 pub(super) fn end_turn(router: &mut Router) {
+    while let Some(key) = router.records.ended.take() {
+        whereabouts::check_uuid(router, &key);
+    }
     let (now, is_resolving) = (router.now, router.is_resolving());
     if let Some(OtherHosts { names, forwards, generation, .. }) = router.hosts.as_deref_mut()
         && is_resolving

@@ -129,7 +129,8 @@ impl Router {
         self.tail.copy(source, route, content, index);
         route.resolve(&mut self.resolve_cache, &self.index, &mut self.workers);
         let is_question = recording::is_question(tracking.as_ref());
-        let published = PublishedEntry { source, number, content, away, is_question };
+        let origin = bridge::origin_of(self, source, number);
+        let published = PublishedEntry { source, number, content, away, origin, is_question };
         let at = recording::keep(self, route, &published);
         let delivery = ResolvedDelivery { source, number, content, at };
         let reached = deliver(self, route, delivery, tracking.as_ref());

@@ -1,10 +1,15 @@
 //! What the router stores in the journals, and tells workers about them.
 
-use super::Router;
+use std::sync::Arc;
+
+use super::{Router, moves};
 use crate::broker::journal::{Journal, JournalEntry, Journals, StoredRecipients};
+use crate::broker::lane_places::EntryOrigin;
+use crate::broker::other_hosts::SoleRecipient;
 use crate::broker::records::{self, MailboxPublication, RecordKey, Records};
 use crate::broker::resolve_cache::KnownRoute;
 use crate::broker::tracking::BegunTracking;
+use crate::cluster::ForwardReach;
 use crate::index::Index;
 use crate::index::identity::client_at;
 use crate::index::tag_changes::versioned_tags;
@@ -22,6 +27,8 @@ pub(super) struct PublishedEntry<'a> {
     pub(super) content: Content<&'a [u8]>,
     /// The client that is away and gets it.
     pub(super) away: Option<RecordKey>,
+    /// What an arrival is in the common lane of its host, if it is there.
+    pub(super) origin: Option<EntryOrigin>,
     /// It is a question, which is not stored.
     pub(super) is_question: bool,
 }
@@ -59,7 +66,13 @@ fn record(
         let place = router.index.resolve_one(&route.tenant, &route.address);
         let here = place.and_then(|place| client_at(&router.index, place)).map(|(_, uuid)| uuid);
         let one = here.or_else(|| published.away.as_ref().map(|key| key.uuid));
-        one.map_or(StoredRecipients::NoClient, StoredRecipients::One)
+        match one {
+            Some(one) => StoredRecipients::One(one),
+            None if is_sought_by_all(router, route, published) => {
+                StoredRecipients::Absent(Arc::clone(route.shared_address()))
+            }
+            None => StoredRecipients::NoClient,
+        }
     } else if route.is_refused() {
         StoredRecipients::NoClient
     } else {
@@ -67,9 +80,35 @@ fn record(
     };
     let PublishedEntry { source, number, content, .. } = *published;
     let content = Content { form: content.form, payload: content.payload.into() };
-    let entry = JournalEntry { recipients, source, number, content, stored: router.now };
+    let origin = origin_of(router, published, &recipients).map(Box::new);
+    let entry = JournalEntry { recipients, source, number, content, stored: router.now, origin };
     router.appended += 1;
     router.journals.append(&route.tenant, entry)
+}
+
+/// Returns whether other hosts look for the single client of a publication, too, which is not here.
+fn is_sought_by_all(router: &Router, route: &KnownRoute, published: &PublishedEntry<'_>) -> bool {
+    let Some(hosts) = router.hosts.as_deref() else { return false };
+    if published.source.worker.is_bridge() {
+        return published.origin.is_some();
+    }
+    let reach = |sole| hosts.reach(&router.index, &route.tenant, &route.address, sole);
+    route.holder().is_none() && reach(SoleRecipient::Elsewhere) == Some(ForwardReach::All)
+}
+
+/// Returns what a publication is in the common lane of its host, if it is there.
+fn origin_of(
+    router: &Router,
+    published: &PublishedEntry<'_>,
+    recipients: &StoredRecipients,
+) -> Option<EntryOrigin> {
+    let PublishedEntry { source, number, origin, .. } = *published;
+    if source.worker.is_bridge() {
+        return origin;
+    }
+    let is_shared = matches!(recipients, StoredRecipients::Many(_) | StoredRecipients::Absent(_));
+    let hosts = router.hosts.as_deref().filter(|hosts| is_shared && hosts.are_known())?;
+    Some(hosts.places.own(hosts.own(), source, number))
 }
 
 /// Returns whether a publication is a question, which only one client answers once. It is not stored.
@@ -82,14 +121,19 @@ pub(super) fn note_gap(router: &mut Router, source: WorkerIncarnation, number: N
     let stored = router.now;
     router.journals.note_gap(&|| {
         let content = Content { form: PayloadForm::Message, payload: Box::default() };
-        JournalEntry { recipients: StoredRecipients::NoClient, source, number, content, stored }
+        let (recipients, origin) = (StoredRecipients::NoClient, None);
+        JournalEntry { recipients, source, number, content, stored, origin }
     });
 }
 
 /// Sets how many publications each space stores, and the memory for all of them in bytes.
 pub fn limit_history(router: &mut Router, bytes_max: usize, terms: &[(Tenant, HistoryTerms)]) {
+    let is_new = terms.iter().any(|(tenant, _)| router.journals.get(tenant).is_none());
     for tenant in router.journals.limit(bytes_max, terms, router.now) {
         tell_all(router, &JournalHead { tenant, position: None });
+    }
+    if is_new {
+        moves::journals_begin(router);
     }
 }
 

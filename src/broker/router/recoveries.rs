@@ -5,8 +5,9 @@
 
 use super::resumes::{self, JoinDecision};
 use super::{ProtocolError, Router};
-use crate::broker::journal::Journal;
+use crate::broker::client_moves::{AskedMove, HandedMove};
 use crate::broker::journal::matching::{MissedSearch, PastListener};
+use crate::broker::journal::{Journal, JournalEntry, StoredRecipients};
 use crate::broker::records::{Record, RecordKey, TagsThen};
 use crate::broker::recoveries::{PendingRecovery, WantedPast};
 use crate::index::identity::client_at;
@@ -26,6 +27,8 @@ pub(super) enum Missed {
     NotAsked,
     /// Publications with these numbers, which are all that it has missed unless there is a reason.
     Entries(Vec<u64>, Option<RecoveryReason>),
+    /// What it has missed on another host, and publications with these numbers, which are all since then.
+    Handed(Box<HandedMove>, Vec<u64>),
     /// Its mailbox, if it has one. What else it has missed is not known, for this reason.
     Mailbox(RecoveryReason),
 }
@@ -76,9 +79,26 @@ fn wait(
     let journal = router.journals.get(&join.client.tenant);
     let search = MissedSearch::after(match wanted {
         WantedPast::Since { number, .. } => number,
-        WantedPast::Latest { .. } => journal.map_or(0, Journal::floor),
+        WantedPast::Latest { .. } | WantedPast::Handed { .. } => journal.map_or(0, Journal::floor),
     });
-    router.recoveries.put(PendingRecovery { source, join, key, wanted, search });
+    let handed = None;
+    router.recoveries.put(PendingRecovery { source, join, key, wanted, search, handed });
+    Ok(())
+}
+
+/// Joins a client that has moved here, once this host has taken what it has received on the other one. It waits for its
+/// turn.
+pub(super) fn wait_handed(router: &mut Router, asked: AskedMove) -> Result<(), ProtocolError> {
+    let AskedMove { source, join, key, handed, .. } = asked;
+    let place = ConnectionRef { worker: source.worker, slot: join.slot };
+    if client_at(&router.index, place).is_some() {
+        return Err(ProtocolError::Taken(join.slot));
+    }
+    let journal = router.journals.get(&key.tenant);
+    let search = MissedSearch::after(journal.map_or(0, Journal::floor));
+    let epoch = handed.as_ref().map_or(0, |handed| handed.former.epoch);
+    let (key, wanted) = (Some(key), WantedPast::Handed { epoch });
+    router.recoveries.put(PendingRecovery { source, join, key, wanted, search, handed });
     Ok(())
 }
 
@@ -163,20 +183,23 @@ pub(super) fn has_runnable(router: &Router) -> bool {
 
 fn has_room(router: &Router, worker: WorkerId) -> bool {
     let member = router.workers.get(&worker);
-    member.is_some_and(|member| member.out.pending().len() <= REPLAY_LINK_BYTES)
+    // Another host gets how far the lanes were taken, which must be true for the journals.
+    let is_true = |member: &super::WorkerState| !worker.is_bridge() || member.held.is_empty();
+    member.is_some_and(|it| it.out.pending().len() <= REPLAY_LINK_BYTES && is_true(it))
 }
 
 /// Returns whether the join might be refused because of clients of a dead worker, which are being removed.
 fn waits_for_departed(router: &Router, pending: &PendingRecovery) -> bool {
     let PendingRecovery { source, join, .. } = pending;
     let place = ConnectionRef { worker: source.worker, slot: join.slot };
-    router.has_departed()
+    !source.worker.is_bridge()
+        && router.has_departed()
         && router.connection_limits.admit(router.clients(), place, &join.client).is_err()
 }
 
 /// Examines some publications. Returns how many.
 fn search(router: &Router, pending: &mut PendingRecovery, most: usize) -> usize {
-    let PendingRecovery { join, key, wanted, search, .. } = pending;
+    let PendingRecovery { join, key, wanted, search, handed, .. } = pending;
     let Some(journal) = router.journals.get(&join.client.tenant) else { return 0 };
     let record = key.as_ref().and_then(|key| router.records.get(key));
     let away = record.and_then(Record::away);
@@ -187,7 +210,7 @@ fn search(router: &Router, pending: &mut PendingRecovery, most: usize) -> usize 
     let uuid = key.as_ref().map(|key| key.uuid);
     // With its present token it may receive nothing.
     let receives = join.client.takes_publications;
-    let is_past = matches!(wanted, WantedPast::Since { .. });
+    let is_past = matches!(wanted, WantedPast::Since { .. } | WantedPast::Handed { .. });
     let listener = |number: u64| {
         let then = record.filter(|_| is_past).map(|it| it.tags_at(journal.position_of(number)));
         let tags = match then {
@@ -196,7 +219,23 @@ fn search(router: &Router, pending: &mut PendingRecovery, most: usize) -> usize 
         };
         PastListener { uuid: uuid.filter(|_| receives), tags: tags.filter(|_| receives) }
     };
-    search.run(journal, most, &listener)
+    let hosts = router.hosts.as_deref();
+    let Some((handed, hosts)) = handed.as_deref().zip(hosts) else {
+        return search.run(journal, most, &|number, entry| listener(number).hears(entry));
+    };
+    let ident = away.and_then(|away| away.ident.as_ref());
+    hosts.with_places(|places| {
+        let is_new = |number: u64, entry: &JournalEntry| match &entry.origin {
+            Some(origin) => !handed.former.has(places, number, origin),
+            // It was for clients of this host alone.
+            None => number > handed.former.head,
+        };
+        let hears = |number: u64, entry: &JournalEntry| match &entry.recipients {
+            StoredRecipients::Absent(address) => listener(number).is_sought(address, ident),
+            _ => listener(number).hears(entry),
+        };
+        search.run(journal, most, &|number, entry| is_new(number, entry) && hears(number, entry))
+    })
 }
 
 fn is_complete(router: &Router, pending: &PendingRecovery) -> bool {
@@ -206,7 +245,7 @@ fn is_complete(router: &Router, pending: &PendingRecovery) -> bool {
 
 /// Joins a client whose search is complete, and sends it what was found.
 fn complete(router: &mut Router, pending: PendingRecovery) -> Result<(), ProtocolError> {
-    let PendingRecovery { source, join, key, wanted, search } = pending;
+    let PendingRecovery { source, join, key, wanted, search, handed } = pending;
     let Some(key) = key else {
         let missed = missed(router, &join, None, wanted, search);
         let decision = JoinDecision::New(ResumeStanding::New, missed);
@@ -216,8 +255,28 @@ fn complete(router: &mut Router, pending: PendingRecovery) -> Result<(), Protoco
         // It was away for too long while it waited.
         return resumes::join(router, source, join);
     }
-    let missed = missed(router, &join, Some(&key), wanted, search);
+    let missed = match handed {
+        Some(handed) => missed_elsewhere(router, &key, handed, search),
+        None => missed(router, &join, Some(&key), wanted, search),
+    };
     resumes::enter(router, source, join, JoinDecision::Resumed(key, missed))
+}
+
+/// Returns what a client has missed that has moved here.
+fn missed_elsewhere(
+    router: &mut Router,
+    key: &RecordKey,
+    handed: Box<HandedMove>,
+    search: MissedSearch,
+) -> Missed {
+    let journal = router.journals.get(&key.tenant);
+    let Some((journal, hosts)) = journal.zip(router.hosts.as_deref()) else {
+        return Missed::Mailbox(RecoveryReason::Off);
+    };
+    match hosts.with_places(|places| handed.former.check(places, journal)) {
+        Ok(()) => Missed::Handed(handed, search.into_found()),
+        Err(reason) => Missed::Mailbox(reason),
+    }
 }
 
 fn missed(
@@ -227,7 +286,9 @@ fn missed(
     wanted: WantedPast,
     search: MissedSearch,
 ) -> Missed {
-    let (WantedPast::Since { epoch, .. } | WantedPast::Latest { epoch, .. }) = wanted;
+    let (WantedPast::Since { epoch, .. }
+    | WantedPast::Latest { epoch, .. }
+    | WantedPast::Handed { epoch }) = wanted;
     let Some(journal) = router.journals.get(&join.client.tenant) else {
         return Missed::Mailbox(RecoveryReason::Off);
     };
@@ -250,6 +311,8 @@ fn missed(
                 Some(reason) => Missed::Mailbox(reason),
             }
         }
+        // It is decided elsewhere.
+        WantedPast::Handed { .. } => Missed::Mailbox(RecoveryReason::Lost),
         WantedPast::Latest { most, .. } => {
             found.retain(|number| *number > journal.floor());
             found.drain(..found.len().saturating_sub(most));

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 pub(super) use super::entering::enter;
 use super::recoveries::{self, Missed};
-use super::{ProtocolError, Router, names, presence};
+use super::{ProtocolError, Router, handing_over, moves, names, presence, whereabouts};
+use crate::broker::client_moves::AskedMove;
 use crate::broker::records::{AwayClient, RecordKey};
 use crate::broker::takeovers::Takeover;
 use crate::index::identity::{client_at, ident_at};
@@ -29,7 +30,7 @@ pub(super) enum JoinDecision {
 
 impl JoinDecision {
     /// A new client, because another connection has the client of its token. Its worker tells it what that means.
-    const TAKEN: Self = Self::New(ResumeStanding::Taken, Missed::NotAsked);
+    pub(super) const TAKEN: Self = Self::New(ResumeStanding::Taken, Missed::NotAsked);
 }
 
 /// Applies a message about a client that may resume. Workers announce in another state of their link.
@@ -45,6 +46,7 @@ pub(super) fn apply(
         FromResumable::Away(slot) => {
             router.takeovers.withdraw(place(slot));
             router.recoveries.withdraw(place(slot));
+            moves::withdraw(router, place(slot));
             router.connection_limits.leave(place(slot));
             go_away(router, place(slot));
             router.send(source.worker, &ToWorker::Left { slot });
@@ -113,15 +115,15 @@ pub(super) fn join(
             enter(router, earlier.source, earlier.join, JoinDecision::TAKEN)?;
         }
     }
+    let Some(join) = moves::join_again(router, source, join, &key)? else { return Ok(()) };
     prepare(router, &key);
+    let known = router.records.get(&key).filter(|_| router.hosts.is_some());
+    if known.is_some_and(|known| known.stage().is_another(generation)) {
+        // Another host has begun its record again.
+        whereabouts::end_record(router, &key);
+    }
     let Some(record) = router.records.get(&key) else {
-        let is_anothers = router.index.place_of(&key.tenant, key.uuid).is_some();
-        let entry = match is_anothers {
-            true => JoinDecision::TAKEN,
-            false if issued < router.started => JoinDecision::Back(key, RecoveryReason::Lost),
-            false => JoinDecision::Back(key, RecoveryReason::Expired),
-        };
-        return enter(router, source, join, entry);
+        return join_unknown(router, source, join, key, issued);
     };
     if generation < record.confirmed {
         let decision = JoinDecision::New(ResumeStanding::Outdated, Missed::NotAsked);
@@ -139,6 +141,31 @@ pub(super) fn join(
     }
 }
 
+/// Joins a client that this host does not know. Another one may have its record.
+fn join_unknown(
+    router: &mut Router,
+    source: WorkerIncarnation,
+    join: ResumableJoin,
+    key: RecordKey,
+    issued: Duration,
+) -> Result<(), ProtocolError> {
+    if router.index.place_of(&key.tenant, key.uuid).is_some() {
+        return enter(router, source, join, JoinDecision::TAKEN);
+    }
+    if source.worker.is_bridge() {
+        if let Some(host) = whereabouts::holder(router, &key) {
+            handing_over::refer(router, join.slot, host);
+            return Ok(());
+        }
+    } else if let Some(host) = moves::former_host(router, &key) {
+        let (hosts, until, handed) = (1, Duration::ZERO, None);
+        moves::ask(router, AskedMove { source, join, key, host, hosts, until, handed });
+        return Ok(());
+    }
+    let reason = moves::reason_without_record(router, key.uuid, issued);
+    enter(router, source, join, JoinDecision::Back(key, reason))
+}
+
 /// Closes the present connection of an instance that has come back, and lets the join wait until the worker of that
 /// connection has confirmed its end. Before it the worker has sent all requests that it has read, so each is known
 /// to be accepted before the client repeats any.
@@ -154,7 +181,7 @@ fn wait_for_end(
 }
 
 /// Returns true if both are connections of the same run of a program.
-fn is_same_instance(one: &RecordTerms, other: &RecordTerms) -> bool {
+pub(super) fn is_same_instance(one: &RecordTerms, other: &RecordTerms) -> bool {
     one.instance.is_some() && one.instance == other.instance
 }
 
@@ -190,7 +217,7 @@ pub(super) fn prepare(router: &mut Router, key: &RecordKey) {
 }
 
 /// Closes the present connection of a client, which goes away.
-fn take_over(router: &mut Router, present: ConnectionRef) {
+pub(super) fn take_over(router: &mut Router, present: ConnectionRef) {
     router.connection_limits.leave(present);
     leave_index(router, present);
     router.send(present.worker, &ToWorker::Resumable(ToResumable::Continued(present.slot)));

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
-use super::{Router, bridge, names, presence, recording, recoveries, resumes};
+use super::{Router, bridge, moves, names, presence, recording, recoveries, resumes};
 use crate::index::identity::last_places_of;
 use crate::types::{WorkerId, WorkerIncarnation};
 
@@ -17,6 +17,7 @@ pub fn begin_turn(router: &mut Router, now: Duration) {
 /// publications are stored, and clients that wait for that join.
 pub(super) fn on_window_repeated(router: &mut Router, source: WorkerIncarnation) {
     if router.repeating.remove(&source) && router.repeating.is_empty() {
+        moves::journals_begin(router);
         for (source, join) in router.recoveries.take_early() {
             // One that fails must not end the link of another worker, or the waiting of the rest.
             let joined = resumes::join(router, source, join);
@@ -29,6 +30,7 @@ pub(super) fn on_window_repeated(router: &mut Router, source: WorkerIncarnation)
 pub fn serve_waiting(router: &mut Router) {
     if router.is_resolving() && !router.is_changing_many() {
         resumes::take_over_due(router);
+        moves::serve(router);
         recoveries::recover_some(router);
     }
     recording::tick(router);
@@ -57,7 +59,7 @@ pub fn next_due(router: &Router) -> Option<Duration> {
     let tick = router.journals.next_tick().filter(|_| router.repeating.is_empty());
     let waiting = router.takeovers.next_due().into_iter();
     let others = bridge::next_due(router).into_iter().chain(presence::next_due(router));
-    let others = others.chain(names::next_due(router));
+    let others = others.chain(names::next_due(router)).chain(moves::next_due(router));
     waiting.chain(others).chain(tick).min()
 }
 

@@ -130,6 +130,10 @@ impl Uplink {
                 }
                 Some(ToResumable::Replay(replayed))
             }
+            ToResumable::Passed { source, number } => {
+                self.deduplicator.saw_replayed_to_many(source, number);
+                return None;
+            }
             ToResumable::Recovered(recovery) => {
                 self.resumable.recovered(recovery.slot);
                 Some(ToResumable::Recovered(recovery))

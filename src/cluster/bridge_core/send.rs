@@ -51,7 +51,8 @@ pub(super) fn note_sent_to_one(
 ) {
     let is_plain = publication.directive.is_none()
         && !publication.is_of_directory()
-        && !publication.is_of_watches();
+        && !publication.is_of_watches()
+        && !publication.is_about_move();
     if let ForwardReach::One(host) = reach
         && is_plain
     {

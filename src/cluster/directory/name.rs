@@ -14,6 +14,8 @@ impl NameKind {
     pub const IDENT: Self = Self(1);
     /// A client has requested the name.
     pub const ALIAS: Self = Self(2);
+    /// The UUID of a client that is not on the host that its UUID names.
+    pub const UUID: Self = Self(3);
 }
 
 /// A name that clients of a tenant have.
@@ -83,6 +85,17 @@ const NO_NAME: u8 = 0;
 const ITEM_NAMES_MAX: usize = 1 << 16;
 
 impl DirectoryItem {
+    /// Returns the names that clients of the sender have now, as far as the item says so.
+    pub fn names(&self) -> impl Iterator<Item = &DirectoryName> {
+        let (changes, range): (&[NameChange], &[(DirectoryName, NameStamp)]) = match self {
+            Self::Changes(changes) => (changes, &[]),
+            Self::Range(range) => (&[], &range.names),
+            Self::Request { .. } => (&[], &[]),
+        };
+        let changed = changes.iter().filter(|change| change.stamp.is_some());
+        changed.map(|change| &change.name).chain(range.iter().map(|(name, _)| name))
+    }
+
     /// Returns the encoding.
     #[must_use]
     pub fn encode(&self) -> Bytes {
@@ -174,7 +187,7 @@ impl NameReader {
     fn name(&mut self) -> Result<Option<DirectoryName>, InvalidMessage> {
         let kind = match NameKind(self.fields.u8()?) {
             NameKind(NO_NAME) => return Ok(None),
-            kind @ (NameKind::IDENT | NameKind::ALIAS) => kind,
+            kind @ (NameKind::IDENT | NameKind::ALIAS | NameKind::UUID) => kind,
             _ => return Err(InvalidMessage::Field("kind of name")),
         };
         let tenant = self.fields.bytes()?;

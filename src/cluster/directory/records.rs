@@ -34,6 +34,7 @@ struct LiveHost {
     names: HostNames,
     idents: usize,
     aliases: usize,
+    uuids: usize,
     /// Names from before it was gone have another number.
     life: u32,
 }
@@ -49,7 +50,11 @@ pub struct DirectoryBounds {
 
 impl LiveHost {
     fn of(&mut self, kind: NameKind) -> &mut usize {
-        if kind == NameKind::ALIAS { &mut self.aliases } else { &mut self.idents }
+        match kind {
+            NameKind::ALIAS => &mut self.aliases,
+            NameKind::UUID => &mut self.uuids,
+            _ => &mut self.idents,
+        }
     }
 }
 
@@ -66,6 +71,8 @@ pub struct DirectoryCounts {
     pub idents: usize,
     /// Aliases of live hosts.
     pub aliases: usize,
+    /// Clients of live hosts that their UUIDs do not name.
+    pub uuids: usize,
     /// Names that had no room.
     pub refused: u64,
 }
@@ -108,7 +115,7 @@ impl NameDirectory {
             self.lives += 1;
             let life = self.lives;
             let names = HostNames::default();
-            self.hosts.insert(host, LiveHost { names, idents: 0, aliases: 0, life });
+            self.hosts.insert(host, LiveHost { names, idents: 0, aliases: 0, uuids: 0, life });
         }
     }
 
@@ -167,11 +174,30 @@ impl NameDirectory {
     /// Returns the host that has the first client with a name, and since when.
     #[must_use]
     pub fn first_holder(&self, name: &DirectoryName) -> Option<(NameStamp, HostId)> {
+        self.live_holders(name).next()
+    }
+
+    /// Returns whether a client is not on the host that its UUID names.
+    #[must_use]
+    pub fn has_uuids(&self) -> bool {
+        self.hosts.values().any(|live| live.uuids > 0)
+    }
+
+    /// Returns the host that has got a name last, and since when.
+    #[must_use]
+    pub fn last_holder(&self, name: &DirectoryName) -> Option<(NameStamp, HostId)> {
+        self.live_holders(name).next_back()
+    }
+
+    fn live_holders(
+        &self,
+        name: &DirectoryName,
+    ) -> impl DoubleEndedIterator<Item = (NameStamp, HostId)> {
         let is_live = |holder: &&NameHolder| {
             self.hosts.get(&holder.host).is_some_and(|live| live.life == holder.life)
         };
-        let holders = self.holders.get(name)?.iter();
-        holders.filter(is_live).map(|holder| (holder.stamp, holder.host)).next()
+        let holders = self.holders.get(name).into_iter().flatten();
+        holders.filter(is_live).map(|holder| (holder.stamp, holder.host))
     }
 
     /// Returns since when a host has a name.
@@ -261,7 +287,8 @@ impl NameDirectory {
     pub fn counts(&self) -> DirectoryCounts {
         let idents = self.hosts.values().map(|live| live.idents).sum();
         let aliases = self.hosts.values().map(|live| live.aliases).sum();
-        DirectoryCounts { idents, aliases, refused: self.refused }
+        let uuids = self.hosts.values().map(|live| live.uuids).sum();
+        DirectoryCounts { idents, aliases, uuids, refused: self.refused }
     }
 
     /// Checks that each fact that is stored twice is the same in both places; for tests.
@@ -273,8 +300,8 @@ impl NameDirectory {
         let held: usize = self.holders.values().map(SmallVec::len).sum();
         let dropped: usize = self.dropped.iter().map(|(_, gone)| gone.names.len()).sum();
         let known: usize = self.hosts.values().map(|live| live.names.len()).sum();
-        let DirectoryCounts { idents, aliases, .. } = self.counts();
-        if held != known + dropped || held != self.names || known != idents + aliases {
+        let DirectoryCounts { idents, aliases, uuids, .. } = self.counts();
+        if held != known + dropped || held != self.names || known != idents + aliases + uuids {
             return Err(format!("{held} holders, {known} names, {dropped} dropped: {self:?}"));
         }
         for (host, live) in &self.hosts {

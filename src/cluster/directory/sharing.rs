@@ -130,10 +130,11 @@ impl SharedDirectory {
             return true;
         }
         let stamp = first.map(|number| {
-            // An alias is granted now.
+            // An alias is granted now, and a client comes from another host now.
             let is_ident = name.kind == NameKind::IDENT;
             let joined = if is_ident { self.joined.remove(&number) } else { None };
             // An earlier broker knew when it has joined: after the one that was first.
+            let before = before.filter(|_| name.kind != NameKind::UUID);
             let known = before.map_or(unix_ms, |stamp| stamp.unix_ms);
             NameStamp { unix_ms: joined.unwrap_or(known), number: number.0 }
         });

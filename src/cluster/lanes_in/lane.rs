@@ -36,6 +36,21 @@ impl PassedSources {
         self.0.get(&source.worker).is_some_and(|last| one <= *last)
     }
 
+    /// Returns the last one of a worker.
+    #[must_use]
+    pub fn last_of(&self, worker: WorkerId) -> Option<(Generation, Number)> {
+        self.0.get(&worker).map(|passed| (passed.generation, passed.number))
+    }
+
+    /// Returns whether everything that another one has was passed on here.
+    #[must_use]
+    pub fn include(&self, other: &Self) -> bool {
+        let has = |(worker, last): (&WorkerId, &PassedSource)| {
+            self.0.get(worker).is_some_and(|own| last <= own)
+        };
+        other.0.iter().all(has)
+    }
+
     pub(in crate::cluster) fn encode(&self, out: &mut Vec<u8>) {
         put_length(out, self.0.len());
         for (worker, passed) in &self.0 {

@@ -14,6 +14,7 @@ mod fairness;
 mod hosts_presence;
 mod hosts_query;
 mod listing;
+mod moves;
 mod presence;
 mod query;
 mod replay;
@@ -37,6 +38,7 @@ pub use self::encode::{
 };
 pub use self::hosts_presence::{decode_hosts_presence, encode_hosts_presence};
 pub use self::hosts_query::{decode_answer, decode_question, encode_answer, encode_question};
+pub use self::moves::{decode_move, encode_move};
 use super::message::{Deliver, FromBroker, FromWorker, PublishFrame, ToBroker, ToWorker};
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
 use crate::types::{Address, Content, Tenant};

@@ -43,14 +43,7 @@ pub(super) fn put_from_resumable(out: &mut Vec<u8>, message: &FromResumable) {
         }
         FromResumable::Join(join) => {
             out.put_u8(2);
-            out.put_u32_le(join.slot.0);
-            put_client(out, &join.client);
-            put_terms(out, &join.terms);
-            out.put_u8(u8::from(join.claim.is_some()));
-            if let Some(claim) = &join.claim {
-                put_claim(out, claim);
-            }
-            put_missed(out, join.missed);
+            put_join(out, join);
         }
         FromResumable::Away(slot) => put_slot(out, 3, *slot),
         FromResumable::Settled(slot) => put_slot(out, 4, *slot),
@@ -82,13 +75,7 @@ pub(super) fn read_from_resumable(
             confirmed: ResumeGeneration(fields.u32()?),
             ids: read_ids(fields)?,
         })),
-        2 => FromResumable::Join(Box::new(ResumableJoin {
-            slot: fields.slot()?,
-            client: fields.client()?,
-            terms: read_terms(fields)?,
-            claim: if fields.flag()? { Some(read_claim(fields)?) } else { None },
-            missed: read_missed(fields)?,
-        })),
+        2 => FromResumable::Join(Box::new(read_join(fields)?)),
         3 => FromResumable::Away(fields.slot()?),
         4 => FromResumable::Settled(fields.slot()?),
         5 => FromResumable::Alive(fields.slot()?),
@@ -132,12 +119,16 @@ pub(super) fn put_to_resumable(out: &mut Vec<u8>, message: &ToResumable) {
         ToResumable::Recovered(recovery) => {
             put_slot(out, 3, recovery.slot);
             out.put_u32_le(recovery.replayed);
-            let reason = RecoveryReason::ALL.iter().position(|it| Some(*it) == recovery.reason);
-            out.put_u8(reason.and_then(|at| u8::try_from(at).ok()).unwrap_or(RECOVERED));
+            put_reason(out, recovery.reason);
             put_some_position(out, recovery.position);
         }
         ToResumable::Probe(slot) => put_slot(out, 4, *slot),
         ToResumable::Continued(slot) => put_slot(out, 5, *slot),
+        ToResumable::Passed { source, number } => {
+            out.put_u8(6);
+            put_source(out, *source);
+            out.put_u64_le(number.0);
+        }
     }
 }
 
@@ -172,18 +163,12 @@ pub(super) fn read_to_resumable(fields: &mut FieldReader<'_>) -> Result<ToResuma
         3 => ToResumable::Recovered(Recovery {
             slot: fields.slot()?,
             replayed: fields.u32()?,
-            reason: {
-                let reason = fields.u8()?;
-                let known = RecoveryReason::ALL.get(usize::from(reason)).copied();
-                if reason != RECOVERED && known.is_none() {
-                    return Err(Malformed::Unknown("reason", reason));
-                }
-                known
-            },
+            reason: read_reason(fields)?,
             position: read_some_position(fields)?,
         }),
         4 => ToResumable::Probe(fields.slot()?),
         5 => ToResumable::Continued(fields.slot()?),
+        6 => ToResumable::Passed { source: fields.source()?, number: Number(fields.u64()?) },
         kind => return Err(Malformed::Unknown("message about a client", kind)),
     })
 }
@@ -193,7 +178,47 @@ pub(super) fn put_slot(out: &mut Vec<u8>, kind: u8, slot: Slot) {
     out.put_u32_le(slot.0);
 }
 
-fn put_terms(out: &mut Vec<u8>, RecordTerms { grace_ms, mailbox, instance, fixed }: &RecordTerms) {
+pub(super) fn put_join(out: &mut Vec<u8>, join: &ResumableJoin) {
+    out.put_u32_le(join.slot.0);
+    put_client(out, &join.client);
+    put_terms(out, &join.terms);
+    out.put_u8(u8::from(join.claim.is_some()));
+    if let Some(claim) = &join.claim {
+        put_claim(out, claim);
+    }
+    put_missed(out, join.missed);
+}
+
+pub(super) fn read_join(fields: &mut FieldReader<'_>) -> Result<ResumableJoin, Malformed> {
+    Ok(ResumableJoin {
+        slot: fields.slot()?,
+        client: fields.client()?,
+        terms: read_terms(fields)?,
+        claim: if fields.flag()? { Some(read_claim(fields)?) } else { None },
+        missed: read_missed(fields)?,
+    })
+}
+
+pub(super) fn put_reason(out: &mut Vec<u8>, reason: Option<RecoveryReason>) {
+    let place = RecoveryReason::ALL.iter().position(|it| Some(*it) == reason);
+    out.put_u8(place.and_then(|at| u8::try_from(at).ok()).unwrap_or(RECOVERED));
+}
+
+pub(super) fn read_reason(
+    fields: &mut FieldReader<'_>,
+) -> Result<Option<RecoveryReason>, Malformed> {
+    let reason = fields.u8()?;
+    let known = RecoveryReason::ALL.get(usize::from(reason)).copied();
+    match reason == RECOVERED || known.is_some() {
+        true => Ok(known),
+        false => Err(Malformed::Unknown("reason", reason)),
+    }
+}
+
+pub(super) fn put_terms(
+    out: &mut Vec<u8>,
+    RecordTerms { grace_ms, mailbox, instance, fixed }: &RecordTerms,
+) {
     out.put_u32_le(*grace_ms);
     out.put_u16_le(*mailbox);
     out.put_u8(u8::from(instance.is_some()));
@@ -203,7 +228,7 @@ fn put_terms(out: &mut Vec<u8>, RecordTerms { grace_ms, mailbox, instance, fixed
     put_tags(out, fixed);
 }
 
-fn read_terms(fields: &mut FieldReader<'_>) -> Result<RecordTerms, Malformed> {
+pub(super) fn read_terms(fields: &mut FieldReader<'_>) -> Result<RecordTerms, Malformed> {
     Ok(RecordTerms {
         grace_ms: fields.u32()?,
         mailbox: fields.u16()?,
@@ -267,7 +292,7 @@ fn read_allowed(fields: &mut FieldReader<'_>) -> Result<AllowedNames, Malformed>
     names.collect::<Result<_, _>>().map(AllowedNames::Listed)
 }
 
-fn put_ids(out: &mut Vec<u8>, KnownIds { from, accepted, is_complete }: KnownIds) {
+pub(super) fn put_ids(out: &mut Vec<u8>, KnownIds { from, accepted, is_complete }: KnownIds) {
     out.put_u32_le(from.0);
     out.put_u8(u8::from(is_complete));
     out.put_u8(u8::from(accepted.is_some()));
@@ -278,7 +303,7 @@ fn put_ids(out: &mut Vec<u8>, KnownIds { from, accepted, is_complete }: KnownIds
     }
 }
 
-fn read_ids(fields: &mut FieldReader<'_>) -> Result<KnownIds, Malformed> {
+pub(super) fn read_ids(fields: &mut FieldReader<'_>) -> Result<KnownIds, Malformed> {
     let (from, is_complete) = (ResumeGeneration(fields.u32()?), fields.flag()?);
     if !fields.flag()? {
         return Ok(KnownIds { from, accepted: None, is_complete });
@@ -315,7 +340,7 @@ fn read_some_position(fields: &mut FieldReader<'_>) -> Result<Option<ReplayPosit
     fields.flag()?.then(|| read_position(fields)).transpose()
 }
 
-fn put_position(out: &mut Vec<u8>, ReplayPosition { epoch, number }: ReplayPosition) {
+pub(super) fn put_position(out: &mut Vec<u8>, ReplayPosition { epoch, number }: ReplayPosition) {
     out.put_u32_le(epoch);
     out.put_u64_le(number);
 }

@@ -171,3 +171,20 @@ pub const CLUSTER_DIRECTORY_KEPT_BYTES: usize = 4 * 1024 * 1024;
 /// Publications to a client of another host that a bridge remembers for the next broker: those of the windows of four
 /// workers.
 pub const CLUSTER_SENT_TO_ONE_MAX: usize = 16 * 1024;
+/// Clients that wait at once for their records of other hosts. Further ones begin again.
+pub const MOVES_ASKED_MAX: usize = 1024;
+/// Requests of other hosts for records that wait at once. Further ones are not answered.
+pub const MOVES_REQUESTED_MAX: usize = 4096;
+/// Hosts that are asked one after the other for the record of one client. A client that moves more often begins again.
+pub const MOVES_HOSTS_MAX: u8 = 3;
+/// Bytes of the stored publications that go to another host with a record. A client that has missed more learns that.
+pub const MOVE_PUBLICATIONS_BYTES: usize = 1024 * 1024;
+/// Bytes of records on their way to other hosts. The next ones are handed over when the NATS server has taken these.
+pub const MOVES_SENT_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of stored publications of clients that have come from other hosts and wait for the lanes. A client whose
+/// publications exceed it learns that it has missed some.
+pub const MOVES_WAITING_BYTES: usize = 64 * 1024 * 1024;
+/// Clients that have moved to other hosts and are remembered, so that what is published to them follows.
+pub const MOVED_CLIENTS_MAX: usize = 100_000;
+/// How long they are remembered. All hosts know of them from the directory within milliseconds.
+pub const MOVED_CLIENTS_TIME: Duration = Duration::from_secs(600);

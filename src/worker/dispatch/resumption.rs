@@ -89,8 +89,8 @@ pub(in crate::worker) fn on_event(
     event: &ToResumable,
 ) {
     let slot = match event {
-        // It is taken before `Joined`.
-        ToResumable::Record(_) => return,
+        // These are taken before `Joined`.
+        ToResumable::Record(_) | ToResumable::Passed { .. } => return,
         ToResumable::Replay(replayed) => replayed.slot,
         ToResumable::Recovered(recovery) => recovery.slot,
         ToResumable::Probe(slot) | ToResumable::Continued(slot) => *slot,
@@ -99,7 +99,7 @@ pub(in crate::worker) fn on_event(
     // The client may be gone, and the slot is its own until the broker has confirmed that.
     if connection.is_open() {
         match event {
-            ToResumable::Record(_) => {}
+            ToResumable::Record(_) | ToResumable::Passed { .. } => {}
             ToResumable::Replay(replayed) => replay(context, &mut connection, replayed),
             ToResumable::Recovered(recovery) => recover(context, &mut connection, *recovery),
             ToResumable::Probe(_) => probe(context, &mut connection),

@@ -3,6 +3,7 @@
 
 mod check;
 mod host;
+mod moving;
 mod names;
 mod network;
 mod watches;
