@@ -10,7 +10,7 @@ use super::effect::{Charge, Effect, Effects, NotPublished, Payload, RequestEffec
 use super::token_refresh::CallRights;
 use crate::auth::{Denied, Permit};
 use crate::protocol::v1::{V1Error, V1ErrorCode};
-use crate::session::{Message, Session, SessionRules};
+use crate::session::{Message, Session, SessionFact, SessionRules};
 use crate::types::{
     Address, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, CloseReason, Credentials,
     Ident, PayloadForm, Tag, TagEdit, TagError, TagRef, Tags, Tenant,
@@ -245,7 +245,7 @@ impl<'c> ClientHandle<'c> {
 
     /// Logs that the tags of a packet are ignored, once per connection.
     pub(super) fn note_ignored_tags(&mut self) {
-        if !self.session.has_noted_tags {
+        if !self.session.facts.has(SessionFact::TagsNoted) {
             self.effects.push(Effect::IgnoredTags);
         }
     }

@@ -9,10 +9,6 @@ use crate::protocol::AckExtras;
 
 /// What only some connections have.
 #[derive(Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts about a client of `tagcast.v1`"
-)]
 pub struct SessionExtras {
     /// Additional members of the acknowledgements.
     pub words: AckExtras,
@@ -20,16 +16,8 @@ pub struct SessionExtras {
     pub token: Option<Arc<SessionToken>>,
     /// The client knows that its token expires soon.
     pub is_warned: bool,
-    /// The client may change its own tags (`tagcast.v1`).
-    pub may_choose_tags: bool,
-    /// Its next frame proves that it has received its `welcome` (`tagcast.v1`).
-    pub awaits_frame: bool,
-    /// What it gets of the past, and `recovery`, have not been written. Until then it has no position (`tagcast.v1`).
-    pub awaits_recovery: bool,
     /// Publications of another host were lost meanwhile, if known how many. The client learns of it after `recovery`.
     pub gap: Option<Option<u64>>,
-    /// The broker asks whether it is alive (`tagcast.v1`).
-    pub is_probed: bool,
     /// Incomplete message in chunks.
     pub(super) chunks: Option<Chunks>,
 }

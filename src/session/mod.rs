@@ -5,6 +5,7 @@
 
 mod chunks;
 mod extras;
+mod facts;
 mod heartbeat;
 mod rate_limit;
 mod rules;
@@ -21,6 +22,7 @@ use self::chunks::Overflow;
 
 pub use self::chunks::Chunks;
 pub use self::extras::{SessionExtras, SessionToken};
+pub use self::facts::{SessionFact, SessionFacts};
 pub use self::heartbeat::{Heartbeat, HeartbeatAction};
 pub use self::rate_limit::RateLimiter;
 pub use self::rules::SessionRules;
@@ -40,8 +42,8 @@ pub struct Session {
     pub class: ClientClass,
     /// Protocol of the connection.
     pub protocol: Protocol,
-    /// True once the log says that the tags of this client's packets are ignored.
-    pub has_noted_tags: bool,
+    /// What is true of the client.
+    pub facts: SessionFacts,
     /// What only some connections have, so the field is one pointer.
     pub extras: Option<Box<SessionExtras>>,
 }
@@ -105,18 +107,18 @@ impl Session {
     #[must_use]
     pub fn new(uuid: ClientUuid, grant: Grant, class: ClientClass, protocol: Protocol) -> Self {
         let Grant { tenant, right, basis } = grant;
-        let (has_noted_tags, extras) = (false, None);
-        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, extras }
+        let (facts, extras) = (SessionFacts::default(), None);
+        Self { uuid, tenant, right, basis, class, protocol, facts, extras }
     }
 
     /// Returns a copy that handles one complete message on another thread. It has no incomplete message
     /// in chunks.
     #[must_use]
     pub fn for_one_message(&self) -> Self {
-        let Self { uuid, right, basis, class, protocol, has_noted_tags, .. } = *self;
+        let Self { uuid, right, basis, class, protocol, facts, .. } = *self;
         let extras = self.extras.as_ref().map(|extras| Box::new(extras.for_one_message()));
         let tenant = self.tenant.clone();
-        Self { uuid, tenant, right, basis, class, protocol, has_noted_tags, extras }
+        Self { uuid, tenant, right, basis, class, protocol, facts, extras }
     }
 
     /// Returns the token that the client was admitted with.
@@ -136,7 +138,7 @@ impl Session {
     }
 
     fn chooses_freely(&self, access: &Permissions) -> bool {
-        self.extras.as_ref().is_some_and(|extras| extras.may_choose_tags)
+        self.facts.has(SessionFact::MayChooseTags)
             && !access.has_tags_by_token(&self.tenant, self.basis)
     }
 

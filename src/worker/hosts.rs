@@ -3,6 +3,7 @@
 use crate::link::bridge::HostsNotice;
 use crate::protocol::sse;
 use crate::protocol::v1::V1Recovery;
+use crate::session::SessionFact;
 use crate::types::{CloseCode, CloseReason, ClusterReach, RecoveryReason, Slot, SlotSet};
 use crate::websocket::write as frames;
 use crate::worker::clock::Moment;
@@ -112,7 +113,9 @@ fn may_have_missed(connection: &Connection) -> bool {
 fn tell(context: &mut Context, connections: &mut ConnectionTable, slot: Slot, missed: Option<u64>) {
     let Some(mut connection) = connections.take(slot) else { return };
     let waiting = match &mut connection.phase {
-        Phase::Open(session) => session.extras.as_mut().filter(|extras| extras.awaits_recovery),
+        Phase::Open(session) if session.facts.has(SessionFact::AwaitsRecovery) => {
+            Some(session.extras.get_or_insert_default())
+        }
         _ => None,
     };
     match waiting {

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use super::outbox::PartKind;
 use super::{Connection, KeepaliveMode, Phase, SILENT};
 use crate::protocol::{sse, v1};
-use crate::session::HeartbeatAction;
+use crate::session::{HeartbeatAction, SessionFact};
 use crate::types::ReplayPosition;
 use crate::types::limits::RAW_PAUSE;
 use crate::websocket::write as frames;
@@ -89,7 +89,7 @@ pub(in crate::worker) fn position(
     connection: &Connection,
 ) -> Option<ReplayPosition> {
     let Phase::Open(session) = &connection.phase else { return None };
-    let awaits_recovery = session.extras.as_ref().is_some_and(|extras| extras.awaits_recovery);
+    let awaits_recovery = session.facts.has(SessionFact::AwaitsRecovery);
     let position = context.broker.position(connection.slot);
     position.filter(|_| !awaits_recovery)
 }

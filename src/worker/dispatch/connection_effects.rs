@@ -7,6 +7,7 @@ use tracing::info;
 use super::token_refresh;
 use crate::protocol::v1::{V1RequestId, pong};
 use crate::resource::TokenRefresh;
+use crate::session::SessionFact;
 use crate::types::CloseReason;
 use crate::types::limits::CONTROL_FRAMES_PER_SECOND;
 use crate::websocket::write as frames;
@@ -112,7 +113,7 @@ pub(in crate::worker) fn apply_to_connection(
 /// existing pages may use the member for their own purposes.
 fn note_ignored_tags(connection: &mut Connection) {
     let Phase::Open(session) = &mut connection.phase else { return };
-    session.has_noted_tags = true;
+    session.facts.add(SessionFact::TagsNoted);
     info!(
         event = "broadcast_tags_ignored",
         connection = connection.serial,

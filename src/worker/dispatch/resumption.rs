@@ -4,7 +4,7 @@ use super::{Connection, Phase};
 use crate::link::resume::{Recovery, ReplayedPublication, ToResumable};
 use crate::protocol::v1::V1Recovery;
 use crate::protocol::{Cast, sse};
-use crate::session::Session;
+use crate::session::{Session, SessionFact};
 use crate::types::{CloseCode, CloseReason, Slot, Tags};
 use crate::websocket::write as frames;
 use crate::worker::connection::outbox::PartKind;
@@ -52,15 +52,13 @@ pub(super) fn leave(context: &mut Context, slot: Slot, end: ClientEnd) {
 /// The next frame of a client proves that it has its `welcome`, and what was kept for it.
 pub(in crate::worker) fn await_frame(connection: &mut Connection) {
     if let Phase::Open(session) = &mut connection.phase {
-        session.extras.get_or_insert_default().awaits_frame = true;
+        session.facts.add(SessionFact::AwaitsFrame);
     }
 }
 
 /// Notes a frame of a client.
 pub(in crate::worker) fn note_frame(context: &mut Context, slot: Slot, session: &mut Session) {
-    let extras = session.extras.as_mut().filter(|extras| extras.awaits_frame);
-    if let Some(extras) = extras {
-        extras.awaits_frame = false;
+    if session.facts.take(SessionFact::AwaitsFrame) {
         context.broker.uplink.settle(slot);
     }
 }
@@ -68,9 +66,9 @@ pub(in crate::worker) fn note_frame(context: &mut Context, slot: Slot, session: 
 /// Notes any bytes of a client.
 pub(in crate::worker) fn note_input(context: &mut Context, connection: &mut Connection) {
     let Phase::Open(session) = &mut connection.phase else { return };
-    let Some(extras) = session.extras.as_mut().filter(|extras| extras.is_probed) else { return };
-    extras.is_probed = false;
-    context.broker.uplink.is_alive(connection.slot);
+    if session.facts.take(SessionFact::Probed) {
+        context.broker.uplink.is_alive(connection.slot);
+    }
 }
 
 /// A client has another token, which fixes other tags.
@@ -124,11 +122,8 @@ fn replay(context: &mut Context, connection: &mut Connection, replayed: &Replaye
 fn recover(context: &mut Context, connection: &mut Connection, recovery: Recovery) {
     let Recovery { replayed, reason, position: at, .. } = recovery;
     let Phase::Open(session) = &mut connection.phase else { return };
-    let mut gap = None;
-    if let Some(extras) = &mut session.extras {
-        extras.awaits_recovery = false;
-        gap = extras.gap.take();
-    }
+    session.facts.take(SessionFact::AwaitsRecovery);
+    let gap = session.extras.as_mut().and_then(|extras| extras.gap.take());
     let recovery = V1Recovery { replayed, reason, missed: None, at };
     let bytes = match session.protocol.spec().is_event_stream {
         true => sse::recovery(&recovery).into(),
@@ -146,7 +141,7 @@ fn probe(context: &mut Context, connection: &mut Connection) {
         return context.broker.uplink.is_alive(connection.slot);
     }
     if let Phase::Open(session) = &mut connection.phase {
-        session.extras.get_or_insert_default().is_probed = true;
+        session.facts.add(SessionFact::Probed);
     }
     heartbeat::ping(context, connection);
 }

@@ -19,6 +19,7 @@ use crate::link::resume::RecordTerms;
 use crate::protocol::v1::V1Recovery;
 use crate::protocol::{Protocol, sse};
 use crate::resource::{BuiltinKind, ConnectRequest, Route};
+use crate::session::SessionFact;
 use crate::types::{
     ClientClass, CloseCode, CloseReason, MissedRequest, RecoveryReason, ReplayPosition,
 };
@@ -199,7 +200,7 @@ pub(super) fn send_opening(
     let at = context.broker.position(connection.slot);
     let awaits_recovery = context.broker.uplink.is_recovering(connection.slot);
     if awaits_recovery {
-        session.extras.get_or_insert_default().awaits_recovery = true;
+        session.facts.add(SessionFact::AwaitsRecovery);
     }
     let mut begin = format!("{}{}", opening.head, sse::retry(context.retry_times.next_of_stream()));
     if opening.is_recovering {

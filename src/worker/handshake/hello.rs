@@ -21,6 +21,7 @@ use crate::http::{
 use crate::protocol::Protocol;
 use crate::protocol::v1::{SUBPROTOCOL, V1Hello, V1Welcome, invalid_frame, parse_hello};
 use crate::resource::{BuiltinKind, ConnectRequest, ResourceHooks, ResourceId, Route};
+use crate::session::SessionFact;
 use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, V1_HELLO_BYTES_MAX};
 use crate::types::{
     AllowedNames, ClientClass, CloseCode, CloseReason, Credentials, Ident, IdentError, Tags,
@@ -347,7 +348,7 @@ pub(super) fn send_welcome(
     if outcome.awaits_recovery
         && let Phase::Open(session) = &mut connection.phase
     {
-        session.extras.get_or_insert_default().awaits_recovery = true;
+        session.facts.add(SessionFact::AwaitsRecovery);
     }
 }
 

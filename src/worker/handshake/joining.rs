@@ -14,7 +14,7 @@ use crate::auth::{TokenClaims, VerifiedToken};
 use crate::config::EchoHandshake;
 use crate::http::{Refusal, Upgrade, WireFormat};
 use crate::protocol::Protocol;
-use crate::session::{Session, SessionExtras};
+use crate::session::{Session, SessionExtras, SessionFact};
 use crate::telemetry::LogThrottle;
 use crate::types::limits::QUERY_TOKEN_LOG_EVERY;
 use crate::types::{Client, ClientClass};
@@ -126,7 +126,9 @@ pub(super) fn join(
     let mut session = Box::new(Session::new(uuid, grant, class, family));
     session.extras = extras(report, token, context.clock.now());
     let resume = requests.map(|AdmittedRequests { may_choose_tags, resume }| {
-        session.extras.get_or_insert_default().may_choose_tags = may_choose_tags;
+        if may_choose_tags {
+            session.facts.add(SessionFact::MayChooseTags);
+        }
         resume
     });
     let caller = Box::new(Caller::of(peer, upgrade.head, &context.settings.trusted_proxies));
