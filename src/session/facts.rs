@@ -2,18 +2,17 @@
 
 /// A fact about a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum SessionFact {
     /// The log says that the tags of its packets are ignored.
-    TagsNoted = 1,
+    TagsNoted,
     /// It may change its own tags (`tagcast.v1`).
-    MayChooseTags = 1 << 1,
+    MayChooseTags,
     /// Its next frame proves that it has received its `welcome` (`tagcast.v1`).
-    AwaitsFrame = 1 << 2,
+    AwaitsFrame,
     /// What it gets of the past, and `recovery`, have not been written. Until then it has no position (`tagcast.v1`).
-    AwaitsRecovery = 1 << 3,
+    AwaitsRecovery,
     /// The broker asks whether it is alive (`tagcast.v1`).
-    Probed = 1 << 4,
+    Probed,
 }
 
 /// The facts that are true.
@@ -21,21 +20,25 @@ pub enum SessionFact {
 pub struct SessionFacts(u8);
 
 impl SessionFacts {
+    const fn bit(fact: SessionFact) -> u8 {
+        1 << fact as u8
+    }
+
     /// Returns whether a fact is true.
     #[must_use]
     pub const fn has(self, fact: SessionFact) -> bool {
-        self.0 & fact as u8 != 0
+        self.0 & Self::bit(fact) != 0
     }
 
     /// Makes a fact true.
     pub const fn add(&mut self, fact: SessionFact) {
-        self.0 |= fact as u8;
+        self.0 |= Self::bit(fact);
     }
 
     /// Makes a fact false. Returns whether it was true.
     pub const fn take(&mut self, fact: SessionFact) -> bool {
         let was = self.has(fact);
-        self.0 &= !(fact as u8);
+        self.0 &= !Self::bit(fact);
         was
     }
 }
