@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::api::{SHOP, SHOP_SECRET, setup};
-use crate::harness::{End, Finished, Raw, Server, Setup, eventually, frames, run_to_end};
+use crate::harness::{End, Finished, Open, Raw, Server, Setup, eventually, frames, run_to_end};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 fn pinged() -> Server {
     Setup::new().ini("pingInterval = 300ms").start()
@@ -116,6 +117,29 @@ fn a_reload_that_removes_the_application_closes() {
     assert_eq!(code, Some(0), "{text}");
     let bye = client.expect_bye(4003);
     assert_eq!(bye["reason"], "application removed or changed");
+}
+
+/// V74: what the client reads before the Close depends on the room in its socket, and the `bye` too.
+#[test]
+fn a_close_after_a_full_outbox_has_its_code_and_reason() {
+    let server = Server::start();
+    let mut client = Open::v1("/").upgrade(server.port);
+    set_socket_recv_buffer_size(client.stream(), 65_536).unwrap();
+    client.hello(json!({}));
+    let uuid = client.expect_welcome()["uuid"].as_str().unwrap().to_owned();
+    let body = json!({"to": {"uuid": uuid}, "message": "x".repeat(200_000)}).to_string();
+    for _ in 0..30 {
+        assert_eq!(server.post("/v1/apps/-/publish", ("X", "1"), &body).status(), 200);
+    }
+    let path = format!("/v1/apps/-/connections/{uuid}?code=4202&reason=reconnect");
+    assert_eq!(server.call("DELETE", &path, &[]).status(), 200);
+    let close = loop {
+        let frame = client.frame();
+        if frame.is_close() {
+            break frame;
+        }
+    };
+    assert_eq!((close.close_code(), &close.payload[2..]), (Some(4202), &b"reconnect"[..]));
 }
 
 /// V72, as far as there are no records.

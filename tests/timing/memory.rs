@@ -159,3 +159,27 @@ fn a_worker_that_begins_under_pressure_knows_of_it() {
     set_ceiling(&server, used * 4);
     outside.expect_upgrade();
 }
+
+/// V157.
+#[test]
+fn an_idle_stream_takes_as_much_memory_as_an_idle_websocket() {
+    const COUNT: usize = 4000;
+    let _quiet = crate::harness::alone();
+    let bytes_of_each = |open: &dyn Fn(&Server) -> Raw| {
+        let server = Setup::new().workers(1).ini("maxPerIP = 0").start();
+        let mut clients: Vec<Raw> = (0..500).map(|_| open(&server)).collect();
+        let before = used(&server);
+        clients.extend((0..COUNT).map(|_| open(&server)));
+        assert_eq!(server.counts().open, 500 + COUNT as u64);
+        (used(&server) - before) / COUNT as u64
+    };
+    let websocket = bytes_of_each(&|server| server.open(&Open::web()));
+    let stream = bytes_of_each(&|server| {
+        let mut client = Raw::connect(server.port);
+        client.send(head("GET", "/sse", &[("Accept", "text/event-stream")]));
+        assert_eq!(client.read_head().status(), 200);
+        client
+    });
+    let most = websocket.max(stream) / 10;
+    assert!(websocket.abs_diff(stream) <= most, "{websocket} and {stream} bytes");
+}
