@@ -101,6 +101,14 @@ impl WorkerState {
         }
     }
 
+    /// Ends a turn. Returns the number of the last publication, if the turn had one.
+    pub(super) fn end_turn(&mut self) -> Option<Number> {
+        let last = self.last_publication?;
+        let is_new = self.turn_ended_at.is_none_or(|before| before < last);
+        self.turn_ended_at = Some(last);
+        is_new.then_some(last)
+    }
+
     /// Gives the next publication that is counted an id.
     pub(super) fn identify_next(&mut self, id: PublicationId) {
         self.counts.next_id = Some(id);

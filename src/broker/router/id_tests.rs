@@ -59,6 +59,13 @@ fn publish(
     source: WorkerIncarnation,
     id: PublicationId,
 ) -> (usize, Vec<ToWorker>) {
+    pass_on(router, source, id);
+    let [worker, api] = end_turn(router);
+    let is_delivery = |message: &&ToWorker| matches!(message, ToWorker::Deliver(_));
+    (worker.iter().filter(is_delivery).count(), api)
+}
+
+fn pass_on(router: &mut Router, source: WorkerIncarnation, id: PublicationId) {
     let content = Content { form: PayloadForm::Message, payload: Bytes::from_static(b"1") };
     let (tenant, address) = (Tenant::shared(), Address::everyone());
     let publication = Publication { tenant, address, content };
@@ -70,9 +77,6 @@ fn publish(
     ] {
         router.on_message(source, message).unwrap();
     }
-    let [worker, api] = end_turn(router);
-    let is_delivery = |message: &&ToWorker| matches!(message, ToWorker::Deliver(_));
-    (worker.iter().filter(is_delivery).count(), api)
 }
 
 /// Ends a turn. Returns what the worker and the API process receive.
@@ -110,6 +114,22 @@ fn what_a_dead_api_process_passed_on_is_not_delivered_again() {
         assert_eq!((deliveries, &answer[0]), (0, &used(first)));
         assert!(matches!(answer[1], ToWorker::Reached(counted) if counted.clients == 1));
     }
+}
+
+#[test]
+fn an_id_is_known_to_the_next_api_process_once_the_deliveries_are_written() {
+    let mut router = router();
+    let first = id(1, 9);
+    // The process is removed in the turn in which its publication is resolved.
+    pass_on(&mut router, api(1), first);
+    router.remove_worker(api(1));
+    link(&mut router, api(2));
+    router.end_turn();
+    assert_eq!(received(&mut router, WorkerId::API), []);
+    assert!(!received(&mut router, WORKER.worker).is_empty(), "the delivery");
+    router.acknowledge();
+    let told = received(&mut router, WorkerId::API);
+    assert_eq!(told, [used(first), ToWorker::Remember(ReplayRecords::Basis(None))]);
 }
 
 #[test]

@@ -84,6 +84,8 @@ pub struct Router {
     /// Copies of publications for operators.
     pub(in crate::broker) tail: Tail,
     fair_share: FairShare,
+    /// The last publications in this turn of members that were removed since.
+    of_removed: BTreeMap<WorkerIncarnation, Number>,
     /// Resolved publications that are not acknowledged yet, by turn (rule L5).
     turns: VecDeque<Turn>,
     /// Total number of turns with publications.
@@ -158,7 +160,8 @@ impl Router {
         if self.workers.get(&source.worker).is_none_or(|member| member.source != source) {
             return;
         }
-        self.workers.remove(&source.worker);
+        let removed = self.workers.remove(&source.worker);
+        self.of_removed.extend(removed.and_then(|mut it| Some((it.source, it.end_turn()?))));
         if source.worker.is_bridge() {
             bridge::unlinked(self);
         }

@@ -4,7 +4,6 @@
 //! removed. Questions wait for that too. They are applied in order, over several turns. At the end of a turn
 //! tenants are throttled, and publications become acknowledged (rule L5).
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
@@ -301,15 +300,11 @@ impl Router {
     pub fn end_turn(&mut self) {
         self.resolve_cache.forget();
         replays_of_hosts::forward(self);
-        let mut resolved = BTreeMap::new();
+        // A removed member gets no acknowledgement, but the next API process learns of its ids once all is written.
+        let mut resolved = std::mem::take(&mut self.of_removed);
         for member in self.workers.values_mut() {
             member.set_names = 0;
-            if let Some(last) = member.last_publication
-                && member.turn_ended_at.is_none_or(|before| before < last)
-            {
-                member.turn_ended_at = Some(last);
-                resolved.insert(member.source, last);
-            }
+            resolved.extend(member.end_turn().map(|last| (member.source, last)));
         }
         if !resolved.is_empty() {
             // What the bridge must have is carried, which says more.
