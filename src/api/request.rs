@@ -272,7 +272,9 @@ impl ServedRequest<'_> {
                 let taken = TakenQuestion::take_over(context, &route.uuid, text).await?;
                 // Clients may take long: the request holds nothing meanwhile that others need.
                 drop((body, place));
-                return taken.answer(state).await;
+                let answer = taken.answer(state).await;
+                state.request_stats.note_ask(answer.as_ref().err().map(ApiError::code));
+                return answer;
             }
             Endpoint::Feedback => context.feedback(&route.uuid, text).await?,
             Endpoint::Publish | Endpoint::Info | Endpoint::OpenApi | Endpoint::Server(_) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::ErrorCode;
 use super::route::RouteLabel;
+use crate::protocol::v1::{ANSWERED, UNHANDLED};
 use crate::types::{
     ApplicationFigures, ApplicationTable, Histogram, HistogramFamily, LabelledSeries, SeriesFamily,
 };
@@ -20,6 +21,7 @@ struct RequestCounters {
     times: BTreeMap<RouteLabel, Histogram>,
     auth_failures: BTreeMap<(&'static str, &'static str), u64>,
     denied: BTreeMap<&'static str, u64>,
+    asks: BTreeMap<&'static str, u64>,
     repeated: u64,
     applications: ApplicationTable,
 }
@@ -50,6 +52,21 @@ impl RequestStats {
             _ => return,
         };
         *self.0.borrow_mut().denied.entry(reason).or_default() += 1;
+    }
+
+    /// Counts a question to a client, by its outcome. The words are those of `tagcast.v1`.
+    pub(super) fn note_ask(&self, error: Option<ErrorCode>) {
+        let outcome = match error {
+            None => ANSWERED,
+            Some(ErrorCode::AskUnsupported) => "unsupported",
+            Some(ErrorCode::Unhandled) => UNHANDLED,
+            Some(ErrorCode::Refused) => "refused",
+            Some(ErrorCode::RateLimited) => "limit_exceeded",
+            Some(ErrorCode::Away) => "away",
+            Some(ErrorCode::ConnectionClosed | ErrorCode::ConnectionNotFound) => "gone",
+            Some(_) => "timeout",
+        };
+        *self.0.borrow_mut().asks.entry(outcome).or_default() += 1;
     }
 
     /// Counts a publication whose id was used before.
@@ -94,6 +111,9 @@ impl RequestStats {
         }
         for (reason, count) in &counters.denied {
             series.one(SeriesFamily::PublicationsDenied, *reason, *count);
+        }
+        for (outcome, count) in &counters.asks {
+            series.one(SeriesFamily::Asks, *outcome, *count);
         }
         series.plain(SeriesFamily::IdempotencyKeysRepeated, counters.repeated);
     }

@@ -94,6 +94,8 @@ pub enum RequestEffect {
     Begin(V1RequestId),
     /// The broker counts the recipients of the publication that follows.
     CountNext,
+    /// Drops an answer to a question that is not open.
+    DropAnswer,
     /// The publication that follows is a question to one client.
     Ask {
         /// Number of the request.

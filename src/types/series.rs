@@ -102,6 +102,9 @@ families! {
         "Clients that came back, and whether they got what they had missed";
     RequestsRepeated = "requests_repeated", Counter, [], 1,
         "Requests that their clients sent again although they were accepted";
+    Asks = "asks", Counter, ["outcome"], 10, "Questions to clients, by what became of them";
+    AskAnswersDropped = "ask_answers_dropped", Counter, [], 1,
+        "Answers of clients of tagcast.v1 to questions that were not open";
     AuthFailures = "auth_failures", Counter, ["operation", "reason"], 30, "Refused credentials";
     ApiRequests = "api_requests", Counter, ["route", "status"], 150, "Requests that the API answered";
     ApiRequestsInFlight = "api_requests_in_flight", Sum, [], 1, "Requests that the API is serving";

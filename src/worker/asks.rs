@@ -19,7 +19,7 @@ use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::uplink::NewPublication;
 use crate::link::message::CountedPublication;
 use crate::link::query::{BrokerQuery, HostsAnswer, QueryKind, QueryResult};
-use crate::protocol::v1::{UNHANDLED, V1Error, V1ErrorCode, V1RequestId, answered};
+use crate::protocol::v1::{ANSWERED, UNHANDLED, V1Error, V1ErrorCode, V1RequestId, answered};
 use crate::types::limits::{ASKS_MAX, ASKS_PER_CLIENT_MAX};
 use crate::types::{
     AskToken, ClientUuid, Number, Recipients, Slot, TrackedOutcome, TrackedSubject, Tracking,
@@ -106,14 +106,14 @@ impl AskedQuestions {
 ///
 /// If the client has too many open questions.
 pub(super) fn begin(
-    context: &Context,
+    context: &mut Context,
     client: ClientRef<'_>,
     id: V1RequestId,
     within: Duration,
 ) -> Result<OpenAsk, Box<V1Error>> {
     let ClientRef { slot, session, .. } = client;
     if !context.asks.has_room(slot) {
-        return Err(too_many());
+        return Err(noted(context, too_many()));
     }
     let due = context.clock.now().after(within);
     let client = session.uuid;
@@ -179,7 +179,7 @@ pub(super) fn on_counted(
         }
     }
     let Some(ask) = context.asks.take(number) else { return };
-    let error = if is_away { away() } else { gone() };
+    let error = noted(context, if is_away { away() } else { gone() });
     tell(context, connections, &ask, error.frame(Some(ask.id)).as_bytes());
 }
 
@@ -235,10 +235,22 @@ fn answer(
     outcome: &TrackedOutcome,
 ) {
     let frame = match outcome {
-        TrackedOutcome::Answer(json) => answered(ask.id, json),
-        other => error_of(other, ask.within).frame(Some(ask.id)).into_bytes(),
+        TrackedOutcome::Answer(json) => {
+            context.labelled.note_ask(ANSWERED);
+            answered(ask.id, json)
+        }
+        other => {
+            let error = noted(context, error_of(other, ask.within));
+            error.frame(Some(ask.id)).into_bytes()
+        }
     };
     tell(context, connections, ask, &frame);
+}
+
+/// Counts a question that has no answer.
+fn noted(context: &mut Context, error: Box<V1Error>) -> Box<V1Error> {
+    context.labelled.note_ask(error.code.name());
+    error
 }
 
 fn error_of(outcome: &TrackedOutcome, within: Duration) -> Box<V1Error> {

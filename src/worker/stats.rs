@@ -10,6 +10,7 @@ use super::connection::table::ConnectionTable;
 use super::context::Context;
 use super::throttle::{AllWaits, WaitTotals};
 use crate::protocol::Protocol;
+use crate::protocol::v1::ANSWERED;
 use crate::types::limits::TOP_ROWS;
 use crate::types::{
     ClientUuid, CloseCode, CountDetail, CountReport, Histogram, HistogramFamily, LabelledSeries,
@@ -39,6 +40,8 @@ pub(super) struct LabelledStats {
     handovers_rejected: u64,
     tag_changes: BTreeMap<&'static str, u64>,
     requests_repeated: u64,
+    asks: BTreeMap<&'static str, u64>,
+    answers_dropped: u64,
     resumes_refused: BTreeMap<&'static str, u64>,
     recoveries: BTreeMap<&'static str, u64>,
     /// Publications of resources themselves.
@@ -133,6 +136,16 @@ impl LabelledStats {
     }
 
     /// Counts a resume token that was not accepted.
+    /// Counts a question that a client has asked, by its outcome.
+    pub(super) fn note_ask(&mut self, outcome: &'static str) {
+        *self.asks.entry(outcome).or_default() += 1;
+    }
+
+    /// Counts an answer to a question that is not open.
+    pub(super) fn note_answer_dropped(&mut self) {
+        self.answers_dropped += 1;
+    }
+
     pub(super) fn note_resume_refused(&mut self, result: &'static str) {
         *self.resumes_refused.entry(result).or_default() += 1;
     }
@@ -233,6 +246,11 @@ impl LabelledStats {
             series.one(SeriesFamily::Recoveries, *reason, *count);
         }
         series.plain(SeriesFamily::RequestsRepeated, self.requests_repeated);
+        series.one(SeriesFamily::Asks, ANSWERED, 0);
+        for (outcome, count) in &self.asks {
+            series.one(SeriesFamily::Asks, *outcome, *count);
+        }
+        series.plain(SeriesFamily::AskAnswersDropped, self.answers_dropped);
         series.plain(SeriesFamily::ApiHandoversRejected, self.handovers_rejected);
         let by_clients = published.saturating_sub(self.by_resource + self.by_push_socket);
         series.one(SeriesFamily::Publications, "websocket", by_clients);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::api::{AUTH, ApiAnswer, SHOP, post, setup};
 use crate::harness::processes::send_signal;
 use crate::harness::{Open, Raw};
+use crate::metrics::wait_for;
 use crate::v1_resume::{break_off, come_back, open};
 
 const ONE: &str = "9f86d081884c7d659a2f";
@@ -232,7 +233,7 @@ fn a_client_that_is_away_or_goes_is_not_asked() {
 /// V138, V139.
 #[test]
 fn late_and_foreign_answers_reach_no_client() {
-    let server = setup().start();
+    let server = setup().ini("apiAddress = http://127.0.0.1:0").start();
     let (mut asker, _) = open(&server, &json!({}));
     let (mut asked, _) = open(&server, &json!({}));
     let (mut other, _) = open(&server, &json!({}));
@@ -255,6 +256,15 @@ fn late_and_foreign_answers_reach_no_client() {
     asked.expect_quiet();
     asker.expect_json(json!({"op": "answer", "id": 2, "data": "first"}));
     asker.expect_quiet();
+    // The late answer, four of another client, one to another question, and the second one.
+    wait_for(
+        &server,
+        &[
+            ("tagcast_ask_answers_dropped_total", 7.0),
+            ("tagcast_asks_total{outcome=\"answered\"}", 1.0),
+            ("tagcast_asks_total{outcome=\"timeout\"}", 1.0),
+        ],
+    );
 }
 
 /// V141: other protocols are asked and answer in their own form, or cannot.

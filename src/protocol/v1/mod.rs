@@ -46,6 +46,8 @@ pub const SPEC: ProtocolSpec = ProtocolSpec {
 
 /// What a client answers that has no handler for a question.
 pub const UNHANDLED: &str = "unhandled";
+/// Outcome of a question with an answer, in the metrics.
+pub const ANSWERED: &str = "answered";
 
 /// The subprotocol that a client offers.
 pub const SUBPROTOCOL: &str = "tagcast.v1";

@@ -65,7 +65,8 @@ fn on_frame(client: &mut ClientHandle<'_>, text: &str, V1Frame { id, op }: V1Fra
         }
         V1Op::Publish(publish) => publish_data(client, text, id, &publish),
         V1Op::Ask(ask) => ask_client(client, text, id, &ask),
-        V1Op::Answer => return,
+        // The worker has taken those to open questions.
+        V1Op::Answer => return client.request(RequestEffect::DropAnswer),
         V1Op::Tag(edit) => change_tags(client, id, edit),
         V1Op::Token(token) => refresh_token(client, id, &token),
         V1Op::Watch(watch) => watch_query(client, id, *watch),

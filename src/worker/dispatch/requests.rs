@@ -211,6 +211,10 @@ pub(super) fn apply(
             progress.begin(&context.broker.uplink, client.slot, id);
             None
         }
+        RequestEffect::DropAnswer => {
+            context.labelled.note_answer_dropped();
+            None
+        }
         RequestEffect::Ask { id, within } => {
             match asks::begin(context, client, id, within) {
                 Ok(ask) => progress.ask = Some(ask),
