@@ -1,15 +1,15 @@
 //! Opens many connections, several at a time: TCP connect, handshake and, in phpws, the wait for
 //! `ready`.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::clock::RunClock;
 use super::error::{At, BenchError};
 use super::latency::{Latencies, Percentiles};
 use super::load_sources::Sources;
+use super::pending_client::PendingClient;
 use super::socket::{Buffers, ReadResult, Socket};
-use super::splitter::{ServerFrame, Splitter};
+use super::splitter::Splitter;
 use super::target::{BenchProtocol, BenchTarget};
 use super::template::RenderedStep;
 use crate::reactor::poller::{Interest, Poller, Ready};
@@ -18,12 +18,6 @@ use crate::reactor::poller::{Interest, Poller, Ready};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Maximum events returned by one wait.
 const EVENTS: usize = 256;
-/// Characters of an unexpected message that an error repeats.
-const SHOWN_MAX: usize = 120;
-const END_OF_HEAD: &[u8] = b"\r\n\r\n";
-const SWITCHING: &[u8] = b"HTTP/1.1 101 ";
-/// Start of the first packet of phpWebSocketServer, before the UUID.
-const READY: &str = r#"{"opcode":"ready","uuid":""#;
 
 /// An open connection.
 #[derive(Debug)]
@@ -32,6 +26,21 @@ pub(super) struct BenchClient {
     pub(super) splitter: Splitter,
     /// UUID assigned by the server; empty in dialects without UUIDs.
     pub(super) uuid: Box<str>,
+    /// What the server has said about its record, if it speaks `tagcast.v1`.
+    pub(super) resumption: Option<Box<Resumption>>,
+}
+
+/// What a client of `tagcast.v1` knows about its record.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "two answers of the server")]
+pub(super) struct Resumption {
+    /// For its next connection.
+    pub(super) token: Option<String>,
+    /// Its position, if publications are stored.
+    pub(super) at: Option<String>,
+    pub(super) is_resumed: bool,
+    /// It has got everything that it had missed.
+    pub(super) is_recovered: bool,
 }
 
 /// A connection to open.
@@ -79,22 +88,6 @@ pub(super) struct Opened {
     pub(super) client: Result<BenchClient, BenchError>,
 }
 
-/// A connection whose handshake is in progress.
-#[derive(Debug)]
-struct PendingClient {
-    socket: Socket,
-    wire: BenchProtocol,
-    since: u64,
-    head: Vec<u8>,
-    splitter: Splitter,
-    uuid: Option<Box<str>>,
-    has_switched: bool,
-    /// Steps of the template before the client counts as open.
-    steps: VecDeque<RenderedStep>,
-    /// The last message that was not expected.
-    unexpected: String,
-}
-
 impl<'a> Opener<'a> {
     pub(super) fn new(target: &'a BenchTarget, sources: &'a Sources) -> Result<Self, BenchError> {
         Ok(Self {
@@ -123,7 +116,8 @@ impl<'a> Opener<'a> {
         self.made += 1;
         let tls = self.target.tls()?;
         let socket = Socket::dial(self.target.address, from, tls).at("connecting")?;
-        Ok(BenchClient { socket, splitter: Splitter::default(), uuid: Box::default() })
+        let (uuid, resumption) = (Box::default(), None);
+        Ok(BenchClient { socket, splitter: Splitter::default(), uuid, resumption })
     }
 
     /// Opens all wanted connections and returns them in the given order. Up to `at_once` handshakes
@@ -168,6 +162,27 @@ impl<'a> Opener<'a> {
 
     /// Begins to open a connection. `at` is its number until the opening has ended.
     pub(super) fn begin(&mut self, wanted: WantedClient, at: usize) -> Result<(), BenchError> {
+        let steps = self.target.steps(&wanted);
+        self.begin_with(wanted, at, steps)
+    }
+
+    /// Begins to continue a connection of `tagcast.v1`.
+    pub(super) fn resume(
+        &mut self,
+        at: usize,
+        earlier: Option<&Resumption>,
+    ) -> Result<(), BenchError> {
+        let wanted = WantedClient::plain(BenchProtocol::V1);
+        let hello = self.target.hello(&wanted, earlier);
+        self.begin_with(wanted, at, vec![RenderedStep::Send(hello)])
+    }
+
+    fn begin_with(
+        &mut self,
+        wanted: WantedClient,
+        at: usize,
+        steps: Vec<RenderedStep>,
+    ) -> Result<(), BenchError> {
         let from = self.sources.of(self.made);
         self.made += 1;
         let tls = self.target.tls()?;
@@ -184,8 +199,9 @@ impl<'a> Opener<'a> {
             head: Vec::new(),
             splitter: Splitter::default(),
             uuid: None,
+            resumption: None,
             has_switched: false,
-            steps: self.target.steps(&wanted).into(),
+            steps: steps.into(),
             unexpected: String::new(),
         });
         self.under_way += 1;
@@ -239,6 +255,7 @@ impl<'a> Opener<'a> {
                 socket: one.socket,
                 splitter: one.splitter,
                 uuid,
+                resumption: one.resumption,
             }));
         }
         let interest = if left { Interest::ReadWrite } else { Interest::Read };
@@ -251,111 +268,6 @@ impl<'a> Opener<'a> {
 enum OpenStep {
     Waits(PendingClient),
     Open(BenchClient),
-}
-
-impl PendingClient {
-    fn on_bytes(&mut self, bytes: &[u8], target: &BenchTarget) -> Result<(), BenchError> {
-        if self.has_switched {
-            return self.take_frames(bytes, target);
-        }
-        self.head.extend_from_slice(bytes);
-        let Some(end) = self.head.windows(END_OF_HEAD.len()).position(|it| it == END_OF_HEAD)
-        else {
-            return Ok(());
-        };
-        if !self.head.starts_with(SWITCHING) {
-            return Err(self.refusal());
-        }
-        self.has_switched = true;
-        let head = std::mem::take(&mut self.head);
-        self.send_steps(target)?;
-        self.take_frames(head.get(end + END_OF_HEAD.len()..).unwrap_or_default(), target)
-    }
-
-    fn take_frames(&mut self, bytes: &[u8], target: &BenchTarget) -> Result<(), BenchError> {
-        let mut closed = None;
-        let mut messages = Vec::new();
-        let (uuid, has_steps) = (&mut self.uuid, !self.steps.is_empty());
-        self.splitter.split(bytes, |frame| match frame {
-            ServerFrame::Message(text) if has_steps => {
-                messages.push(String::from_utf8_lossy(text).into_owned());
-            }
-            ServerFrame::Message(text) if uuid.is_none() => *uuid = uuid_in(text),
-            ServerFrame::Close(reason) => closed = Some(close_words(reason)),
-            _ => {}
-        });
-        if let Some(reason) = closed {
-            return Err(BenchError::Refused(reason));
-        }
-        messages.iter().try_for_each(|message| self.take_message(message, target))
-    }
-
-    /// Sends all steps before the next expected message.
-    fn send_steps(&mut self, target: &BenchTarget) -> Result<(), BenchError> {
-        while let Some(RenderedStep::Send(text)) = self.steps.front() {
-            let mut frame = Vec::new();
-            target.put(&mut frame, text.as_bytes());
-            self.socket.queue(&frame).at("speaking TLS")?;
-            self.steps.pop_front();
-        }
-        Ok(())
-    }
-
-    /// One message can be what several steps expect.
-    fn take_message(&mut self, message: &str, target: &BenchTarget) -> Result<(), BenchError> {
-        let mut rest = message;
-        while let Some(RenderedStep::Expect(text)) = self.steps.front() {
-            let Some((_, behind)) = rest.split_once(text.as_str()) else {
-                self.unexpected = message.chars().take(SHOWN_MAX).collect();
-                break;
-            };
-            rest = behind;
-            self.steps.pop_front();
-            self.send_steps(target)?;
-        }
-        Ok(())
-    }
-
-    fn is_open(&self) -> bool {
-        self.has_switched
-            && self.steps.is_empty()
-            && (self.wire != BenchProtocol::Phpws || self.uuid.is_some())
-    }
-
-    /// Returns the error if the server does not continue.
-    fn silence(&self) -> Option<BenchError> {
-        let Some(RenderedStep::Expect(expected)) = self.steps.front() else { return None };
-        let received = self.unexpected.clone();
-        Some(BenchError::Unexpected { expected: expected.clone(), received })
-    }
-
-    fn refusal(&self) -> BenchError {
-        let text = String::from_utf8_lossy(&self.head);
-        let line = text.lines().next().unwrap_or_default();
-        let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body).trim();
-        BenchError::Refused(match (line, body) {
-            ("", _) => "it hung up without a word".to_owned(),
-            (line, "") => line.to_owned(),
-            (line, body) => format!("{line}: {body}"),
-        })
-    }
-}
-
-fn uuid_in(text: &[u8]) -> Option<Box<str>> {
-    let text = str::from_utf8(text).ok()?;
-    let (uuid, _) = text.strip_prefix(READY)?.split_once('"')?;
-    Some(uuid.into())
-}
-
-/// Returns the code and reason of a Close frame as text.
-pub(super) fn close_words(payload: &[u8]) -> String {
-    match payload.split_first_chunk() {
-        Some((code, reason)) => {
-            let code = u16::from_be_bytes(*code);
-            format!("{code} {}", String::from_utf8_lossy(reason))
-        }
-        None => "without a code".to_owned(),
-    }
 }
 
 /// Access to an element whose index is always valid, because the vector has one element per wanted

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::clock::{RunClock, nanos};
-use super::connect::{BenchClient, Opener, WantedClient, close_words};
+use super::connect::{BenchClient, Opener, WantedClient};
 use super::delivery_tracker::{DeliveryTracker, PublishedStream, RunCounts, Timed};
 use super::error::{At, BenchError};
 use super::load_sources::Sources;
+use super::pending_client::close_words;
 use super::plan::{Audience, Load, Until};
 use super::process::Tree;
 use super::progress::Progress;
@@ -343,8 +344,11 @@ impl Load {
                 matches!(wire, BenchProtocol::Floor | BenchProtocol::Template).then_some(0)
             }
             Audience::Groups(groups) => Some(client % groups),
-            // Clients of phpWebSocketServer are addressed by UUID and need no group.
-            Audience::One => (wire != BenchProtocol::Phpws).then_some(client),
+            // Clients of phpWebSocketServer and of `tagcast.v1` are addressed by UUID and need no group.
+            Audience::One => {
+                let has_uuid = matches!(wire, BenchProtocol::Phpws | BenchProtocol::V1);
+                (!has_uuid).then_some(client)
+            }
         }
     }
 

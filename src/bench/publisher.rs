@@ -1,9 +1,10 @@
 //! One connection that publishes.
 
-use super::connect::{BenchClient, Opener, WantedClient, close_words};
+use super::connect::{BenchClient, Opener, WantedClient};
 use super::delivery_tracker::{DeliveryTracker, PublishedStream};
 use super::error::{At, BenchError};
 use super::http_responses::HttpResponses;
+use super::pending_client::close_words;
 use super::plan::{Audience, Load, PublishPace};
 use super::socket::{Buffers, ReadResult};
 use super::splitter::ServerFrame;

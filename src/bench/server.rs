@@ -41,6 +41,18 @@ pub enum ServerKind {
     Floor(Writes),
 }
 
+/// Applications of a server that is started.
+#[derive(Clone, Copy, Debug, Default)]
+struct OwnApplications {
+    /// Tenants with an application each, besides the first one.
+    tenants: usize,
+    /// Publications that the first one stores.
+    history: u32,
+}
+
+/// Publications that are stored for clients that resume.
+const HISTORY: u32 = 1000;
+
 /// A running server; dropping the value kills it.
 #[derive(Debug)]
 pub(super) struct OwnServer {
@@ -60,7 +72,13 @@ impl OwnServer {
         wire: BenchProtocol,
         shares: &Shares,
     ) -> Result<Self, BenchError> {
-        Self::start_kind(kind, wire, shares, 0)
+        Self::start_kind(kind, wire, shares, OwnApplications::default())
+    }
+
+    /// Starts a server whose clients can recover everything like [`OwnServer::start`].
+    pub(super) fn start_storing(kind: ServerKind, shares: &Shares) -> Result<Self, BenchError> {
+        let applications = OwnApplications { history: HISTORY, ..OwnApplications::default() };
+        Self::start_kind(kind, BenchProtocol::Phpws, shares, applications)
     }
 
     /// Starts a server with this number of tenants like [`OwnServer::start`].
@@ -69,7 +87,8 @@ impl OwnServer {
         shares: &Shares,
         tenants: usize,
     ) -> Result<Self, BenchError> {
-        Self::start_kind(kind, BenchProtocol::Phpws, shares, tenants)
+        let applications = OwnApplications { tenants, ..OwnApplications::default() };
+        Self::start_kind(kind, BenchProtocol::Phpws, shares, applications)
     }
 
     /// Returns the target whose clients are in the tenant with this number.
@@ -83,7 +102,8 @@ impl OwnServer {
         more: &str,
         shares: &Shares,
     ) -> Result<Self, BenchError> {
-        let settings = TagcastSettings { workers, encryption: Encryption::Plain, tenants: 0, more };
+        let (encryption, applications) = (Encryption::Plain, OwnApplications::default());
+        let settings = TagcastSettings { workers, encryption, applications, more };
         Self::start_by(shares, || start_tagcast(&settings, BenchProtocol::Phpws))
     }
 
@@ -91,12 +111,13 @@ impl OwnServer {
         kind: ServerKind,
         wire: BenchProtocol,
         shares: &Shares,
-        tenants: usize,
+        applications: OwnApplications,
     ) -> Result<Self, BenchError> {
         Self::start_by(shares, || match kind {
-            ServerKind::Tagcast { workers, encryption } => {
-                start_tagcast(&TagcastSettings { workers, encryption, tenants, more: "" }, wire)
-            }
+            ServerKind::Tagcast { workers, encryption } => start_tagcast(
+                &TagcastSettings { workers, encryption, applications, more: "" },
+                wire,
+            ),
             ServerKind::Floor(writes) => start_floor(writes),
         })
     }
@@ -235,7 +256,7 @@ fn command_for(folder: &Path, words: &[&str]) -> Result<Command, BenchError> {
 struct TagcastSettings<'a> {
     workers: usize,
     encryption: Encryption,
-    tenants: usize,
+    applications: OwnApplications,
     /// Lines that follow the others.
     more: &'a str,
 }
@@ -244,12 +265,13 @@ fn start_tagcast(
     settings: &TagcastSettings<'_>,
     wire: BenchProtocol,
 ) -> Result<OwnServer, BenchError> {
-    let TagcastSettings { workers, encryption, tenants, more } = *settings;
+    let TagcastSettings { workers, encryption, applications, more } = *settings;
     let address = free_address().at("finding a free port")?;
     let folder = folder().at("making a folder for the server")?;
     let secret = uuid::Uuid::new_v4().to_string();
     let ini = ini(address, workers, encryption) + more;
-    configure(&folder, &ini, &applications(&secret, tenants)).at("writing its configuration")?;
+    let applications = applications.to_yaml(&secret);
+    configure(&folder, &ini, &applications).at("writing its configuration")?;
     if encryption == Encryption::Tls {
         certify(&folder).at("writing its certificate")?;
     }
@@ -320,16 +342,22 @@ fn ini(address: SocketAddr, workers: usize, encryption: Encryption) -> String {
     )
 }
 
-/// Returns applications for pages: clients without credentials are accepted and may publish as clients of the
-/// first application. Each tenant has one more.
-fn applications(secret: &str, tenants: usize) -> String {
-    let rights = "    authorizeOpen: true\n    clientPublish: true\n";
-    let mut all =
-        format!("anonymous: {KEY}\napplications:\n  - key: {KEY}\n    secret: {secret}\n{rights}");
-    for key in (0..tenants).map(tenant_key) {
-        all += &format!("  - key: {key}\n    tenant: {key}\n    secret: {secret}\n{rights}");
+impl OwnApplications {
+    /// Returns applications for pages: clients without credentials are accepted and may publish as clients of the
+    /// first application. Each tenant has one more.
+    fn to_yaml(self, secret: &str) -> String {
+        let rights = "    authorizeOpen: true\n    clientPublish: true\n";
+        let mut all = format!(
+            "anonymous: {KEY}\napplications:\n  - key: {KEY}\n    secret: {secret}\n{rights}"
+        );
+        if self.history > 0 {
+            all += &format!("    history: {}\n", self.history);
+        }
+        for key in (0..self.tenants).map(tenant_key) {
+            all += &format!("  - key: {key}\n    tenant: {key}\n    secret: {secret}\n{rights}");
+        }
+        all
     }
-    all
 }
 
 /// The key of the application of a tenant.

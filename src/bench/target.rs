@@ -7,7 +7,7 @@ use rustls::{ClientConfig, ClientConnection};
 use serde_json::{Map, Value, json};
 use tungstenite::http::Uri;
 
-use super::connect::WantedClient;
+use super::connect::{Resumption, WantedClient};
 use super::error::{At, BenchError};
 use super::template::{PublishForm, RenderedStep, ServerDialect};
 use super::tls_tickets::ClientTickets;
@@ -21,6 +21,8 @@ pub enum BenchProtocol {
     Phpws,
     /// Requests of Gomoob.
     Gomoob,
+    /// Frames of `tagcast.v1`.
+    V1,
     /// Messages of the floor server.
     Floor,
     /// The target that a template describes.
@@ -50,6 +52,8 @@ pub(super) struct BenchTarget {
     dialect: Option<Arc<ServerDialect>>,
 }
 
+/// Name of the subprotocol of clients of `tagcast.v1`.
+const SUBPROTOCOL: &str = "tagcast.v1";
 /// Name of the tag whose value is the group of a client.
 const GROUP: &str = "group";
 /// Mask of client frames. A zero mask would make unmasking unrealistically cheap for the server.
@@ -92,8 +96,30 @@ impl BenchTarget {
 
     /// Returns what happens after the handshake of a client. Empty without a template.
     pub(super) fn steps(&self, wanted: &WantedClient) -> Vec<RenderedStep> {
+        if wanted.wire == BenchProtocol::V1 {
+            return vec![RenderedStep::Send(self.hello(wanted, None))];
+        }
         let topic = wanted.group.map(ServerDialect::topic);
         self.dialect.as_ref().map_or_else(Vec::new, |dialect| dialect.steps(topic.as_deref()))
+    }
+
+    /// Returns the first frame of a client of `tagcast.v1`, with what it knows of the connection that it continues.
+    pub(super) fn hello(&self, wanted: &WantedClient, earlier: Option<&Resumption>) -> String {
+        let mut hello = json!({"op": "hello", "tags": tags_of(wanted)});
+        if let Some(members) = hello.as_object_mut() {
+            members.extend(self.access.members().map(|(name, text)| (name.into(), text.into())));
+            let token = earlier.and_then(|it| it.token.clone());
+            members.extend(token.map(|token| ("resume".to_owned(), token.into())));
+            let at = earlier.and_then(|it| it.at.clone());
+            members.extend(at.map(|at| ("since".to_owned(), at.into())));
+        }
+        hello.to_string()
+    }
+
+    /// Returns the target of clients of `tagcast.v1`.
+    pub(super) fn with_v1(mut self) -> Self {
+        self.wire = BenchProtocol::V1;
+        self
     }
 
     /// Returns true if publications are HTTP requests.
@@ -148,7 +174,11 @@ impl BenchTarget {
     /// Returns the arguments with which a helper process reaches the server. They do not contain
     /// the secret.
     pub(super) fn arguments(&self) -> Vec<String> {
-        let wire = if self.wire == BenchProtocol::Gomoob { "gomoob" } else { "phpws" };
+        let wire = match self.wire {
+            BenchProtocol::Gomoob => "gomoob",
+            BenchProtocol::V1 => "v1",
+            _ => "phpws",
+        };
         let mut arguments =
             ["--url", &self.url.to_text(), "--dialect", wire].map(str::to_owned).to_vec();
         if let Some(credentials) = &self.access.credentials {
@@ -175,7 +205,7 @@ impl BenchTarget {
 
     /// Returns the handshake request of a client.
     pub(super) fn opening(&self, wanted: &WantedClient) -> Result<Vec<u8>, BenchError> {
-        let WantedClient { wire, group, tags, own } = *wanted;
+        let WantedClient { wire, group, .. } = *wanted;
         if let Some(dialect) = &self.dialect {
             let topic = group.map(ServerDialect::topic);
             return self.request_of(&dialect.path_of(topic.as_deref()), &dialect.headers);
@@ -186,15 +216,12 @@ impl BenchTarget {
             shown.extend(group.map(|group| (GROUP, group.to_string())));
             return Ok(request(&self.with(&shown)?, ""));
         }
-        let value = own.map_or_else(|| "yes".to_owned(), |client| client.to_string());
-        let more = (1..tags).map(|n| (format!("tag{n}"), value.clone()));
-        let group = group.or_else(|| (tags > 0).then_some(0));
-        let tags: Map<String, Value> = group
-            .map(|group| (GROUP.to_owned(), group.to_string()))
-            .into_iter()
-            .chain(more)
-            .map(|(name, value)| (name, value.into()))
-            .collect();
+        if wire == BenchProtocol::V1 {
+            // The first frame has the rest.
+            let lines = format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n");
+            return Ok(request(&self.with(&[])?, &lines));
+        }
+        let tags = tags_of(wanted);
         // The parameter selects the Gomoob dialect even if it is empty.
         if !tags.is_empty() || wire == BenchProtocol::Gomoob {
             shown.push(("tags", Value::Object(tags).to_string()));
@@ -239,6 +266,14 @@ impl BenchTarget {
             }
             (BenchProtocol::Phpws | BenchProtocol::Template, _) => {
                 self.packet(json!({"opcode": "broadcast", "message": message}))
+            }
+            (BenchProtocol::V1, to) => {
+                let to = match to {
+                    BenchDestination::All => json!({"all": true}),
+                    BenchDestination::Group(group) => json!({"tags": {GROUP: group.to_string()}}),
+                    BenchDestination::One(uuid, _) => json!({"uuid": uuid}),
+                };
+                json!({"op": "pub", "to": to, "data": message}).to_string()
             }
             (BenchProtocol::Gomoob, BenchDestination::All) => self.tagged(message, &json!({})),
             (
@@ -290,6 +325,16 @@ impl BenchTarget {
         }
         request.to_string()
     }
+}
+
+/// Returns the tags of a client.
+fn tags_of(wanted: &WantedClient) -> Map<String, Value> {
+    let WantedClient { group, tags, own, .. } = *wanted;
+    let value = own.map_or_else(|| "yes".to_owned(), |client| client.to_string());
+    let more = (1..tags).map(|n| (format!("tag{n}"), value.clone()));
+    let group = group.or_else(|| (tags > 0).then_some(0));
+    let own = group.map(|group| (GROUP.to_owned(), group.to_string())).into_iter().chain(more);
+    own.map(|(name, value)| (name, value.into())).collect()
 }
 
 /// Returns a handshake request with these additional lines.

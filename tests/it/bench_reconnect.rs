@@ -39,3 +39,11 @@ fn no_client_is_refused_while_workers_are_replaced() {
     assert_eq!(report["refused"], 0, "{report}");
     assert!(report["away_us"]["max"].as_f64().unwrap() < 60e6, "{report}");
 }
+
+#[test]
+fn clients_of_tagcast_v1_resume_and_recover() {
+    let (code, report) = bench(&["reconnect", "--resume", "--clients", "60", "--workers", "2"]);
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(report["returned"]["resumed"], report["returned"]["recovered"], "{report}");
+    assert!(report["returned"]["resumed"].as_u64().unwrap() > 0, "{report}");
+}

@@ -11,13 +11,13 @@ use std::time::Duration;
 use super::lines::{GeneratorEvent, GeneratorResult, Lines, REPORT};
 use super::{Comeback, hashed};
 use crate::bench::clock::{RunClock, nanos};
-use crate::bench::connect::{BenchClient, Opened, Opener, WantedClient};
+use crate::bench::connect::{BenchClient, Opened, Opener, Resumption, WantedClient};
 use crate::bench::error::{At, BenchError};
 use crate::bench::load_sources::Sources;
 use crate::bench::socket::{Buffers, ReadResult};
 use crate::bench::splitter::ServerFrame;
 use crate::bench::stamp::Stamp;
-use crate::bench::target::{BenchTarget, pong};
+use crate::bench::target::{BenchProtocol, BenchTarget, pong, put_text};
 use crate::reactor::poller::{Interest, Poller, Ready};
 
 /// Concurrent handshakes of the first openings, as in `tagcast bench connect`.
@@ -33,6 +33,10 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// A client that is refused this often in a row stops the run.
 const ATTEMPTS_MAX: u32 = 60;
+/// Frames of `tagcast.v1`.
+const RECOVERED: &[u8] = br#"{"op":"recovery","recovered":true"#;
+const PING: &[u8] = br#"{"op":"ping""#;
+const PONG: &[u8] = br#"{"op":"pong"}"#;
 /// Time between two checks of the deadlines while nothing happens.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -44,9 +48,11 @@ pub(in crate::bench) fn serve(comeback: &Comeback, target: &BenchTarget) -> Resu
     let clients = opener.open(wanted, AT_ONCE)?;
     target.release_tickets();
     let mut generator = ReconnectGenerator::new(*comeback, target, opener)?;
-    for (at, client) in clients.into_iter().enumerate() {
+    for (at, mut client) in clients.into_iter().enumerate() {
         generator.watch(at, &client)?;
-        generator.states.push(ClientState { client: Some(client), ..ClientState::default() });
+        let resumption = client.resumption.take();
+        let state = ClientState { client: Some(client), resumption, ..ClientState::default() };
+        generator.states.push(state);
     }
     generator.write(&GeneratorEvent::Open)?;
     while generator.turn()? {}
@@ -58,6 +64,8 @@ pub(in crate::bench) fn serve(comeback: &Comeback, target: &BenchTarget) -> Resu
 struct ClientState {
     /// Its connection. None while the client is disconnected.
     client: Option<BenchClient>,
+    /// What it knows for its next connection, if it speaks `tagcast.v1`.
+    resumption: Option<Box<Resumption>>,
     /// Time at which its connection ended.
     lost_at: u64,
     /// Attempts in a row that were refused.
@@ -184,7 +192,12 @@ impl<'a> ReconnectGenerator<'a> {
             && at <= now
         {
             self.due.pop();
-            if let Err(error) = self.opener.begin(WantedClient::plain(self.target.wire), client) {
+            let earlier = self.states.get(client).and_then(|state| state.resumption.as_deref());
+            let begun = match self.target.wire {
+                BenchProtocol::V1 => self.opener.resume(client, earlier),
+                wire => self.opener.begin(WantedClient::plain(wire), client),
+            };
+            if let Err(error) = begun {
                 self.on_refused(client, error)?;
             }
         }
@@ -203,11 +216,16 @@ impl<'a> ReconnectGenerator<'a> {
         Ok(())
     }
 
-    fn on_open(&mut self, at: usize, client: BenchClient) -> Result<(), BenchError> {
+    fn on_open(&mut self, at: usize, mut client: BenchClient) -> Result<(), BenchError> {
         self.watch(at, &client)?;
         let now = self.clock.nanos();
         let Some(state) = self.states.get_mut(at) else { return Ok(()) };
         self.result.away_us.push((now - state.lost_at) / 1000);
+        if let Some(resumption) = client.resumption.take() {
+            self.result.resumed += u64::from(resumption.is_resumed);
+            self.result.recovered += u64::from(resumption.is_recovered);
+            state.resumption = Some(resumption);
+        }
         state.client = Some(client);
         state.refused = 0;
         self.away -= 1;
@@ -251,7 +269,8 @@ impl<'a> ReconnectGenerator<'a> {
 
     fn read(&mut self, event: Ready) -> Result<(), BenchError> {
         let at = usize::try_from(event.token).unwrap_or(usize::MAX);
-        let Some(ClientState { client: Some(client), .. }) = self.states.get_mut(at) else {
+        let Some(ClientState { client: Some(client), resumption, .. }) = self.states.get_mut(at)
+        else {
             return Ok(());
         };
         let Ok(ReadResult::Bytes(bytes)) = client.socket.read(&mut self.buffers) else {
@@ -259,14 +278,22 @@ impl<'a> ReconnectGenerator<'a> {
             return Ok(());
         };
         let (mut probe, mut pongs, mut is_closed) = (None, Vec::new(), false);
+        let mut recovered = 0;
         client.splitter.split(bytes, |frame| match frame {
             ServerFrame::Message(text) => {
+                if let Some(resumption) = resumption {
+                    let is_ping = text.starts_with(PING);
+                    is_ping.then(|| put_text(&mut pongs, PONG));
+                    recovered += u64::from(text.starts_with(RECOVERED));
+                    resumption.at = position_in(text).or_else(|| resumption.at.take());
+                }
                 probe = probe.or_else(|| Some(Stamp::find(text, &mut 0)?.number));
             }
             ServerFrame::Ping(payload) => pongs.extend(pong(payload)),
             ServerFrame::Close(_) => is_closed = true,
             ServerFrame::Pong => {}
         });
+        self.result.recovered += recovered;
         let is_answered = client.socket.queue(&pongs).and_then(|()| client.socket.flush());
         if is_closed || is_answered.is_err() {
             self.on_lost(at);
@@ -291,4 +318,11 @@ impl<'a> ReconnectGenerator<'a> {
         }
         Ok(())
     }
+}
+
+/// Returns the position in a frame of `tagcast.v1`, if it has one.
+fn position_in(frame: &[u8]) -> Option<String> {
+    const MEMBER: &str = "\"at\":\"";
+    let (_, rest) = str::from_utf8(frame).ok()?.split_once(MEMBER)?;
+    rest.split_once('"').map(|(position, _)| position.to_owned())
 }

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use super::Comeback;
 use super::lines::{GeneratorEvent, GeneratorResult, Lines};
 use crate::bench::error::{At, BenchError};
+use crate::bench::latency::Latencies;
 use crate::bench::target::BenchTarget;
 
 /// The process and its reported state.
@@ -39,9 +40,35 @@ pub(super) enum GeneratorPhase {
     Back,
 }
 
+/// The figures of all generators.
+pub(super) struct GeneratorTotals {
+    pub(super) lost: u64,
+    pub(super) refused: u64,
+    pub(super) resumed: u64,
+    pub(super) recovered: u64,
+    /// How long clients were disconnected.
+    pub(super) away: Latencies,
+}
+
+/// Adds up the figures of all generators.
+pub(super) fn totals(generators: &[GeneratorProcess]) -> GeneratorTotals {
+    let mut all =
+        GeneratorTotals { lost: 0, refused: 0, resumed: 0, recovered: 0, away: Latencies::new() };
+    for result in generators.iter().filter_map(|generator| generator.state.result.as_ref()) {
+        all.lost += result.lost;
+        all.refused += result.refused;
+        all.resumed += result.resumed;
+        all.recovered += result.recovered;
+        result.away_us.iter().for_each(|micros| all.away.record(micros * 1000));
+    }
+    all
+}
+
 impl GeneratorProcess {
     pub(super) fn start(comeback: &Comeback, target: &BenchTarget) -> Result<Self, BenchError> {
         let mut command = Command::new(std::env::current_exe().at("finding this program")?);
+        let target = target.clone();
+        let target = if comeback.resumes { target.with_v1() } else { target };
         command.args(["bench", "reconnecting"]).args(target.arguments());
         let tickets = if comeback.shows_tickets { "on" } else { "off" };
         command.args(["--clients", &comeback.clients.to_string()]);

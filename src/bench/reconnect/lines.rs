@@ -33,6 +33,9 @@ pub(super) struct GeneratorResult {
     pub(super) lost: u64,
     /// Attempts that the server or the system refused.
     pub(super) refused: u64,
+    /// Connections that continued one of `tagcast.v1`, and those of them whose clients got everything.
+    pub(super) resumed: u64,
+    pub(super) recovered: u64,
     /// Microseconds from the end of each connection to the next open one.
     pub(super) away_us: Vec<u64>,
 }
@@ -82,7 +85,13 @@ mod tests {
 
     #[test]
     fn events_are_read_as_they_were_written() {
-        let result = GeneratorResult { lost: 3, refused: 1, away_us: vec![1, 2, 3] };
+        let result = GeneratorResult {
+            lost: 3,
+            refused: 1,
+            resumed: 2,
+            recovered: 1,
+            away_us: vec![1, 2, 3],
+        };
         for event in [
             GeneratorEvent::Open,
             GeneratorEvent::Lost(7),

@@ -14,18 +14,20 @@ use std::time::Duration;
 
 pub use self::disruption::Disruption;
 pub(super) use self::generator::serve;
-pub use self::report::ReconnectReport;
+pub use self::report::{ReconnectReport, ReturnedClients};
 
 use self::bystanders::Bystanders;
 use self::disruption::DisruptionAim;
-use self::generator_process::{GeneratorPhase, GeneratorProcess, GeneratorState};
+use self::generator_process::{
+    GeneratorPhase, GeneratorProcess, GeneratorState, GeneratorTotals, totals,
+};
 use self::lines::REPORT;
 use super::clock::{RunClock, nanos};
 use super::connect::{BenchClient, Opener, WantedClient};
 use super::cores::Shares;
 use super::error::{At, BenchError};
 use super::idle_connections::CLIENTS_PER_PROCESS;
-use super::latency::{Latencies, Percentiles};
+use super::latency::Percentiles;
 use super::load_sources::Sources;
 use super::process::CpuMeter;
 use super::server::{OwnServer, ServerKind};
@@ -45,6 +47,7 @@ pub struct ReconnectPlan {
 
 /// Clients that reconnect.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "two independent choices")]
 pub struct Comeback {
     /// Number of clients.
     pub clients: usize,
@@ -52,6 +55,8 @@ pub struct Comeback {
     pub jitter: Duration,
     /// Whether each client uses a session ticket, if the server uses TLS.
     pub shows_tickets: bool,
+    /// Whether the clients speak `tagcast.v1`, and resume.
+    pub resumes: bool,
 }
 
 /// Clients that send messages to themselves. With this many, some of them stay connected when one of
@@ -91,7 +96,10 @@ pub(super) fn reconnect(
     if plan.comeback.clients == 0 {
         return Err(BenchError::Plan("--clients is 0; there must be clients".to_owned()));
     }
-    let server = OwnServer::start(kind, BenchProtocol::Phpws, shares)?;
+    let server = match plan.comeback.resumes {
+        true => OwnServer::start_storing(kind, shares)?,
+        false => OwnServer::start(kind, BenchProtocol::Phpws, shares)?,
+    };
     let target = server.target.clone();
     let sources = Sources::towards(target.address).at("choosing source addresses")?;
     let opener = Opener::new(&target, &sources)?;
@@ -166,7 +174,8 @@ impl ReconnectRun<'_> {
             Ok(run.are_all(|generator| generator.result.is_some()))
         })?;
         let staying = self.bystanders.staying();
-        let (lost, refused, away_us) = self.results();
+        let GeneratorTotals { lost, refused, resumed, recovered, away } = totals(&self.generators);
+        let returned = ReturnedClients { resumed, recovered };
         let cpu = open.cpu.saturating_sub(messages).as_secs_f64();
         let openings = single.as_secs_f64() * lost as f64;
         let openings_by_64 = opening.as_secs_f64() * lost as f64;
@@ -178,9 +187,10 @@ impl ReconnectRun<'_> {
             tls_tickets: is_tls.then_some(plan.comeback.shows_tickets),
             lost,
             refused,
+            returned: plan.comeback.resumes.then_some(returned),
             seconds_until_open: open.wall as f64 / 1e9,
             seconds_until_served: served.wall as f64 / 1e9,
-            away_us,
+            away_us: away.percentiles(),
             server_cpu_seconds: open.cpu.as_secs_f64(),
             bystander_cpu_seconds: messages.as_secs_f64(),
             openings_cpu_seconds: openings,
@@ -356,19 +366,6 @@ impl ReconnectRun<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Returns lost connections, refused attempts and how long clients were disconnected.
-    fn results(&self) -> (u64, u64, Percentiles) {
-        let mut away = Latencies::new();
-        let (mut lost, mut refused) = (0, 0);
-        for result in self.generators.iter().filter_map(|generator| generator.state.result.as_ref())
-        {
-            lost += result.lost;
-            refused += result.refused;
-            result.away_us.iter().for_each(|micros| away.record(micros * 1000));
-        }
-        (lost, refused, away.percentiles())
     }
 }
 

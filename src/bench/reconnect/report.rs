@@ -22,6 +22,8 @@ pub struct ReconnectReport {
     pub lost: u64,
     /// Attempts that the server or the system refused.
     pub refused: u64,
+    /// What became of clients that resume. None without them.
+    pub returned: Option<ReturnedClients>,
     /// Seconds from the disruption until all clients were open again.
     pub seconds_until_open: f64,
     /// Seconds from the disruption until all clients had received a message.
@@ -51,6 +53,15 @@ pub struct ReconnectReport {
     pub bystander_lost: usize,
 }
 
+/// Clients of `tagcast.v1` that came back.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ReturnedClients {
+    /// Connections that continued an earlier one.
+    pub resumed: u64,
+    /// Those of them whose clients got everything that they had missed.
+    pub recovered: u64,
+}
+
 impl Display for ReconnectReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { kill, clients, lost, refused, jitter, .. } = self;
@@ -62,6 +73,9 @@ impl Display for ReconnectReport {
         row(f, "load", format_args!("{clients} clients, {kill}, jitter {jitter} s{tickets}"))?;
         row(f, "connections lost", lost)?;
         row(f, "refused attempts", refused)?;
+        if let Some(ReturnedClients { resumed, recovered }) = self.returned {
+            row(f, "resumed", format_args!("{resumed}, {recovered} of them recovered"))?;
+        }
         row(f, "all open again after", format_args!("{:.2} s", self.seconds_until_open))?;
         row(f, "all served after", format_args!("{:.2} s", self.seconds_until_served))?;
         row(f, "each away for", self.away_us)?;

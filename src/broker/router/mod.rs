@@ -66,8 +66,7 @@ pub struct Router {
     index: Index,
     connection_limits: ConnectionLimits,
     workers: BTreeMap<WorkerId, WorkerState>,
-    /// Workers that were running when this broker started and have not announced their clients yet. Until
-    /// this set is empty, nothing is resolved (rule L6).
+    /// Workers that this broker awaits: they have not announced their clients. Meanwhile nothing is resolved (rule L6).
     awaited: BTreeSet<WorkerIncarnation>,
     /// Dead workers that still have clients in the index.
     departed: BTreeSet<WorkerId>,

@@ -66,6 +66,7 @@ pub(in crate::cli) struct Output {
 enum DialectArgument {
     Phpws,
     Gomoob,
+    V1,
 }
 
 impl BenchPlacement {
@@ -73,6 +74,7 @@ impl BenchPlacement {
         match self.dialect {
             DialectArgument::Phpws => BenchProtocol::Phpws,
             DialectArgument::Gomoob => BenchProtocol::Gomoob,
+            DialectArgument::V1 => BenchProtocol::V1,
         }
     }
 

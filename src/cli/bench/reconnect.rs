@@ -12,6 +12,9 @@ use crate::bench::{self, BenchError, Comeback, Disruption, ReconnectPlan};
 pub(in crate::cli) struct ReconnectArguments {
     #[command(flatten)]
     comeback: ComebackArguments,
+    /// Let the clients speak tagcast.v1 and resume
+    #[arg(long)]
+    resume: bool,
     /// Event that ends the connections
     #[arg(long, value_enum, default_value_t = KillArgument::Worker)]
     kill: KillArgument,
@@ -58,7 +61,8 @@ impl ReconnectArguments {
             KillArgument::Server => Disruption::Server,
             KillArgument::Rolling => Disruption::Rolling,
         };
-        let plan = ReconnectPlan { comeback: self.comeback.comeback(), disruption };
+        let comeback = Comeback { resumes: self.resume, ..self.comeback.comeback() };
+        let plan = ReconnectPlan { comeback, disruption };
         let report = bench::reconnect(&plan, self.server.kind()?, &self.server.shares()?)?;
         self.server.output.show(&report);
         let is_clean = report.report.bystander_lost == 0;
@@ -76,7 +80,8 @@ impl ReconnectingArguments {
 
 impl ComebackArguments {
     fn comeback(&self) -> Comeback {
-        Comeback { clients: self.clients, jitter: self.jitter, shows_tickets: self.tls_tickets }
+        let Self { clients, jitter, tls_tickets: shows_tickets } = *self;
+        Comeback { clients, jitter, shows_tickets, resumes: false }
     }
 }
 
