@@ -109,8 +109,7 @@ pub struct Router {
     /// The latest publications of spaces that store them.
     journals: Journals,
     recoveries: Recoveries,
-    /// Workers that have not yet sent again what an earlier broker may have delivered. Until this set is empty, nothing
-    /// is stored in the journals.
+    /// Workers that have not yet sent again what an earlier broker may have delivered. Meanwhile nothing is stored.
     repeating: BTreeSet<WorkerIncarnation>,
     /// Publications that were stored in this turn.
     appended: usize,
@@ -152,9 +151,8 @@ impl Router {
         self.tell_throttles(source.worker);
     }
 
-    /// Removes a worker whose link was closed. Acknowledgements no longer wait for its link, and its
-    /// clients are no longer reached or counted. They are removed from the index
-    /// [in parts](Self::remove_departed).
+    /// Removes a worker whose link was closed. Acknowledgements no longer wait for it, and its clients are not reached or
+    /// counted any more. They are removed from the index [in parts](Self::remove_departed).
     pub fn unlinked(&mut self, source: WorkerIncarnation) {
         if self.workers.get(&source.worker).is_none_or(|member| member.source != source) {
             return;
