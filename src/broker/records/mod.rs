@@ -40,7 +40,6 @@ pub(super) struct RecordKey {
 /// All records.
 #[derive(Debug)]
 pub(super) struct Records {
-    /// Boxed: a third of the places of a table are empty, and would be as large as the others.
     all: HashMap<RecordKey, Box<Record>>,
     /// Clients that are away, by the time at which they end.
     ends: BTreeSet<(Duration, RecordKey)>,
@@ -100,7 +99,7 @@ pub(super) struct NewRecord {
     pub(super) ids: KnownIds,
 }
 
-// Each client that may resume has one.
+// Each client that may resume has one. It is boxed, because a third of the places of a table are empty.
 const _: () = assert!(size_of::<Record>() <= 128, "a record has grown");
 
 #[derive(Debug)]
