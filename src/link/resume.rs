@@ -77,7 +77,8 @@ pub enum ToResumable {
     /// Another connection has the client of this slot, whose connection must be closed.
     Continued(Slot),
     /// Everything of a worker up to this number was sent on this link before, or is not for its clients. A client that
-    /// comes from another host may have received it there, so it must not be delivered again after the death of a broker.
+    /// comes back may have received it by another worker or host, so it must not be delivered again after the death of a
+    /// broker.
     Passed {
         /// The worker that received it from its publishers.
         source: WorkerIncarnation,

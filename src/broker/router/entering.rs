@@ -18,7 +18,7 @@ use crate::link::resume::{
 };
 use crate::types::{
     AcceptedIds, AllowedNames, Client, ConnectionRef, Content, JoinNumber, MissedRequest,
-    RecoveryReason, ResumeGeneration, ResumeStanding, Slot, TagEdit, TagNames, Tags, WorkerId,
+    RecoveryReason, ResumeGeneration, ResumeStanding, Slot, TagEdit, TagNames, Tags,
     WorkerIncarnation, is_guarded_topic,
 };
 
@@ -91,7 +91,7 @@ pub(super) fn enter(
         ids: KnownIds { from: record.ids_from, accepted, is_complete: true },
     };
     router.send(source.worker, &ToWorker::Resumable(ToResumable::Record(Box::new(told))));
-    note_past(router, source.worker, &key, &missed);
+    note_past(router, &key, &missed);
     joins::enter(router, source, slot, &client)?;
     announced_records::note_join(router, &key, JoinNumber(router.last_version));
     if let Some(MissedRequest::Since(Some(since))) = asked {
@@ -117,15 +117,12 @@ fn begin_anew(
 }
 
 /// Notes which positions of a client that enters are of no use.
-fn note_past(router: &mut Router, worker: WorkerId, key: &RecordKey, missed: &Missed) {
+fn note_past(router: &mut Router, key: &RecordKey, missed: &Missed) {
     match missed {
         // Its mailbox has positions of the journal. With one of them it has not recovered what came before.
         Missed::Mailbox(reason) => recording::begin_record(router, key, *reason),
         // What it has received on another host is not known by positions of this one.
-        Missed::Handed(..) => {
-            moves::note_passed(router, worker);
-            recording::begin_record(router, key, RecoveryReason::Lost);
-        }
+        Missed::Handed(..) => recording::begin_record(router, key, RecoveryReason::Lost),
         Missed::NotAsked | Missed::Entries(..) => {}
     }
 }
@@ -176,6 +173,10 @@ fn replay(
     missed: Missed,
 ) {
     let ConnectionRef { worker, slot } = place;
+    if matches!(missed, Missed::NotAsked) {
+        return;
+    }
+    moves::note_passed(router, worker);
     let present = recording::position(router, &key.tenant);
     let Router { journals, records, workers, resumes, .. } = router;
     let Some(member) = workers.get_mut(&worker) else { return };
@@ -186,7 +187,7 @@ fn replay(
         replayed += 1;
     };
     let reason = match missed {
-        Missed::NotAsked => return,
+        Missed::NotAsked => None,
         Missed::Entries(numbers, reason) => {
             send_stored(journals.get(&key.tenant), slot, numbers, &mut send);
             reason

@@ -317,8 +317,8 @@ fn admit(router: &mut Router, asked: AskedMove, missed: Missed) -> Result<(), Pr
     resumes::enter(router, source, join, JoinDecision::Resumed(key, missed))
 }
 
-/// Tells the worker of a client that has come what it has of all publishers. The client may have received the rest on its
-/// former host, so that it must not get it again after the death of this broker.
+/// Tells the worker of a client that has come back what it has of all publishers. The client may have received the rest by
+/// its former worker or on its former host, so that it must not get it again after the death of this broker.
 pub(super) fn note_passed(router: &mut Router, worker: WorkerId) {
     let passed = |it: &super::WorkerState| it.last_publication.map(|number| (it.source, number));
     let passed: Vec<(WorkerIncarnation, Number)> =
