@@ -151,8 +151,13 @@ pub(super) fn on_outcome(
     number: Number,
     outcome: &TrackedOutcome,
 ) {
-    if let Some(ask) = context.asks.take(number) {
-        answer(context, connections, &ask, outcome);
+    match context.asks.take(number) {
+        Some(ask) => answer(context, connections, &ask, outcome),
+        // Its worker took the answer in time, and it is late here.
+        None if matches!(outcome, TrackedOutcome::Answer(_) | TrackedOutcome::Refused(_)) => {
+            context.labelled.note_answer_dropped();
+        }
+        None => {}
     }
 }
 
