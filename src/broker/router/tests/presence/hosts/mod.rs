@@ -97,8 +97,10 @@ impl HostsTrial {
     fn act(&mut self, action: &HostAction) {
         match *action {
             HostAction::Join { host, byte, tags } => {
+                // A client is on one host at a time.
+                let is_here = self.hosts.iter().any(|it| it.clients.contains_key(&byte));
                 let it = &mut self.hosts[host];
-                if !it.clients.contains_key(&byte) {
+                if !is_here {
                     it.next_slot += 1;
                     let slot = it.next_slot;
                     let tags = tags_for(byte, tags);
