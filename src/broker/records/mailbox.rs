@@ -23,6 +23,8 @@ pub(in crate::broker) struct Mailbox {
 pub(in crate::broker) struct MailboxEntry {
     /// Its place in the journal of its space, or in the mailbox if there is no journal.
     pub(in crate::broker) position: ReplayPosition,
+    /// Its place in the mailbox.
+    pub(in crate::broker) own: ReplayPosition,
     /// The worker that received it from its publisher.
     pub(in crate::broker) source: WorkerIncarnation,
     /// Its number within that worker.
@@ -43,11 +45,11 @@ pub(in crate::broker) struct MailboxPublication<'a> {
 }
 
 impl MailboxPublication<'_> {
-    /// Returns the entry, which has its own place in the mailbox where there is no journal.
+    /// Returns the entry with its own place in the mailbox.
     pub(super) fn entry(self, own: ReplayPosition) -> MailboxEntry {
         let Self { source, number, at, content } = self;
         let content = Content { form: content.form, payload: content.payload.into() };
-        MailboxEntry { position: at.unwrap_or(own), source, number, content }
+        MailboxEntry { position: at.unwrap_or(own), own, source, number, content }
     }
 }
 
@@ -66,9 +68,8 @@ impl Mailbox {
     /// Removes what the client has received: everything up to the last publication whose position is not after this
     /// one. Positions of another journal say nothing.
     pub(super) fn forget_up_to(&mut self, since: ReplayPosition) {
-        let is_received = |entry: &MailboxEntry| {
-            entry.position.epoch == since.epoch && entry.position.number <= since.number
-        };
+        let is_up_to = |it: ReplayPosition| it.epoch == since.epoch && it.number <= since.number;
+        let is_received = |entry: &MailboxEntry| is_up_to(entry.position) || is_up_to(entry.own);
         let received = self.entries.iter().rposition(is_received).map_or(0, |last| last + 1);
         for entry in self.entries.drain(..received) {
             self.bytes -= entry.content.payload.len();
@@ -108,7 +109,8 @@ mod tests {
         let payload = vec![b'x'; bytes].into_boxed_slice();
         let content = Content { form: PayloadForm::Message, payload };
         let position = ReplayPosition { epoch: 1, number: place };
-        MailboxEntry { position, source, number: Number(place), content }
+        let own = ReplayPosition { epoch: 9, number: 10 + place };
+        MailboxEntry { position, own, source, number: Number(place), content }
     }
 
     fn places(mailbox: &Mailbox) -> Vec<u64> {
@@ -124,6 +126,8 @@ mod tests {
         assert_eq!((places(&mailbox), mailbox.has_dropped), (vec![2, 3, 4], true));
         mailbox.forget_up_to(ReplayPosition { epoch: 2, number: 4 });
         assert_eq!(places(&mailbox), [2, 3, 4]);
+        mailbox.forget_up_to(ReplayPosition { epoch: 9, number: 12 });
+        assert_eq!(places(&mailbox), [3, 4]);
         mailbox.forget_up_to(ReplayPosition { epoch: 1, number: 3 });
         assert_eq!(places(&mailbox), [4]);
         assert_eq!(mailbox.held(), 10 + ENTRY_BYTES);

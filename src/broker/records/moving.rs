@@ -80,7 +80,8 @@ pub(in crate::broker) fn take_over(
         for HandedPublication { position, content, .. } in mailbox {
             let payload = content.payload.to_vec().into_boxed_slice();
             let content = Content { form: content.form, payload };
-            rest.mailbox.push(MailboxEntry { position, source, number, content }, most);
+            let own = position;
+            rest.mailbox.push(MailboxEntry { position, own, source, number, content }, most);
         }
         records.count(key);
         records.evict();

@@ -202,8 +202,10 @@ fn replay(
         }
         Missed::Mailbox(reason) => {
             let mailbox = record.and_then(Record::mailbox);
+            // The client may lose the connection before `recovery`. With a position of the journal it would seem to have
+            // recovered what came before.
             for kept in mailbox.into_iter().flat_map(Mailbox::iter) {
-                let (source, number, position) = (kept.source, kept.number, kept.position);
+                let (source, number, position) = (kept.source, kept.number, kept.own);
                 let (is_direct, content) = (true, owned(&kept.content));
                 send(ReplayedPublication { slot, source, number, position, is_direct, content });
             }

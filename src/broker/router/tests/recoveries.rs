@@ -213,13 +213,22 @@ fn a_position_from_a_mailbox_does_not_hide_what_was_missed() {
     (1..=4).for_each(|number| say(&mut router, 1, publish(number, Address::everyone())));
     (5..=6).for_each(|number| say(&mut router, 1, publish(number, to_it.clone())));
     say(&mut router, 0, returning(1, 1, since(position)));
-    let (numbers, recovery) = recovered(&serve(&mut router, 0)).unwrap();
-    assert_eq!((numbers, recovery.reason), (vec![5, 6], Some(RecoveryReason::Evicted)));
-    for (slot, number, replayed, reason) in
-        [(1, 5, vec![6], Some(RecoveryReason::Evicted)), (2, 6, vec![], None)]
-    {
+    let messages = serve(&mut router, 0);
+    let (numbers, recovery) = recovered(&messages).unwrap();
+    assert_eq!((numbers, recovery.reason), (vec![1, 2], Some(RecoveryReason::Evicted)));
+    let kept: Vec<ReplayPosition> = messages
+        .iter()
+        .filter_map(|message| match message {
+            ToWorker::Resumable(ToResumable::Replay(replayed)) => Some(replayed.position),
+            _ => None,
+        })
+        .collect();
+    for (slot, at, replayed, reason) in [
+        (1, kept[0], vec![2], Some(RecoveryReason::Lost)),
+        (2, kept[1], vec![], Some(RecoveryReason::Lost)),
+        (3, recovery.position.unwrap(), vec![], None),
+    ] {
         say(&mut router, 0, ToBroker::Resumable(FromResumable::Away(Slot(slot))));
-        let at = ReplayPosition { number, ..position };
         say(&mut router, 0, returning(slot + 1, 1, since(at)));
         let (numbers, recovery) = recovered(&serve(&mut router, 0)).unwrap();
         assert_eq!((numbers, recovery.reason), (replayed, reason));
