@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::api_signed::signed;
 use crate::cluster_queries::signal_all;
 use crate::harness::api::{PUBLISH, SHOP};
-use crate::harness::nats::{Nats, hosts};
+use crate::harness::nats::{Nats, host_with, hosts, wait_until_joined};
 use crate::harness::{Open, Raw, Server, eventually, pause};
 
 const BODY: &str = r#"{"to":"all","message":"once","id":"o-1"}"#;
@@ -48,7 +48,10 @@ pub fn a_repeat_on_another_host_gets_the_first_answer_and_is_not_delivered() {
 /// The client of a feedback is on one host, and all hosts know the id.
 pub fn a_feedback_is_repeated_on_no_host() {
     let nats = Nats::start("");
-    let [a, b, c] = hosts(&nats);
+    // A busy machine needs longer for an answer than the default.
+    let all = [(); 3].map(|()| host_with(&nats, "queryTimeout = 10s\n").start());
+    wait_until_joined(&all);
+    let [a, b, c] = all;
     let mut page = page(&b);
     let path = format!("/v1/apps/shop/connections/{}/feedback", page.uuid);
     let body = r#"{"message":"once","id":"f-1"}"#;
