@@ -1,7 +1,10 @@
 //! What the broker knows of other hosts, and which of them get a publication.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
+
+use tracing::error;
 
 use super::client_moves::ClientMoves;
 use super::findings::OwnFindings;
@@ -55,7 +58,7 @@ pub(super) struct OtherHosts {
     /// What this host knows about questions of clients that others are asked, too.
     pub(super) findings: OwnFindings,
     /// Lines about publications that this version cannot read.
-    pub(super) unreadable: LogThrottle,
+    unreadable: LogThrottle,
     /// The clients that the bridge knows of, and the time of that message. `None` for a new bridge.
     pub(super) told_clients: Option<(usize, Duration)>,
     /// How many other live hosts the processes of this host know of.
@@ -144,6 +147,24 @@ impl OtherHosts {
             | ClusterEffect::DuplicateHost => {}
         }
         false
+    }
+
+    /// Writes a line about something that another host has sent and this one cannot read, at most once a minute.
+    pub(super) fn report_unreadable(
+        &mut self,
+        host: HostId,
+        what: &'static str,
+        reason: &dyn Display,
+        now: Duration,
+    ) {
+        if self.unreadable.admits(now) {
+            error!(
+                event = "cluster_publication_unreadable",
+                %host,
+                %reason,
+                "{what} of another host cannot be read"
+            );
+        }
     }
 
     /// Notes an arrival. Returns what it is in the common lane of its host, if it is there.

@@ -234,13 +234,9 @@ fn arrive(
     match applied {
         // Another host must not end this one's bridge. It has a version that this one does not know.
         Err(ProtocolError::Malformed(malformed)) => {
-            if router.hosts.as_mut().is_some_and(|hosts| hosts.unreadable.admits(router.now)) {
-                tracing::error!(
-                    event = "cluster_publication_unreadable",
-                    host = %taken.host,
-                    reason = %malformed,
-                    "a publication of another host cannot be read"
-                );
+            let now = router.now;
+            if let Some(hosts) = router.hosts.as_deref_mut() {
+                hosts.report_unreadable(taken.host, "a publication", &malformed, now);
             }
             let (host, reason) = (taken.host, GapReason::Version);
             let gap = LaneGap { host, run: HostRun(0), items: Some(1), reason };

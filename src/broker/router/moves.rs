@@ -157,15 +157,7 @@ pub(super) fn take(router: &mut Router, arrival: &Arrival) {
     let message = match decode_move(&publication.payload) {
         Ok(message) => message,
         Err(error) => {
-            if hosts.unreadable.admits(now) {
-                tracing::error!(
-                    event = "cluster_publication_unreadable",
-                    host = %taken.host,
-                    reason = %error,
-                    "a message about a client of another host cannot be read"
-                );
-            }
-            return;
+            return hosts.report_unreadable(taken.host, "a message about a client", &error, now);
         }
     };
     let result = apply(router, taken.host, message);

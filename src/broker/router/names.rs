@@ -309,15 +309,7 @@ pub(super) fn take(router: &mut Router, arrival: &Arrival) {
     let item = match DirectoryItem::decode(publication.payload.clone()) {
         Ok(item) => item,
         Err(error) => {
-            if hosts.unreadable.admits(now) {
-                tracing::error!(
-                    event = "cluster_publication_unreadable",
-                    host = %taken.host,
-                    reason = %error,
-                    "names of another host cannot be read"
-                );
-            }
-            return;
+            return hosts.report_unreadable(taken.host, "a list of names", &error, now);
         }
     };
     // A host that has a client now has got it after this one.

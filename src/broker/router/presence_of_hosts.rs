@@ -52,18 +52,11 @@ pub(super) fn take(router: &mut Router, arrival: &Arrival) {
     let Arrival { taken, publication, .. } = arrival;
     let now = router.now;
     let Some(hosts) = router.hosts.as_deref_mut() else { return };
-    hosts.kept.taken.note(taken);
+    hosts.note_taken(taken, publication);
     match decode_hosts_presence(&publication.payload) {
         Ok(item) => sharing::take(&mut router.presence, taken.host, item, now),
         Err(error) => {
-            if hosts.unreadable.admits(now) {
-                tracing::error!(
-                    event = "cluster_publication_unreadable",
-                    host = %taken.host,
-                    reason = %error,
-                    "watches of another host cannot be read"
-                );
-            }
+            hosts.report_unreadable(taken.host, "a message about watches", &error, now);
         }
     }
 }
