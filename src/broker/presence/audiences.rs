@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::audience::{EarlierState, NewWatch, QueryAudience};
-use crate::types::limits::PRESENCE_COLLECTED;
 use crate::types::{ClientUuid, ConnectionRef};
 
 /// All audiences, and when they get their next news.
@@ -40,33 +39,17 @@ impl Audiences {
         self.due.extend(due.map(|at| (at, number)));
     }
 
-    /// Notes that a client of a query has changed, and what it was before.
+    /// Notes that a client of a query has changed, and what it was before. The news are due at this time.
     pub(super) fn note(
         &mut self,
         numbers: impl Iterator<Item = u64>,
         client: ClientUuid,
         before: EarlierState,
-        now: Duration,
+        at: Duration,
     ) {
         for number in numbers {
             let audience = self.all.get_mut(&number);
-            let at = now + PRESENCE_COLLECTED;
             let due = audience.and_then(|audience| audience.note(client, before, at));
-            self.due.extend(due.map(|at| (at, number)));
-        }
-    }
-
-    /// Notes that a client on another host has changed, which has collected its changes.
-    pub(super) fn note_collected(
-        &mut self,
-        numbers: impl Iterator<Item = u64>,
-        client: ClientUuid,
-        before: EarlierState,
-        now: Duration,
-    ) {
-        for number in numbers {
-            let audience = self.all.get_mut(&number);
-            let due = audience.and_then(|audience| audience.note(client, before, now));
             self.due.extend(due.map(|at| (at, number)));
         }
     }

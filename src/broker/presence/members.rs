@@ -90,7 +90,7 @@ fn note_change(
     now: Duration,
 ) {
     let LocalChange { uuid, before, look } = change;
-    audiences.note(watched.hosts_audiences(), uuid, before, now);
+    audiences.note(watched.hosts_audiences(), uuid, before, now + PRESENCE_COLLECTED);
     let elsewhere = watched.shared.as_ref().and_then(|shared| shared.look_of(uuid));
     let before = match before {
         EarlierState::Absent | EarlierState::Member if elsewhere.is_some() => {
@@ -102,7 +102,7 @@ fn note_change(
         }
         before => before,
     };
-    audiences.note(watched.clients_audiences(), uuid, before, now);
+    audiences.note(watched.clients_audiences(), uuid, before, now + PRESENCE_COLLECTED);
 }
 
 /// What a client is for the queries of its space.

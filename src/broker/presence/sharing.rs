@@ -320,7 +320,8 @@ fn change_part(presence: &mut PresenceTable, part: OfHost, change: PartChange, n
     let after = looks(watched);
     for (client, (before, after)) in affected.iter().zip(before.into_iter().zip(after)) {
         if let Some(earlier) = earlier_state(before, after) {
-            audiences.note_collected(watched.clients_audiences(), *client, earlier, now);
+            // Their host has collected them.
+            audiences.note(watched.clients_audiences(), *client, earlier, now);
         }
     }
     audiences.hasten(watched.clients_audiences(), now);
