@@ -67,7 +67,7 @@ impl ApplicationLimits {
 }
 
 impl PublisherLimits {
-    /// Returns the rates that one of so many hosts has of these.
+    /// Returns the share of one host in these rates, by the number of hosts.
     #[must_use]
     pub fn shared_by(self, hosts: u32) -> [Option<RateLimit>; 2] {
         [self.publications, self.bytes].map(|it| it.limit().map(|limit| limit.shared_by(hosts)))

@@ -241,13 +241,13 @@ impl ClientMoves {
         self.arriving.clear();
     }
 
-    /// Notes a record on its way, for which so many forwards must be carried.
+    /// Notes a record on its way, and the number of forwards that must be carried before it has arrived.
     pub(super) fn note_sent(&mut self, forwards: u64, bytes: usize) {
         self.sent.push_back((forwards, bytes));
         self.sent_bytes += bytes;
     }
 
-    /// Returns the bytes of records on their way. `is_carried` says whether so many forwards are carried.
+    /// Returns the bytes of records on their way. `is_carried` returns whether a number of forwards is carried.
     pub(super) fn sent_bytes(&mut self, is_carried: impl Fn(u64) -> bool) -> usize {
         while let Some((_, bytes)) = self.sent.pop_front_if(|(forwards, _)| is_carried(*forwards)) {
             self.sent_bytes -= bytes;

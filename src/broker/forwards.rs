@@ -66,7 +66,7 @@ pub(super) struct KeptForwards {
     given: usize,
     /// Bytes of those that it was not given.
     bytes: usize,
-    /// Bytes of changes of the directory, and of clients that move, since there is no bridge. No window limits them.
+    /// Bytes of changes of the directory, and of clients that move, in the time without a bridge. No window limits them.
     directory_bytes: usize,
     /// Publications that were ever added.
     added: u64,

@@ -108,7 +108,7 @@ pub enum MoveRefusal {
     Taken,
     /// A later token of the client was shown or confirmed.
     Outdated,
-    /// There is no record, for this reason.
+    /// The former host has no record, for this reason.
     Unknown(RecoveryReason),
     /// Another host has it.
     Moved(HostId),

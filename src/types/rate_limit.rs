@@ -19,7 +19,7 @@ impl RateLimit {
         Self { per_second, burst: if burst == 0 { 1 } else { burst } }
     }
 
-    /// Returns the part of this limit that one of so many hosts has.
+    /// Returns the share of one host in this limit, by the number of hosts.
     #[must_use]
     pub const fn shared_by(self, hosts: u32) -> Self {
         let hosts = if hosts == 0 { 1 } else { hosts as u64 };

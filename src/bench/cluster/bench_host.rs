@@ -99,7 +99,7 @@ impl BenchHost {
         Ok(())
     }
 
-    /// Waits until this host shows so many others in a state.
+    /// Waits until this host shows a number of others in a state.
     pub(super) fn await_others(&self, state: &str, count: usize) -> Result<(), BenchError> {
         let clock = RunClock::start();
         while clock.nanos() < nanos(PATIENCE) {

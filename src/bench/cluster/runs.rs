@@ -44,7 +44,7 @@ impl ProcessorParts {
         self.marks.push(self.parts.iter().map(|(_, tree)| tree.cpu()).collect());
     }
 
-    /// Returns the microseconds of a part for each of so many publications.
+    /// Returns the microseconds of a part for each publication, by their number.
     pub(super) fn micros_for_each(&self, publications: u64) -> Vec<(&'static str, f64)> {
         let [begin, end] = &self.marks[..] else { return Vec::new() };
         let used = begin.iter().zip(end).map(|(begin, end)| end.saturating_sub(*begin));

@@ -117,7 +117,7 @@ impl HostPart {
         }
     }
 
-    /// Applies news, where a list may have so many members and so many bytes.
+    /// Applies news, with a bound for the members and the bytes of a list.
     fn apply(&mut self, news: PartNews, most: u32, room: usize) {
         match news {
             PartNews::Counts => {}
@@ -218,7 +218,7 @@ impl SharedQuery {
         }
     }
 
-    /// Changes the part of a host, where all lists together have room for so many bytes.
+    /// Changes the part of a host, with a bound for the bytes of all lists together.
     pub(super) fn change(&mut self, host: HostId, change: PartChange, room: usize) {
         match change {
             PartChange::News(counts, news) => {

@@ -132,7 +132,7 @@ impl HostPings {
     }
 }
 
-/// Returns the smallest value that so many percent of the sorted values do not exceed.
+/// Returns a percentile of sorted values (nearest rank).
 fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied()
