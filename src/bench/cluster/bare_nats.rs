@@ -91,8 +91,11 @@ async fn pair(port: u16) -> Result<(Client, Subscriber), BenchError> {
     let failed = |error: &dyn std::fmt::Display| BenchError::Refused(error.to_string());
     let publisher = Box::pin(async_nats::connect(url.as_str())).await.map_err(|it| failed(&it))?;
     let receiver = Box::pin(async_nats::connect(url.as_str())).await.map_err(|it| failed(&it))?;
-    let subscriber = receiver.subscribe(SUBJECT).await.map_err(|it| failed(&it))?;
-    receiver.flush().await.map_err(|it| failed(&it))?;
+    let mut subscriber = receiver.subscribe(SUBJECT).await.map_err(|it| failed(&it))?;
+    // The server reads one connection in order: with this message back, it knows the subscription. A flush only says
+    // that the subscription was written.
+    publish(&receiver, &Bytes::new()).await?;
+    receive(&mut subscriber).await?;
     Ok((publisher, subscriber))
 }
 
