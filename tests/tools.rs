@@ -286,6 +286,7 @@ fn hosts() -> Vec<Trial> {
         cluster::hosts_share_publications_over_the_latest_nats_server needs LATEST_NATS;
         cluster_ids::a_repeat_on_another_host_gets_the_first_answer_and_is_not_delivered needs NATS;
         cluster_ids::a_feedback_is_repeated_on_no_host needs NATS;
+        cluster_ids::a_repeat_waits_for_the_counts_of_the_first_answer needs NATS;
         cluster_ids::a_repeat_after_the_death_of_its_host_is_known_and_partial needs NATS;
         cluster_ids::an_id_that_reaches_both_hosts_at_once_is_delivered_once_to_each_client needs NATS;
         cluster_ids::a_captured_request_is_refused_on_another_host needs NATS;

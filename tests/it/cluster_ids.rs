@@ -71,6 +71,28 @@ pub fn a_feedback_is_repeated_on_no_host() {
     page.expect_silence();
 }
 
+/// The first host still waits for the counts of a suspended one when another host gets the same publication.
+pub fn a_repeat_waits_for_the_counts_of_the_first_answer() {
+    let nats = Nats::start("");
+    let all = [(); 3].map(|()| host_with(&nats, "queryTimeout = 2s\n").start());
+    wait_until_joined(&all);
+    let [a, b, c] = all;
+    let mut far = page(&b);
+    signal_all(&c, Signal::STOP);
+    let (first, again) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| publish(&a, BODY));
+        far.expect_text(r#"{"opcode":"broadcast","message":"once"}"#);
+        let again = publish(&b, BODY);
+        (first.join().expect("an answer"), again)
+    });
+    signal_all(&c, Signal::CONT);
+    let mut expected = first.1.clone();
+    expected["repeated"] = true.into();
+    assert_eq!((first.0, &first.1["matched"], &first.1["partial"]), (200, &1.into(), &true.into()));
+    assert_eq!(again, (200, expected));
+    far.expect_silence();
+}
+
 /// Without the host of the first answer, the answer is partial.
 pub fn a_repeat_after_the_death_of_its_host_is_known_and_partial() {
     let nats = Nats::start("");

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{EndpointContext, broker_answer};
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::publisher::Reached;
 use crate::link::query::{HostsAnswer, HostsQuery, PresenceQuery, QueryKind, QueryResult};
-use crate::types::limits::CLUSTER_QUERY_GRACE;
+use crate::types::limits::{CLUSTER_QUERY_GRACE, CLUSTER_USED_ID_PAUSE};
 use crate::types::{
     Address, ClientFilter, ClientUuid, CountedHosts, HostId, IdUse, Number, PublicationId,
     QueryReach, Recipients,
@@ -215,10 +215,30 @@ impl<'a> ReachElsewhere<'a> {
         }
     }
 
-    /// Asks the host that has accepted a publication for its answer. `None` if it does not answer, or does not know it
-    /// any longer.
-    pub(super) async fn first_use(&self, origin: HostId, id: &PublicationId) -> Option<IdUse> {
-        let (reach, kind) = (QueryReach::One(origin), QueryKind::UsedId(id.id));
+    /// Asks for the first answer to a publication, beginning with the host that this one knows the id from: it may be
+    /// the one of the only client, which knows the one that has accepted it. That host may still count clients, or its
+    /// broker may not have the counts yet; then it is asked again, for little more than `queryTimeout`. `None` if no host
+    /// answers, or knows the publication any longer.
+    pub(super) async fn first_use(&self, known_from: HostId, id: &PublicationId) -> Option<IdUse> {
+        let timeout = self.context.config.query_timeout?;
+        let until = Instant::now() + timeout + CLUSTER_QUERY_GRACE;
+        let (mut asked, mut best) = (known_from, None);
+        loop {
+            let Some(used) = self.use_at(asked, id).await else { return best };
+            if used.hosts.is_some() || Instant::now() + CLUSTER_USED_ID_PAUSE >= until {
+                return Some(used);
+            }
+            match used.origin {
+                Some(origin) if best.is_none() => asked = origin,
+                _ => sleep(CLUSTER_USED_ID_PAUSE).await,
+            }
+            best = Some(used);
+        }
+    }
+
+    /// Returns what another host knows of an earlier publication with the same id.
+    async fn use_at(&self, host: HostId, id: &PublicationId) -> Option<IdUse> {
+        let (reach, kind) = (QueryReach::One(host), QueryKind::UsedId(id.id));
         let answer = ask_others(self.context, reach, kind).await?;
         let mut results = answer.hosts.into_iter().filter_map(|(_, result)| result);
         results.find_map(|result| match result {

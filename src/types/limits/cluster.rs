@@ -103,6 +103,8 @@ pub const CLUSTER_RECORDS_MAX: usize = 1000;
 pub const CLUSTER_QUERY_TIMEOUT: Duration = Duration::from_millis(300);
 /// How much longer the API process waits for its own bridge, which may hang.
 pub const CLUSTER_QUERY_GRACE: Duration = Duration::from_millis(150);
+/// Time between two questions to the host of a publication whose answer it has not completed.
+pub const CLUSTER_USED_ID_PAUSE: Duration = Duration::from_millis(20);
 /// Watched queries that a host names to others, and that it takes of one other host. Each is evaluated by every host.
 pub const CLUSTER_WATCHES_MAX: usize = 4096;
 /// Bytes of these queries, about: all of them are one item when a host joins.
