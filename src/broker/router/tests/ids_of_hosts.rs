@@ -21,7 +21,7 @@ use crate::types::{
 
 const API: WorkerIncarnation =
     WorkerIncarnation { worker: WorkerId::API, generation: Generation(0) };
-const BRIDGE: WorkerIncarnation =
+pub(super) const BRIDGE: WorkerIncarnation =
     WorkerIncarnation { worker: WorkerId::BRIDGE, generation: Generation(0) };
 
 /// One host: its broker, and what the others have sent to it.
@@ -59,7 +59,7 @@ fn id(id: u8, content: u8) -> PublicationId {
     }
 }
 
-fn link_to(router: &mut Router, source: WorkerIncarnation) {
+pub(super) fn link_to(router: &mut Router, source: WorkerIncarnation) {
     router.linked(source);
     router.on_message(source, ToBroker::Hello { version: VERSION, source }).unwrap();
     if source.worker.is_bridge() {

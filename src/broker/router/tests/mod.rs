@@ -8,6 +8,7 @@ use super::*;
 
 mod commands;
 mod ids_of_hosts;
+mod moves;
 mod presence;
 mod recoveries;
 use crate::broker::resolve_cache::RouteCounts;

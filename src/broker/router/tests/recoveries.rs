@@ -10,7 +10,7 @@ fn terms(entries: usize) -> HistoryTerms {
     HistoryTerms { entries, bytes: 8 << 20, age: HISTORY_AGE }
 }
 
-fn storing(mut router: Router, entries: usize) -> Router {
+pub(super) fn storing(mut router: Router, entries: usize) -> Router {
     seed_epochs(&mut router, 7);
     limit_history(&mut router, 64 << 20, &[(Tenant::shared(), terms(entries))]);
     timers::serve_waiting(&mut router);
@@ -28,20 +28,22 @@ fn returning(slot: u32, byte: u8, missed: Option<MissedRequest>) -> ToBroker {
     join_of(slot, byte + 100, Some(claim), missed)
 }
 
+pub(super) fn terms_of_record() -> RecordTerms {
+    RecordTerms { grace_ms: 60_000, mailbox: 3, instance: None, fixed: Tags::default() }
+}
+
 fn join_of(
     slot: u32,
     byte: u8,
     claim: Option<ResumeClaim>,
     missed: Option<MissedRequest>,
 ) -> ToBroker {
-    let (slot, client) = (Slot(slot), client(byte));
-    let terms =
-        RecordTerms { grace_ms: 60_000, mailbox: 3, instance: None, fixed: Tags::default() };
+    let (slot, client, terms) = (Slot(slot), client(byte), terms_of_record());
     let join = ResumableJoin { slot, client, terms, claim, missed };
     ToBroker::Resumable(FromResumable::Join(Box::new(join)))
 }
 
-fn since(position: ReplayPosition) -> Option<MissedRequest> {
+pub(super) fn since(position: ReplayPosition) -> Option<MissedRequest> {
     Some(MissedRequest::Since(Some(position)))
 }
 
@@ -54,7 +56,7 @@ fn goes_away(router: &mut Router, worker: u16, slot: u32, byte: u8) -> ReplayPos
     position
 }
 
-fn head(told: &[ToWorker]) -> Option<ReplayPosition> {
+pub(super) fn head(told: &[ToWorker]) -> Option<ReplayPosition> {
     told.iter().rev().find_map(|message| match message {
         ToWorker::Head(head) => Some(head.position),
         _ => None,
@@ -67,7 +69,7 @@ fn serve(router: &mut Router, worker: u16) -> Vec<ToWorker> {
 }
 
 /// Returns the numbers of replayed publications, and how the recovery has ended.
-fn recovered(told: &[ToWorker]) -> Option<(Vec<u64>, Recovery)> {
+pub(super) fn recovered(told: &[ToWorker]) -> Option<(Vec<u64>, Recovery)> {
     let mut numbers = Vec::new();
     for message in told {
         match message {
@@ -83,7 +85,7 @@ fn recovered(told: &[ToWorker]) -> Option<(Vec<u64>, Recovery)> {
     None
 }
 
-fn has_joined(told: &[ToWorker]) -> bool {
+pub(super) fn has_joined(told: &[ToWorker]) -> bool {
     told.iter().any(|message| matches!(message, ToWorker::Joined { .. }))
 }
 
