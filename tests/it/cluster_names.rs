@@ -2,9 +2,10 @@
 
 use rustix::process::Signal;
 
+use crate::harness::api::{LIST, SHOP};
 use crate::harness::nats::{Nats, host, wait_until_joined};
 use crate::harness::processes::send_signal;
-use crate::harness::{Open, Raw, Server, feedback_to, feedback_to_ident};
+use crate::harness::{Open, Raw, Server, eventually, feedback_to, feedback_to_ident};
 use crate::metrics::wait_for;
 
 fn page(server: &Server) -> Raw {
@@ -219,6 +220,10 @@ pub fn a_uuid_goes_before_an_ident() {
     // A client that has left is looked for on its host, which passes it on to the ident.
     let uuid = with_uuid.uuid.clone();
     drop(with_uuid);
+    eventually("the end of the connection", || {
+        let answer = b.call("GET", &format!("{LIST}/{uuid}"), &[SHOP]);
+        (answer.status() == 404).then_some(())
+    });
     let mut publisher = page(a);
     let sent = packet(&uuid, "to the ident");
     publisher.text(&sent);
