@@ -364,6 +364,7 @@ fn hosts_of_v1() -> Vec<Trial> {
         cluster_asks::a_client_asks_one_on_another_host_and_gets_its_answer needs NATS;
         cluster_asks::a_question_without_an_answer_of_another_host_ends_with_its_reason needs NATS;
         cluster_asks::a_question_outlives_processes_that_die_and_ends_at_once_with_its_host needs NATS;
+        cluster_asks::a_client_that_has_moved_is_asked_through_every_host needs NATS;
         cluster_presence::watchers_see_the_clients_of_all_hosts_come_and_go needs NATS;
         cluster_presence::watchers_know_the_right_clients_after_deaths_of_bridges_and_brokers needs NATS;
         cluster_presence::clients_of_a_host_that_is_killed_leave_after_a_while needs NATS;

@@ -21,8 +21,19 @@ pub(super) struct Reached {
     pub(super) scan_values: u64,
     /// Whether it is kept for a client that is away.
     pub(super) is_away: bool,
+    /// The hosts that get it.
+    pub(super) hosts: ReachedHosts,
     /// What is known about the id of the publication.
     pub(super) id: IdOutcome,
+}
+
+/// The hosts that get a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReachedHosts {
+    /// This one alone.
+    Own,
+    /// Others, too.
+    Others,
 }
 
 /// Why a publication was not taken over.
@@ -52,8 +63,9 @@ pub(super) struct ApiPublication<'a> {
 impl Reached {
     /// Reads what the broker says.
     pub(super) fn new(counted: CountedPublication, id: IdOutcome) -> Self {
-        let CountedPublication { clients, workers, scan_values, away, .. } = counted;
-        Self { clients, workers, scan_values, is_away: away == Some(true), id }
+        let CountedPublication { clients, workers, scan_values, away, is_forwarded, .. } = counted;
+        let hosts = if is_forwarded { ReachedHosts::Others } else { ReachedHosts::Own };
+        Self { clients, workers, scan_values, is_away: away == Some(true), hosts, id }
     }
 }
 

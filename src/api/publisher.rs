@@ -8,7 +8,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
-pub(super) use super::publication::{ApiPublication, NotTaken, PublicationReceipt, Reached};
+pub(super) use super::publication::{
+    ApiPublication, NotTaken, PublicationReceipt, Reached, ReachedHosts,
+};
 pub(super) use super::publisher_state::PublisherState;
 use super::tracked::{AskPlace, AskReceipt, ReportedReceipt, TooManyOpen};
 use super::window_waits::{self, WindowRequest};

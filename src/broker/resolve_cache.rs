@@ -193,7 +193,8 @@ impl RouteCounts {
     /// The counts as those of a publication.
     pub(super) fn of(self, number: Number) -> CountedPublication {
         let Self { clients, workers, scan_values } = self;
-        CountedPublication { number, clients, workers, scan_values, away: None }
+        let (away, is_forwarded) = (None, false);
+        CountedPublication { number, clients, workers, scan_values, away, is_forwarded }
     }
 }
 

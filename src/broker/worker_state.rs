@@ -140,6 +140,14 @@ impl WorkerState {
         self.counts.found.push_back(counted);
     }
 
+    /// The last publication goes to other hosts, too.
+    #[inline]
+    pub(super) fn note_forwarded(&mut self, number: Number) {
+        if let Some(counted) = self.counts.found.back_mut().filter(|it| it.number == number) {
+            counted.is_forwarded = true;
+        }
+    }
+
     /// Records the number of the next publication or command.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use crate::types::{
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 35;
+pub const VERSION: u16 = 36;
 
 /// Work for one tag, in bytes of a usual message.
 pub(super) const ROW_WORK: usize = 64;
@@ -95,8 +95,7 @@ pub enum ToBroker {
         client: Client,
     },
     /// Reserves a place for a client while its backend is asked to authorize it. From now on the client
-    /// counts towards the limit of its IP address. Answered by `Reserved` or `Refused`; a `Join` or a `Leave`
-    /// follows.
+    /// counts towards the limit of its IP address. Answered by `Reserved` or `Refused`; a `Join` or a `Leave` follows.
     Reserve {
         /// The client's slot.
         slot: Slot,
@@ -222,6 +221,8 @@ pub struct CountedPublication {
     pub scan_values: u64,
     /// For a publication to a single client: whether it is kept for one that is away.
     pub away: Option<bool>,
+    /// Other hosts get it, too.
+    pub is_forwarded: bool,
 }
 
 /// From the broker to a worker.
@@ -237,8 +238,7 @@ pub enum ToWorker {
         slots: SlotSet,
     },
     /// The sets and publications that follow are those of this tenant. This is a separate message, so that
-    /// the deliveries of a server with one tenant need no additional byte. A link begins with the shared
-    /// tenant.
+    /// the deliveries of a server with one tenant need no additional byte. A link begins with the shared tenant.
     Tenant(Tenant),
     /// The worker counts its work from here on and reports it once a turn, for each tenant from this much on.
     CountWork {
@@ -332,8 +332,7 @@ pub enum ToWorker {
     Close(Box<CloseOrder>),
     /// The tags of a client of this worker have changed (rule L12).
     Retagged(Box<RetaggedClient>),
-    /// Publications that are resolved after this message no longer contain this slot, so it may be reused
-    /// (rule L3).
+    /// Publications that are resolved after this message no longer contain this slot, so it may be reused (rule L3).
     Left {
         /// The slot.
         slot: Slot,

@@ -21,9 +21,7 @@ use crate::link::message::CountedPublication;
 use crate::link::query::{BrokerQuery, HostsAnswer, QueryKind, QueryResult};
 use crate::protocol::v1::{ANSWERED, UNHANDLED, V1Error, V1ErrorCode, V1RequestId, answered};
 use crate::types::limits::{ASKS_MAX, ASKS_PER_CLIENT_MAX};
-use crate::types::{
-    AskToken, ClientUuid, Number, Recipients, Slot, TrackedOutcome, TrackedSubject, Tracking,
-};
+use crate::types::{AskToken, ClientUuid, Number, Slot, TrackedOutcome, TrackedSubject, Tracking};
 use crate::websocket::write as frames;
 
 /// The questions that clients of a worker have asked and that have no answer. Usually there are none.
@@ -45,8 +43,6 @@ pub(super) struct OpenAsk {
     pub(super) id: V1RequestId,
     pub(super) within: Duration,
     pub(super) due: Moment,
-    /// The client that is asked, if it is asked by its UUID.
-    pub(super) asked: Option<ClientUuid>,
     /// Other hosts are asked for the outcome.
     pub(super) is_directed: bool,
 }
@@ -117,7 +113,7 @@ pub(super) fn begin(
     }
     let due = context.clock.now().after(within);
     let client = session.uuid;
-    Ok(OpenAsk { slot, client, id, within, due, asked: None, is_directed: false })
+    Ok(OpenAsk { slot, client, id, within, due, is_directed: false })
 }
 
 /// Sends a question to the client of its address.
@@ -130,12 +126,8 @@ pub(super) fn send(
     let token = AskToken(context.rng.uuid().0);
     let tracking = Tracking { subject: TrackedSubject::Answer(token), within: ask.within };
     let requester = ReportRequester { slot, naming: RecipientForm::Usual };
-    let asked = match publication.address.recipients {
-        Recipients::First { uuid, .. } => uuid,
-        _ => None,
-    };
     context.broker.uplink.publish_tracked(requester, None, Some(tracking), publication);
-    context.asks.open(context.broker.uplink.last_number(), OpenAsk { asked, ..ask });
+    context.asks.open(context.broker.uplink.last_number(), ask);
 }
 
 fn tell(context: &mut Context, connections: &mut ConnectionTable, ask: &OpenAsk, text: &[u8]) {
@@ -173,7 +165,7 @@ pub(super) fn on_counted(
     let number = counted.number;
     let Some(ask) = context.asks.open.get_mut(&number) else { return };
     let is_away = counted.away == Some(true);
-    if !is_away && context.hosts.is_clustered {
+    if !is_away && counted.is_forwarded {
         // A new broker counts again what it has not acknowledged.
         if std::mem::replace(&mut ask.is_directed, true) {
             return;
@@ -198,15 +190,11 @@ pub(super) fn on_hosts(
     let QueryKind::Hosts(hosts) = &query.kind else { return };
     let QueryKind::Directed(number) = hosts.kind else { return };
     let Some(ask) = context.asks.take(number) else { return };
-    let outcome = outcome_on_hosts(&ask, answer);
+    let outcome = outcome_on_hosts(answer);
     self::answer(context, connections, &ask, &outcome);
 }
 
-fn outcome_on_hosts(ask: &OpenAsk, HostsAnswer { own, hosts }: HostsAnswer) -> TrackedOutcome {
-    if ask.asked.is_some_and(|asked| asked.home() == own) {
-        // It would have been here.
-        return TrackedOutcome::Closed;
-    }
+fn outcome_on_hosts(HostsAnswer { hosts, .. }: HostsAnswer) -> TrackedOutcome {
     let mut otherwise = TrackedOutcome::Closed;
     for (_, result) in hosts {
         match result {
@@ -307,7 +295,7 @@ mod tests {
         let within = Duration::from_secs(seconds);
         let (client, id) = (ClientUuid([1; 16]), V1RequestId(1));
         let (slot, due) = (Slot(slot), Moment::START.after(within));
-        OpenAsk { slot, client, id, within, due, asked: None, is_directed: false }
+        OpenAsk { slot, client, id, within, due, is_directed: false }
     }
 
     #[test]
@@ -329,22 +317,19 @@ mod tests {
 
     #[test]
     fn an_outcome_of_another_host_counts_and_one_that_is_missing_is_not_gone() {
-        let hosts = |own, results: Vec<Option<QueryResult>>| {
+        let hosts = |results: Vec<Option<QueryResult>>| {
             let hosts = (2..).map(HostId).zip(results).collect();
-            HostsAnswer { own: HostId(own), hosts }
+            HostsAnswer { own: HostId(1), hosts }
         };
         let (none, unknown) = (None, Some(QueryResult::Counted(CountedClients::default())));
         let full = || Some(QueryResult::Asked(TrackedOutcome::Full));
-        let asked = Some(ClientUuid::at_home([7; 16], HostId(1)));
-        let ask = OpenAsk { asked, ..ask(1, 5) };
         for (answer, outcome) in [
-            (hosts(9, vec![none.clone(), unknown.clone(), full()]), TrackedOutcome::Full),
-            (hosts(9, vec![none.clone(), unknown.clone()]), TrackedOutcome::Lost),
-            (hosts(9, vec![unknown]), TrackedOutcome::Closed),
-            (hosts(9, vec![]), TrackedOutcome::Closed),
-            (hosts(1, vec![none]), TrackedOutcome::Closed),
+            (hosts(vec![none.clone(), unknown.clone(), full()]), TrackedOutcome::Full),
+            (hosts(vec![none, unknown.clone()]), TrackedOutcome::Lost),
+            (hosts(vec![unknown]), TrackedOutcome::Closed),
+            (hosts(vec![]), TrackedOutcome::Closed),
         ] {
-            assert_eq!(outcome_on_hosts(&ask, answer), outcome);
+            assert_eq!(outcome_on_hosts(answer), outcome);
         }
     }
 }

@@ -23,8 +23,6 @@ pub(super) const MISSED: CloseReason =
 pub(super) struct HostsView {
     /// Whether publications pass between this host and others.
     pub(super) reach: ClusterReach<Moment>,
-    /// This host is one of a cluster.
-    pub(super) is_clustered: bool,
     /// A report of lost publications that not all clients have yet.
     report: Option<GapReport>,
 }
@@ -54,7 +52,6 @@ pub(super) fn on_notice(
     notice: HostsNotice,
 ) {
     let now = context.clock.now();
-    context.hosts.is_clustered = true;
     match notice {
         HostsNotice::Joined => context.hosts.reach = ClusterReach::Joined,
         HostsNotice::Cut => context.hosts.reach.cut(now),

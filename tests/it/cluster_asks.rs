@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::cluster_queries::signal_all;
+use crate::harness::api::{LIST, SHOP};
 use crate::harness::nats::{Nats, hosts};
 use crate::harness::{Open, Raw, Server, eventually};
 
@@ -159,5 +160,46 @@ pub fn a_question_outlives_processes_that_die_and_ends_at_once_with_its_host() {
     let asked_at = Instant::now();
     ask(&mut asker, 3, &of_anna);
     expect_failure(&mut asker, 3, "gone");
+    assert!(asked_at.elapsed() < AT_ONCE, "{:?}", asked_at.elapsed());
+}
+
+/// Its UUID names a host that it has left.
+pub fn a_client_that_has_moved_is_asked_through_every_host() {
+    let nats = Nats::start("");
+    let hosts: [Server; 3] = hosts(&nats);
+    let [a, home, c] = &hosts;
+    let mut hello = json!({"key": "shop", "instance": "a-run-of-the-program"});
+    let (former, welcome) = home.welcomed("/", hello.clone());
+    hello["resume"] = welcome["resume"].clone();
+    let (mut anna, again) = c.welcomed("/", hello);
+    assert_eq!(again["uuid"], welcome["uuid"]);
+    assert_eq!(anna.json()["op"], "recovery");
+    drop(former);
+    let uuid = again["uuid"].as_str().unwrap();
+    let of_anna = format!("{LIST}/{uuid}");
+    let status = |host: &Server| host.call("GET", &of_anna, &[SHOP]).status();
+    eventually("the move is known", || (status(a) == 200).then_some(()));
+    for (id, host) in (1..).zip([home, a, c]) {
+        let answered = std::thread::scope(|scope| {
+            let body = json!({"message": {"q": id}, "timeout_ms": 10_000}).to_string();
+            let target = format!("{of_anna}/ask");
+            let answered = scope.spawn(move || host.post(&target, SHOP, &body));
+            let number = question(&mut anna, id);
+            answer(&mut anna, &number, &json!(id));
+            answered.join().expect("an answer")
+        });
+        assert_eq!((answered.status(), &answered.json()["answer"]), (200, &json!(id)));
+        let mut asker = open(host, json!({}));
+        ask(&mut asker, 9, &json!({"uuid": uuid}));
+        let number = question(&mut anna, 9);
+        answer(&mut anna, &number, &json!([id]));
+        asker.expect_json(json!({"op": "answer", "id": 9, "data": [id]}));
+    }
+    anna.say(json!({"op": "bye"}));
+    anna.expect_close(1000);
+    eventually("the end of the client", || (status(home) == 404).then_some(()));
+    let asked_at = Instant::now();
+    let body = r#"{"message":1,"timeout_ms":10000}"#;
+    home.post(&format!("{of_anna}/ask"), SHOP, body).is_error(404, "connection_not_found");
     assert!(asked_at.elapsed() < AT_ONCE, "{:?}", asked_at.elapsed());
 }

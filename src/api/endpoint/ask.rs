@@ -12,7 +12,7 @@ use super::publish::timeout;
 use super::taken::no_such_client;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::JsonObject;
-use crate::api::publisher::{ApiPublication, Reached};
+use crate::api::publisher::{ApiPublication, Reached, ReachedHosts};
 use crate::api::response::ApiAnswer;
 use crate::api::state::ApiState;
 use crate::api::tracked::{AskReceipt, TooManyOpen};
@@ -21,7 +21,7 @@ use crate::protocol::v1::{UNHANDLED, V1Headers};
 use crate::types::limits::{
     ASK_TIMEOUT, ASK_TIMEOUT_MAX, ASKS_MAX, ASKS_PER_CLIENT_MAX, CLUSTER_QUERY_GRACE,
 };
-use crate::types::{Address, ClientUuid, Number, PayloadForm, TrackedOutcome};
+use crate::types::{Address, Number, PayloadForm, TrackedOutcome};
 
 pub(super) const ASK_MEMBERS: &[&str] = &["message", "text", "event", "timeout_ms"];
 
@@ -29,7 +29,6 @@ pub(super) const ASK_MEMBERS: &[&str] = &["message", "text", "event", "timeout_m
 #[derive(Debug)]
 pub(in crate::api) struct TakenQuestion<'a> {
     context: EndpointContext<'a>,
-    client: ClientUuid,
     receipt: AskReceipt,
     asked_at: Instant,
     within: Duration,
@@ -71,7 +70,7 @@ impl<'a> TakenQuestion<'a> {
             trace: None,
         };
         let receipt = publisher.ask(publication, place, within, context.until).await?;
-        Ok(Self { context, client: uuid, receipt, asked_at: Instant::now(), within })
+        Ok(Self { context, receipt, asked_at: Instant::now(), within })
     }
 
     /// Waits for the answer of the client.
@@ -80,7 +79,7 @@ impl<'a> TakenQuestion<'a> {
     ///
     /// When there is none, with the reason.
     pub(in crate::api) async fn answer(self, state: &ApiState) -> Result<ApiAnswer, ApiError> {
-        let Self { context, client, receipt, asked_at, within } = self;
+        let Self { context, receipt, asked_at, within } = self;
         let AskReceipt { number, receipt, mut outcome, .. } = receipt;
         let until = asked_at + within;
         let outcome = tokio::select! {
@@ -88,9 +87,11 @@ impl<'a> TakenQuestion<'a> {
             outcome = &mut outcome => outcome.ok(),
             reached = receipt.reached(until) => match reached {
                 Some(Reached { clients: 0, is_away: true, .. }) => return Err(away()),
+                Some(Reached { clients: 0, hosts: ReachedHosts::Own, .. }) => {
+                    return Err(no_such_client());
+                }
                 Some(Reached { clients: 0, .. }) => {
-                    let directed = DirectedQuestion { number, client, until };
-                    directed.answer(context).await?
+                    DirectedQuestion { number, until }.answer(context).await?
                 }
                 _ => timeout_at(until, &mut outcome).await.ok().and_then(Result::ok),
             },
@@ -134,7 +135,6 @@ impl<'a> TakenQuestion<'a> {
 /// A question whose client is not on this host.
 struct DirectedQuestion {
     number: Number,
-    client: ClientUuid,
     until: Instant,
 }
 
@@ -144,15 +144,9 @@ impl DirectedQuestion {
         self,
         context: EndpointContext<'_>,
     ) -> Result<Option<TrackedOutcome>, ApiError> {
-        let Self { number, client, until } = self;
-        if context.config.query_timeout.is_none() {
-            return Err(no_such_client());
-        }
+        let Self { number, until } = self;
         let answer = ask_bridge(context, number, until + CLUSTER_QUERY_GRACE).await;
-        let Some(HostsAnswer { own, hosts }) = answer else { return Ok(None) };
-        if own == client.home() {
-            return Err(no_such_client());
-        }
+        let Some(HostsAnswer { hosts, .. }) = answer else { return Ok(None) };
         let mut is_missing = false;
         for (_, result) in hosts {
             match result {

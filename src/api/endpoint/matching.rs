@@ -7,7 +7,7 @@ use super::taken::{RecipientLimits, counts, not_counted};
 use super::unexpected;
 use crate::api::error::ApiError;
 use crate::api::json_object::JsonObject;
-use crate::api::publisher::Reached;
+use crate::api::publisher::{Reached, ReachedHosts};
 use crate::api::response::ApiAnswer;
 use crate::auth::ApiPermission;
 use crate::link::command::{CommandOutcome, MatchedClients};
@@ -60,7 +60,8 @@ pub(super) fn matched_answer(
         Some((CommandOutcome::Matched(MatchedClients { clients, workers }), hosts)) => {
             let (clients, workers) = (*clients, *workers);
             let (scan_values, is_away, id) = (0, false, IdOutcome::WithoutId);
-            let reached = Reached { clients, workers, scan_values, is_away, id };
+            let own = ReachedHosts::Own;
+            let reached = Reached { clients, workers, scan_values, is_away, hosts: own, id };
             let members = counts(limits.check(reached)?) + &HostCounts::members(*hosts);
             let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
             Ok(ApiAnswer::ok(format!("{{{dry}{members}}}")))

@@ -333,6 +333,9 @@ pub(super) fn forward(router: &mut Router, route: &KnownRoute, resolved: Resolve
         replay: id.map_or(CarriedReplay::None, |id| CarriedReplay::Id(Box::new(carried_id(&id)))),
     };
     hosts.forwards.push(Forward { reach, publication });
+    if let Some(member) = workers.get_mut(&source.worker) {
+        member.note_forwarded(number);
+    }
 }
 
 /// Gives forwards to the bridge while its link has room.

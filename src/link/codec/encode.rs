@@ -250,13 +250,14 @@ pub(super) fn put_publication(out: &mut Vec<u8>, publication: &Publication) {
 }
 
 pub(super) fn put_counted(out: &mut Vec<u8>, counted: CountedPublication) {
-    let CountedPublication { number, clients, workers, scan_values, away } = counted;
+    let CountedPublication { number, clients, workers, scan_values, away, is_forwarded } = counted;
     out.put_u8(11);
     out.put_u64_le(number.0);
     out.put_u64_le(clients);
     out.put_u32_le(workers);
     out.put_u64_le(scan_values);
     out.put_u8(away.map_or(0, |is_away| 1 + u8::from(is_away)));
+    out.put_u8(u8::from(is_forwarded));
 }
 
 /// Appends a [`ToWorker::Set`](crate::link::message::ToWorker::Set), whose slots stay with the caller.

@@ -192,7 +192,8 @@ fn target() -> impl Strategy<Value = DeliverTo> {
 
 fn counted() -> impl Strategy<Value = CountedPublication> {
     any::<(u64, u64, u32, Option<bool>)>().prop_map(|(number, clients, workers, away)| {
-        CountedPublication { number: Number(number), clients, workers, scan_values: 3, away }
+        let (number, is_forwarded) = (Number(number), number % 2 == 1);
+        CountedPublication { number, clients, workers, scan_values: 3, away, is_forwarded }
     })
 }
 

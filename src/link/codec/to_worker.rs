@@ -140,6 +140,7 @@ impl WireMessage for ToWorker {
                 workers: body.u32()?,
                 scan_values: body.u64()?,
                 away: body.away()?,
+                is_forwarded: body.flag()?,
             }),
             30 => Self::Track(body.tracking()?.ok_or(Malformed::Invalid("subject"))?),
             31 => Self::Tracked { number: Number(body.u64()?), outcome: body.outcome()? },

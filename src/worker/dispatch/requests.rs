@@ -104,7 +104,7 @@ impl OpenRequests {
         publisher: Slot,
         counted: &CountedPublication,
     ) -> bool {
-        let CountedPublication { number, clients, workers, scan_values, away } = *counted;
+        let CountedPublication { number, clients, workers, scan_values, away, .. } = *counted;
         let request = self.find(number).filter(|request| request.slot == publisher);
         let Some(request) = request else { return false };
         request.counts = Some(V1Counts { matched: clients, away, workers });
@@ -424,6 +424,7 @@ mod tests {
             workers: 1,
             scan_values: 0,
             away: None,
+            is_forwarded: false,
         };
         assert!(!requests.on_counted(Slot(8), &counted(3)));
         assert!(!requests.on_counted(Slot(7), &counted(2)));
