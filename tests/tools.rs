@@ -72,6 +72,8 @@ mod cluster_reports;
 mod cluster_resume;
 #[path = "it/cluster_revocations.rs"]
 mod cluster_revocations;
+#[path = "it/cluster_written.rs"]
+mod cluster_written;
 #[path = "it/conformance.rs"]
 mod conformance;
 #[path = "it/console.rs"]
@@ -347,6 +349,9 @@ fn requests_to_hosts() -> Vec<Trial> {
         cluster_queries::a_query_outlives_processes_that_die needs NATS;
         cluster_queries::without_nats_a_host_answers_at_once_for_itself needs NATS;
         cluster_queries::publications_of_one_connection_stay_in_order_while_hosts_are_asked needs NATS;
+        cluster_written::what_sockets_of_all_hosts_have_taken_is_counted needs NATS;
+        cluster_written::a_suspended_host_makes_a_report_partial needs NATS;
+        cluster_written::a_killed_bridge_makes_a_report_partial needs NATS;
         cluster_limits::all_hosts_together_have_so_many_clients needs NATS;
         cluster_limits::all_hosts_together_have_so_many_clients_of_an_address needs NATS;
         cluster_limits::hosts_share_the_rate_of_an_application needs NATS;

@@ -130,7 +130,7 @@ impl ApiPublisher {
         let taken = state.publish_tracked(publication, clients_max, Some(tracking));
         let progress = state.progress(&taken, clients_max);
         self.wake.notify_one();
-        Ok(ReportedReceipt { receipt: taken.receipt, progress })
+        Ok(ReportedReceipt { number: taken.number, receipt: taken.receipt, progress })
     }
 
     /// Takes a place for a question to this client.

@@ -252,7 +252,7 @@ impl ServedRequest<'_> {
         let trace = PublicationTrace::of(&state.traces, self.trace);
         let context = EndpointContext { state, config, application, key, until, trace };
         let taken = match row.endpoint {
-            Endpoint::Batch => return context.batch(text).await,
+            Endpoint::Batch => return Box::pin(context.batch(text)).await,
             Endpoint::Connections => return connections::list(context, &parameters).await,
             Endpoint::Connection => return connection::show(context, &route.uuid).await,
             Endpoint::Stats => return stats::show(context).await,

@@ -209,6 +209,8 @@ impl ReportProgress {
 /// A publication that was taken over, and on which the workers report.
 #[derive(Debug)]
 pub(super) struct ReportedReceipt {
+    /// Its number in the window.
+    pub(super) number: Number,
     pub(super) receipt: PublicationReceipt,
     pub(super) progress: Rc<ReportProgress>,
 }

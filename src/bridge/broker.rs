@@ -196,7 +196,7 @@ impl BridgeProcess {
         if let Some(core) = &mut self.core {
             for effect in core.take_effects() {
                 self.notices.on_effect(&effect, now());
-                self.queries.note_arrival(&effect);
+                self.queries.note_new_arrival(&effect);
                 link.say(FromBridge::Effect(Box::new(effect)));
             }
             self.queries.tell(core, link);

@@ -14,6 +14,7 @@ mod queries;
 mod report;
 mod revocations;
 mod told_connections;
+mod write_reports;
 
 use std::io;
 use std::time::Instant;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::link::BridgeLink;
+use super::write_reports::{CompleteReport, ReportsForHosts};
 use crate::cluster::{
     AnsweredQuery, AskedQuestion, BridgeCore, CarriedPublication, CarriedQuestion, ClusterEffect,
     Forward, HostState,
@@ -17,7 +18,7 @@ use crate::link::message::{CountedPublication, ToBroker};
 use crate::link::query::{
     BrokerQuery, CountedClients, HostsAnswer, HostsQuery, QueryKind, QueryResult,
 };
-use crate::types::limits::CLUSTER_QUERIES_MAX;
+use crate::types::limits::{CLUSTER_QUERIES_MAX, CLUSTER_REPORTS_MAX, WRITE_REPORT_GRACE};
 use crate::types::{HostId, Number, Slot, TrackedOutcome, WorkerIncarnation};
 
 /// Questions on their way, in both directions, and commands whose outcomes are awaited.
@@ -27,8 +28,12 @@ pub(super) struct BridgeQueries {
     own: BTreeMap<u64, AwaitingHosts>,
     /// Commands of this host that others carry out, or have carried out.
     directed: BTreeMap<(WorkerIncarnation, Number), DirectedCommand>,
-    /// The same commands, the oldest first.
-    directed_order: VecDeque<(WorkerIncarnation, Number)>,
+    /// Those whose outcomes are known, the oldest first. The others are bounded by the open questions.
+    known_order: VecDeque<(WorkerIncarnation, Number)>,
+    /// Publications of this host whose reports are awaited.
+    reports: usize,
+    /// Reports for other hosts.
+    for_hosts: ReportsForHosts,
     /// Those of other hosts, by the number that the broker has.
     asked: BTreeMap<u32, AskingHost>,
     last_number: u32,
@@ -50,6 +55,7 @@ pub(super) struct BridgeQueries {
 enum AwaitingHosts {
     Process(AskingProcess),
     Command(WorkerIncarnation, Number),
+    Report(WorkerIncarnation, Number),
 }
 
 /// What other hosts have made of a command.
@@ -73,10 +79,12 @@ impl AskingProcess {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct AskingHost {
-    host: HostId,
-    id: u64,
+/// A host that awaits an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AskingHost {
+    pub(super) host: HostId,
+    /// Its number for the question.
+    pub(super) id: u64,
 }
 
 impl BridgeQueries {
@@ -84,7 +92,9 @@ impl BridgeQueries {
         Self {
             own: BTreeMap::new(),
             directed: BTreeMap::new(),
-            directed_order: VecDeque::new(),
+            known_order: VecDeque::new(),
+            reports: 0,
+            for_hosts: ReportsForHosts::default(),
             asked: BTreeMap::new(),
             last_number: 0,
             arrived: BTreeMap::new(),
@@ -99,7 +109,8 @@ impl BridgeQueries {
     /// The broker was replaced. It knows none of the questions, and their askers repeat them. It will get commands of
     /// other hosts again that are not acknowledged.
     pub(super) fn broker_restarted(&mut self) {
-        self.own.retain(|_, awaiting| matches!(awaiting, AwaitingHosts::Command(..)));
+        self.own.retain(|_, awaiting| !matches!(awaiting, AwaitingHosts::Process(_)));
+        self.for_hosts.broker_restarted();
         for directed in self.directed.values_mut() {
             if let DirectedCommand::Awaited(askers) = directed {
                 askers.clear();
@@ -116,26 +127,32 @@ impl BridgeQueries {
         self.questioned.truncate(CLUSTER_QUERIES_MAX);
     }
 
-    /// Passes a command on to other hosts.
+    /// Passes a command on to other hosts, or a publication whose outcome is awaited.
     pub(super) fn direct(
         &mut self,
         core: &mut BridgeCore,
-        forward: Forward,
+        mut forward: Forward,
         times: DirectiveTimes,
     ) {
-        let CarriedPublication { source, number, question, .. } = forward.publication;
+        let CarriedPublication { source, number, question, report_ms, .. } = forward.publication;
         let DirectiveTimes { now, timeout } = times;
         let within = |question: CarriedQuestion| Duration::from_millis(question.within_ms.into());
-        let timeout = question.map_or(timeout, within);
-        let Some(id) = core.direct(forward, now + timeout, now) else { return };
-        self.own.insert(id, AwaitingHosts::Command(source, number));
-        self.directed.insert((source, number), DirectedCommand::Awaited(Vec::new()));
-        self.directed_order.push_back((source, number));
-        while self.directed_order.len() > CLUSTER_QUERIES_MAX
-            && let Some(oldest) = self.directed_order.pop_front()
-        {
-            self.directed.remove(&oldest);
+        let mut timeout = question.map_or(timeout, within);
+        let mut awaiting = AwaitingHosts::Command(source, number);
+        if let Some(within_ms) = report_ms {
+            if self.reports >= CLUSTER_REPORTS_MAX {
+                // No host is asked for a report, so none has answered.
+                let publication = &mut forward.publication;
+                (publication.directive, publication.report_ms) = (None, None);
+                return core.forward(forward, now);
+            }
+            timeout = Duration::from_millis(within_ms.into()) + WRITE_REPORT_GRACE;
+            awaiting = AwaitingHosts::Report(source, number);
         }
+        let Some(id) = core.direct(forward, now + timeout, now) else { return };
+        self.reports += usize::from(report_ms.is_some());
+        self.own.insert(id, awaiting);
+        self.directed.insert((source, number), DirectedCommand::Awaited(Vec::new()));
     }
 
     /// Notes a command of another host, on its way to the broker.
@@ -144,8 +161,11 @@ impl BridgeQueries {
             && let Some(id) = arrival.publication.directive
         {
             let asking = AskingHost { host: arrival.taken.host, id };
-            if arrival.publication.question.is_none() {
+            if arrival.publication.is_command() {
                 self.arrived.insert(arrival.number, asking);
+                return;
+            }
+            if arrival.publication.question.is_none() {
                 return;
             }
             self.questions.insert(arrival.number, asking);
@@ -155,8 +175,15 @@ impl BridgeQueries {
         }
     }
 
-    /// The broker has counted the clients of a question: one, or none.
+    /// Notes a publication of another host whose report is awaited, on its way to the broker for the first time.
+    pub(super) fn note_new_arrival(&mut self, effect: &ClusterEffect) {
+        self.note_arrival(effect);
+        self.for_hosts.note_arrival(effect);
+    }
+
+    /// The broker has counted the clients of a question, one or none, or of a publication whose report is awaited.
     pub(super) fn reached(&mut self, core: &mut BridgeCore, counted: &CountedPublication) {
+        send(core, self.for_hosts.reached(counted));
         if counted.clients == 0
             && let Some(AskingHost { host, id }) = self.questions.remove(&counted.number.0)
         {
@@ -165,8 +192,11 @@ impl BridgeQueries {
         }
     }
 
-    /// A client has answered, or will not.
+    /// A client has answered, or will not. Or a worker has reported on a publication.
     pub(super) fn asked(&mut self, core: &mut BridgeCore, number: u64, outcome: TrackedOutcome) {
+        if let TrackedOutcome::Writes(part) = outcome {
+            return send(core, self.for_hosts.reported(number, part));
+        }
         if let Some(AskingHost { host, id }) = self.questions.remove(&number) {
             core.answer(host, id, Some(&encode_answer(&QueryResult::Asked(outcome))));
         }
@@ -217,6 +247,22 @@ impl BridgeQueries {
         }
     }
 
+    /// The outcomes of a command are known. Its process may ask for them later.
+    fn know(&mut self, source: WorkerIncarnation, number: Number, answer: &HostsAnswer) {
+        let command = (source, number);
+        let Some(directed) = self.directed.get_mut(&command) else { return };
+        let known = DirectedCommand::Known(answer.clone());
+        if let DirectedCommand::Awaited(askers) = std::mem::replace(directed, known) {
+            self.ready.extend(askers.into_iter().map(|it| it.answer(answer.clone())));
+        }
+        self.known_order.push_back(command);
+        while self.known_order.len() > CLUSTER_QUERIES_MAX
+            && let Some(oldest) = self.known_order.pop_front()
+        {
+            self.directed.remove(&oldest);
+        }
+    }
+
     /// Tells the broker what other hosts have answered, and what they ask.
     pub(super) fn tell(&mut self, core: &mut BridgeCore, link: &mut BridgeLink) {
         for AnsweredQuery { id, hosts } in std::mem::take(&mut self.answered) {
@@ -227,14 +273,15 @@ impl BridgeQueries {
             let answer = HostsAnswer { own: self.host, hosts };
             match awaiting {
                 AwaitingHosts::Process(asking) => self.ready.push(asking.answer(answer)),
-                AwaitingHosts::Command(source, number) => {
-                    let Some(directed) = self.directed.get_mut(&(source, number)) else { continue };
-                    let known = DirectedCommand::Known(answer.clone());
-                    if let DirectedCommand::Awaited(askers) = std::mem::replace(directed, known) {
-                        self.ready.extend(askers.into_iter().map(|it| it.answer(answer.clone())));
-                    }
+                AwaitingHosts::Command(source, number) => self.know(source, number, &answer),
+                AwaitingHosts::Report(source, number) => {
+                    self.reports -= 1;
+                    self.know(source, number, &answer);
                 }
             }
+        }
+        for AskingHost { host, id } in self.for_hosts.take_lost() {
+            core.answer(host, id, None);
         }
         std::mem::take(&mut self.ready).into_iter().for_each(|answered| link.say(answered));
         for AskedQuestion { host, id, question } in std::mem::take(&mut self.questioned) {
@@ -250,6 +297,13 @@ impl BridgeQueries {
             let query = BrokerQuery { number, tenant, kind };
             link.send(&ToBroker::Ask { slot: Slot::NONE, query });
         }
+    }
+}
+
+/// Sends the host of a publication the report on it.
+fn send(core: &mut BridgeCore, complete: Option<CompleteReport>) {
+    if let Some(CompleteReport { asking: AskingHost { host, id }, written }) = complete {
+        core.answer(host, id, Some(&encode_answer(&QueryResult::Written(written))));
     }
 }
 

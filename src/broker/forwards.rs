@@ -240,6 +240,7 @@ mod tests {
             is_repeated: false,
             directive: None,
             question: None,
+            report_ms: None,
             replay: CarriedReplay::None,
         };
         Forward { reach: ForwardReach::All, publication }

@@ -89,6 +89,7 @@ impl NamesOfHosts {
             is_repeated: false,
             directive: None,
             question: None,
+            report_ms: None,
             replay: CarriedReplay::None,
         };
         Forward { reach, publication }

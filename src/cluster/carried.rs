@@ -1,7 +1,8 @@
 //! A publication on its way to other hosts, and what comes with it.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 
+use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::{
     AskToken, Generation, Number, PayloadForm, ReplayDigest, Sequence, WorkerId, WorkerIncarnation,
 };
@@ -27,16 +28,24 @@ pub struct CarriedPublication {
     pub payload: Bytes,
     /// The broker has given it to an earlier bridge, too.
     pub is_repeated: bool,
-    /// The number by which its host awaits the outcome. Without a question it is a command about clients then, which
-    /// is in place of the route.
+    /// The number by which its host awaits the outcome. Without a question and a report it is a command about clients
+    /// then, which is in place of the route.
     pub directive: Option<u64>,
     /// It is for one client, whose answer is the outcome.
     pub question: Option<CarriedQuestion>,
+    /// The outcome is how many sockets have taken it within this time, in milliseconds.
+    pub report_ms: Option<u32>,
     /// What it says about requests that must not take effect twice.
     pub replay: CarriedReplay,
 }
 
 impl CarriedPublication {
+    /// Returns whether it is a command about clients.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        self.directive.is_some() && self.question.is_none() && self.report_ms.is_none()
+    }
+
     /// Returns whether it changes the directory of names.
     #[must_use]
     pub fn is_of_directory(&self) -> bool {
@@ -75,6 +84,30 @@ pub struct CarriedId {
     pub until: u64,
     /// A host with fewer recipients does not keep the id.
     pub recipients_min: u64,
+}
+
+impl CarriedId {
+    /// Appends the encoding, preceded by its length.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let Self { id, content, at, until, recipients_min } = self;
+        let mut value = Vec::with_capacity(48);
+        value.put_slice(&id.0);
+        value.put_slice(&content.0);
+        [*at, *until, *recipients_min].into_iter().for_each(|it| put_varint(&mut value, it));
+        put_length(out, value.len());
+        out.put_slice(&value);
+    }
+
+    /// Reads the encoding without its length.
+    pub(super) fn decode(fields: &mut BodyReader) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            id: ReplayDigest(fields.array()?),
+            content: ReplayDigest(fields.array()?),
+            at: fields.varint()?,
+            until: fields.varint()?,
+            recipients_min: fields.varint()?,
+        })
+    }
 }
 
 /// What makes a publication a question.

@@ -10,7 +10,7 @@ use super::traffic::ItemKind;
 use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::limits::{CLUSTER_HOSTS_MAX, CLUSTER_PART_BYTES_MAX};
 use crate::types::{
-    AskToken, Generation, Number, PayloadForm, ReplayDigest, Sequence, WorkerId, WorkerIncarnation,
+    AskToken, Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation,
 };
 
 /// Identifies a lane of one sender: the common lane, or the private lane to one run of a host.
@@ -167,6 +167,9 @@ const ASKED: u8 = 7 | REQUIRED;
 
 /// Tag of the id of a publication.
 const IDENTIFIED: u8 = 50;
+/// Tag of the number by which a report on a publication is awaited, and of its time. A host that does not know it
+/// reports nothing.
+const REPORTED: u8 = 71;
 
 impl CarriedPublication {
     fn kind(&self) -> u8 {
@@ -241,9 +244,17 @@ impl ItemBody {
         if *is_repeated {
             out.put_slice(&[REPEATED, 0]);
         }
-        if let Some(awaited) = directive {
-            out.put_slice(&[AWAITED, 8]);
-            out.put_u64_le(*awaited);
+        match (directive, publication.report_ms) {
+            (Some(awaited), Some(within_ms)) => {
+                out.put_slice(&[REPORTED, 12]);
+                out.put_u64_le(*awaited);
+                out.put_u32_le(within_ms);
+            }
+            (Some(awaited), None) => {
+                out.put_slice(&[AWAITED, 8]);
+                out.put_u64_le(*awaited);
+            }
+            (None, _) => {}
         }
         if let Some(CarriedQuestion { token, within_ms }) = publication.question {
             out.put_slice(&[ASKED, 20]);
@@ -251,7 +262,8 @@ impl ItemBody {
             out.put_u32_le(within_ms);
         }
         if let CarriedReplay::Id(id) = &publication.replay {
-            put_id(&mut out, id);
+            out.put_u8(IDENTIFIED);
+            id.encode(&mut out);
         }
         out.put_u8(ROUTE);
         put_length(&mut out, route.len());
@@ -291,7 +303,8 @@ impl ItemBody {
                     publication.replay = CarriedReplay::Records;
                 }
                 // An outcome that this version would not send must not be left out.
-                let is_plain = publication.directive.is_none() && publication.question.is_none();
+                let is_awaited = publication.directive.is_some() && publication.report_ms.is_none();
+                let is_plain = !is_awaited && publication.question.is_none();
                 let may_ask = kind == DIRECTIVE || kind == QUESTION;
                 match publication.kind() == kind && (may_ask || is_plain) {
                     true => Ok(Self::Publication(publication)),
@@ -317,6 +330,7 @@ fn decode_publication(mut fields: BodyReader) -> Result<CarriedPublication, Item
     let missing = |field| move || ItemFault::Invalid(InvalidMessage::Field(field));
     let (mut source, mut order, mut route, mut content) = (None, None, None, None);
     let (mut is_repeated, mut directive, mut question) = (false, None, None);
+    let mut report_ms = None;
     let mut replay = CarriedReplay::None;
     while !fields.is_empty() {
         let tag = fields.u8()?;
@@ -326,11 +340,12 @@ fn decode_publication(mut fields: BodyReader) -> Result<CarriedPublication, Item
             SEQUENCE => order = Some((Generation(value.u32()?), Sequence(value.u64()?))),
             REPEATED => is_repeated = true,
             AWAITED => directive = Some(value.u64()?),
+            REPORTED => (directive, report_ms) = (Some(value.u64()?), Some(value.u32()?)),
             ASKED => {
                 let (token, within_ms) = (AskToken(value.array()?), value.u32()?);
                 question = Some(CarriedQuestion { token, within_ms });
             }
-            IDENTIFIED => replay = CarriedReplay::Id(Box::new(id_of(&mut value)?)),
+            IDENTIFIED => replay = CarriedReplay::Id(Box::new(CarriedId::decode(&mut value)?)),
             ROUTE => route = Some(std::mem::take(&mut value.0)),
             CONTENT => content = Some((form(value.u8()?)?, std::mem::take(&mut value.0))),
             tag if tag & REQUIRED != 0 => return Err(ItemFault::Unknown(tag)),
@@ -353,28 +368,8 @@ fn decode_publication(mut fields: BodyReader) -> Result<CarriedPublication, Item
         is_repeated,
         directive,
         question,
+        report_ms,
         replay,
-    })
-}
-
-fn put_id(out: &mut Vec<u8>, id: &CarriedId) {
-    let CarriedId { id, content, at, until, recipients_min } = id;
-    let mut value = Vec::with_capacity(48);
-    value.put_slice(&id.0);
-    value.put_slice(&content.0);
-    [*at, *until, *recipients_min].into_iter().for_each(|it| put_varint(&mut value, it));
-    out.put_u8(IDENTIFIED);
-    put_length(out, value.len());
-    out.put_slice(&value);
-}
-
-fn id_of(fields: &mut BodyReader) -> Result<CarriedId, InvalidMessage> {
-    Ok(CarriedId {
-        id: ReplayDigest(fields.array()?),
-        content: ReplayDigest(fields.array()?),
-        at: fields.varint()?,
-        until: fields.varint()?,
-        recipients_min: fields.varint()?,
     })
 }
 
@@ -408,6 +403,7 @@ mod tests {
             is_repeated: false,
             directive: None,
             question: None,
+            report_ms: None,
             replay: CarriedReplay::None,
         }
     }

@@ -48,6 +48,9 @@ impl CarriedPublication {
         if self.replay == CarriedReplay::Records {
             return ItemKind::Records;
         }
+        if self.report_ms.is_some() {
+            return ItemKind::Publication;
+        }
         match (self.directive, self.question) {
             (None, _) if self.is_of_directory() => ItemKind::Directory,
             (None, _) if self.is_of_watches() => ItemKind::Presence,

@@ -64,8 +64,8 @@ impl FromBridge {
         };
         match &**effect {
             ClusterEffect::Arrive(arrival) => {
-                let CarriedPublication { route, payload, directive, .. } = &arrival.publication;
-                let is_command = directive.is_some() && arrival.publication.question.is_none();
+                let CarriedPublication { route, payload, .. } = &arrival.publication;
+                let is_command = arrival.publication.is_command();
                 let publication = &arrival.publication;
                 let is_internal = publication.is_of_directory()
                     || publication.is_of_watches()

@@ -6,7 +6,7 @@ use crate::types::{
     Address, ClientDescription, ClientFilter, ClientPage, ClientTags, ClientUuid, DescribedToken,
     Expression, HostId, IdUse, ListFilter, ListPosition, Number, PageSize, QueryReach, Recipients,
     ReplayDigest, ScannedTags, Secret, Slot, TagScan, Tenant, TenantStatistics, TooExpensive,
-    TrackedOutcome, WorkerIncarnation,
+    TrackedOutcome, WorkerIncarnation, WriteCounts,
 };
 
 /// A question to the broker. It is answered once, by this broker or a later one.
@@ -91,6 +91,8 @@ pub enum QueryResult {
     Commanded(Box<CommandOutcome>),
     /// Answer to [`QueryKind::Directed`], about a question to a client.
     Asked(TrackedOutcome),
+    /// Answer to [`QueryKind::Directed`], about a publication with a report.
+    Written(WrittenByHost),
     /// Answer to [`QueryKind::Hosts`].
     Hosts(HostsAnswer),
     /// The expression is too expensive, and nothing was searched.
@@ -109,6 +111,17 @@ pub struct CountedClients {
     pub scan_values: u64,
     /// Whether the only recipient is away.
     pub is_away: bool,
+}
+
+/// The clients of a publication, and what their sockets have taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WrittenByHost {
+    /// The clients that its address has matched.
+    pub clients: u64,
+    /// On how many workers they are.
+    pub workers: u32,
+    /// What has become of the deliveries.
+    pub counts: WriteCounts,
 }
 
 /// A question that other hosts answer, each from what it knows. This host does not answer it.

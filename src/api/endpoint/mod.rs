@@ -25,6 +25,7 @@ pub(super) mod tags;
 mod tags_of_hosts;
 mod taken;
 pub(super) mod token;
+mod written;
 
 use tokio::time::Instant;
 

@@ -8,7 +8,9 @@ use tokio::time::{Instant, sleep};
 use super::{EndpointContext, broker_answer};
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::publisher::Reached;
-use crate::link::query::{HostsAnswer, HostsQuery, PresenceQuery, QueryKind, QueryResult};
+use crate::link::query::{
+    CountedClients, HostsAnswer, HostsQuery, PresenceQuery, QueryKind, QueryResult,
+};
 use crate::types::limits::{CLUSTER_QUERY_GRACE, CLUSTER_USED_ID_PAUSE};
 use crate::types::{
     Address, ClientFilter, ClientUuid, CountedHosts, HostId, IdUse, Number, PublicationId,
@@ -156,6 +158,8 @@ pub(super) struct ReachElsewhere<'a> {
 #[derive(Debug)]
 pub(super) struct ReachedEverywhere {
     pub(super) reached: Reached,
+    /// What other hosts have counted.
+    pub(super) others: Vec<(HostId, CountedClients)>,
     /// None on a server without a cluster.
     pub(super) hosts: Option<HostCounts>,
 }
@@ -171,35 +175,41 @@ impl<'a> ReachElsewhere<'a> {
     /// may be a moment before or after the publication. The only client of an address is looked for elsewhere if it is
     /// not here.
     pub(super) async fn add_to(&self, own: Reached) -> ReachedEverywhere {
-        let mut hosts = HostCounts::ALONE;
-        let mut reached = own;
         let is_single = self.address.recipients.is_single();
         if is_single && (own.clients > 0 || own.is_away) {
-            return ReachedEverywhere { reached, hosts: Some(hosts) };
+            let (others, hosts) = (Vec::new(), Some(HostCounts::ALONE));
+            return ReachedEverywhere { reached: own, others, hosts };
         }
         let home = match self.address.recipients {
             Recipients::First { uuid: Some(uuid), ident: None } => Some(uuid.home()),
             _ => None,
         };
-        let mut others = self.ask(home.map_or(QueryReach::All, QueryReach::One)).await;
-        if home.is_some_and(|home| others.hosts.is_empty() && others.own != home) {
-            others = self.ask(QueryReach::All).await;
+        let mut answer = self.ask(home.map_or(QueryReach::All, QueryReach::One)).await;
+        if home.is_some_and(|home| answer.hosts.is_empty() && answer.own != home) {
+            answer = self.ask(QueryReach::All).await;
         }
-        hosts = HostCounts::of(&others);
-        for (_, answer) in others.hosts {
+        let mut hosts = HostCounts::of(&answer);
+        let (mut reached, mut others) = (own, Vec::new());
+        for (host, answer) in answer.hosts {
             match answer {
                 Some(QueryResult::Counted(counted)) => {
                     reached.clients += counted.clients;
                     reached.workers += counted.workers;
                     reached.scan_values = reached.scan_values.max(counted.scan_values);
                     reached.is_away |= counted.is_away;
+                    others.push((host, counted));
                 }
                 Some(_) => hosts = hosts.without_one(),
                 None => {}
             }
         }
         reached.is_away &= reached.clients == 0;
-        ReachedEverywhere { reached, hosts: Some(hosts) }
+        ReachedEverywhere { reached, others, hosts: Some(hosts) }
+    }
+
+    /// Waits for the reports of other hosts on a publication of this number. `None` if the own bridge does not answer.
+    pub(super) async fn reports(&self, number: Number, until: Instant) -> Option<HostsAnswer> {
+        ask_bridge(self.context, number, until + CLUSTER_QUERY_GRACE).await
     }
 
     /// Returns what this host knows of an earlier publication with the same id.
@@ -209,7 +219,7 @@ impl<'a> ReachElsewhere<'a> {
 
     /// Keeps what a publication with an id has reached, for those who repeat it.
     pub(super) fn keep(&self, id: &PublicationId, everywhere: &ReachedEverywhere) {
-        let ReachedEverywhere { reached, hosts } = everywhere;
+        let ReachedEverywhere { reached, hosts, .. } = everywhere;
         if let Some(hosts) = hosts {
             self.context.state.publisher.keep_reached(id, *reached, (*hosts).into());
         }
@@ -283,7 +293,7 @@ pub(super) async fn ask_others(
     }
 }
 
-/// Asks the bridge of this host what others have made of a question to a client. `None` if it is not known in time.
+/// Asks the bridge of this host what others have made of a question to a client, or of a publication with a report. `None` if it is not known in time.
 pub(super) async fn ask_bridge(
     context: EndpointContext<'_>,
     number: Number,

@@ -1,19 +1,22 @@
 //! What the answer to a publication waits for, and what it says.
 
+use std::rc::Rc;
+
 use hyper::StatusCode;
 use tokio::time::Instant;
 
 use super::EndpointContext;
 use super::over_hosts::{HostCounts, ReachElsewhere, ReachedEverywhere};
+use super::written::WrittenEverywhere;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::idempotency::{ClaimedId, id_reused};
 use crate::api::json_object::JsonObject;
-use crate::api::publisher::{NotTaken, PublicationReceipt, Reached};
+use crate::api::publisher::{NotTaken, PublicationReceipt, Reached, ReachedHosts};
 use crate::api::response::ApiAnswer;
-use crate::api::tracked::ReportedReceipt;
+use crate::api::tracked::{ReportProgress, ReportedReceipt};
 use crate::replay::IdOutcome;
 use crate::types::limits::{WRITE_REPORT_GRACE, WRITE_REPORTS_MAX};
-use crate::types::{IdUse, PublicationId, WriteCounts};
+use crate::types::{IdUse, Number, PublicationId, WriteCounts};
 
 /// How many recipients a publication may have.
 #[derive(Clone, Copy, Debug)]
@@ -188,8 +191,9 @@ impl<'a> TakenPublication<'a> {
             }
             TakenReceipt::Counted(receipt) => (receipt, None),
             TakenReceipt::Reported { reported, until, claimed } => {
-                let ReportedReceipt { receipt, progress } = reported;
-                (receipt, Some((progress, until + WRITE_REPORT_GRACE, claimed)))
+                let ReportedReceipt { number, receipt, progress } = reported;
+                let until = until + WRITE_REPORT_GRACE;
+                (receipt, Some(AwaitedReport { number, progress, until, claimed }))
             }
         };
         let Some(reached) = receipt.reached(until).await else {
@@ -214,20 +218,48 @@ impl<'a> TakenPublication<'a> {
             elsewhere.keep(&id.id, &everywhere);
         }
         let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
-        let Some((progress, until, claimed)) = report else {
+        let Some(report) = report else {
             return Ok(answer(StatusCode::OK, format!("{dry}{members}{hosts}"), false));
         };
-        let Some(mut sums) = progress.sums(reached.clients, until).await else {
-            return Ok(accepted());
-        };
-        claimed.iter().for_each(|claimed| claimed.keep_counts(sums));
-        // Other hosts do not report what their sockets have taken.
-        let others = everywhere.reached.clients.saturating_sub(reached.clients);
-        sums.waiting += others;
-        let hosts = everywhere.hosts.filter(|_| others > 0).map(HostCounts::own_only);
-        let hosts = HostCounts::members(hosts.or(everywhere.hosts));
-        let members = format!("{members},{}{hosts}", write_counts(sums));
+        let written = Box::pin(report.written(reached, everywhere, elsewhere.as_ref()));
+        let Some(written) = written.await else { return Ok(accepted()) };
+        if let (Some(id), Some(elsewhere)) = (&id, &elsewhere) {
+            elsewhere.keep(&id.id, &written.everywhere);
+        }
+        report.claimed.iter().for_each(|claimed| claimed.keep_counts(written.sums));
+        let WrittenEverywhere { everywhere, sums } = written;
+        let hosts = HostCounts::members(everywhere.hosts);
+        let members = format!("{},{}{hosts}", counts(everywhere.reached), write_counts(sums));
         Ok(answer(StatusCode::OK, members, false))
+    }
+}
+
+/// The reports that the answer to a publication waits for.
+#[derive(Debug)]
+struct AwaitedReport<'a> {
+    /// The number of the publication in the window.
+    number: Number,
+    progress: Rc<ReportProgress>,
+    until: Instant,
+    claimed: Option<ClaimedId<'a>>,
+}
+
+impl AwaitedReport<'_> {
+    /// Waits for the workers of this host, and for other hosts that get the publication. `None` if the broker was lost.
+    async fn written(
+        &self,
+        own: Reached,
+        counted: ReachedEverywhere,
+        elsewhere: Option<&ReachElsewhere<'_>>,
+    ) -> Option<WrittenEverywhere> {
+        let Self { number, progress, until, .. } = self;
+        let sums = progress.sums(own.clients, *until);
+        let elsewhere = elsewhere.filter(|_| own.hosts == ReachedHosts::Others);
+        let Some(elsewhere) = elsewhere else {
+            return Some(WrittenEverywhere { everywhere: counted, sums: sums.await? });
+        };
+        let (sums, answer) = tokio::join!(sums, elsewhere.reports(*number, *until));
+        Some(WrittenEverywhere::new(own, sums?, counted, answer))
     }
 }
 
@@ -238,7 +270,8 @@ async fn reached_everywhere(
     elsewhere: Option<&ReachElsewhere<'_>>,
 ) -> Result<ReachedEverywhere, ApiError> {
     let Some(elsewhere) = elsewhere else {
-        return Ok(ReachedEverywhere { reached: limits.check(own)?, hosts: None });
+        let (reached, others) = (limits.check(own)?, Vec::new());
+        return Ok(ReachedEverywhere { reached, others, hosts: None });
     };
     // If there are too many here, the other hosts did not get it.
     limits.check_most(own)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::directives::{self, AwaitedOfHosts};
 use super::replays_of_hosts::{self, carried_id};
 use super::{
     LinkState, ProtocolError, Router, host_notices, moves, names, presence_of_hosts, recording,
@@ -12,10 +13,9 @@ use crate::broker::lane_places::EntryOrigin;
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient};
 use crate::broker::records::RecordKey;
 use crate::broker::resolve_cache::KnownRoute;
-use crate::broker::tracking::BegunTracking;
 use crate::cluster::{
-    Arrival, CarriedPublication, CarriedQuestion, CarriedReplay, ClusterEffect, Forward, GapReason,
-    HostRun, LaneGap, LaneKey,
+    Arrival, CarriedPublication, CarriedReplay, ClusterEffect, Forward, GapReason, HostRun,
+    LaneGap, LaneKey,
 };
 use crate::link::bridge::{AnsweredByHosts, FromBridge, HostsNotice, QueryOfProcess, ToBridge};
 use crate::link::codec::{decode_command, encode_route};
@@ -25,7 +25,7 @@ use crate::link::query::{HostsAnswer, HostsQuery, QueryResult};
 use crate::types::limits::{CLUSTER_CLIENTS_EVERY, CLUSTER_QUERIES_MAX};
 use crate::types::{
     ClusterMember, ConnectionCounts, Content, Generation, HostId, Number, PublicationId,
-    QueryReach, Sequence, Tenant, TrackedSubject, Tracking, WorkerId, WorkerIncarnation,
+    QueryReach, Sequence, Tenant, WorkerId, WorkerIncarnation,
 };
 
 /// A publication as it is forwarded.
@@ -36,18 +36,10 @@ pub(super) struct ResolvedPublication<'a> {
     pub(super) content: Content<&'a [u8]>,
     /// Where its client is, if it is for a single one.
     pub(super) sole: SoleRecipient,
-    /// The client is to answer.
-    pub(super) question: Option<CarriedQuestion>,
+    /// What its publisher awaits.
+    pub(super) awaited: AwaitedOfHosts,
     /// Its id.
     pub(super) id: Option<PublicationId>,
-}
-
-/// Returns what another host needs of a question to a client.
-pub(super) fn question_of(tracking: Option<&BegunTracking>) -> Option<CarriedQuestion> {
-    let Tracking { subject, within } = tracking?.tracking;
-    let TrackedSubject::Answer(token) = subject else { return None };
-    let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
-    Some(CarriedQuestion { token, within_ms })
 }
 
 /// Shares publications with other hosts from now on, and waits for their answers for this time.
@@ -212,23 +204,30 @@ fn arrive(
         }
         let is_for_this_host = taken.point.lane != LaneKey::COMMON;
         let was_passed_on = publication.source.worker.is_bridge();
-        if is_for_this_host && !was_passed_on && publication.directive.is_none() {
+        let is_plain = publication.directive.is_none() || publication.report_ms.is_some();
+        if is_for_this_host && !was_passed_on && is_plain {
             hosts.names.note_passable(number);
         }
     }
-    replays_of_hosts::identify(router, source, &publication.replay, taken.host)?;
-    let CarriedPublication { route, form, payload, directive, question, .. } = publication;
-    let applied = if let Some(question) = question {
+    let is_command = publication.is_command();
+    let tracking = directives::tracking_of(&publication);
+    let is_identified =
+        replays_of_hosts::identify(router, source, &publication.replay, taken.host)?;
+    let CarriedPublication { route, form, payload, .. } = publication;
+    let applied = if let Some(tracking) = tracking {
         let content = Content { form, payload: &payload[..] };
         let frame = PublishFrame { number, route: &route, content };
-        ask_client(router, source, frame, question)
-    } else if directive.is_some() {
+        directives::track(router, source, frame, tracking)
+    } else if is_command {
         decode_command(&route).map_err(ProtocolError::Malformed).and_then(|command| {
             let command = Box::new(NumberedCommand { number, is_answered: true, command });
             router.apply_or_hold(source, ToBroker::Command(command))
         })
     } else {
         let content = Content { form, payload: &payload[..] };
+        if is_identified {
+            router.apply_or_hold(source, ToBroker::Count { clients_max: None, tracking: None })?;
+        }
         router.on_publish(source, PublishFrame { number, route: &route, content })
     };
     match applied {
@@ -245,21 +244,6 @@ fn arrive(
         }
         other => other,
     }
-}
-
-/// Delivers a question of another host to a client.
-fn ask_client(
-    router: &mut Router,
-    source: WorkerIncarnation,
-    frame: PublishFrame<'_>,
-    CarriedQuestion { token, within_ms }: CarriedQuestion,
-) -> Result<(), ProtocolError> {
-    // The request for a report is for this publication, so it must be readable.
-    frame.route().map_err(ProtocolError::Malformed)?;
-    let within = Duration::from_millis(within_ms.into());
-    let tracking = Some(Tracking { subject: TrackedSubject::Answer(token), within });
-    router.apply_or_hold(source, ToBroker::Count { clients_max: None, tracking })?;
-    router.on_publish(source, frame)
 }
 
 /// Applies a change of names or records of another host, or notes a gap and reports it to all workers. Each is
@@ -301,7 +285,7 @@ pub(super) fn take_numbered(
 
 /// Passes a publication of this host on to the bridge, if other hosts are to get it.
 pub(super) fn forward(router: &mut Router, route: &KnownRoute, resolved: ResolvedPublication<'_>) {
-    let ResolvedPublication { source, number, content, sole, question, id } = resolved;
+    let ResolvedPublication { source, number, content, sole, awaited, id } = resolved;
     let is_arrival = source.worker.is_bridge();
     let reach = match is_arrival {
         true => names::pass_on(router, route, number, sole),
@@ -328,8 +312,9 @@ pub(super) fn forward(router: &mut Router, route: &KnownRoute, resolved: Resolve
         form: content.form,
         payload: content.payload.to_vec().into(),
         is_repeated: workers.get(&source.worker).is_some_and(|member| member.may_repeat),
-        directive: question.map(|_| 0),
-        question,
+        directive: (!matches!(awaited, AwaitedOfHosts::Nothing)).then_some(0),
+        question: awaited.question(),
+        report_ms: awaited.report_ms(),
         replay: id.map_or(CarriedReplay::None, |id| CarriedReplay::Id(Box::new(carried_id(&id)))),
     };
     hosts.forwards.push(Forward { reach, publication });

@@ -1,14 +1,20 @@
-//! Commands that other hosts carry out too, in the order of publications.
+//! Commands that other hosts carry out too, in the order of publications, and what publishers await of other hosts:
+//! reports on what sockets have taken, and answers of clients.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::publications::CommandId;
-use super::{Router, names, whereabouts};
+use super::{ProtocolError, Router, names, whereabouts};
 use crate::broker::records::RecordKey;
-use crate::cluster::{CarriedPublication, CarriedReplay, Forward, ForwardReach};
+use crate::broker::tracking::BegunTracking;
+use crate::cluster::{CarriedPublication, CarriedQuestion, CarriedReplay, Forward, ForwardReach};
 use crate::link::codec::encode_command;
 use crate::link::command::{ClientCommand, CommandKind, CommandOutcome};
-use crate::types::{PayloadForm, Sequence, WorkerIncarnation};
+use crate::link::message::{PublishFrame, ToBroker};
+use crate::types::limits::WRITE_TIMEOUT_MAX;
+use crate::types::{PayloadForm, Sequence, TrackedSubject, Tracking, WorkerIncarnation};
 
 /// A command as other hosts would get it.
 #[derive(Debug)]
@@ -90,8 +96,74 @@ pub(super) fn forward(router: &mut Router, id: CommandId, directive: PreparedDir
         is_repeated: workers.get(&source.worker).is_some_and(|member| member.may_repeat),
         directive: Some(0),
         question: None,
+        report_ms: None,
         replay: CarriedReplay::None,
     };
     hosts.forwards.push(Forward { reach, publication });
     true
+}
+
+/// What other hosts are to answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AwaitedOfHosts {
+    Nothing,
+    /// How many sockets have taken the publication within this time, in milliseconds.
+    Report(u32),
+    /// What the client says.
+    Answer(CarriedQuestion),
+}
+
+impl AwaitedOfHosts {
+    /// Returns what another host needs to report on a publication. The publisher of an arrival awaits the report of this
+    /// host alone.
+    pub(super) fn of(source: WorkerIncarnation, tracking: Option<&BegunTracking>) -> Self {
+        let tracking = tracking.filter(|_| !source.worker.is_bridge());
+        let Some(Tracking { subject, within }) = tracking.map(|begun| begun.tracking) else {
+            return Self::Nothing;
+        };
+        let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+        match subject {
+            TrackedSubject::Writes | TrackedSubject::TimedWrites => Self::Report(within_ms),
+            TrackedSubject::Answer(token) => Self::Answer(CarriedQuestion { token, within_ms }),
+        }
+    }
+
+    pub(super) fn question(self) -> Option<CarriedQuestion> {
+        match self {
+            Self::Answer(question) => Some(question),
+            Self::Nothing | Self::Report(_) => None,
+        }
+    }
+
+    pub(super) fn report_ms(self) -> Option<u32> {
+        match self {
+            Self::Report(within_ms) => Some(within_ms),
+            Self::Nothing | Self::Answer(_) => None,
+        }
+    }
+}
+
+/// Returns what another host awaits of a publication.
+pub(super) fn tracking_of(publication: &CarriedPublication) -> Option<Tracking> {
+    let within = |millis: u32| Duration::from_millis(millis.into());
+    if let Some(CarriedQuestion { token, within_ms }) = publication.question {
+        let (subject, within) = (TrackedSubject::Answer(token), within(within_ms));
+        return Some(Tracking { subject, within });
+    }
+    let within = within(publication.report_ms?).min(WRITE_TIMEOUT_MAX);
+    Some(Tracking { subject: TrackedSubject::Writes, within })
+}
+
+/// Delivers a publication of another host that awaits a report, or the answer of its client.
+pub(super) fn track(
+    router: &mut Router,
+    source: WorkerIncarnation,
+    frame: PublishFrame<'_>,
+    tracking: Tracking,
+) -> Result<(), ProtocolError> {
+    // The request for a report is for this publication, so it must be readable.
+    frame.route().map_err(ProtocolError::Malformed)?;
+    let tracking = Some(tracking);
+    router.apply_or_hold(source, ToBroker::Count { clients_max: None, tracking })?;
+    router.on_publish(source, frame)
 }

@@ -85,6 +85,7 @@ pub(super) fn send(router: &mut Router, reach: ForwardReach, message: &MoveMessa
         is_repeated: false,
         directive: None,
         question: None,
+        report_ms: None,
         replay: CarriedReplay::None,
     };
     hosts.forwards.push(Forward { reach, publication });

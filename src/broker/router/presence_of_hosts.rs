@@ -97,6 +97,7 @@ pub(super) fn end_turn(router: &mut Router) {
             is_repeated: false,
             directive: None,
             question: None,
+            report_ms: None,
             replay: CarriedReplay::None,
         };
         hosts.forwards.push(Forward { reach, publication });

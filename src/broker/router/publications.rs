@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use super::bridge::{self, ResolvedPublication};
 use super::deliveries::{ResolvedDelivery, deliver};
+use super::directives::{self, AwaitedOfHosts};
 use super::recording::{self, PublishedEntry};
-use super::{LinkState, ProtocolError, Router, away, directives, names, presence};
+use super::{LinkState, ProtocolError, Router, away, names, presence};
 use crate::broker::bulk_change::{BulkAnswer, BulkResult, RunningBulkChange, with_sources};
 use crate::broker::close_orders::order_closes;
 use crate::broker::other_hosts::SoleRecipient;
@@ -141,8 +142,8 @@ impl Router {
         };
         // A question of another host is not passed on: its asker awaits the answer of this one.
         if is_evaluated && !(is_question && source.worker.is_bridge()) {
-            let question = bridge::question_of(tracking.as_ref());
-            let resolved = ResolvedPublication { source, number, content, sole, question, id };
+            let awaited = AwaitedOfHosts::of(source, tracking.as_ref());
+            let resolved = ResolvedPublication { source, number, content, sole, awaited, id };
             bridge::forward(self, route, resolved);
         }
         if let Some(begun) = tracking {

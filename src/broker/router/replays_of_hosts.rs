@@ -65,6 +65,7 @@ pub(super) fn forward(router: &mut Router) {
             is_repeated: false,
             directive: None,
             question: None,
+            report_ms: None,
             replay: CarriedReplay::Records,
         };
         hosts.forwards.push(Forward { reach: ForwardReach::All, publication });
@@ -78,14 +79,14 @@ pub(super) fn identify(
     source: WorkerIncarnation,
     replay: &CarriedReplay,
     origin: HostId,
-) -> Result<(), ProtocolError> {
-    let CarriedReplay::Id(carried) = replay else { return Ok(()) };
+) -> Result<bool, ProtocolError> {
+    let CarriedReplay::Id(carried) = replay else { return Ok(false) };
     let CarriedId { id, content, at, until, recipients_min } = **carried;
     let recipients = RecipientBounds { min: recipients_min, max: u64::MAX };
     let origin = Some(origin);
     let id = PublicationId { id, content, at, until, recipients, origin };
     router.apply_or_hold(source, ToBroker::Identify(id))?;
-    router.apply_or_hold(source, ToBroker::Count { clients_max: None, tracking: None })
+    Ok(true)
 }
 
 /// Takes records or names of another host when it is their turn.

@@ -12,7 +12,7 @@ use crate::cluster::lanes_in::GapReason;
 use crate::cluster::lanes_out::pause_between_small_batches;
 use crate::cluster::message::{ClusterMessage, HostHeartbeat, ListedHost, RepairRequest};
 use crate::cluster::subject::ClusterSubject;
-use crate::cluster::traffic::TrafficLane;
+use crate::cluster::traffic::{ItemKind, TrafficLane};
 use crate::types::HostId;
 use crate::types::limits::{
     CLUSTER_CONTROL_MAX, CLUSTER_HEARTBEAT, CLUSTER_HELD_TIME, CLUSTER_REPAIR_PAUSE,
@@ -49,10 +49,7 @@ pub(super) fn note_sent_to_one(
     reach: ForwardReach,
     publication: &CarriedPublication,
 ) {
-    let is_plain = publication.directive.is_none()
-        && !publication.is_of_directory()
-        && !publication.is_of_watches()
-        && !publication.is_about_move();
+    let is_plain = publication.item_kind() == ItemKind::Publication;
     if let ForwardReach::One(host) = reach
         && is_plain
     {

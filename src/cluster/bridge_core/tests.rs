@@ -53,6 +53,7 @@ fn publication(number: u64, bytes: usize) -> CarriedPublication {
         is_repeated: false,
         directive: None,
         question: None,
+        report_ms: None,
         replay: CarriedReplay::None,
     }
 }

@@ -207,6 +207,8 @@ fn put_publication(out: &mut Vec<u8>, publication: &CarriedPublication) {
         out.put_slice(&token.0);
         out.put_u32_le(within_ms);
     }
+    out.put_u8(u8::from(publication.report_ms.is_some()));
+    publication.report_ms.iter().for_each(|within| out.put_u32_le(*within));
     put_replay(out, &publication.replay);
     out.put_u8(form_byte(publication.form));
     put_length(out, publication.route.len());
@@ -327,6 +329,7 @@ fn read_publication(body: &mut FieldReader<'_>) -> Result<CarriedPublication, Ma
             }
             false => None,
         },
+        report_ms: if body.flag()? { Some(body.u32()?) } else { None },
         replay: read_replay(body)?,
         form: body.form()?,
         route: Bytes::copy_from_slice(body.prefixed()?),
@@ -411,6 +414,7 @@ mod tests {
             directive: Some(seed / 3).filter(|_| seed % 3 == 1),
             question: (seed % 6 == 1)
                 .then_some(CarriedQuestion { token: AskToken([8; 16]), within_ms: 7 }),
+            report_ms: (seed % 6 == 4).then_some(9),
             replay: match seed % 5 {
                 0 => CarriedReplay::None,
                 1 => CarriedReplay::Records,

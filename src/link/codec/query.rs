@@ -19,10 +19,10 @@ use super::tag_scan::{
     put_position_in_scan, put_scan, read_length, read_position_in_scan, read_scan,
 };
 use super::tail::{put_tail_page, put_tail_query, read_tail_page, read_tail_query};
-use super::tracking::put_outcome;
+use super::tracking::{put_outcome, put_write_counts};
 use crate::link::query::{
     BrokerQuery, ClientQuery, CountedClients, PresenceQuery, PresenceResult, QueryKind,
-    QueryResult, RefusedToken,
+    QueryResult, RefusedToken, WrittenByHost,
 };
 use crate::types::{
     ClientFilter, ClientPage, ClientTags, ClientUuid, IdUse, Number, PageSize, ReplayDigest,
@@ -53,6 +53,8 @@ const COUNT: u8 = 11;
 const DIRECTED: u8 = 12;
 /// Kind of the result of a question to a client.
 const ASKED: u8 = 13;
+/// Kind of the result of a publication with a report.
+const WRITTEN: u8 = 71;
 /// Kind of a question for what became of an id, and of its result.
 const USED_ID: u8 = 50;
 /// Kind of a question to other hosts, and of its result.
@@ -192,6 +194,7 @@ pub(super) fn put_result(out: &mut Vec<u8>, result: &QueryResult) {
             put_tail_page(out, page);
         }
         QueryResult::Asked(outcome) => put_asked(out, outcome),
+        QueryResult::Written(written) => put_written(out, *written),
         QueryResult::Commanded(outcome) => {
             out.put_u8(DIRECTED);
             put_outcome_of_command(out, outcome);
@@ -229,6 +232,14 @@ fn put_asked(out: &mut Vec<u8>, outcome: &TrackedOutcome) {
     out.put_u8(ASKED);
     put_length(out, bytes.len());
     out.put_slice(&bytes);
+}
+
+fn put_written(out: &mut Vec<u8>, written: WrittenByHost) {
+    let WrittenByHost { clients, workers, counts } = written;
+    out.put_u8(WRITTEN);
+    out.put_u64_le(clients);
+    out.put_u32_le(workers);
+    put_write_counts(out, counts);
 }
 
 fn put_counted(out: &mut Vec<u8>, counted: &CountedClients) {
@@ -346,14 +357,23 @@ pub(super) fn read_one_result(
             let used = if fields.flag()? { Some(Box::new(read_use(fields)?)) } else { None };
             Ok(QueryResult::UsedId(used))
         }
-        COUNT => Ok(QueryResult::Counted(CountedClients {
+        COUNT => Ok(QueryResult::Counted(read_counted(fields)?)),
+        WRITTEN => Ok(QueryResult::Written(WrittenByHost {
             clients: fields.u64()?,
             workers: fields.u32()?,
-            scan_values: fields.u64()?,
-            is_away: fields.flag()?,
+            counts: fields.write_counts()?,
         })),
         kind => Err(Malformed::Unknown("result", kind)),
     }
+}
+
+fn read_counted(fields: &mut FieldReader<'_>) -> Result<CountedClients, Malformed> {
+    Ok(CountedClients {
+        clients: fields.u64()?,
+        workers: fields.u32()?,
+        scan_values: fields.u64()?,
+        is_away: fields.flag()?,
+    })
 }
 
 #[cfg(test)]

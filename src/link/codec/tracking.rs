@@ -28,13 +28,13 @@ pub(super) fn put_outcome(out: &mut Vec<u8>, outcome: &TrackedOutcome) {
     match outcome {
         TrackedOutcome::Writes(counts) => {
             out.put_u8(1);
-            put_counts(out, *counts);
+            put_write_counts(out, *counts);
         }
         TrackedOutcome::TimedWrites(timed) => {
             out.put_u8(6);
             let TimedWrites { worker, counts, times } = **timed;
             out.put_u16_le(worker.0);
-            put_counts(out, counts);
+            put_write_counts(out, counts);
             put_times(out, times);
         }
         TrackedOutcome::Resolved(times) => {
@@ -58,7 +58,10 @@ pub(super) fn put_outcome(out: &mut Vec<u8>, outcome: &TrackedOutcome) {
     }
 }
 
-fn put_counts(out: &mut Vec<u8>, WriteCounts { written, slow, closed, waiting }: WriteCounts) {
+pub(super) fn put_write_counts(
+    out: &mut Vec<u8>,
+    WriteCounts { written, slow, closed, waiting }: WriteCounts,
+) {
     [written, slow, closed, waiting].into_iter().for_each(|count| out.put_u64_le(count));
 }
 
@@ -70,7 +73,7 @@ fn put_times(out: &mut Vec<u8>, SpanTimes { began, ended }: SpanTimes) {
 }
 
 impl FieldReader<'_> {
-    fn counts(&mut self) -> Result<WriteCounts, Malformed> {
+    pub(super) fn write_counts(&mut self) -> Result<WriteCounts, Malformed> {
         Ok(WriteCounts {
             written: self.u64()?,
             slow: self.u64()?,
@@ -99,14 +102,14 @@ impl FieldReader<'_> {
     /// An outcome, which is the last field of a message.
     pub(super) fn outcome(&mut self) -> Result<TrackedOutcome, Malformed> {
         Ok(match self.u8()? {
-            1 => TrackedOutcome::Writes(self.counts()?),
+            1 => TrackedOutcome::Writes(self.write_counts()?),
             2 => TrackedOutcome::Answer(Bytes::copy_from_slice(self.take_rest())),
             3 => TrackedOutcome::Unsupported,
             4 => TrackedOutcome::Closed,
             5 => TrackedOutcome::Expired,
             6 => TrackedOutcome::TimedWrites(Box::new(TimedWrites {
                 worker: WorkerId(self.u16()?),
-                counts: self.counts()?,
+                counts: self.write_counts()?,
                 times: self.times()?,
             })),
             7 => TrackedOutcome::Resolved(self.times()?),

@@ -75,6 +75,9 @@ pub const CLUSTER_KEYS_MAX: usize = 256;
 pub const CLUSTER_REPAIRS_MAX: usize = 512;
 /// Questions to other hosts that are open, and questions of other hosts that the broker has not answered, each.
 pub const CLUSTER_QUERIES_MAX: usize = 1024;
+/// Publications of a host whose reports of other hosts are awaited, and publications of other hosts whose reports are
+/// not complete, each.
+pub const CLUSTER_REPORTS_MAX: usize = 512;
 /// Questions, answers and parts of answers that wait to be sent.
 pub const CLUSTER_QUERIES_WAITING_MAX: usize = 32 * 1024;
 /// Bytes of the answer of one host to a question: a page of a list, and what surrounds its names and values.

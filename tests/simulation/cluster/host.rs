@@ -324,6 +324,7 @@ impl Host {
             is_repeated: published.is_repeated,
             directive: (is_directive(published.id) && target < NAMED).then_some(0),
             question: None,
+            report_ms: None,
             replay: CarriedReplay::None,
         };
         let forward = Forward { reach, publication };
@@ -358,6 +359,7 @@ impl Host {
             is_repeated: false,
             directive: None,
             question: None,
+            report_ms: None,
             replay: CarriedReplay::None,
         };
         self.push_forward(Forward { reach: item.reach, publication });
