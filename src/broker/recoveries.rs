@@ -12,8 +12,11 @@ use crate::types::{ConnectionRef, WorkerId, WorkerIncarnation};
 /// here, and its worker has no answer.
 #[derive(Debug, Default)]
 pub(super) struct Recoveries {
-    /// Joins that wait until all workers have sent again what an earlier broker may have delivered.
+    /// Joins that wait until all workers have sent again what an earlier broker may have delivered, or until requests of
+    /// earlier connections are written to all links.
     early: BTreeMap<ConnectionRef, (WorkerIncarnation, ResumableJoin)>,
+    /// How many turns were written when those were decided on last.
+    tried_at: u64,
     waiting: BTreeMap<(WorkerId, u64), PendingRecovery>,
     by_place: HashMap<ConnectionRef, u64>,
     by_key: HashMap<RecordKey, ConnectionRef>,
@@ -60,14 +63,20 @@ impl Recoveries {
         self.waiting.is_empty()
     }
 
-    /// Lets a join wait until all workers have sent again what they must.
+    /// Lets a join wait until all workers have sent again what they must, or until more is written.
     pub(super) fn put_early(&mut self, source: WorkerIncarnation, join: ResumableJoin) {
         let place = ConnectionRef { worker: source.worker, slot: join.slot };
         self.early.insert(place, (source, join));
     }
 
-    /// Takes the joins that have waited for that.
-    pub(super) fn take_early(&mut self) -> Vec<(WorkerIncarnation, ResumableJoin)> {
+    /// Returns whether joins have waited for one of these turns.
+    pub(super) fn has_early(&self, written: u64) -> bool {
+        !self.early.is_empty() && self.tried_at < written
+    }
+
+    /// Takes the joins that have waited for that, given the number of turns that are written.
+    pub(super) fn take_early(&mut self, written: u64) -> Vec<(WorkerIncarnation, ResumableJoin)> {
+        self.tried_at = written;
         std::mem::take(&mut self.early).into_values().collect()
     }
 

@@ -1,7 +1,7 @@
 //! Requests of programs, which are repeated on other connections until they are answered (V49): each is carried out
 //! once, or its fate is unknown, and what was acknowledged reaches all its recipients.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use tagcast::broker_client::sent_requests::RequestVerdict;
 use tagcast::link::message::NewPublication;
@@ -46,6 +46,8 @@ pub struct RequestCounts {
     pub repeated: u64,
     /// Those whose fate is unknown.
     pub unknown: u64,
+    /// Those that were answered by `unknown` and not repeated. They may arrive after later ones.
+    pub unordered: BTreeSet<PublicationNo>,
 }
 
 impl World {
@@ -116,7 +118,7 @@ impl Worker {
     }
 
     /// Reads requests from sockets while the window has room.
-    pub fn read_requests(&mut self, model: &Model) {
+    pub fn read_requests(&mut self, model: &mut Model) {
         if matches!(self.stage, Stage::Quiescing { .. }) {
             return;
         }
@@ -142,7 +144,7 @@ impl Worker {
         &mut self,
         (slot, client): (Slot, ClientNo),
         request: Request,
-        model: &Model,
+        model: &mut Model,
     ) -> bool {
         let Request { id, no } = request;
         let published = &model.published[no];
@@ -156,7 +158,10 @@ impl Worker {
         let uplink = &mut self.broker_client.uplink;
         let number = match uplink.judge_request(slot, id) {
             // The fate of the request is unknown.
-            Some(RequestVerdict::Doubtful | RequestVerdict::TooOld) => return true,
+            Some(RequestVerdict::Doubtful | RequestVerdict::TooOld) => {
+                model.programs.counts.unordered.insert(no);
+                return true;
+            }
             Some(RequestVerdict::Repeated) => uplink.last_number(),
             Some(RequestVerdict::RepeatedBehindBarrier) => {
                 let Some(number) = uplink.barrier(slot) else { return true };

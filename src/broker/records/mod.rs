@@ -293,7 +293,7 @@ impl Records {
         let ids = record.continue_ids(&next);
         record.place = Some(next.place);
         record.terms = next.terms;
-        record.generation = record.generation.next();
+        record.generation = record.generation.max(next.shown).next();
         self.forget_away(key, serial, &away);
         Some(ReturnedClient { away, ids })
     }

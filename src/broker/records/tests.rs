@@ -178,7 +178,7 @@ fn continued(
 
 fn accept(records: &mut Records, joined: u64, id: u64) {
     let request = ClientRequest { uuid: key(1).uuid, joined: JoinNumber(joined), id };
-    records.accept(&Tenant::shared(), request);
+    records.accept(&Tenant::shared(), request, 0);
 }
 
 #[test]
@@ -201,6 +201,21 @@ fn requests_are_known_to_the_next_connection_of_their_instance() {
     accept(&mut records, 7, 1);
     assert_eq!(continued(&mut records, Some(InstanceDigest(6)), 5), None, "another instance");
     assert_eq!(continued(&mut records, None, 6), None);
+}
+
+/// Two connections of a client have shown their tokens to two brokers that did not have its record, and each has begun
+/// one. The numbers of both are random.
+#[test]
+fn requests_of_a_lost_record_are_not_known_by_another_one() {
+    let mut records = Records::default();
+    let (place, terms) = (place(1), RecordTerms { instance: Some(FIRST), ..terms() });
+    let (generation, confirmed) = (ResumeGeneration(1063), ResumeGeneration(1));
+    let ids = KnownIds::none_since(generation);
+    records.add(key(1), NewRecord { place, terms, generation, confirmed, epoch: 1, ids });
+    assert_eq!(continued(&mut records, Some(FIRST), 1066), None);
+    assert_eq!(continued(&mut records, Some(FIRST), 1066), None, "it has not seen this connection");
+    let generation = records.get(&key(1)).unwrap().generation;
+    assert!(continued(&mut records, Some(FIRST), generation.0).is_some());
 }
 
 #[test]

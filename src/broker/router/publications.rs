@@ -118,7 +118,7 @@ impl Router {
             is_refused |= request.clients_max.is_some_and(|max| max == 0 || counts.clients > max);
         }
         if let Some(request) = client_request {
-            self.records.accept(&route.tenant, request);
+            self.records.accept(&route.tenant, request, self.turns_ended + 1);
         }
         if is_refused {
             return Ok(());
@@ -214,7 +214,7 @@ impl Router {
                         .unwrap_or(CommandOutcome::Unknown),
                 };
                 if let Some(request) = request.filter(|_| outcome != CommandOutcome::TooManyTags) {
-                    self.records.accept(&tenant, request);
+                    self.records.accept(&tenant, request, self.turns_ended + 1);
                 }
                 outcome
             }

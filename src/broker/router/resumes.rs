@@ -130,6 +130,10 @@ pub(super) fn join(
         return enter(router, source, join, decision);
     }
     let Some(present) = record.place else {
+        if record.has_unwritten_requests(router.progress().written) {
+            router.recoveries.put_early(source, join);
+            return Ok(());
+        }
         return recoveries::resume(router, source, join, key);
     };
     let is_continuing = is_same_instance(&join.terms, &record.terms);
@@ -277,6 +281,21 @@ pub(super) fn resume_waiting(router: &mut Router, key: &RecordKey) {
     if let Some(Takeover { source, join, .. }) = router.takeovers.take(key) {
         let joined = self::join(router, source, join);
         debug_assert!(joined.is_ok(), "its slot was free when it began to wait");
+    }
+}
+
+/// Returns whether joins may wait no longer because more turns are written.
+pub(super) fn has_early(router: &Router) -> bool {
+    router.repeating.is_empty() && router.recoveries.has_early(router.progress().written)
+}
+
+/// Decides again about joins that have waited for what was sent before.
+pub(super) fn join_early(router: &mut Router) {
+    let written = router.progress().written;
+    for (source, join) in router.recoveries.take_early(written) {
+        // One that fails must not end the link of another worker, or the waiting of the rest.
+        let joined = self::join(router, source, join);
+        debug_assert!(joined.is_ok(), "its slot and its UUID are free");
     }
 }
 

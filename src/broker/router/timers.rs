@@ -18,11 +18,7 @@ pub fn begin_turn(router: &mut Router, now: Duration) {
 pub(super) fn on_window_repeated(router: &mut Router, source: WorkerIncarnation) {
     if router.repeating.remove(&source) && router.repeating.is_empty() {
         moves::journals_begin(router);
-        for (source, join) in router.recoveries.take_early() {
-            // One that fails must not end the link of another worker, or the waiting of the rest.
-            let joined = resumes::join(router, source, join);
-            debug_assert!(joined.is_ok(), "its slot and its UUID are free");
-        }
+        resumes::join_early(router);
     }
 }
 
@@ -30,6 +26,9 @@ pub(super) fn on_window_repeated(router: &mut Router, source: WorkerIncarnation)
 pub fn serve_waiting(router: &mut Router) {
     if router.is_resolving() && !router.is_changing_many() {
         resumes::take_over_due(router);
+        if resumes::has_early(router) {
+            resumes::join_early(router);
+        }
         moves::serve(router);
         recoveries::recover_some(router);
     }
@@ -49,6 +48,7 @@ pub fn end_due(router: &mut Router, is_spent: &mut dyn FnMut() -> bool) {
 pub fn has_due(router: &Router) -> bool {
     router.records.has_due(router.now)
         || recoveries::has_runnable(router)
+        || resumes::has_early(router) && router.is_resolving() && !router.is_changing_many()
         || names::has_work(router)
         || presence::next_due(router).is_some_and(|due| due <= router.now)
 }

@@ -2,9 +2,14 @@
 
 use super::*;
 use crate::broker::router::recording::{limit_history, seed_epochs};
-use crate::link::resume::{RecordTerms, Recovery, ResumableJoin, ResumeClaim, ToResumable};
+use crate::link::resume::{
+    ClientRequest, RecordTerms, Recovery, ResumableJoin, ResumeClaim, ToResumable,
+};
 use crate::types::limits::{HISTORY_AGE, REPLAY_LINK_BYTES};
-use crate::types::{HistoryTerms, MissedRequest, RecoveryReason, ReplayPosition, ResumeGeneration};
+use crate::types::{
+    HistoryTerms, IdNovelty, InstanceDigest, MissedRequest, RecoveryReason, ReplayPosition,
+    ResumeGeneration,
+};
 
 fn terms(entries: usize) -> HistoryTerms {
     HistoryTerms { entries, bytes: 8 << 20, age: HISTORY_AGE }
@@ -252,4 +257,52 @@ fn a_sequence_of_tags_cuts_what_is_known() {
     say(&mut router, 0, returning(2, 2, since(at(1))));
     let (numbers, recovery) = recovered(&serve(&mut router, 0)).unwrap();
     assert_eq!((numbers, recovery.reason), (vec![2], None));
+}
+
+/// Otherwise a broker that dies now leaves them to the worker of the old connection, and later ones to that of the new one.
+#[test]
+fn a_client_resumes_once_its_requests_are_written() {
+    let mut router = router(3);
+    let joining = |slot: u32, claim: Option<ResumeClaim>| {
+        let terms = RecordTerms {
+            grace_ms: 60_000,
+            mailbox: 3,
+            instance: Some(InstanceDigest(5)),
+            fixed: Tags::default(),
+        };
+        let client = client(if claim.is_some() { 101 } else { 1 });
+        let join = ResumableJoin { slot: Slot(slot), client, terms, claim, missed: None };
+        ToBroker::Resumable(FromResumable::Join(Box::new(join)))
+    };
+    say(&mut router, 0, joining(0, None));
+    join(&mut router, 2, 0, 9);
+    let number = told(&mut router, 0).iter().find_map(|message| match message {
+        ToWorker::Joined { number, .. } => Some(*number),
+        _ => None,
+    });
+    let request = ClientRequest { uuid: ClientUuid([1; 16]), joined: number.unwrap(), id: 4 };
+    say(&mut router, 0, ToBroker::Resumable(FromResumable::Request(request)));
+    say(&mut router, 0, publish(1, Address::everyone()));
+    say(&mut router, 0, ToBroker::Resumable(FromResumable::Away(Slot(0))));
+    let claim = ResumeClaim {
+        uuid: ClientUuid([1; 16]),
+        generation: ResumeGeneration(1),
+        issued: Duration::ZERO,
+        guarded: Default::default(),
+    };
+    say(&mut router, 1, joining(0, Some(claim)));
+    router.end_turn();
+    router.acknowledge();
+    assert!(!timers::has_due(&router) && !has_joined(&serve(&mut router, 1)));
+    // The links of the others take it.
+    [0, 2].into_iter().for_each(|worker| drop(told(&mut router, worker)));
+    router.acknowledge();
+    assert!(timers::has_due(&router));
+    let told = serve(&mut router, 1);
+    assert!(has_joined(&told), "{told:?}");
+    let ids = told.iter().find_map(|message| match message {
+        ToWorker::Resumable(ToResumable::Record(record)) => record.ids.accepted,
+        _ => None,
+    });
+    assert_eq!(ids.map(|ids| ids.judge(4)), Some(IdNovelty::Repeated));
 }
