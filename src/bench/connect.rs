@@ -127,14 +127,34 @@ impl<'a> Opener<'a> {
         wanted: impl ExactSizeIterator<Item = WantedClient>,
         at_once: usize,
     ) -> Result<Vec<BenchClient>, BenchError> {
-        let mut wanted = wanted.enumerate();
+        self.open_each(wanted, at_once, Opener::begin)
+    }
+
+    /// Continues connections of `tagcast.v1` like [`Opener::open`].
+    pub(super) fn resume_all(
+        &mut self,
+        earlier: &[Option<Box<Resumption>>],
+        at_once: usize,
+    ) -> Result<Vec<BenchClient>, BenchError> {
+        let earlier = earlier.iter().map(Option::as_deref);
+        self.open_each(earlier, at_once, |opener, one, at| opener.resume(at, one))
+    }
+
+    /// Begins one opening for each element with its number, and waits for all of them.
+    fn open_each<T>(
+        &mut self,
+        each: impl ExactSizeIterator<Item = T>,
+        at_once: usize,
+        mut begin: impl FnMut(&mut Self, T, usize) -> Result<(), BenchError>,
+    ) -> Result<Vec<BenchClient>, BenchError> {
+        let mut each = each.enumerate();
         let mut open: Vec<Option<BenchClient>> = Vec::new();
-        open.resize_with(wanted.len(), || None);
+        open.resize_with(each.len(), || None);
         let mut done = 0;
         let mut ended = Vec::new();
         while done < open.len() {
-            for (at, one) in wanted.by_ref().take(at_once.saturating_sub(self.under_way)) {
-                self.begin(one, at)?;
+            for (at, one) in each.by_ref().take(at_once.saturating_sub(self.under_way)) {
+                begin(self, one, at)?;
             }
             if self.turn(self.patience, &mut ended)? == 0 {
                 let unexpected = self.begun.iter().flatten().find_map(PendingClient::silence);

@@ -13,6 +13,7 @@ mod connect;
 mod cores;
 mod delivery_tracker;
 mod error;
+mod figure;
 mod floor;
 mod http_responses;
 mod idle_connections;
@@ -36,20 +37,20 @@ mod target;
 mod template;
 mod tenants;
 mod tls_tickets;
+mod v1;
 
 use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
 pub use self::api::{ApiLoad, ApiReport, FeedbackBeside, api};
-pub use self::cluster::{
-    ClusterBenchPlan, ClusterBenchReport, ClusterFigure, FigureVerdict, PartTime, cluster,
-};
+pub use self::cluster::{ClusterBenchPlan, ClusterBenchReport, PartTime, cluster};
 pub use self::compare::{
     CompareCell, ComparePlan, CompareReport, CompareRow, CompareScenario, ComparedServer, compare,
 };
 pub use self::cores::{Cores, Shares};
 pub use self::error::BenchError;
+pub use self::figure::{BenchFigure, FigureVerdict};
 pub use self::floor::{Writes, serve as serve_floor};
 pub use self::index::{IndexReport, index, index_apart};
 pub use self::latency::Percentiles;
@@ -62,6 +63,7 @@ pub use self::suite::{Row, measure as measure_targets, table, write_table};
 pub use self::target::BenchProtocol;
 pub use self::template::ServerTemplate;
 pub use self::tenants::{TenantsPlan, TenantsReport, TenantsRow, TenantsVerdict, tenants};
+pub use self::v1::{V1BenchPlan, V1BenchReport, v1};
 
 use self::process::Tree;
 use self::server::OwnServer;

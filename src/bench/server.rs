@@ -46,12 +46,12 @@ pub enum ServerKind {
 struct OwnApplications {
     /// Tenants with an application each, besides the first one.
     tenants: usize,
-    /// Publications that the first one stores.
-    history: u32,
+    /// More lines of the first one, each of which ends.
+    more: &'static str,
 }
 
-/// Publications that are stored for clients that resume.
-const HISTORY: u32 = 1000;
+/// The line of an application that stores publications for clients that resume.
+pub(super) const STORES: &str = "    history: 1000\n";
 
 /// A running server; dropping the value kills it.
 #[derive(Debug)]
@@ -77,7 +77,16 @@ impl OwnServer {
 
     /// Starts a server whose clients can recover everything like [`OwnServer::start`].
     pub(super) fn start_storing(kind: ServerKind, shares: &Shares) -> Result<Self, BenchError> {
-        let applications = OwnApplications { history: HISTORY, ..OwnApplications::default() };
+        Self::start_with(kind, shares, STORES)
+    }
+
+    /// Starts a server whose application has these lines in addition, like [`OwnServer::start`].
+    pub(super) fn start_with(
+        kind: ServerKind,
+        shares: &Shares,
+        more: &'static str,
+    ) -> Result<Self, BenchError> {
+        let applications = OwnApplications { more, ..OwnApplications::default() };
         Self::start_kind(kind, BenchProtocol::Phpws, shares, applications)
     }
 
@@ -348,11 +357,9 @@ impl OwnApplications {
     fn to_yaml(self, secret: &str) -> String {
         let rights = "    authorizeOpen: true\n    clientPublish: true\n";
         let mut all = format!(
-            "anonymous: {KEY}\napplications:\n  - key: {KEY}\n    secret: {secret}\n{rights}"
+            "anonymous: {KEY}\napplications:\n  - key: {KEY}\n    secret: {secret}\n{rights}{}",
+            self.more
         );
-        if self.history > 0 {
-            all += &format!("    history: {}\n", self.history);
-        }
         for key in (0..self.tenants).map(tenant_key) {
             all += &format!("  - key: {key}\n    tenant: {key}\n    secret: {secret}\n{rights}");
         }

@@ -63,6 +63,7 @@ mod bench;
 mod bench_cluster;
 mod bench_compare;
 mod bench_reconnect;
+mod bench_v1;
 mod bloatless_chat;
 mod bloatless_handshake;
 mod bloatless_limits;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::bench_host::BenchHost;
-use super::report::{ClusterFigure, FigureVerdict, PartTime};
+use super::report::PartTime;
 use super::runs::{ProcessorParts, RunHosts, run, run_with_parts};
 use super::{ClusterBench, bare_nats};
 use crate::bench::error::BenchError;
+use crate::bench::figure::{BenchFigure, FigureVerdict};
 use crate::bench::plan::{Audience, Load, PublishPace};
 use crate::bench::report::LoadReport;
 use crate::bench::target::BenchProtocol;
@@ -41,11 +42,11 @@ pub(super) struct PublicationCosts {
 }
 
 /// C2: processor time of the origin, over the same without a cluster.
-pub(super) fn origin(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, BenchError> {
+pub(super) fn origin(bench: &mut ClusterBench<'_>) -> Result<BenchFigure, BenchError> {
     let costs = publication_costs(bench)?;
     let [alone, cluster] = &costs.reports;
     let added = costs.origin - costs.alone;
-    Ok(ClusterFigure {
+    Ok(BenchFigure {
         row: "C2",
         what: "processor time of the origin of a tag publication, over that without a cluster"
             .to_owned(),
@@ -57,10 +58,10 @@ pub(super) fn origin(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, Benc
 }
 
 /// C3: processor time of a receiver, in addition to deliveries. Its clients have other tags, so there are none.
-pub(super) fn receiver(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, BenchError> {
+pub(super) fn receiver(bench: &mut ClusterBench<'_>) -> Result<BenchFigure, BenchError> {
     let costs = publication_costs(bench)?;
     let [alone, cluster] = &costs.reports;
-    Ok(ClusterFigure {
+    Ok(BenchFigure {
         row: "C3",
         what: "processor time of another host for it, without deliveries".to_owned(),
         figure: format!("{:.2} µs", costs.receiver),
@@ -110,7 +111,7 @@ fn publication_costs(bench: &mut ClusterBench<'_>) -> Result<PublicationCosts, B
 }
 
 /// C4: bytes a second through one lane, to those of bare clients.
-pub(super) fn bytes(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, BenchError> {
+pub(super) fn bytes(bench: &mut ClusterBench<'_>) -> Result<BenchFigure, BenchError> {
     let plan = bench.plan;
     let load = plan.load(1, Audience::One, PublishPace::InFlight(IN_FLIGHT));
     let load = Load { payload: LARGE, ..load };
@@ -121,7 +122,7 @@ pub(super) fn bytes(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, Bench
     let own = lane.deliveries_per_second * LARGE as f64;
     let ratio = own / bare.bytes_per_second;
     let megabytes = |bytes: f64| format!("{:.0} MB/s", bytes / 1e6);
-    Ok(ClusterFigure {
+    Ok(BenchFigure {
         row: "C4",
         what: "bytes of publications of 16 KiB through one lane, to bare clients".to_owned(),
         figure: format!("{ratio:.2} ({})", megabytes(own)),
@@ -136,7 +137,7 @@ pub(super) fn bytes(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, Bench
 }
 
 /// C5: a cluster of one to a server without one: deliveries for a second of processor time.
-pub(super) fn alone(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, BenchError> {
+pub(super) fn alone(bench: &mut ClusterBench<'_>) -> Result<BenchFigure, BenchError> {
     let plan = bench.plan;
     let clients = plan.clients;
     let groups = [100, 10, 1].into_iter().find(|it| clients.is_multiple_of(*it)).unwrap_or(1);
@@ -171,7 +172,7 @@ pub(super) fn alone(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, Bench
     }
     let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     let all: Vec<String> = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect();
-    Ok(ClusterFigure {
+    Ok(BenchFigure {
         row: "C5",
         what: "a cluster of one to a server without, T1 to T5, deliveries for a CPU second"
             .to_owned(),
@@ -183,7 +184,7 @@ pub(super) fn alone(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, Bench
 }
 
 /// C9: resident memory of an idle bridge.
-pub(super) fn memory(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, BenchError> {
+pub(super) fn memory(bench: &mut ClusterBench<'_>) -> Result<BenchFigure, BenchError> {
     // A host that has done nothing.
     let host = BenchHost::start(&bench.settings)?;
     host.await_others("live", bench.hosts.len())?;
@@ -191,7 +192,7 @@ pub(super) fn memory(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, Benc
     let bytes = host.part("bridge")?.resident();
     let broker = host.part("broker")?.resident();
     let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
-    Ok(ClusterFigure {
+    Ok(BenchFigure {
         row: "C9",
         what: format!("memory of a bridge, {} other hosts, idle", bench.hosts.len()),
         figure: format!("{:.1} MiB", mib(bytes)),

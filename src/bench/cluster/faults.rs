@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::report::{ClusterFigure, FigureVerdict};
 use super::runs::{RunHosts, run};
 use super::times::RATE;
 use super::{ClusterBench, pause};
 use crate::bench::error::BenchError;
+use crate::bench::figure::{BenchFigure, FigureVerdict};
 use crate::bench::plan::{Audience, Load, PublishPace, Until};
 use crate::bench::report::{LoadReport, time};
 use crate::bench::target::BenchProtocol;
@@ -38,7 +38,7 @@ enum BenchFault {
 }
 
 /// C6: publications at full speed while processes are killed.
-pub(super) fn faults(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, BenchError> {
+pub(super) fn faults(bench: &mut ClusterBench<'_>) -> Result<BenchFigure, BenchError> {
     let mut reports = Vec::new();
     for fault in [BenchFault::Nats, BenchFault::Bridge, BenchFault::Broker] {
         reports.extend(run_with(bench, fault)?);
@@ -46,7 +46,7 @@ pub(super) fn faults(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, Benc
     let sum = |of: fn(&LoadReport) -> u64| reports.iter().map(of).sum::<u64>();
     let published = sum(|report| report.publications);
     let (lost, disordered) = (sum(|report| report.lost), sum(|report| report.out_of_order));
-    Ok(ClusterFigure {
+    Ok(BenchFigure {
         row: "C6",
         what: format!(
             "NATS restarted, a bridge and brokers killed, each {TIMES} times at full speed"
@@ -104,9 +104,7 @@ fn run_with(
 }
 
 /// C7: local latency while NATS is away.
-pub(super) fn local_without_nats(
-    bench: &mut ClusterBench<'_>,
-) -> Result<ClusterFigure, BenchError> {
+pub(super) fn local_without_nats(bench: &mut ClusterBench<'_>) -> Result<BenchFigure, BenchError> {
     let load = bench.plan.load(CLIENTS, Audience::One, PublishPace::PerSecond(RATE));
     let local = |bench: &ClusterBench<'_>| {
         let [origin, _] = bench.two()?;
@@ -120,7 +118,7 @@ pub(super) fn local_without_nats(
     origin.await_others("live", bench.hosts.len() - 1)?;
     let during = during?;
     let ratio = during.latency_us.p99 / before.latency_us.p99;
-    Ok(ClusterFigure {
+    Ok(BenchFigure {
         row: "C7",
         what: "local feedback, p99, while NATS is away, to before".to_owned(),
         figure: format!("{ratio:.2} ({})", time(during.latency_us.p99)),

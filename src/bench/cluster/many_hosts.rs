@@ -2,14 +2,14 @@
 
 use super::ClusterBench;
 use super::bench_host::start_hosts;
-use super::report::{ClusterFigure, FigureVerdict};
 use super::runs::run_on_all;
 use crate::bench::error::BenchError;
+use crate::bench::figure::{BenchFigure, FigureVerdict};
 use crate::bench::plan::{Audience, Load, PublishPace, Until};
 use crate::bench::target::BenchProtocol;
 
 /// C10: a message to all from each of many hosts.
-pub(super) fn many_hosts(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, BenchError> {
+pub(super) fn many_hosts(bench: &mut ClusterBench<'_>) -> Result<BenchFigure, BenchError> {
     let plan = bench.plan;
     let clients = plan.many * plan.clients;
     // Those of the other rows are no part of it.
@@ -23,7 +23,7 @@ pub(super) fn many_hosts(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, 
         ..plan.load(clients, Audience::All, PublishPace::InFlight(1))
     };
     let report = run_on_all(&load, &hosts, BenchProtocol::Phpws)?;
-    Ok(ClusterFigure {
+    Ok(BenchFigure {
         row: "C10",
         what: format!(
             "{} hosts of {} clients, a message to all from each",

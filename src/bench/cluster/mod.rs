@@ -14,12 +14,13 @@ mod times;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use self::report::{ClusterBenchReport, ClusterFigure, FigureVerdict, PartTime};
+pub use self::report::{ClusterBenchReport, PartTime};
 
 use self::bench_host::{BenchHost, HostSettings, start_hosts};
 use self::nats_process::BenchNats;
 use super::cores::Shares;
 use super::error::BenchError;
+use super::figure::BenchFigure;
 use super::plan::{Audience, Load, PublishPace, Until};
 use super::progress;
 
@@ -49,7 +50,7 @@ pub struct ClusterBenchPlan {
 }
 
 /// Measures a row, which may have several figures.
-type MeasureRow = fn(&mut ClusterBench<'_>) -> Result<ClusterFigure, BenchError>;
+type MeasureRow = fn(&mut ClusterBench<'_>) -> Result<BenchFigure, BenchError>;
 
 const ROWS: &[(&str, MeasureRow)] = &[
     ("C1", times::feedback),

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::bench_host::BenchHost;
-use super::report::{ClusterFigure, FigureVerdict};
 use super::runs::{RunHosts, run};
 use super::{ClusterBench, bare_nats};
 use crate::bench::clock::RunClock;
 use crate::bench::error::BenchError;
+use crate::bench::figure::{BenchFigure, FigureVerdict};
 use crate::bench::plan::{Audience, PublishPace};
 use crate::bench::report::time;
 use crate::bench::target::BenchProtocol;
@@ -25,7 +25,7 @@ const LIVE: f64 = 1.0;
 const GONE: f64 = 4.0;
 
 /// C1: feedback to another host, to local feedback and a message of bare clients of NATS.
-pub(super) fn feedback(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, BenchError> {
+pub(super) fn feedback(bench: &mut ClusterBench<'_>) -> Result<BenchFigure, BenchError> {
     let plan = bench.plan;
     let load = plan.load(CLIENTS, Audience::One, PublishPace::PerSecond(RATE));
     let [origin, receiver] = bench.two()?;
@@ -37,7 +37,7 @@ pub(super) fn feedback(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, Be
     let added = far.p50 - near.p50 - bare.p50;
     let ratio = far.p99 / (near.p99 + bare.p99);
     let shown = |name: &str, p50: f64, p99: f64| format!("{name} {} / {}", time(p50), time(p99));
-    Ok(ClusterFigure {
+    Ok(BenchFigure {
         row: "C1",
         what: "feedback to another host, 1,000 a second, p50 / p99".to_owned(),
         figure: format!(
@@ -56,7 +56,7 @@ pub(super) fn feedback(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, Be
 }
 
 /// C8: the time until a new host is known, and until a dead one is gone.
-pub(super) fn membership(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, BenchError> {
+pub(super) fn membership(bench: &mut ClusterBench<'_>) -> Result<BenchFigure, BenchError> {
     let [origin, _] = bench.two()?;
     let others = bench.hosts.len() - 1;
     let clock = RunClock::start();
@@ -68,7 +68,7 @@ pub(super) fn membership(bench: &mut ClusterBench<'_>) -> Result<ClusterFigure, 
     new.tree().kill();
     origin.await_others("gone", 1)?;
     let gone = seconds(&clock);
-    Ok(ClusterFigure {
+    Ok(BenchFigure {
         row: "C8",
         what: "a new host is live; a dead one is gone".to_owned(),
         figure: format!("{live:.1} s; {gone:.1} s"),

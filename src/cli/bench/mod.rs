@@ -7,6 +7,7 @@ mod load_arguments;
 mod placement;
 mod reconnect;
 mod tenants;
+mod v1;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use self::load_arguments::{IdleArguments, LoadArguments};
 use self::placement::Output;
 use self::reconnect::{ReconnectArguments, ReconnectingArguments};
 use self::tenants::TenantsArguments;
+use self::v1::V1BenchArguments;
 use super::{EXIT_CONFIG, EXIT_UNAVAILABLE, print_error, print_line};
 use crate::bench::{self, Audience, BenchError, NamedReport, Shares, Writes};
 
@@ -32,6 +34,7 @@ Examples:
   tagcast bench api --connections 64 --batch 100
   tagcast bench tenants --workers 2
   tagcast bench cluster --hosts 3 --nats nats-server
+  tagcast bench v1 --only M6,M9
   tagcast bench idle --clients 10000 --tags 1 --tls
   tagcast bench reconnect --clients 10000 --workers 2 --kill worker --jitter 2
   tagcast bench compare benches/compare/tagcast.ini benches/compare/nats.ini
@@ -86,6 +89,9 @@ pub(super) enum BenchCommand {
     /// Measure several hosts over a NATS server.
     #[command(after_help = "Example: tagcast bench cluster --hosts 3 --nats /usr/sbin/nats-server")]
     Cluster(ClusterBenchArguments),
+    /// Measure what only clients of tagcast.v1 have: answers, resuming, absence, watches.
+    #[command(after_help = "Example: tagcast bench v1 --clients 10000 --only M5,M9")]
+    V1(V1BenchArguments),
     /// Measure the index alone, with a million clients.
     #[command(after_help = "Example: tagcast bench index")]
     Index(Output),
@@ -152,6 +158,7 @@ fn run_scenario(command: &BenchCommand) -> Result<ExitCode, BenchError> {
         BenchCommand::Api(plan) => plan.run(),
         BenchCommand::Tenants(plan) => plan.run(),
         BenchCommand::Cluster(plan) => plan.run(),
+        BenchCommand::V1(plan) => plan.run(),
         BenchCommand::Index(output) => {
             let report = bench::index()?;
             let server = "the index alone".to_owned();
