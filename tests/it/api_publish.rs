@@ -256,9 +256,11 @@ fn one_connection_keeps_its_order_when_the_broker_is_killed() {
     let mut clients = Clients::open(&server);
     let mut client = Raw::connect(server.port);
     let mut answers = [0, 0];
-    for number in 0..600 {
-        if number % 200 == 100 {
+    let (count, mut kills) = (1_000, 0);
+    for number in 0..count {
+        if number % 300 == 150 && kills < 3 {
             server.kill_broker();
+            kills += 1;
         }
         let body = format!(r#"{{"to":"all","message":{number}}}"#);
         match client.request(post(PUBLISH, &[SHOP], &body)).status() {
@@ -267,9 +269,14 @@ fn one_connection_keeps_its_order_when_the_broker_is_killed() {
             other => panic!("{other} for {number}"),
         }
     }
-    assert_eq!(answers[0] + answers[1], 600);
-    for number in 0..600 {
+    assert_eq!((answers[0] + answers[1], kills), (count, 3));
+    for number in 0..count {
         assert_eq!(clients.e.frame().as_text(), number.to_string());
+    }
+    for client in [&mut clients.f, &mut clients.n] {
+        for number in 0..count {
+            client.expect_text(&format!(r#"{{"opcode":"broadcast","message":{number}}}"#));
+        }
     }
 }
 
