@@ -13,6 +13,7 @@ use super::process::Tree;
 use super::progress::Progress;
 use super::publisher::{BenchPublisher, open_publishers};
 use super::report::LoadReport;
+use super::sleep;
 use super::socket::{Buffers, ReadResult};
 use super::splitter::ServerFrame;
 use super::stamp::{Stamp, each_stamp};
@@ -29,9 +30,8 @@ const BETWEEN: usize = 32;
 const EXPRESS: u64 = u64::MAX;
 /// Time without a delivery after which the missing deliveries count as lost.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Waits shorter than this many nanoseconds are busy loops, because epoll sleeps in whole
-/// milliseconds.
-const SPIN: u64 = 2_000_000;
+/// Interval at which the last deliveries are looked for.
+const END_PAUSE: Duration = Duration::from_millis(10);
 
 /// Runs the plan against a server. `tree` has the processes of the server if they are on this
 /// machine.
@@ -62,6 +62,19 @@ pub(super) fn run_when_open(
     let bytes = (tree.is_some() && load.clients > 0)
         .then(|| connected.saturating_sub(before) / load.clients as u64);
     Ok(run.report(&marks, bytes))
+}
+
+/// Runs the plan like [`run`], and leaves the core to another load while nothing is due.
+pub(super) fn run_beside(load: &Load, target: &BenchTarget) -> Result<LoadReport, BenchError> {
+    sleep::be_precise().at("setting the timer slack")?;
+    let sources = Sources::towards(target.address).at("choosing source addresses")?;
+    let mut opener = Opener::new(target, &sources)?;
+    let clients = open_clients(load, target, &mut opener)?;
+    let publishers = open_publishers(load, target, &mut opener, &clients)?;
+    let connections = RunConnections { target, clients, publishers };
+    let mut run = Run { wait: sleep::wait, ..Run::new(load, connections)? };
+    let marks = run.run_plan(None, &mut || ())?;
+    Ok(run.report(&marks, None))
 }
 
 /// Opens the clients of a run.
@@ -116,6 +129,7 @@ struct Run<'a> {
     hint: usize,
     progress: Progress,
     is_publishing: bool,
+    wait: sleep::GeneratorWait,
 }
 
 /// The counters at one point in time.
@@ -171,6 +185,7 @@ impl<'a> Run<'a> {
             hint: 0,
             progress: Progress::default(),
             is_publishing: true,
+            wait: sleep::spin,
         })
     }
 
@@ -193,7 +208,7 @@ impl<'a> Run<'a> {
         while self.tracker.in_flight() > 0
             && !silence.is_too_long(self.clock.nanos(), self.tracker.counts)
         {
-            self.turn(self.clock.nanos() + SPIN * 5)?;
+            self.turn(self.clock.nanos() + nanos(END_PAUSE))?;
         }
         Ok([begin, end])
     }
@@ -243,10 +258,9 @@ impl<'a> Run<'a> {
 
     /// Waits until data arrives or until the given time, and reads the data.
     fn turn(&mut self, until: u64) -> Result<(), BenchError> {
-        let left = until.saturating_sub(self.clock.nanos());
-        let patience = Duration::from_nanos(if left < SPIN { 0 } else { left - SPIN / 2 });
+        let left = Duration::from_nanos(until.saturating_sub(self.clock.nanos()));
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
-        self.poller.wait(Some(patience), &mut ready).at("waiting")?;
+        (self.wait)(&mut self.poller, left, &mut ready).at("waiting")?;
         let ready = ready.into_iter().filter(|event| event.token != EXPRESS);
         let mut first = Vec::with_capacity(EVENTS);
         self.read_publishers_first(&mut first)?;

@@ -29,6 +29,7 @@ mod publisher;
 mod reconnect;
 mod report;
 mod server;
+mod sleep;
 mod socket;
 mod splitter;
 mod stamp;

@@ -93,19 +93,19 @@ impl ApiLoad {
     ) -> Result<ApiReport, BenchError> {
         let Some(rate) = self.feedback else { return run::run(self, target, access, tree) };
         let feedback = self.feedback_load(rate);
-        let before = load::run(&feedback, target, None)?;
+        let before = load::run_beside(&feedback, target)?;
         // The requests last longer than the feedback on both sides.
         let margin = Duration::from_secs(1);
         let requests = Self { duration: self.warmup + self.duration + 2 * margin, ..self.clone() };
         let (report, beside) = thread::scope(|scope| {
             let requests = scope.spawn(|| run::run(&requests, target, access, tree));
-            let beside = load::run(&feedback, target, None);
+            let beside = load::run_beside(&feedback, target);
             let report = requests.join();
             let lost = || Err(BenchError::Plan("the thread with the requests failed".to_owned()));
             (report.unwrap_or_else(|_| lost()), beside)
         });
         let (report, beside) = (report?, beside?);
-        let after = load::run(&feedback, target, None)?;
+        let after = load::run_beside(&feedback, target)?;
         let feedback = Some(FeedbackBeside::new(rate, [before, beside, after]));
         Ok(ApiReport { feedback, ..report })
     }

@@ -9,6 +9,7 @@ use crate::bench::error::{At, BenchError};
 use crate::bench::http_responses::HttpResponses;
 use crate::bench::latency::Latencies;
 use crate::bench::process::Tree;
+use crate::bench::sleep;
 use crate::bench::socket::{Buffers, ReadResult, Socket};
 use crate::bench::target::BenchTarget;
 use crate::reactor::poller::{Interest, Poller, Ready};
@@ -17,9 +18,6 @@ use crate::reactor::poller::{Interest, Poller, Ready};
 const EVENTS: usize = 256;
 /// Time without an answer after which a run fails.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Waits shorter than this many nanoseconds are busy loops, because epoll sleeps in whole
-/// milliseconds.
-const SPIN: u64 = 2_000_000;
 /// Member of an answer that reports a publication which was not accepted.
 const ERROR: &[u8] = b"\"error\"";
 
@@ -30,6 +28,7 @@ pub(super) fn run(
     access: &RequestAccess,
     tree: Option<&Tree>,
 ) -> Result<ApiReport, BenchError> {
+    sleep::be_precise().at("setting the timer slack")?;
     let mut run = ApiRun::new(plan, target, ApiRequests::new(plan, access))?;
     run.await_first_answer(target)?;
     run.request_for(plan.warmup)?;
@@ -194,10 +193,9 @@ impl<'a> ApiRun<'a> {
     /// Waits until an answer arrives or until the given time, and reads what has arrived.
     fn turn(&mut self, until: u64) -> Result<(), BenchError> {
         let now = self.clock.nanos();
-        let left = until.saturating_sub(now);
-        let patience = Duration::from_nanos(if left < SPIN { 0 } else { left - SPIN / 2 });
+        let left = Duration::from_nanos(until.saturating_sub(now)).min(PATIENCE);
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
-        self.poller.wait(Some(patience.min(PATIENCE)), &mut ready).at("waiting")?;
+        sleep::wait(&mut self.poller, left, &mut ready).at("waiting")?;
         for event in ready {
             let at = usize::try_from(event.token).unwrap_or(usize::MAX);
             if event.writable {
