@@ -10,17 +10,74 @@ use serde_json::value::RawValue;
 
 use super::error::{ApiError, ErrorCode, shown};
 use crate::json;
-use crate::json::{NotJson, Scalar};
+use crate::json::{MemberName, NotJson, Scalar};
 
-/// Maximum members of an object that are kept. No object of the API has more.
-const MEMBERS_MAX: usize = 32;
+/// Members that need no allocation. Most objects have no more.
+const MEMBERS_USUAL: usize = 4;
 
 /// The members of an object, unchanged from the input.
 #[derive(Debug)]
 pub(super) struct JsonObject<'a> {
-    /// The JSON pointer of the object.
-    at: String,
-    members: Vec<(Cow<'a, str>, &'a str)>,
+    at: JsonPlace<'a>,
+    members: ReadMembers<'a>,
+}
+
+/// The known names of members, with the values. A `SmallVec` would fix the lifetime of its texts.
+#[derive(Debug, Default)]
+struct ReadMembers<'a> {
+    first: [Option<(&'a str, &'a str)>; MEMBERS_USUAL],
+    others: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> ReadMembers<'a> {
+    fn push(&mut self, name: &'a str, value: &'a str) {
+        let member = (name, value);
+        match self.first.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(member),
+            None => self.others.push(member),
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        let mut members = self.first.iter().flatten().chain(&self.others);
+        members.find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    fn len(&self) -> usize {
+        self.first.iter().flatten().count() + self.others.len()
+    }
+}
+
+/// The place of a value in a body. Its JSON pointer (RFC 6901) is written for an error only.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum JsonPlace<'p> {
+    /// The body as a whole.
+    Body,
+    /// A member of an object.
+    Member {
+        /// The object.
+        of: &'p Self,
+        /// The name of the member.
+        name: &'p str,
+    },
+    /// An element of a list.
+    Element {
+        /// The list.
+        of: &'p Self,
+        /// Its place in the list, from 0.
+        index: usize,
+    },
+}
+
+impl JsonPlace<'_> {
+    /// Returns the JSON pointer.
+    pub(super) fn pointer(&self) -> String {
+        match self {
+            Self::Body => String::new(),
+            Self::Member { of, name } => pointer(&of.pointer(), name),
+            Self::Element { of, index } => format!("{}/{index}", of.pointer()),
+        }
+    }
 }
 
 /// The error of the first member that is not allowed.
@@ -35,42 +92,53 @@ impl<'a> JsonObject<'a> {
     /// # Errors
     ///
     /// If the text is not an object, or if a member is unknown or occurs twice.
-    pub(super) fn read(text: &'a str, at: &str, known: &[&str]) -> Result<Self, ApiError> {
-        let mut members: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
+    pub(super) fn read(
+        text: &'a str,
+        at: JsonPlace<'a>,
+        known: &[&'a str],
+    ) -> Result<Self, ApiError> {
+        let mut members = ReadMembers::default();
         let mut misplaced = None;
         let read = json::members(text, |name, value| {
-            let name = json::text(name.raw);
             if misplaced.is_some() {
-            } else if members.iter().any(|(other, _)| *other == name) {
-                misplaced = Some(Misplaced::Twice(name.into_owned()));
-            } else if members.len() >= MEMBERS_MAX || !known.contains(&name.as_ref()) {
-                misplaced = Some(Misplaced::Unknown(name.into_owned()));
-            } else {
-                members.push((name, value));
+                return Ok(());
+            }
+            let own = |name: MemberName<'_>| json::text(name.raw).into_owned();
+            match known.iter().find(|known| name.is(known)) {
+                Some(known) if members.value(known).is_some() => {
+                    misplaced = Some(Misplaced::Twice(own(name)));
+                }
+                Some(known) => members.push(known, value),
+                None => misplaced = Some(Misplaced::Unknown(own(name))),
             }
             Ok(())
         });
         read.map_err(|NotJson| not_an_object(text, at))?;
         match misplaced {
-            None => Ok(Self { at: at.to_owned(), members }),
+            None => Ok(Self { at, members }),
             Some(Misplaced::Unknown(name)) => {
                 let names = known.join(", ");
                 let message = format!("`{}` is unknown here; known are {names}", shown(&name));
-                Err(ApiError::at(ErrorCode::UnknownMember, &pointer(at, &name), message))
+                let at = pointer(&at.pointer(), &name);
+                Err(ApiError::at(ErrorCode::UnknownMember, &at, message))
             }
             Some(Misplaced::Twice(name)) => Err(duplicate(at, &name)),
         }
     }
 
+    /// Returns the place of a member.
+    pub(super) fn place<'p>(&'p self, name: &'p str) -> JsonPlace<'p> {
+        JsonPlace::Member { of: &self.at, name }
+    }
+
     /// Returns the JSON pointer of a member.
-    pub(super) fn place(&self, name: &str) -> String {
-        pointer(&self.at, name)
+    fn pointer(&self, name: &str) -> String {
+        self.place(name).pointer()
     }
 
     /// Returns a member, unchanged from the input. `null` counts as missing.
     pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
-        let found = self.members.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| *value).filter(|value| *value != "null")
+        self.members.value(name).filter(|value| *value != "null")
     }
 
     /// Returns the number of members.
@@ -109,24 +177,24 @@ impl<'a> JsonObject<'a> {
     /// Returns a required member.
     pub(super) fn missing(&self, name: &str, right: &str) -> ApiError {
         let message = format!("`{name}` is missing; {right}");
-        ApiError::at(ErrorCode::MissingMember, &self.place(name), message)
+        ApiError::at(ErrorCode::MissingMember, &self.pointer(name), message)
     }
 
     /// Returns the error for a value that is not one of the allowed ones.
     pub(super) fn invalid(&self, name: &str, right: impl Into<String>) -> ApiError {
-        ApiError::at(ErrorCode::InvalidValue, &self.place(name), right)
+        ApiError::at(ErrorCode::InvalidValue, &self.pointer(name), right)
     }
 
     /// Returns the error for a value of another type.
     pub(super) fn wrong_type(&self, name: &str, right: &str) -> ApiError {
         let message = format!("`{name}` must be {right}");
-        ApiError::at(ErrorCode::WrongType, &self.place(name), message)
+        ApiError::at(ErrorCode::WrongType, &self.pointer(name), message)
     }
 }
 
-fn not_an_object(text: &str, at: &str) -> ApiError {
+fn not_an_object(text: &str, at: JsonPlace<'_>) -> ApiError {
     let what = if json::is_json(text) { "it is not an object" } else { "it is not JSON" };
-    ApiError::at(ErrorCode::InvalidJson, at, what)
+    ApiError::at(ErrorCode::InvalidJson, &at.pointer(), what)
 }
 
 /// Returns the elements of a list, unchanged from the input. A longer list gives one element more
@@ -161,13 +229,13 @@ pub(super) fn list_of(raw: &str, max: usize) -> Result<Vec<&RawValue>, serde_jso
 }
 
 /// Returns the error for a duplicate member.
-pub(super) fn duplicate(at: &str, name: &str) -> ApiError {
+pub(super) fn duplicate(at: JsonPlace<'_>, name: &str) -> ApiError {
     let message = format!("`{}` occurs twice", shown(name));
-    ApiError::at(ErrorCode::DuplicateMember, &pointer(at, name), message)
+    ApiError::at(ErrorCode::DuplicateMember, &pointer(&at.pointer(), name), message)
 }
 
 /// RFC 6901 §3. A long name comes from outside, so only a part of it is quoted.
-pub(super) fn pointer(at: &str, name: &str) -> String {
+fn pointer(at: &str, name: &str) -> String {
     format!("{at}/{}", shown(name).replace('~', "~0").replace('/', "~1"))
 }
 
@@ -176,7 +244,8 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        JsonObject::read(text, "/a", &["x", "y"]).unwrap_err().json(None)
+        let at = JsonPlace::Member { of: &JsonPlace::Body, name: "a" };
+        JsonObject::read(text, at, &["x", "y"]).unwrap_err().json(None)
     }
 
     #[test]
@@ -191,15 +260,16 @@ mod tests {
 
     #[test]
     fn members_are_taken_as_they_were_written() {
-        let object = JsonObject::read(r#" {"x":1.0e0,"\u0079":"a\n"} "#, "", &["x", "y"]).unwrap();
+        let read = |text| JsonObject::read(text, JsonPlace::Body, &["x", "y"]).unwrap();
+        let object = read(r#" {"x":1.0e0,"\u0079":"a\n"} "#);
         assert_eq!((object.raw("x"), object.len()), (Some("1.0e0"), 2));
         assert_eq!(object.text("y").unwrap().as_deref(), Some("a\n"));
         assert!(
             object.count("x").is_err() && object.flag("x").is_err() && object.text("x").is_err()
         );
-        let object = JsonObject::read(r#"{"x":7,"y":null}"#, "", &["x", "y"]).unwrap();
+        let object = read(r#"{"x":7,"y":null}"#);
         assert_eq!((object.count("x").unwrap(), object.raw("y")), (Some(7), None));
-        let object = JsonObject::read(r#"{"x":true,"y":false}"#, "", &["x", "y"]).unwrap();
+        let object = read(r#"{"x":true,"y":false}"#);
         assert_eq!(
             (object.flag("x").unwrap(), object.flag("y").unwrap()),
             (Some(true), Some(false))

@@ -5,6 +5,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::{Instant, timeout_at};
 
 use super::traces::PublicationTrace;
+use super::window_waits::BatchTurn;
 use crate::broker_client::uplink::NewPublication;
 use crate::link::message::CountedPublication;
 use crate::replay::IdOutcome;
@@ -58,6 +59,8 @@ pub(super) struct ApiPublication<'a> {
     pub(super) id: Option<PublicationId>,
     /// The trace of its request.
     pub(super) trace: Option<PublicationTrace<'a>>,
+    /// The turn of its batch.
+    pub(super) turn: Option<&'a BatchTurn>,
 }
 
 impl Reached {

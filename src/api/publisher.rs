@@ -175,8 +175,8 @@ impl ApiPublisher {
             self.throttled.set(self.throttled.get() + 1);
             return Err(NotTaken::Throttled);
         }
-        let (tenant, bytes) = (publication.tenant, publication.payload.len());
-        WindowRequest { publisher: self, tenant, bytes }.wait(until).await
+        let ApiPublication { tenant, payload, turn, .. } = *publication;
+        WindowRequest { publisher: self, tenant, bytes: payload.len(), turn }.wait(until).await
     }
 
     /// Waits for something that a message of the broker changes. Returns false at the deadline.

@@ -108,7 +108,8 @@ impl ApiPublisher {
         kind: CommandKind,
         until: Instant,
     ) -> Result<CommandReceipt, NotTaken> {
-        WindowRequest { publisher: self, tenant, bytes: COMMAND_BYTES }.wait(until).await?;
+        let (publisher, bytes) = (self, COMMAND_BYTES);
+        WindowRequest { publisher, tenant, bytes, turn: None }.wait(until).await?;
         let (sender, outcome) = oneshot::channel();
         let number = {
             let mut state = self.state.borrow_mut();

@@ -250,7 +250,7 @@ impl ServedRequest<'_> {
         let until = Instant::now() + config.timeout;
         let key = key.as_ref();
         let trace = PublicationTrace::of(&state.traces, self.trace);
-        let context = EndpointContext { state, config, application, key, until, trace };
+        let context = EndpointContext { state, config, application, key, until, trace, turn: None };
         let taken = match row.endpoint {
             Endpoint::Batch => return Box::pin(context.batch(text)).await,
             Endpoint::Connections => return connections::list(context, &parameters).await,
@@ -278,7 +278,7 @@ impl ServedRequest<'_> {
             }
             Endpoint::Feedback => context.feedback(&route.uuid, text).await?,
             Endpoint::Publish | Endpoint::Info | Endpoint::OpenApi | Endpoint::Server(_) => {
-                context.take_over(text, "").await?
+                context.take_over(text).await?
             }
         };
         drop(body);

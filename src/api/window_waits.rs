@@ -1,5 +1,6 @@
 //! Requests that wait for room in the send window, in turns of their tenants.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -26,12 +27,19 @@ struct RequestWaiter {
     wake: Notify,
 }
 
+/// Whether a request with several publications has had its turn. The rest of them then comes before other
+/// requests of its tenant, so that it wakes up once and not for each publication.
+#[derive(Debug, Default)]
+pub(super) struct BatchTurn(Cell<bool>);
+
 /// Room that a request needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WindowRequest<'a> {
     pub(super) publisher: &'a ApiPublisher,
     pub(super) tenant: &'a Tenant,
     pub(super) bytes: usize,
+    /// The turn of its batch; none for a single publication or a command.
+    pub(super) turn: Option<&'a BatchTurn>,
 }
 
 /// A place among those that wait. It is left when it is dropped.
@@ -90,20 +98,37 @@ impl<'a> WindowRequest<'a> {
     pub(super) async fn wait(self, until: Instant) -> Result<(), NotTaken> {
         {
             let state = self.publisher.state.borrow();
-            let lack = state.client.uplink.lack_of_room(self.tenant, self.bytes, || false);
-            if state.window_waits.turns.is_empty() && lack.is_none() {
+            let turns = &state.window_waits.turns;
+            let is_next = turns.is_empty() || (self.is_begun() && !turns.others_wait(self.tenant));
+            let lack = || state.client.uplink.lack_of_room(self.tenant, self.bytes, || false);
+            if is_next && lack().is_none() {
+                self.note_turn();
                 return Ok(());
             }
         }
         let place = self.enter();
-        timeout_at(until, place.turn()).await.map_err(|_| NotTaken::NoRoom)
+        timeout_at(until, place.turn()).await.map_err(|_| NotTaken::NoRoom)?;
+        self.note_turn();
+        Ok(())
+    }
+
+    /// Whether a part of its batch is published.
+    fn is_begun(self) -> bool {
+        self.turn.is_some_and(|turn| turn.0.get())
+    }
+
+    fn note_turn(self) {
+        self.turn.iter().for_each(|turn| turn.0.set(true));
     }
 
     fn enter(self) -> WindowPlace<'a> {
         let waiter = Rc::new(RequestWaiter { bytes: self.bytes, wake: Notify::new() });
         let mut state = self.publisher.state.borrow_mut();
         let entered = Rc::clone(&waiter);
-        state.window_waits.turns.push_with(self.tenant, |queue| queue.push_back(entered));
+        state.window_waits.turns.push_with(self.tenant, |queue| match self.is_begun() {
+            true => queue.push_front(entered),
+            false => queue.push_back(entered),
+        });
         offer(&mut state);
         WindowPlace { request: self, waiter }
     }
@@ -167,16 +192,32 @@ mod tests {
             bytes: usize,
             within: Duration,
         ) -> Result<(), NotTaken> {
-            let (tenant, publisher) = (&Tenant(of.into()), &self.publisher);
             let until = Instant::now() + within;
-            WindowRequest { publisher, tenant, bytes }.wait(until).await?;
+            let (tenant, publisher, turn) = (&tenant_of(of), &self.publisher, None);
+            WindowRequest { publisher, tenant, bytes, turn }.wait(until).await?;
+            self.push(tenant, of, bytes);
+            Ok(())
+        }
+
+        /// Publishes four in one request.
+        async fn publish_batch(self: Rc<Self>, of: &'static str, bytes: usize) {
+            let (tenant, publisher) = (&tenant_of(of), &self.publisher);
+            let (until, turn) = (Instant::now() + LONG, BatchTurn::default());
+            for _ in 0..4 {
+                let turn = Some(&turn);
+                let request = WindowRequest { publisher, tenant, bytes, turn };
+                request.wait(until).await.unwrap();
+                self.push(tenant, of, bytes);
+            }
+        }
+
+        fn push(&self, tenant: &Tenant, of: &'static str, bytes: usize) {
             let payload = &vec![b'x'; bytes];
             let address = &Address::matching(Tags::default());
             let form = PayloadForm::Text;
             let publication = NewPublication { tenant, address, form, payload };
             self.publisher.state.borrow_mut().client.uplink.publish(publication);
             self.published.borrow_mut().push(of);
-            Ok(())
         }
 
         /// The broker acknowledges publications up to a number.
@@ -190,6 +231,11 @@ mod tests {
         fn published(&self) -> String {
             self.published.borrow().concat()
         }
+    }
+
+    /// The first letter names the tenant.
+    fn tenant_of(of: &str) -> Tenant {
+        Tenant(of.get(..1).unwrap_or_default().to_ascii_lowercase().into())
     }
 
     async fn settle() {
@@ -226,6 +272,58 @@ mod tests {
                 settle().await;
             }
             assert_eq!(tested.published(), "aaaaaaaabbbbaaaaaaaa");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_batch_goes_on_once_it_has_had_its_turn() {
+        let set = LocalSet::new();
+        let tested = Tested::new();
+        set.run_until(async {
+            for of in ["a1", "a2", "a3"] {
+                drop(tokio::task::spawn_local(Rc::clone(&tested).publish_batch(of, EIGHTH)));
+            }
+            settle().await;
+            assert_eq!(tested.published(), "a1a1a1a1a2a2a2a2");
+            drop(tokio::task::spawn_local(Rc::clone(&tested).publish("a4", EIGHTH, LONG)));
+            settle().await;
+            for up_to in [2, 4] {
+                tested.acknowledge(up_to);
+                settle().await;
+            }
+            assert_eq!(tested.published(), "a1a1a1a1a2a2a2a2a3a3a3a3", "the rest is not last");
+            tested.acknowledge(8);
+            settle().await;
+            assert_eq!(tested.published(), "a1a1a1a1a2a2a2a2a3a3a3a3a4");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_batch_waits_while_other_tenants_do() {
+        let set = LocalSet::new();
+        let tested = Tested::new();
+        set.run_until(async {
+            for _ in 0..6 {
+                drop(tokio::task::spawn_local(Rc::clone(&tested).publish("a", EIGHTH, LONG)));
+            }
+            settle().await;
+            drop(tokio::task::spawn_local(Rc::clone(&tested).publish_batch("A", EIGHTH)));
+            settle().await;
+            assert_eq!(tested.published(), "aaaaaaAA");
+            for _ in 0..6 {
+                drop(tokio::task::spawn_local(Rc::clone(&tested).publish("b", EIGHTH, LONG)));
+            }
+            settle().await;
+            tested.acknowledge(4);
+            settle().await;
+            assert_eq!(tested.published(), "aaaaaaAAbbbb", "the batch has its part of the window");
+            tested.acknowledge(10);
+            settle().await;
+            let published = tested.published();
+            let rest = published.get(12..).unwrap_or_default();
+            assert!(["AbAb", "bAbA"].contains(&rest), "they take turns: {published}");
         })
         .await;
     }

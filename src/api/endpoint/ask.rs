@@ -11,7 +11,7 @@ use super::payload::{ApiPayload, read_event};
 use super::publish::timeout;
 use super::taken::no_such_client;
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, JsonPlace};
 use crate::api::publisher::{ApiPublication, Reached, ReachedHosts};
 use crate::api::response::ApiAnswer;
 use crate::api::state::ApiState;
@@ -45,7 +45,7 @@ impl<'a> TakenQuestion<'a> {
         uuid: &str,
         text: &str,
     ) -> Result<Self, ApiError> {
-        let body = JsonObject::read(text, "", ASK_MEMBERS)?;
+        let body = JsonObject::read(text, JsonPlace::Body, ASK_MEMBERS)?;
         let uuid = context.uuid(uuid, None)?;
         let payload = ApiPayload::read(&body)?;
         let event = read_event(&body)?;
@@ -68,6 +68,7 @@ impl<'a> TakenQuestion<'a> {
             payload: bytes,
             id: None,
             trace: None,
+            turn: None,
         };
         let receipt = publisher.ask(publication, place, within, context.until).await?;
         Ok(Self { context, receipt, asked_at: Instant::now(), within })

@@ -1,7 +1,5 @@
 //! `POST /publish:batch`: checks and publishes a list of publications one by one, in order.
 
-use std::fmt::Write;
-
 use futures_util::future::join_all;
 use serde_json::value::RawValue;
 
@@ -9,10 +7,14 @@ use super::EndpointContext;
 use super::publish::PUBLISH_MEMBERS;
 use super::taken::{PublicationAnswer, TakenPublication};
 use crate::api::error::ApiError;
-use crate::api::json_object::{JsonObject, list_of};
+use crate::api::json_object::{JsonObject, JsonPlace, list_of};
 use crate::api::response::ApiAnswer;
+use crate::api::window_waits::BatchTurn;
 use crate::json;
 use crate::types::limits::API_BATCH_MAX;
+
+/// Bytes that a result has at most, unless it has an id or is an error.
+const RESULT_BYTES_USUAL: usize = 64;
 
 impl EndpointContext<'_> {
     /// Publishes what a body lists. Each publication has a result of its own, in their order.
@@ -21,7 +23,7 @@ impl EndpointContext<'_> {
     ///
     /// If the list as a whole is invalid. Nothing is published then.
     pub(in crate::api) async fn batch(self, text: &str) -> Result<ApiAnswer, ApiError> {
-        let body = JsonObject::read(text, "", &["publications"])?;
+        let body = JsonObject::read(text, JsonPlace::Body, &["publications"])?;
         let right = format!("`publications` is a list of 1 to {API_BATCH_MAX} publications");
         let list = body.raw("publications").ok_or_else(|| body.missing("publications", &right))?;
         let items =
@@ -34,30 +36,31 @@ impl EndpointContext<'_> {
         for body in bodies.iter().flatten() {
             refuse_written(body)?;
         }
+        let turn = BatchTurn::default();
+        let context = EndpointContext { turn: Some(&turn), ..self };
         let mut taken = Vec::with_capacity(bodies.len());
         for body in bodies {
             taken.push(match body {
-                Ok(body) => self.take_over_object(&body).await,
+                Ok(body) => context.take_over_object(&body).await,
                 Err(error) => Err(error),
             });
         }
-        let mut results = "{\"results\":[".to_owned();
-        for (at, reached) in self.all_reached(taken).await.into_iter().enumerate() {
-            let comma = if at == 0 { "" } else { "," };
-            let _written = match reached {
-                Ok(answer) => {
-                    let (status, members) = (answer.status.as_u16(), &answer.members);
-                    write!(results, "{comma}{{\"status\":{status},{members}}}")
-                }
+        let mut results = String::with_capacity(taken.len() * RESULT_BYTES_USUAL);
+        results.push_str("{\"results\":[");
+        for reached in context.all_reached(taken).await {
+            let (status, members) = match reached {
+                Ok(answer) => (answer.status, answer.members),
                 Err(error) => {
                     self.state.request_stats.note_denied(error.code());
                     self.state.request_stats.note_error_of(&self.application.key, error.code());
                     self.state.refusals.borrow_mut().note(&self.application.key, error.code());
-                    let (status, members) = (error.status().as_u16(), error.members(None));
-                    write!(results, "{comma}{{\"status\":{status},{members}}}")
+                    (error.status(), error.members(None))
                 }
             };
+            results.extend(["{\"status\":", status.as_str(), ",", &members, "},"]);
         }
+        // There is at least one.
+        results.pop();
         results.push_str("]}");
         Ok(ApiAnswer::ok(results))
     }
@@ -83,8 +86,9 @@ impl EndpointContext<'_> {
     }
 }
 
-fn publication_at(at: usize, item: &RawValue) -> Result<JsonObject<'_>, ApiError> {
-    JsonObject::read(item.get(), &format!("/publications/{at}"), PUBLISH_MEMBERS)
+fn publication_at(index: usize, item: &RawValue) -> Result<JsonObject<'_>, ApiError> {
+    const LIST: JsonPlace<'_> = JsonPlace::Member { of: &JsonPlace::Body, name: "publications" };
+    JsonObject::read(item.get(), JsonPlace::Element { of: &LIST, index }, PUBLISH_MEMBERS)
 }
 
 /// The answer to a batch does not wait until sockets have accepted it.

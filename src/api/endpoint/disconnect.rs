@@ -8,7 +8,7 @@ use super::matching::{matched_answer, matching_clients};
 use super::taken::{RecipientLimits, no_such_client};
 use super::{EndpointContext, unexpected};
 use crate::api::error::ApiError;
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, JsonPlace};
 use crate::api::parameters::{self, Parameters};
 use crate::api::response::ApiAnswer;
 use crate::link::command::{CommandKind, CommandOutcome, MatchedClients};
@@ -66,7 +66,7 @@ pub(in crate::api) async fn close_matching(
     context: EndpointContext<'_>,
     text: &str,
 ) -> Result<ApiAnswer, ApiError> {
-    let body = JsonObject::read(text, "", DISCONNECT_MEMBERS)?;
+    let body = JsonObject::read(text, JsonPlace::Body, DISCONNECT_MEMBERS)?;
     let code = match body.raw("code") {
         None => CloseCode::NORMAL,
         Some(raw) => {

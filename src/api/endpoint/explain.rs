@@ -7,7 +7,7 @@ use super::over_hosts::{HostCounts, ask_about, count_clients};
 use super::recipients::read_expression;
 use super::{EndpointContext, not_connected, unexpected};
 use crate::api::error::ApiError;
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, JsonPlace};
 use crate::api::response::ApiAnswer;
 use crate::expression::Explanation;
 use crate::json;
@@ -28,11 +28,12 @@ pub(in crate::api) async fn explain(
     context: EndpointContext<'_>,
     text: &str,
 ) -> Result<ApiAnswer, ApiError> {
-    let body = JsonObject::read(text, "", EXPLAIN_MEMBERS)?;
+    let body = JsonObject::read(text, JsonPlace::Body, EXPLAIN_MEMBERS)?;
     let right = "it is an expression, as text or as an object";
     let raw = body.raw("expr").ok_or_else(|| body.missing("expr", right))?;
     let (uuid, is_counted) = (body.text("uuid")?, body.flag("counts")?.unwrap_or(false));
-    let client = uuid.as_ref().map(|text| context.uuid(text, Some("/uuid"))).transpose()?;
+    let client =
+        uuid.as_ref().map(|text| context.uuid(text, Some(body.place("uuid")))).transpose()?;
     let expression = read_expression(raw, "/expr")?;
     let tags = match client {
         Some(client) => Some(client_tags(context, client).await?),

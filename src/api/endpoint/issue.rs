@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::retag::read_tags;
 use super::{EndpointContext, unexpected};
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, JsonPlace};
 use crate::api::response::ApiAnswer;
 use crate::auth::{ShownToken, TokenKey, TokenKeyMaterial, TokenSettings, sign_token};
 use crate::json;
@@ -29,7 +29,7 @@ pub(in crate::api) fn issue(
     text: &str,
 ) -> Result<ApiAnswer, ApiError> {
     let EndpointContext { config, application, .. } = context;
-    let body = JsonObject::read(text, "", ISSUE_MEMBERS)?;
+    let body = JsonObject::read(text, JsonPlace::Body, ISSUE_MEMBERS)?;
     let Some(settings) = application.tokens.as_deref() else {
         return Err(no_key("the application accepts no tokens (`tokens` in auth.yml)"));
     };

@@ -34,7 +34,7 @@ pub(super) fn matching_clients(
         }
         (None, true) => (TagQuery::default().into(), true),
         (Some(raw), false) => {
-            let expression = read_expression(raw, &body.place("expr"))?;
+            let expression = read_expression(raw, &body.place("expr").pointer())?;
             let is_open = expression.is_open();
             (expression.into(), is_open)
         }

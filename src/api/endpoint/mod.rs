@@ -35,6 +35,7 @@ use super::error::{ApiError, ErrorCode};
 use super::idempotency::IdempotencyKey;
 use super::state::ApiState;
 use super::traces::PublicationTrace;
+use super::window_waits::BatchTurn;
 use crate::link::query::{QueryKind, QueryResult};
 
 /// What an endpoint needs besides the request.
@@ -49,6 +50,8 @@ pub(super) struct EndpointContext<'a> {
     pub(super) until: Instant,
     /// The trace of the request, if its caller records one.
     pub(super) trace: Option<PublicationTrace<'a>>,
+    /// The turn of the batch that the request is, if it is one.
+    pub(super) turn: Option<&'a BatchTurn>,
 }
 
 /// Asks the broker about the clients of the application's space.

@@ -72,8 +72,9 @@ impl PublicationProbe {
                         key: None,
                         until,
                         trace: None,
+                        turn: None,
                     };
-                    context.take_over(body, "").await.map(drop)
+                    context.take_over(body).await.map(drop)
                 }
             };
             let json = |error: ApiError| error.json(None);

@@ -12,7 +12,7 @@ use super::recipients::is_open;
 use super::taken::{RecipientLimits, TakenId, TakenPublication, TakenReceipt};
 use crate::api::error::ApiError;
 use crate::api::idempotency::{ClaimedId, IdClaim, IdempotencyKey};
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, JsonPlace};
 use crate::api::publisher::ApiPublication;
 use crate::api::state::unix_seconds;
 use crate::auth::ApiPermission;
@@ -84,7 +84,7 @@ impl<'a> EndpointContext<'a> {
         uuid: &str,
         text: &str,
     ) -> Result<TakenPublication<'a>, ApiError> {
-        let body = JsonObject::read(text, "", FEEDBACK_MEMBERS)?;
+        let body = JsonObject::read(text, JsonPlace::Body, FEEDBACK_MEMBERS)?;
         self.application.require(ApiPermission::PUBLISH)?;
         let address = Address::first(Some(self.uuid(uuid, None)?), None);
         let request = PublishRequest::read(&body, self)?;
@@ -92,7 +92,7 @@ impl<'a> EndpointContext<'a> {
         self.send(&PublishRequest { limits, ..request }, &address).await
     }
 
-    /// Takes over the publication that an object says, which is at this place of the body.
+    /// Takes over the publication that a body says.
     ///
     /// # Errors
     ///
@@ -100,9 +100,9 @@ impl<'a> EndpointContext<'a> {
     pub(in crate::api) async fn take_over(
         self,
         text: &str,
-        at: &str,
     ) -> Result<TakenPublication<'a>, ApiError> {
-        self.take_over_object(&JsonObject::read(text, at, PUBLISH_MEMBERS)?).await
+        let body = JsonObject::read(text, JsonPlace::Body, PUBLISH_MEMBERS)?;
+        self.take_over_object(&body).await
     }
 
     /// Takes over the publication that an object with [`PUBLISH_MEMBERS`] says.
@@ -134,14 +134,15 @@ impl<'a> EndpointContext<'a> {
             payload.count(self)?;
         }
         let ApiPayload { form, bytes } = payload;
-        let (tenant, payload) = (&self.application.tenant, bytes.as_bytes());
+        let (tenant, payload, turn) = (&self.application.tenant, bytes.as_bytes(), self.turn);
         // A dry run is no publication.
         let trace = self.trace.filter(|_| !limits.is_dry);
-        let publication = ApiPublication { tenant, address, form: *form, payload, id: None, trace };
+        let (form, id) = (*form, None);
+        let publication = ApiPublication { tenant, address, form, payload, id, trace, turn };
         let elsewhere = ReachElsewhere::new(self, address);
         let topic = address.recipients.topic().unwrap_or_default();
         let headers = V1Headers { event, topic, from: "" };
-        let headed = (!headers.is_empty()).then(|| headers.payload(*form, bytes));
+        let headed = (!headers.is_empty()).then(|| headers.payload(form, bytes));
         let sent = match &headed {
             None => publication,
             Some(all) => ApiPublication {

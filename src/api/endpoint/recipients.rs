@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::EndpointContext;
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::{JsonObject, duplicate, list_of};
+use crate::api::json_object::{JsonObject, JsonPlace, duplicate, list_of};
 use crate::expression::{ExpressionError, ExpressionPlace};
 use crate::json;
 use crate::json::Scalar;
@@ -31,7 +33,7 @@ impl EndpointContext<'_> {
         let recipients = self.recipients(body)?;
         let mut except = match body.raw("except") {
             None => Vec::new(),
-            Some(uuids) => self.except(uuids, &body.place("except"))?,
+            Some(uuids) => self.except(uuids, body.place("except"))?,
         };
         let recipients = match recipients {
             NamedRecipients::Known(address) => address,
@@ -43,7 +45,7 @@ impl EndpointContext<'_> {
         Ok(recipients.without(&except))
     }
 
-    fn recipients<'a>(self, body: &JsonObject<'a>) -> Result<NamedRecipients<'a>, ApiError> {
+    fn recipients<'a>(self, body: &'a JsonObject<'_>) -> Result<NamedRecipients<'a>, ApiError> {
         let to = body.raw("to").ok_or_else(|| body.missing("to", TO))?;
         let invalid = || body.invalid("to", TO);
         if let Scalar::Text(word) = Scalar::of(to) {
@@ -55,15 +57,15 @@ impl EndpointContext<'_> {
         if !to.starts_with('{') {
             return Err(body.wrong_type("to", "\"all\" or an object"));
         }
-        let to = JsonObject::read(to, &body.place("to"), &["uuid", "ident", "tags", "expr"])?;
+        let to = JsonObject::read(to, body.place("to"), &["uuid", "ident", "tags", "expr"])?;
         if to.len() != 1 {
             return Err(invalid());
         }
         if let Some(raw) = to.raw("expr") {
-            return Ok(NamedRecipients::Expression { raw, at: to.place("expr") });
+            return Ok(NamedRecipients::Expression { raw, at: to.place("expr").pointer() });
         }
         if let Some(uuid) = to.text("uuid")? {
-            let uuid = self.uuid(&uuid, Some(&to.place("uuid")))?;
+            let uuid = self.uuid(&uuid, Some(to.place("uuid")))?;
             return Ok(NamedRecipients::Known(Address::first(Some(uuid), None)));
         }
         if let Some(ident) = to.text("ident")? {
@@ -74,22 +76,23 @@ impl EndpointContext<'_> {
         if !tags.starts_with('{') {
             return Err(to.wrong_type("tags", "an object"));
         }
-        check_names_once(tags, &to.place("tags"))?;
+        check_names_once(tags, to.place("tags"))?;
         let query = tags::of_request(tags).map_err(|why| to.invalid("tags", why.into_owned()))?;
         Ok(NamedRecipients::Known(Address::matching(query)))
     }
 
     /// Reads the excluded client.
-    fn except(self, list: &str, at: &str) -> Result<Vec<ClientUuid>, ApiError> {
-        let wrong = || ApiError::at(ErrorCode::WrongType, at, "`except` is a list of strings");
+    fn except(self, list: &str, at: JsonPlace<'_>) -> Result<Vec<ClientUuid>, ApiError> {
+        let wrong =
+            || ApiError::at(ErrorCode::WrongType, &at.pointer(), "`except` is a list of strings");
         let texts = list_of(list, EXCEPT_MAX).map_err(|_| wrong())?;
         if texts.len() > EXCEPT_MAX {
             let message = format!("`except` has at most {EXCEPT_MAX} UUIDs");
-            return Err(ApiError::at(ErrorCode::InvalidValue, at, message));
+            return Err(ApiError::at(ErrorCode::InvalidValue, &at.pointer(), message));
         }
         let uuids = texts.iter().enumerate().map(|(index, element)| {
             let text = Scalar::of(element.get()).text().ok_or_else(wrong)?;
-            self.uuid(&text, Some(&format!("{at}/{index}")))
+            self.uuid(&text, Some(JsonPlace::Element { of: &at, index }))
         });
         uuids.collect()
     }
@@ -99,11 +102,15 @@ impl EndpointContext<'_> {
     /// # Errors
     ///
     /// If the server has not issued it.
-    pub(super) fn uuid(self, text: &str, at: Option<&str>) -> Result<ClientUuid, ApiError> {
+    pub(super) fn uuid(
+        self,
+        text: &str,
+        at: Option<JsonPlace<'_>>,
+    ) -> Result<ClientUuid, ApiError> {
         self.config.signer.verify(text).ok_or_else(|| {
             let message = "this is not a UUID that this server has issued";
             let error = ApiError::new(ErrorCode::InvalidUuid, message);
-            if let Some(at) = at { error.with_text("at", at) } else { error }
+            if let Some(at) = at { error.with_text("at", &at.pointer()) } else { error }
         })
     }
 }
@@ -146,9 +153,9 @@ pub(super) fn expression_error(why: &ExpressionError, at: &str) -> ApiError {
 }
 
 /// A duplicate tag is refused, because one of its values would be lost silently.
-pub(super) fn check_names_once(tags: &str, at: &str) -> Result<(), ApiError> {
+pub(super) fn check_names_once(tags: &str, at: JsonPlace<'_>) -> Result<(), ApiError> {
     const NAMES_MAX: usize = 2 * crate::types::limits::TAGS_MAX;
-    let mut names: Vec<Cow<'_, str>> = Vec::new();
+    let mut names = SmallVec::<[Cow<'_, str>; 4]>::new();
     let mut twice = None;
     let read = json::members(tags, |name, _| {
         if twice.is_none() && names.len() < NAMES_MAX {
@@ -161,7 +168,7 @@ pub(super) fn check_names_once(tags: &str, at: &str) -> Result<(), ApiError> {
         Ok(())
     });
     if read.is_err() {
-        return Err(ApiError::at(ErrorCode::WrongType, at, "`tags` is an object"));
+        return Err(ApiError::at(ErrorCode::WrongType, &at.pointer(), "`tags` is an object"));
     }
     match twice {
         Some(name) => Err(duplicate(at, &name)),

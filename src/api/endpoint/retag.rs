@@ -14,7 +14,7 @@ use super::recipients::{check_names_once, read_expression};
 use super::taken::{RecipientLimits, no_such_client};
 use super::{EndpointContext, unexpected};
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::{JsonObject, list_of};
+use crate::api::json_object::{JsonObject, JsonPlace, list_of};
 use crate::api::response::ApiAnswer;
 use crate::json::Scalar;
 use crate::link::command::{CommandKind, CommandOutcome};
@@ -36,7 +36,7 @@ pub(in crate::api) async fn update(
     uuid: &str,
     text: &str,
 ) -> Result<ApiAnswer, ApiError> {
-    let body = JsonObject::read(text, "", RETAG_ONE_MEMBERS)?;
+    let body = JsonObject::read(text, JsonPlace::Body, RETAG_ONE_MEMBERS)?;
     let if_version = body.count("if_version")?.map(TagVersion);
     let edit = read_update(&body)?;
     change(context, uuid, TagChange { edit, if_version }).await
@@ -52,7 +52,7 @@ pub(in crate::api) async fn replace(
     uuid: &str,
     text: &str,
 ) -> Result<ApiAnswer, ApiError> {
-    let body = JsonObject::read(text, "", REPLACE_TAGS_MEMBERS)?;
+    let body = JsonObject::read(text, JsonPlace::Body, REPLACE_TAGS_MEMBERS)?;
     let if_version = body.count("if_version")?.map(TagVersion);
     let missing = || body.missing("tags", "it is an object with all tags of the client");
     let tags = read_tags(&body, "tags")?.ok_or_else(missing)?;
@@ -68,12 +68,12 @@ pub(in crate::api) async fn update_matching(
     context: EndpointContext<'_>,
     text: &str,
 ) -> Result<ApiAnswer, ApiError> {
-    let body = JsonObject::read(text, "", RETAG_MEMBERS)?;
+    let body = JsonObject::read(text, JsonPlace::Body, RETAG_MEMBERS)?;
     let edit = read_update(&body)?;
     let limits = RecipientLimits::read(&body, context)?;
     let missing = || body.missing("expr", "it is an expression, as text or as an object");
     let raw = body.raw("expr").ok_or_else(missing)?;
-    let clients = read_expression(raw, &body.place("expr"))?.into();
+    let clients = read_expression(raw, &body.place("expr").pointer())?.into();
     let EndpointContext { state, application, until, .. } = context;
     check_memory(state)?;
     let place = timeout_at(until, Arc::clone(&state.bulk_changes).acquire_owned()).await;
@@ -151,10 +151,10 @@ pub(super) fn read_tags(body: &JsonObject<'_>, member: &str) -> Result<Option<Ta
     if !raw.starts_with('{') {
         return Err(body.wrong_type(member, "an object"));
     }
-    check_names_once(raw, &body.place(member))?;
+    check_names_once(raw, body.place(member))?;
     match tags::of_change(raw) {
         Ok(tags) => Ok(Some(tags)),
-        Err(why) => Err(invalid_tags(&why, &body.place(member))),
+        Err(why) => Err(invalid_tags(&why, body.place(member))),
     }
 }
 
@@ -163,23 +163,24 @@ fn read_names(body: &JsonObject<'_>, member: &str) -> Result<Option<TagNames>, A
     let wrong = || body.wrong_type(member, "a list of strings");
     let elements = list_of(raw, TAGS_MAX).map_err(|_| wrong())?;
     if elements.len() > TAGS_MAX {
-        return Err(invalid_tags(&InvalidTags::TooMany, &body.place(member)));
+        return Err(invalid_tags(&InvalidTags::TooMany, body.place(member)));
     }
     let mut names = Vec::with_capacity(elements.len());
     for (index, element) in elements.iter().enumerate() {
         let name = Scalar::of(element.get()).text().ok_or_else(wrong)?;
-        let at = || format!("{}/{index}", body.place(member));
-        tags::check_removable(&name).map_err(|why| invalid_tags(&why, &at()))?;
+        let at = JsonPlace::Element { of: &body.place(member), index };
+        tags::check_removable(&name).map_err(|why| invalid_tags(&why, at))?;
         names.push(name.into());
     }
     let names = TagNames::new(names);
-    names.map(Some).map_err(|why| invalid_tags(&why.into(), &body.place(member)))
+    names.map(Some).map_err(|why| invalid_tags(&why.into(), body.place(member)))
 }
 
-fn invalid_tags(why: &InvalidTags, at: &str) -> ApiError {
+fn invalid_tags(why: &InvalidTags, at: JsonPlace<'_>) -> ApiError {
+    let at = at.pointer();
     match why {
-        InvalidTags::TooMany => too_many(why.to_string()).with_text("at", at),
-        InvalidTags::Wrong(text) => ApiError::at(ErrorCode::InvalidTags, at, text.as_ref()),
+        InvalidTags::TooMany => too_many(why.to_string()).with_text("at", &at),
+        InvalidTags::Wrong(text) => ApiError::at(ErrorCode::InvalidTags, &at, text.as_ref()),
     }
 }
 

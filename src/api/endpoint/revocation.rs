@@ -5,7 +5,7 @@ use tokio::time::timeout_at;
 use super::{EndpointContext, unexpected};
 use crate::admin::{AdminRequest, AdminResponse};
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, JsonPlace};
 use crate::api::operators::first_answer;
 use crate::api::response::ApiAnswer;
 use crate::telemetry::unix_seconds;
@@ -25,7 +25,7 @@ pub(in crate::api) async fn revoke(
     context: EndpointContext<'_>,
     text: &str,
 ) -> Result<ApiAnswer, ApiError> {
-    let tokens = read_tokens(&JsonObject::read(text, "", REVOKE_MEMBERS)?)?;
+    let tokens = read_tokens(&JsonObject::read(text, JsonPlace::Body, REVOKE_MEMBERS)?)?;
     let EndpointContext { config, application, until, .. } = context;
     let application = Box::from(&*application.key);
     let request = AdminRequest::RevokeTokens { application, tokens };

@@ -1,5 +1,6 @@
 //! What the answer to a publication waits for, and what it says.
 
+use std::fmt::Write;
 use std::rc::Rc;
 
 use hyper::StatusCode;
@@ -17,6 +18,9 @@ use crate::api::tracked::{ReportProgress, ReportedReceipt};
 use crate::replay::IdOutcome;
 use crate::types::limits::{WRITE_REPORT_GRACE, WRITE_REPORTS_MAX};
 use crate::types::{IdUse, Number, PublicationId, WriteCounts};
+
+/// Bytes that the counts of an answer have at most, unless they are very large.
+const COUNTS_BYTES_USUAL: usize = 48;
 
 /// How many recipients a publication may have.
 #[derive(Clone, Copy, Debug)]
@@ -95,9 +99,9 @@ impl RecipientLimits {
 pub(in crate::api) struct TakenPublication<'a> {
     receipt: TakenReceipt<'a>,
     limits: RecipientLimits,
-    id: Option<TakenId>,
+    id: Option<Box<TakenId>>,
     /// Counts the clients of other hosts.
-    elsewhere: Option<ReachElsewhere<'a>>,
+    elsewhere: Option<Box<ReachElsewhere<'a>>>,
 }
 
 /// The id of a publication.
@@ -141,12 +145,12 @@ impl<'a> TakenPublication<'a> {
 
     /// The same, with the clients of other hosts.
     pub(super) fn counted_by(self, elsewhere: Option<ReachElsewhere<'a>>) -> Self {
-        Self { elsewhere, ..self }
+        Self { elsewhere: elsewhere.map(Box::new), ..self }
     }
 
     /// The same with an id.
     pub(super) fn with_id(self, id: TakenId) -> Self {
-        Self { id: Some(id), ..self }
+        Self { id: Some(Box::new(id)), ..self }
     }
 
     /// Whether the answer waits for other hosts.
@@ -177,16 +181,19 @@ impl<'a> TakenPublication<'a> {
     /// The same as of [`Self::answer`].
     pub(super) async fn reached(self, until: Instant) -> Result<PublicationAnswer, ApiError> {
         let Self { receipt, limits, id, elsewhere } = self;
-        let answer = |status, members: String, is_repeated: bool| {
-            let id = id.as_ref().map(|id| format!(",{},\"repeated\":{is_repeated}", id.member));
-            let members = members + &id.unwrap_or_default();
+        let (id, elsewhere) = (id.as_deref(), elsewhere.as_deref());
+        let answer = |status, mut members: String, is_repeated: bool| {
+            if let Some(TakenId { member, .. }) = id {
+                let repeated = if is_repeated { "true" } else { "false" };
+                members.extend([",", member, ",\"repeated\":", repeated]);
+            }
             PublicationAnswer { status, members, is_repeated }
         };
         let accepted = || answer(StatusCode::ACCEPTED, "\"accepted\":true".to_owned(), false);
         let (receipt, report) = match receipt {
             TakenReceipt::None => return Ok(accepted()),
             TakenReceipt::Used(used) => {
-                let members = repeated_members(id.as_ref(), used, elsewhere.as_ref()).await;
+                let members = repeated_members(id, used, elsewhere).await;
                 return Ok(answer(StatusCode::OK, members, true));
             }
             TakenReceipt::Counted(receipt) => (receipt, None),
@@ -202,28 +209,29 @@ impl<'a> TakenPublication<'a> {
         match reached.id {
             IdOutcome::Reused => return Err(id_reused()),
             IdOutcome::Repeated => {
-                let known = id.as_ref().zip(elsewhere.as_ref());
+                let known = id.zip(elsewhere);
                 let used = known.and_then(|(id, elsewhere)| elsewhere.used(&id.id));
                 let members = match used {
-                    Some(used) => repeated_members(id.as_ref(), used, elsewhere.as_ref()).await,
-                    None => counts(reached) + &own_only(elsewhere.as_ref()).await,
+                    Some(used) => repeated_members(id, used, elsewhere).await,
+                    None => counts(reached) + &own_only(elsewhere).await,
                 };
                 return Ok(answer(StatusCode::OK, members, true));
             }
             IdOutcome::First | IdOutcome::WithoutId => {}
         }
-        let everywhere = reached_everywhere(reached, limits, elsewhere.as_ref()).await?;
+        let everywhere = reached_everywhere(reached, limits, elsewhere).await?;
         let (members, hosts) = (counts(everywhere.reached), HostCounts::members(everywhere.hosts));
-        if let (Some(id), Some(elsewhere)) = (&id, &elsewhere) {
+        if let (Some(id), Some(elsewhere)) = (id, elsewhere) {
             elsewhere.keep(&id.id, &everywhere);
         }
-        let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
         let Some(report) = report else {
-            return Ok(answer(StatusCode::OK, format!("{dry}{members}{hosts}"), false));
+            let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
+            let members = if dry.is_empty() { members } else { dry.to_owned() + &members };
+            return Ok(answer(StatusCode::OK, members + &hosts, false));
         };
-        let written = Box::pin(report.written(reached, everywhere, elsewhere.as_ref()));
+        let written = Box::pin(report.written(reached, everywhere, elsewhere));
         let Some(written) = written.await else { return Ok(accepted()) };
-        if let (Some(id), Some(elsewhere)) = (&id, &elsewhere) {
+        if let (Some(id), Some(elsewhere)) = (id, elsewhere) {
             elsewhere.keep(&id.id, &written.everywhere);
         }
         report.claimed.iter().for_each(|claimed| claimed.keep_counts(written.sums));
@@ -341,8 +349,12 @@ fn too_expensive(values: u64, limit: u64) -> ApiError {
 
 /// The members about what was reached.
 pub(super) fn counts(Reached { clients, workers, is_away, .. }: Reached) -> String {
-    let away = if is_away { ",\"away\":1" } else { "" };
-    format!("\"matched\":{clients},\"workers\":{workers}{away}")
+    let mut members = String::with_capacity(COUNTS_BYTES_USUAL);
+    let _written = write!(members, "\"matched\":{clients},\"workers\":{workers}");
+    if is_away {
+        members.push_str(",\"away\":1");
+    }
+    members
 }
 
 fn write_counts(WriteCounts { written, slow, closed, waiting }: WriteCounts) -> String {

@@ -5,7 +5,7 @@ use super::over_hosts::ask_about;
 use super::payload::check_memory;
 use super::{EndpointContext, not_connected, unexpected};
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, JsonPlace};
 use crate::api::response::ApiAnswer;
 use crate::link::query::{QueryKind, QueryResult, RefusedToken};
 use crate::types::Secret;
@@ -23,7 +23,7 @@ pub(in crate::api) async fn refresh(
     uuid: &str,
     text: &str,
 ) -> Result<ApiAnswer, ApiError> {
-    let body = JsonObject::read(text, "", REFRESH_MEMBERS)?;
+    let body = JsonObject::read(text, JsonPlace::Body, REFRESH_MEMBERS)?;
     let token = body.text("token")?;
     let token = token.ok_or_else(|| body.missing("token", "it is the new token"))?;
     let uuid = context.uuid(uuid, None)?;

@@ -70,7 +70,8 @@ impl ServedRequest<'_> {
         let text = body.as_ref().map_or(Ok(""), RequestBody::text)?;
         let until = Instant::now() + self.config.timeout;
         let (state, config, application) = (self.state, self.config, &application);
-        let context = EndpointContext { state, config, application, key: None, until, trace: None };
+        let (key, trace, turn) = (None, None, None);
+        let context = EndpointContext { state, config, application, key, until, trace, turn };
         let asked = ApplicationRequest { route, endpoint: row.endpoint, parameters };
         if !row.is_change() {
             return Box::pin(asked.answer(context, text)).await;
@@ -122,7 +123,7 @@ impl ApplicationRequest<'_> {
             Endpoint::ReplaceTags => retag::replace(context, &route.uuid, text).await,
             Endpoint::RevokeTokens => revocation::revoke(context, text).await,
             Endpoint::Publish => {
-                let taken = context.take_over(text, "").await?;
+                let taken = context.take_over(text).await?;
                 taken.answer(context.until).await
             }
             _ => Err(route::not_found()),

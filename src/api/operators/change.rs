@@ -10,7 +10,7 @@ use super::supervisor;
 use crate::admin::AdminRequest;
 use crate::api::config::ApiConfig;
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, JsonPlace};
 use crate::auth::Operator;
 use crate::json;
 use crate::json::NotJson;
@@ -126,16 +126,21 @@ impl ReasonedBody {
         });
         if let Err(NotJson) = read {
             // This names what is wrong.
-            return Err(JsonObject::read(text, "", &[]).err().unwrap_or_else(no_reason));
+            return Err(JsonObject::read(text, JsonPlace::Body, &[])
+                .err()
+                .unwrap_or_else(no_reason));
         }
         rest.push('}');
         let reason = match reasons[..] {
             [] => None,
             [one] => {
                 let text = format!("{{\"reason\":{one}}}");
-                Some(reason_of(&JsonObject::read(&text, "", &["reason"])?)?.into_owned())
+                Some(
+                    reason_of(&JsonObject::read(&text, JsonPlace::Body, &["reason"])?)?
+                        .into_owned(),
+                )
             }
-            _ => return Err(crate::api::json_object::duplicate("", "reason")),
+            _ => return Err(crate::api::json_object::duplicate(JsonPlace::Body, "reason")),
         };
         Ok(Self { rest, is_dry, reason })
     }

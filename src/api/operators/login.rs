@@ -14,7 +14,7 @@ use super::sessions::SESSION_TOKEN_PREFIX;
 use super::tries::TooManyTries;
 use crate::api::config::ApiConfig;
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, JsonPlace};
 use crate::api::response::ApiAnswer;
 use crate::api::state::{ApiState, unix_seconds};
 use crate::auth::{Operator, Operators, TokenDigest};
@@ -43,7 +43,7 @@ pub(super) async fn log_in(
     address: IpAddr,
     text: &str,
 ) -> Result<ApiAnswer, ApiError> {
-    let body = JsonObject::read(text, "", LOGIN_MEMBERS)?;
+    let body = JsonObject::read(text, JsonPlace::Body, LOGIN_MEMBERS)?;
     let member = |name: &str| {
         let right = format!("a login has `name` and `password`; `{name}` is missing");
         body.text(name)?.ok_or_else(|| body.missing(name, &right))

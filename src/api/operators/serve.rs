@@ -14,7 +14,7 @@ use crate::api::connection::registry::ConnectionOrigin;
 use crate::api::endpoint::server;
 use crate::api::endpoint::{EndpointContext, stats};
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, JsonPlace};
 use crate::api::parameters::Parameters;
 use crate::api::request::ServedRequest;
 use crate::api::response::ApiAnswer;
@@ -152,9 +152,10 @@ impl ServedRequest<'_> {
             ServerEndpoint::Application => {
                 let application = self.application_of(operator, route)?;
                 let until = Instant::now() + config.timeout;
-                let (application, key) = (&application, None);
-                stats::show(EndpointContext { state, config, application, key, until, trace: None })
-                    .await
+                let (application, key, trace, turn) = (&application, None, None, None);
+                let context =
+                    EndpointContext { state, config, application, key, until, trace, turn };
+                stats::show(context).await
             }
             ServerEndpoint::Reload => self.order(operator, AdminRequest::Reload, request).await,
             ServerEndpoint::Drain => self.order(operator, AdminRequest::Drain, request).await,
@@ -176,7 +177,7 @@ impl ServedRequest<'_> {
         }
         let action = format!("{} {}", request.method(), request.uri().path());
         let body = self.read_body(request).await?;
-        let body = JsonObject::read(body.text()?, "", ORDER_MEMBERS)?;
+        let body = JsonObject::read(body.text()?, JsonPlace::Body, ORDER_MEMBERS)?;
         let reason = reason_of(&body)?;
         let (action, reason, application, uuid) = (action.as_str(), &*reason, "", "");
         // A drain ends this process, perhaps before the answer.

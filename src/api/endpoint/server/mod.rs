@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::api::config::ApiConfig;
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, JsonPlace};
 use crate::api::operators::supervisor;
 use crate::api::response::ApiAnswer;
 use crate::api::state::unix_seconds;
@@ -30,7 +30,7 @@ fn json(value: &impl Serialize) -> Result<ApiAnswer, ApiError> {
 ///
 /// If it has some.
 pub(in crate::api) fn check_empty(text: &str) -> Result<(), ApiError> {
-    if text.is_empty() { Ok(()) } else { JsonObject::read(text, "", &[]).map(drop) }
+    if text.is_empty() { Ok(()) } else { JsonObject::read(text, JsonPlace::Body, &[]).map(drop) }
 }
 
 /// The error about an application that does not exist, or that the operator may not see.
