@@ -5,7 +5,7 @@ import { build } from 'esbuild';
 process.chdir(new URL('..', import.meta.url).pathname);
 
 /** Bytes at most. */
-const LIMITS = { index: 4200, legacy: 1200, react: 900, presence: 600 };
+const LIMITS = { index: 4200, legacy: 1200, react: 900, presence: 620 };
 
 let isTooLarge = false;
 for (const [entry, limit] of Object.entries(LIMITS)) {

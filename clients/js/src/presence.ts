@@ -33,6 +33,8 @@ export interface Presence {
   readonly users: number;
   /** There are too many members for a list. */
   readonly isLong: boolean;
+  /** One of several hosts has not said in time which of its clients match. Their list follows. */
+  readonly isPartial: boolean;
   /** Why the server watches no longer, such as `permission_denied`. */
   readonly ended?: string;
   off: Off;
@@ -48,9 +50,11 @@ export function watch(
   let id: number | undefined;
   /** Frames that come before the number of the watch is known. Another list for each attempt. */
   let early: any[] | undefined;
-  const presence: { -readonly [K in keyof Presence]: Presence[K] } = { members, count: 0, users: 0, isLong: false, off };
+  const presence: { -readonly [K in keyof Presence]: Presence[K] } = {
+    members, count: 0, users: 0, isLong: false, isPartial: false, off,
+  };
 
-  const apply = ({ count, users, sync, more, members: all, joined = all ?? [], left = [], end }: any) => {
+  const apply = ({ count, users, sync, more, partial, members: all, joined = all ?? [], left = [], end }: any) => {
     if (end) {
       presence.ended = end;
       id = early = undefined;
@@ -58,7 +62,7 @@ export function watch(
       Object.assign(presence, { count, users });
       if (sync) {
         members.clear();
-        presence.isLong = !!more;
+        Object.assign(presence, { isLong: !!more, isPartial: !!partial });
       }
       for (const member of joined) members.set(member.id, member);
       for (const gone of left) members.delete(gone);

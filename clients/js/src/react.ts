@@ -70,11 +70,13 @@ export interface PresenceState {
   readonly users: number;
   /** There are too many members for a list. */
   readonly isLong: boolean;
+  /** One of several hosts has not said in time which of its clients match. Their list follows. */
+  readonly isPartial: boolean;
   /** Why the server watches no longer, such as `permission_denied`. */
   readonly ended?: string;
 }
 
-const UNKNOWN: PresenceState = { members: new Map(), count: 0, users: 0, isLong: false };
+const UNKNOWN: PresenceState = { members: new Map(), count: 0, users: 0, isLong: false, isPartial: false };
 
 /**
  * Who matches a query, as long as the component is mounted. The component is rendered again after each change. The

@@ -44,6 +44,22 @@ test('V196: members are kept in a map, whatever their names are', async () => {
   assert.equal(room.count, 500);
 });
 
+test('a list without the clients of a host is partial until all are known', async () => {
+  const { client, clock, sockets } = setup();
+  await clock.advance(0);
+  const room = watch(client, { topic: 'a' });
+  await clock.advance(0);
+  const [{ id }] = watchesOf(sockets[0]);
+  assert.equal(room.isPartial, false);
+  const seen = rest => {
+    sockets[0].receive({ op: 'presence', watch: id, count: 1, users: 1, ...rest });
+    return [room.isPartial, room.members.size];
+  };
+  assert.deepEqual(seen({ sync: true, partial: true, members: [{ id: 'a' }] }), [true, 1]);
+  assert.deepEqual(seen({ joined: [{ id: 'b' }] }), [true, 2], 'a change says nothing about the other hosts');
+  assert.deepEqual(seen({ sync: true, members: [{ id: 'a' }, { id: 'c' }, { id: 'd' }] }), [false, 3]);
+});
+
 test('a watch begins again on each connection, and keeps what it knows until then', async () => {
   const { client, clock, sockets } = setup();
   const room = watch(client, { tags: { room: '1' } }, { mode: 'count' });

@@ -105,7 +105,7 @@ pub(crate) struct TagsFrame {
 }
 
 #[derive(Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "two independent members of a frame")]
+#[expect(clippy::struct_excessive_bools, reason = "independent members of a frame")]
 pub(crate) struct PresenceFrame {
     /// The id of the request `watch`.
     pub(crate) watch: u64,
@@ -121,6 +121,9 @@ pub(crate) struct PresenceFrame {
     /// Whether there are too many members for a list.
     #[serde(default)]
     pub(crate) more: bool,
+    /// Whether the clients of a host are not known.
+    #[serde(default)]
+    pub(crate) partial: bool,
     #[serde(default)]
     pub(crate) joined: Vec<MemberFrame>,
     #[serde(default)]

@@ -116,6 +116,7 @@ impl Member {
 /// What a watch knows at one moment. Cloning it copies no member.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "two independent facts")]
 pub struct Presence {
     members: Arc<BTreeMap<String, Member>>,
     /// Number of clients that match.
@@ -124,6 +125,8 @@ pub struct Presence {
     pub users: u64,
     /// Whether there are too many members for a list, so that it is empty.
     pub is_long: bool,
+    /// Whether one of several hosts has not said in time which of its clients match. Another list follows.
+    pub is_partial: bool,
     /// Why the server watches no longer, such as [`ErrorCode::PermissionDenied`]. The watch begins again with the next
     /// connection.
     pub ended: Option<ErrorCode>,
@@ -160,6 +163,7 @@ impl Presence {
         if frame.sync {
             members.clear();
             self.is_long = frame.more;
+            self.is_partial = frame.partial;
         }
         let joined = frame.members.into_iter().chain(frame.joined);
         members.extend(joined.map(|member| (member.id.clone(), Member(Arc::new(member)))));
@@ -273,6 +277,20 @@ mod tests {
         assert_eq!(ids(presence.members()), ["__proto__", "c"]);
         assert_eq!(ids(presence.joined_since(&earlier)), ["c"]);
         assert_eq!(ids(presence.left_since(&earlier)), ["b"]);
+    }
+
+    #[test]
+    fn a_list_without_the_clients_of_a_host_is_partial_until_all_are_known() {
+        let mut presence = Presence::default();
+        let of = |presence: &Presence| (presence.is_partial, presence.members().len());
+        presence.apply(frame(
+            r#""sync":true,"partial":true,"count":1,"users":1,"members":[{"id":"a"}]"#,
+        ));
+        assert_eq!(of(&presence), (true, 1));
+        presence.apply(frame(r#""count":2,"users":2,"joined":[{"id":"b"}]"#));
+        assert_eq!(of(&presence), (true, 2), "a change says nothing about the other hosts");
+        presence.apply(frame(r#""sync":true,"count":1,"users":1,"members":[{"id":"c"}]"#));
+        assert_eq!(of(&presence), (false, 1));
     }
 
     #[test]
