@@ -358,6 +358,7 @@ fn requests_to_hosts() -> Vec<Trial> {
         cluster_limits::a_host_that_is_gone_counts_no_longer needs NATS;
         cluster_reports::a_gap_is_reported_to_clients_of_modern_protocols needs NATS;
         cluster_reports::a_gap_closes_connections_where_that_is_configured needs NATS;
+        cluster_reports::lost_names_do_not_count_as_a_gap needs NATS;
         cluster_reports::a_host_that_must_be_joined_is_not_ready_without_nats needs NATS;
     }
 }

@@ -72,8 +72,9 @@ fn item(bytes: &[u8]) {
     let Ok(body) = ItemBody::decode(Bytes::copy_from_slice(bytes)) else { return };
     let written = match &body {
         ItemBody::Hello(ends) => ItemBody::hello(ends),
-        ItemBody::Publication(publication) => ItemBody::publication(publication),
+        ItemBody::Publication(publication) => ItemBody::publication(publication, 0),
         ItemBody::Missing(items) => ItemBody::missing(*items),
+        ItemBody::Lost(tombstone) => tombstone.encode(),
         ItemBody::Ping(number) => ItemBody::ping(*number),
         ItemBody::Pong(number) => ItemBody::pong(*number),
         ItemBody::Skipped => return,

@@ -7,7 +7,7 @@ use super::host_watch::{HostWarning, HostWatch};
 use crate::carrier::CarrierEvent;
 use crate::cluster::{
     Arrival, BridgeCore, ClusterCounts, ClusterEffect, DegradedReason, GapReason, HostState,
-    InvalidMessage, LaneGap, figures,
+    InvalidMessage, LaneGap, LostItems, figures,
 };
 use crate::telemetry::LogThrottle;
 use crate::types::{BridgeCounts, ClusterState};
@@ -49,8 +49,8 @@ pub(super) struct NatsServer {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct GapCounts {
     pub(super) gaps: u64,
-    /// Items that are missing in them, as far as their number is known.
-    pub(super) items: u64,
+    /// Items that are lost, as far as their number is known.
+    pub(super) lost: LostItems,
 }
 
 impl Notices {
@@ -120,6 +120,41 @@ impl Notices {
         }
     }
 
+    /// Notes items of another host that are lost. It is a gap if clients may have missed some.
+    fn on_gap(&mut self, gap: &LaneGap, at: Duration) {
+        let LaneGap { host, lost, reason, .. } = *gap;
+        let LostItems { all, for_clients } = lost.unwrap_or_default();
+        let is_gap = gap.is_for_clients();
+        self.counts.gaps += u64::from(is_gap);
+        // The number comes from another host.
+        self.counts.lost_items = self.counts.lost_items.saturating_add(all);
+        let of_reason = self.gaps_by_reason.entry(reason.as_str()).or_default();
+        of_reason.gaps += u64::from(is_gap);
+        of_reason.lost = of_reason.lost.and(LostItems { all, for_clients });
+        if !self.gaps.admits(at) {
+            return;
+        }
+        let reason = reason.as_str();
+        if is_gap {
+            let items = lost.map_or_else(|| "unknown".to_owned(), |_| for_clients.to_string());
+            tracing::error!(
+                event = "cluster_gap",
+                host = %host,
+                items,
+                reason,
+                "publications of another host are lost"
+            );
+        } else {
+            tracing::warn!(
+                event = "cluster_items_lost",
+                host = %host,
+                items = all,
+                reason,
+                "names, watches or records of requests of another host are lost"
+            );
+        }
+    }
+
     /// Notes something that the broker gets too.
     pub(super) fn on_effect(&mut self, effect: &ClusterEffect, now: Instant) {
         let at = self.at(now);
@@ -136,24 +171,7 @@ impl Notices {
                     && !publication.is_about_move();
                 self.counts.items_in += u64::from(is_counted);
             }
-            ClusterEffect::Gap { gap: LaneGap { host, items, reason, .. }, .. } => {
-                self.counts.gaps += 1;
-                // The number comes from another host.
-                self.counts.lost_items = self.counts.lost_items.saturating_add(items.unwrap_or(0));
-                let of_reason = self.gaps_by_reason.entry(reason.as_str()).or_default();
-                of_reason.gaps += 1;
-                of_reason.items = of_reason.items.saturating_add(items.unwrap_or(0));
-                if self.gaps.admits(at) {
-                    let items = items.map_or_else(|| "unknown".to_owned(), |it| it.to_string());
-                    tracing::error!(
-                        event = "cluster_gap",
-                        host = %host,
-                        items,
-                        reason = reason.as_str(),
-                        "publications of another host are lost"
-                    );
-                }
-            }
+            ClusterEffect::Gap { gap, .. } => self.on_gap(gap, at),
             ClusterEffect::Degraded(reason) => self.on_degraded(*reason, now),
             ClusterEffect::DuplicateHost => {
                 if self.duplicates.admits(at) {

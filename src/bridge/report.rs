@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use super::notices::Notices;
-use crate::cluster::{BridgeCore, CLUSTER_FORMAT, ClusterTraffic, ItemKind, TrafficLane, figures};
+use crate::cluster::{
+    BridgeCore, CLUSTER_FORMAT, ClusterTraffic, ItemKind, LostItems, TrafficLane, figures,
+};
 use crate::config::BridgeConfig;
 use crate::types::{ClusterReport, HistogramFamily, LabelledSeries, SeriesFamily};
 
@@ -45,7 +47,11 @@ pub(super) fn add_series(
 ) {
     for (reason, gaps) in &notices.gaps_by_reason {
         series.one(SeriesFamily::ClusterGaps, *reason, gaps.gaps);
-        series.one(SeriesFamily::ClusterLostItems, *reason, gaps.items);
+        let LostItems { all, for_clients } = gaps.lost;
+        let others = all.saturating_sub(for_clients);
+        for (kind, items) in [("publication", for_clients), ("other", others)] {
+            series.two(SeriesFamily::ClusterLostItems, *reason, kind, items);
+        }
     }
     for (reason, messages) in &notices.invalid_by_reason {
         series.one(SeriesFamily::ClusterInvalidMessages, *reason, *messages);

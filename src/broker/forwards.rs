@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::worker_state::LinkOutbox;
-use crate::cluster::Forward;
+use crate::cluster::{Forward, LostItems};
 use crate::link::bridge::ToBridge;
 use crate::link::message::ToWorker;
 use crate::types::limits::{
@@ -25,15 +25,15 @@ const FORWARD_BYTES: usize = 160;
 enum KeptForward {
     /// A publication.
     Forward(Box<Forward>),
-    /// This number of publications was dropped here.
-    Dropped(u64),
+    /// These items were dropped here.
+    Dropped(LostItems),
 }
 
 impl KeptForward {
     fn publications(&self) -> u64 {
         match self {
             Self::Forward(_) => 1,
-            Self::Dropped(publications) => *publications,
+            Self::Dropped(items) => items.all,
         }
     }
 
@@ -112,17 +112,20 @@ impl KeptForwards {
 
     /// Drops the oldest forward that the bridge was not given.
     fn drop_oldest(&mut self) {
-        let mut publications = 0;
+        let mut dropped = LostItems::default();
         if let Some(KeptForward::Dropped(before)) = self.kept.get(self.given) {
-            publications = *before;
+            dropped = *before;
             self.kept.remove(self.given);
         }
-        let Some(oldest) = self.kept.get(self.given) else { return };
+        let Some(oldest) = self.kept.get_mut(self.given) else { return };
         self.bytes -= oldest.bytes();
-        publications += 1;
-        if let Some(place) = self.kept.get_mut(self.given) {
-            *place = KeptForward::Dropped(publications);
+        if let KeptForward::Forward(forward) = oldest {
+            dropped = dropped.and(match forward.publication.item_kind().is_for_clients() {
+                true => LostItems::FOR_CLIENTS,
+                false => LostItems::OTHER,
+            });
         }
+        *oldest = KeptForward::Dropped(dropped);
     }
 
     /// Returns how many publications were ever added. All of these must be [carried](Self::waits_for), before what
@@ -161,7 +164,7 @@ impl KeptForwards {
         {
             let message = match next {
                 KeptForward::Forward(forward) => ToBridge::Forward(forward.clone()),
-                KeptForward::Dropped(publications) => ToBridge::Missing(*publications),
+                KeptForward::Dropped(items) => ToBridge::Missing(*items),
             };
             self.bytes -= next.bytes();
             self.given += 1;
@@ -258,7 +261,7 @@ mod tests {
                 ToWorker::Bridge(ToBridge::Forward(it)) => {
                     all.push((it.publication.number.0, it.publication.is_repeated));
                 }
-                ToWorker::Bridge(ToBridge::Missing(items)) => all.push((items, true)),
+                ToWorker::Bridge(ToBridge::Missing(items)) => all.push((items.all, true)),
                 other => panic!("{other:?}"),
             }
         }

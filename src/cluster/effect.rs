@@ -5,6 +5,7 @@ use super::envelope::{BridgeEpoch, HostRun};
 use super::hello::EpochEnds;
 use super::item::{LaneKey, LanePoint};
 use super::lanes_in::GapReason;
+use super::lost_items::LostItems;
 use super::taken::{PassedPublication, TakenLanes, TakenTable};
 use super::traffic::ClusterTraffic;
 use crate::types::{HostId, Number, WorkerIncarnation};
@@ -67,10 +68,18 @@ pub struct LaneGap {
     pub host: HostId,
     /// Its run.
     pub run: HostRun,
-    /// How many items; `None` if their number is not known.
-    pub items: Option<u64>,
+    /// The items; `None` if their number is not known.
+    pub lost: Option<LostItems>,
     /// The reason.
     pub reason: GapReason,
+}
+
+impl LaneGap {
+    /// Returns whether clients may have missed something.
+    #[must_use]
+    pub fn is_for_clients(&self) -> bool {
+        self.lost.is_none_or(|lost| lost.for_clients > 0)
+    }
 }
 
 /// For the broker, in this order.

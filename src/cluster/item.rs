@@ -4,39 +4,15 @@ use bytes::{BufMut, Bytes};
 use smallvec::SmallVec;
 
 use super::carried::{CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay};
-use super::envelope::HostRun;
 use super::hello::EpochEnds;
+pub use super::lane_key::{LaneKey, LanePoint};
+use super::lost_items::{LostItems, Tombstone, put_before};
 use super::traffic::ItemKind;
 use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::limits::{CLUSTER_HOSTS_MAX, CLUSTER_PART_BYTES_MAX};
 use crate::types::{
     AskToken, Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation,
 };
-
-/// Identifies a lane of one sender: the common lane, or the private lane to one run of a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LaneKey(pub u32);
-
-impl LaneKey {
-    /// The lane to all hosts.
-    pub const COMMON: Self = Self(0);
-
-    /// Returns the private lane to a run: its last 32 bits, which are random.
-    #[must_use]
-    pub fn private(run: HostRun) -> Self {
-        let [.., a, b, c, d] = run.0.to_be_bytes();
-        Self(u32::from_be_bytes([a, b, c, d]).max(1))
-    }
-}
-
-/// A place in a lane. Lanes are numbered from 1 in each epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LanePoint {
-    /// The lane.
-    pub lane: LaneKey,
-    /// The number of an item in it.
-    pub number: u64,
-}
 
 /// Orders an item relative to other lanes of its sender: it comes after each of these points. An item of a private
 /// lane names the common item before it, an item of the common lane those private lanes that have moved since
@@ -131,6 +107,10 @@ const HELLO: u8 = 1;
 const PUBLICATION: u8 = 2;
 /// Kind of a number of publications that were not kept.
 const MISSING: u8 = 3 | REQUIRED;
+/// Kind of a number of items that were not kept, some of which were not for clients.
+const MISSING_COUNTED: u8 = 72 | REQUIRED;
+/// Kind of a tombstone. A host that does not know it reports a gap.
+pub(super) const TOMBSTONE: u8 = 71 | REQUIRED;
 /// Kind of a command. A host that does not know it reports a gap.
 const DIRECTIVE: u8 = 4 | REQUIRED;
 /// Kind of a publication to one client whose answer is awaited. A host that does not know it reports a gap.
@@ -170,6 +150,20 @@ const IDENTIFIED: u8 = 50;
 /// Tag of the number by which a report on a publication is awaited, and of its time. A host that does not know it
 /// reports nothing.
 const REPORTED: u8 = 71;
+/// Tag of [what an item says](super::lost_items) about those before it.
+pub(super) const BEFORE: u8 = 72;
+
+/// Returns whether an item of a kind may be for clients; `None` if the kind is not known.
+pub(super) fn is_for_clients(kind: u8) -> Option<bool> {
+    match kind {
+        PUBLICATION | DIRECTIVE | QUESTION => Some(true),
+        // What missing items were is counted by itself.
+        RECORDS | NAMES | WATCHES | MOVE | HELLO | PING | PONG | MISSING | MISSING_COUNTED => {
+            Some(false)
+        }
+        _ => None,
+    }
+}
 
 impl CarriedPublication {
     fn kind(&self) -> u8 {
@@ -193,8 +187,10 @@ pub enum ItemBody {
     Hello(EpochEnds),
     /// A publication, or a command.
     Publication(CarriedPublication),
-    /// This number of publications was not kept while their host had no bridge. They may have been for other hosts.
-    Missing(u64),
+    /// These items were not kept while their host had no bridge. They may have been for other hosts.
+    Missing(LostItems),
+    /// An item that its host no longer has.
+    Lost(Tombstone),
     /// A ping with its number, which the host answers.
     Ping(u64),
     /// The answer to the ping with this number.
@@ -227,13 +223,14 @@ impl ItemBody {
         out.into()
     }
 
-    /// Returns the encoding of a publication.
+    /// Returns the encoding of a publication. `before` is how many numbers before it in its lane were of items for clients.
     #[must_use]
-    pub fn publication(publication: &CarriedPublication) -> Bytes {
+    pub fn publication(publication: &CarriedPublication, before: u64) -> Bytes {
         let CarriedPublication { source, number, generation, sequence, .. } = publication;
         let CarriedPublication { route, form, payload, is_repeated, directive, .. } = publication;
         let mut out = Vec::with_capacity(route.len() + payload.len() + 48);
         out.put_u8(publication.kind());
+        put_before(&mut out, before);
         out.put_slice(&[SOURCE, 14]);
         out.put_u16_le(source.worker.0);
         out.put_u32_le(source.generation.0);
@@ -280,11 +277,15 @@ impl ItemBody {
         out.into()
     }
 
-    /// Returns the encoding of a number of publications that were not kept.
+    /// Returns the encoding of a number of items that were not kept.
     #[must_use]
-    pub fn missing(items: u64) -> Bytes {
-        let mut out = vec![MISSING];
-        put_varint(&mut out, items);
+    pub fn missing(LostItems { all, for_clients }: LostItems) -> Bytes {
+        let is_counted = all != for_clients;
+        let mut out = vec![if is_counted { MISSING_COUNTED } else { MISSING }];
+        put_varint(&mut out, all);
+        if is_counted {
+            put_varint(&mut out, for_clients);
+        }
         out.into()
     }
 
@@ -306,7 +307,8 @@ impl ItemBody {
                 let is_awaited = publication.directive.is_some() && publication.report_ms.is_none();
                 let is_plain = !is_awaited && publication.question.is_none();
                 let may_ask = kind == DIRECTIVE || kind == QUESTION;
-                match publication.kind() == kind && (may_ask || is_plain) {
+                let may_report = kind == PUBLICATION || publication.report_ms.is_none();
+                match publication.kind() == kind && (may_ask || is_plain) && may_report {
                     true => Ok(Self::Publication(publication)),
                     false => Err(InvalidMessage::Field("kind of item").into()),
                 }
@@ -315,11 +317,20 @@ impl ItemBody {
                 let number = fields.varint()?;
                 fields.end()?;
                 Ok(match kind {
-                    MISSING => Self::Missing(number),
+                    MISSING => Self::Missing(LostItems::unknown(number)),
                     PING => Self::Ping(number),
                     _ => Self::Pong(number),
                 })
             }
+            MISSING_COUNTED => {
+                let (all, for_clients) = (fields.varint()?, fields.varint()?);
+                fields.end()?;
+                let is_shortest = for_clients < all;
+                let missing = Self::Missing(LostItems { all, for_clients });
+                let is_longer = || InvalidMessage::Field("count").into();
+                is_shortest.then_some(missing).ok_or_else(is_longer)
+            }
+            TOMBSTONE => Ok(Self::Lost(Tombstone::decode(&mut fields)?)),
             kind if kind & REQUIRED != 0 => Err(ItemFault::Unknown(kind)),
             _ => Ok(Self::Skipped),
         }
@@ -390,6 +401,7 @@ fn form(byte: u8) -> Result<PayloadForm, InvalidMessage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::envelope::HostRun;
 
     fn publication(payload: usize) -> CarriedPublication {
         CarriedPublication {
@@ -413,7 +425,7 @@ mod tests {
         for payload in [0, 1, 200, 1 << 20] {
             for is_repeated in [false, true] {
                 let publication = CarriedPublication { is_repeated, ..publication(payload) };
-                let bytes = ItemBody::publication(&publication);
+                let bytes = ItemBody::publication(&publication, 0);
                 let read = ItemBody::decode(bytes);
                 assert_eq!(read, Ok(ItemBody::Publication(publication)));
             }
@@ -421,38 +433,69 @@ mod tests {
     }
 
     #[test]
+    fn a_publication_with_a_report_is_a_publication_for_every_host() {
+        let reported =
+            CarriedPublication { directive: Some(9), report_ms: Some(500), ..publication(5) };
+        let bytes = ItemBody::publication(&reported, 0);
+        assert_eq!(bytes[0], PUBLICATION);
+        assert_eq!(ItemBody::decode(bytes.clone()), Ok(ItemBody::Publication(reported)));
+        for kind in [DIRECTIVE, NAMES, RECORDS] {
+            assert!(ItemBody::decode([&[kind], &bytes[1..]].concat().into()).is_err());
+        }
+        // A host that does not know the field takes the rest.
+        let place = bytes.windows(2).position(|two| two == [REPORTED, 12]).unwrap();
+        let mut unknown = bytes.to_vec();
+        unknown[place] = 79;
+        assert_eq!(ItemBody::decode(unknown.into()), Ok(ItemBody::Publication(publication(5))));
+    }
+
+    #[test]
+    fn lost_items_are_read_as_they_are_written() {
+        for (all, for_clients) in [(0, 0), (7, 7), (9, 4), (u64::MAX, 0)] {
+            let lost = LostItems { all, for_clients };
+            assert_eq!(ItemBody::decode(ItemBody::missing(lost)), Ok(ItemBody::Missing(lost)));
+        }
+        for is_for_clients in [false, true] {
+            let tombstone = Tombstone { is_for_clients, before: 300 };
+            assert_eq!(ItemBody::decode(tombstone.encode()), Ok(ItemBody::Lost(tombstone)));
+        }
+        assert!(ItemBody::decode(vec![MISSING_COUNTED, 3, 3].into()).is_err(), "a longer form");
+        assert!(ItemBody::decode(vec![TOMBSTONE, 2, 0].into()).is_err());
+    }
+
+    #[test]
     fn a_change_of_names_is_an_item_that_every_host_must_know() {
         let source = WorkerIncarnation { worker: WorkerId::DIRECTORY, generation: Generation(4) };
         let names = CarriedPublication { source, ..publication(30) };
-        let bytes = ItemBody::publication(&names);
+        let bytes = ItemBody::publication(&names, 0);
         assert_eq!(bytes[0], NAMES);
         assert_eq!(ItemBody::decode(bytes.clone()), Ok(ItemBody::Publication(names)));
         assert!(ItemBody::decode([&[PUBLICATION], &bytes[1..]].concat().into()).is_err());
-        let other = ItemBody::publication(&publication(30));
+        let other = ItemBody::publication(&publication(30), 0);
         assert!(ItemBody::decode([&[NAMES], &other[1..]].concat().into()).is_err());
     }
 
     #[test]
     fn a_command_is_an_item_that_every_host_must_know() {
         let directive = CarriedPublication { directive: Some(u64::MAX), ..publication(0) };
-        let bytes = ItemBody::publication(&directive);
+        let bytes = ItemBody::publication(&directive, 0);
         assert_eq!(bytes[0] & REQUIRED, REQUIRED);
         assert_eq!(ItemBody::decode(bytes.clone()), Ok(ItemBody::Publication(directive)));
         let as_publication = [&[PUBLICATION], &bytes[1..]].concat();
         assert!(ItemBody::decode(as_publication.into()).is_err());
-        let without = ItemBody::publication(&publication(0));
+        let without = ItemBody::publication(&publication(0), 0);
         assert!(ItemBody::decode([&[DIRECTIVE], &without[1..]].concat().into()).is_err());
         let question = CarriedQuestion { token: AskToken([3; 16]), within_ms: 900 };
         let question = Some(question);
         let asked = CarriedPublication { directive: Some(4), question, ..publication(5) };
-        let bytes = ItemBody::publication(&asked);
+        let bytes = ItemBody::publication(&asked, 0);
         assert_eq!(ItemBody::decode(bytes.clone()), Ok(ItemBody::Publication(asked)));
         assert!(ItemBody::decode([&[DIRECTIVE], &bytes[1..]].concat().into()).is_err());
     }
 
     #[test]
     fn a_small_publication_takes_few_bytes_more_than_its_payload() {
-        let bytes = ItemBody::publication(&publication(100));
+        let bytes = ItemBody::publication(&publication(100), 0);
         assert!(bytes.len() <= 100 + 5 + 40, "{}", bytes.len());
     }
 
@@ -461,7 +504,7 @@ mod tests {
         let decode = |bytes: &[u8]| ItemBody::decode(Bytes::copy_from_slice(bytes));
         assert_eq!(decode(&[0x20, 1, 2, 3]), Ok(ItemBody::Skipped));
         assert_eq!(decode(&[0xa0, 1, 2, 3]), Err(ItemFault::Unknown(0xa0)));
-        let known = ItemBody::publication(&publication(1));
+        let known = ItemBody::publication(&publication(1), 0);
         let with_field = |tag: u8| decode(&[&known[..], &[tag, 2, 0, 0]].concat());
         assert_eq!(with_field(0x21), decode(&known));
         assert_eq!(with_field(0xa1), Err(ItemFault::Unknown(0xa1)));
@@ -483,7 +526,7 @@ mod tests {
     fn an_item_without_a_field_is_invalid() {
         let invalid = |field| Err(ItemFault::Invalid(InvalidMessage::Field(field)));
         assert_eq!(ItemBody::decode(Bytes::from_static(&[PUBLICATION])), invalid("source"));
-        let bytes = ItemBody::publication(&publication(0));
+        let bytes = ItemBody::publication(&publication(0), 0);
         for length in 0..bytes.len() {
             assert!(ItemBody::decode(bytes.slice(..length)).is_err(), "{length} bytes");
         }

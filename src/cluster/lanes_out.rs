@@ -270,6 +270,19 @@ impl LanesOut {
         kept.or(if is_hello { Some(&self.hello) } else { None })
     }
 
+    /// Returns how many numbers of a lane were of items for clients.
+    pub(super) fn numbers_for_clients(&self, lane: LaneKey) -> u64 {
+        self.buffer.numbers_for_clients(lane)
+    }
+
+    /// Returns a batch with what stands for the last item of a lane that is not kept any more.
+    pub(super) fn tombstone(&self, lane: LaneKey) -> Option<Vec<u8>> {
+        let (number, body) = (self.lost_up_to(lane), self.buffer.tombstone(lane)?.encode());
+        let mut batch = batch_head(lane, number);
+        LaneItem { fence: Fence::default(), part: ItemPart::Whole, body }.encode(lane, &mut batch);
+        Some(batch)
+    }
+
     /// Returns the last number of a lane that is not kept any more, or 0.
     pub(super) fn lost_up_to(&self, lane: LaneKey) -> u64 {
         self.buffer.dropped_up_to(lane)

@@ -18,8 +18,10 @@ mod host_figures;
 mod hosts;
 mod item;
 mod kept;
+mod lane_key;
 mod lanes_in;
 mod lanes_out;
+mod lost_items;
 mod message;
 mod news;
 mod queries;
@@ -49,6 +51,7 @@ pub use hello::{EpochEnds, LaneEnds};
 pub use hosts::HostState;
 pub use item::{Fence, ItemBody, ItemFault, ItemPart, LaneItem, LaneKey, LanePoint};
 pub use lanes_in::{GapReason, HeldBounds, PassedSources};
+pub use lost_items::{LostItems, Tombstone};
 pub use message::{
     ClusterMessage, HostHeartbeat, HostQuestion, LaneBatch, ListedHost, QueryAnswer, RepairRequest,
 };

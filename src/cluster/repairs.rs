@@ -20,11 +20,13 @@ pub(super) struct Repair {
     pub(super) last: u64,
     /// Bytes that may still be sent for this request.
     bytes_left: usize,
+    /// The end of what is lost, whose tombstone was sent.
+    lost: Option<u64>,
 }
 
 impl Repair {
     pub(super) fn new(to: HostId, lane: LaneKey, first: u64, last: u64) -> Self {
-        Self { to, lane, first, last, bytes_left: CLUSTER_REPAIR_BYTES_MAX }
+        Self { to, lane, first, last, bytes_left: CLUSTER_REPAIR_BYTES_MAX, lost: None }
     }
 }
 
@@ -103,6 +105,10 @@ impl Repairs {
 
     fn message(&mut self, mut repair: Repair, lanes: &LanesOut) -> Option<RepairMessage> {
         let Repair { to, lane, first, last, .. } = repair;
+        if let Some(up_to) = repair.lost {
+            let body = ClusterMessage::Lost { lane, up_to }.encode();
+            return Some(RepairMessage { to, lane, body, items: 0 });
+        }
         let lost = lanes.lost_up_to(lane);
         if let Some(repeat) = lanes.repeat(lane, first, last) {
             let bytes = repeat.body.len();
@@ -120,7 +126,9 @@ impl Repairs {
         if lost < last {
             self.open.push_back(Repair { first: lost + 1, ..repair });
         }
-        let body = ClusterMessage::Lost { lane, up_to: lost }.encode();
+        // With the tombstone before it, the receiver knows how many of the lost items were for clients.
+        self.open.push_front(Repair { lost: Some(lost), ..repair });
+        let body = lanes.tombstone(lane)?;
         Some(RepairMessage { to, lane, body, items: 0 })
     }
 }
@@ -129,6 +137,7 @@ impl Repairs {
 mod tests {
     use std::time::Duration;
 
+    use super::super::item::ItemBody;
     use super::super::replay_buffer::ReplayBounds;
     use super::*;
 
@@ -173,6 +182,10 @@ mod tests {
             let message = repairs.next(&lanes, now)?;
             ClusterMessage::decode(message.body.into()).ok()
         };
+        let Some(ClusterMessage::Batch(batch)) = next(&mut repairs) else { panic!() };
+        let item = batch.items[0].body.clone();
+        assert!(matches!(ItemBody::decode(item), Ok(ItemBody::Lost(_))), "{batch:?}");
+        assert_eq!((batch.first, batch.items.len()), (59, 1));
         let lost = ClusterMessage::Lost { lane: LaneKey::COMMON, up_to: 59 };
         assert_eq!(next(&mut repairs), Some(lost));
         let Some(ClusterMessage::Batch(batch)) = next(&mut repairs) else { panic!() };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::item::{Fence, LaneItem, LaneKey};
+use super::lost_items::{ClientNumbers, Tombstone};
 use crate::types::limits::{CLUSTER_REPLAY_BYTES, CLUSTER_REPLAY_TIME};
 
 /// How much a replay buffer keeps. The oldest items are dropped first.
@@ -31,6 +32,8 @@ pub(super) struct NumberedItem {
     at: Instant,
     /// Bytes of all items before it, those that were dropped included.
     bytes_before: u64,
+    /// What it was, when it is dropped.
+    tombstone: Tombstone,
 }
 
 impl NumberedItem {
@@ -38,6 +41,13 @@ impl NumberedItem {
     pub(super) fn bytes(&self) -> usize {
         ITEM_COST + self.item.body.len()
     }
+}
+
+/// The last item of a lane that was dropped.
+#[derive(Clone, Copy, Debug)]
+struct DroppedItem {
+    number: u64,
+    tombstone: Tombstone,
 }
 
 /// Bytes that an item takes next to its body, rounded up.
@@ -53,16 +63,26 @@ pub(super) struct ReplayBuffer {
     bytes: usize,
     /// Bytes of all items that were ever kept.
     bytes_ever: u64,
-    /// The last number of each lane that was dropped.
-    dropped: BTreeMap<LaneKey, u64>,
+    /// The last item of each lane that was dropped.
+    dropped: BTreeMap<LaneKey, DroppedItem>,
+    /// Which numbers of each lane were for clients.
+    numbers: BTreeMap<LaneKey, ClientNumbers>,
     /// The orders of the kept items of each lane. Their numbers are consecutive.
     lanes: BTreeMap<LaneKey, VecDeque<u64>>,
 }
 
 impl ReplayBuffer {
     pub(super) fn new(bounds: ReplayBounds) -> Self {
-        let (items, lanes, dropped) = (VecDeque::new(), BTreeMap::new(), BTreeMap::new());
-        Self { bounds, items, first: 1, bytes: 0, bytes_ever: 0, dropped, lanes }
+        Self {
+            bounds,
+            items: VecDeque::new(),
+            first: 1,
+            bytes: 0,
+            bytes_ever: 0,
+            dropped: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -81,7 +101,17 @@ impl ReplayBuffer {
 
     /// Returns the last number of a lane that was dropped, or 0.
     pub(super) fn dropped_up_to(&self, lane: LaneKey) -> u64 {
-        self.dropped.get(&lane).copied().unwrap_or(0)
+        self.dropped.get(&lane).map_or(0, |dropped| dropped.number)
+    }
+
+    /// Returns what stands for the last item of a lane that was dropped.
+    pub(super) fn tombstone(&self, lane: LaneKey) -> Option<Tombstone> {
+        self.dropped.get(&lane).map(|dropped| dropped.tombstone)
+    }
+
+    /// Returns how many numbers of a lane were of items for clients.
+    pub(super) fn numbers_for_clients(&self, lane: LaneKey) -> u64 {
+        self.numbers.get(&lane).and_then(|numbers| numbers.count()).unwrap_or(0)
     }
 
     /// Returns the bytes of all items up to this order, those that were dropped included.
@@ -93,6 +123,7 @@ impl ReplayBuffer {
     /// Forgets a lane that has ended. Its items are not found any longer.
     pub(super) fn close(&mut self, lane: LaneKey) {
         self.dropped.remove(&lane);
+        self.numbers.remove(&lane);
         self.lanes.remove(&lane);
     }
 
@@ -112,7 +143,12 @@ impl ReplayBuffer {
     /// Appends an item and drops what is beyond the bounds.
     pub(super) fn push(&mut self, lane: LaneKey, number: u64, item: LaneItem, now: Instant) {
         let bytes_before = self.bytes_ever;
-        let numbered = NumberedItem { lane, number, item, at: now, bytes_before };
+        let head = self.numbers.entry(lane).or_insert(ClientNumbers::NONE).pass(&item);
+        let tombstone = Tombstone {
+            is_for_clients: head.is_for_clients.unwrap_or(true),
+            before: head.before.unwrap_or(0),
+        };
+        let numbered = NumberedItem { lane, number, item, at: now, bytes_before, tombstone };
         self.bytes += numbered.bytes();
         self.bytes_ever += numbered.bytes() as u64;
         self.items.push_back(numbered);
@@ -138,7 +174,8 @@ impl ReplayBuffer {
         // A lane that was closed has none.
         if let Some(orders) = self.lanes.get_mut(&oldest.lane) {
             orders.pop_front();
-            self.dropped.insert(oldest.lane, oldest.number);
+            let (number, tombstone) = (oldest.number, oldest.tombstone);
+            self.dropped.insert(oldest.lane, DroppedItem { number, tombstone });
             if orders.is_empty() {
                 self.lanes.remove(&oldest.lane);
             }

@@ -35,6 +35,17 @@ item_kinds! {
     Ping = "ping", "A ping, or the answer to one.";
 }
 
+impl ItemKind {
+    /// Returns whether a client misses something if an item is lost.
+    #[must_use]
+    pub const fn is_for_clients(self) -> bool {
+        match self {
+            Self::Publication | Self::Directive | Self::Question => true,
+            Self::Records | Self::Directory | Self::Presence | Self::Move | Self::Ping => false,
+        }
+    }
+}
+
 impl CarriedPublication {
     /// Returns whether it is about a client that moves between hosts.
     #[must_use]

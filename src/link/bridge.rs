@@ -4,7 +4,7 @@ use super::in_place::{FromWorker, PublishFrame};
 use super::message::ROW_WORK;
 use super::query::{HostsAnswer, HostsQuery};
 use crate::cluster::{
-    AnnouncedNames, CarriedPublication, ClusterEffect, Forward, KeptForBridge, SentToOne,
+    AnnouncedNames, CarriedPublication, ClusterEffect, Forward, KeptForBridge, LostItems, SentToOne,
 };
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{ConnectionCounts, Content, Number, PayloadForm, Tenant, WorkerIncarnation};
@@ -94,9 +94,9 @@ pub enum HostsNotice {
         /// The hosts.
         hosts: u32,
     },
-    /// Publications of another host will not arrive. Any client may have missed some.
+    /// Items of another host will not arrive.
     Missed {
-        /// How many; `None` if that is not known.
+        /// How many of them any client may have missed; `None` if that is not known.
         items: Option<u64>,
     },
 }
@@ -109,8 +109,8 @@ pub enum ToBridge {
     Kept(Box<KeptForBridge>),
     /// A publication for other hosts.
     Forward(Box<Forward>),
-    /// This number of publications for other hosts was not kept while there was no bridge. They count as one forward.
-    Missing(u64),
+    /// These items for other hosts were not kept while there was no bridge. They count as one forward.
+    Missing(LostItems),
     /// A question to other hosts. Answered by [`FromBridge::Answered`].
     Query(Box<QueryOfProcess>),
     /// How many clients this host has, and the addresses of many of them, at the beginning and after changes.

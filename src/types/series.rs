@@ -136,8 +136,8 @@ families! {
     ClusterBytes = "cluster_bytes", Counter, ["direction", "lane"], 8,
         "Bytes of valid messages from and to NATS";
     ClusterGaps = "cluster_gaps", Counter, ["reason"], 7, "Gaps in what other hosts have sent";
-    ClusterLostItems = "cluster_lost_items", Counter, ["reason"], 7,
-        "Items that are missing in gaps of a known size";
+    ClusterLostItems = "cluster_lost_items", Counter, ["reason", "kind"], 13,
+        "Items of other hosts that are lost, as far as their number is known";
     ClusterInvalidMessages = "cluster_invalid_messages", Counter, ["reason"], 6,
         "Messages from NATS that are not of a host of this cluster";
     LogLinesLost = "log_lines_lost", Counter, [], 1, "Log lines that could not be written";

@@ -56,6 +56,8 @@ pub(super) fn on_notice(
         HostsNotice::Joined => context.hosts.reach = ClusterReach::Joined,
         HostsNotice::Cut => context.hosts.reach.cut(now),
         HostsNotice::Live { hosts } => context.throttle.share(hosts, now),
+        // Names, watches and records of requests.
+        HostsNotice::Missed { items: Some(0) } => {}
         HostsNotice::Missed { items } => match &mut context.hosts.report {
             None => context.hosts.report = Some(GapReport::new(connections, items)),
             Some(report) => report.next = Some(with_former(report.next, items)),

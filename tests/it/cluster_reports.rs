@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::api::head;
 use crate::harness::nats::{Nats, host_with, wait_until_joined, wait_until_settled};
-use crate::harness::{Open, Raw, Server, broadcast, eventually};
+use crate::harness::{Open, Raw, Server, broadcast, eventually, feedback_to_ident};
 use crate::metrics::wait_for;
 
 /// Publications that are lost; the last ones are kept.
@@ -74,6 +74,52 @@ pub fn a_gap_is_reported_to_clients_of_modern_protocols() {
     let first = old.frame();
     assert!(first.as_text().contains(&format!("\"{missed} x")), "{}", first.shown());
     wait_for(&b, &[("tagcast_recoveries_total{result=\"gap\"}", 2.0)]);
+}
+
+/// Names of clients are lost, and no publication. A host gets them again, and tells clients nothing.
+pub fn lost_names_do_not_count_as_a_gap() {
+    let mut nats = Nats::start("");
+    let [a, b] = small_hosts(&nats, "onGap = close");
+    let mut modern = b.open_v1("/", json!({"key": "shop"}));
+    let mut named = a.open(&Open::php().target("/php?key=shop").ident("first"));
+    nats.kill();
+    a.wait_for_output("nats_disconnected");
+    let scripts: Vec<Raw> = (0..MESSAGES)
+        .map(|number| {
+            let ident = format!("{number}-{}", "x".repeat(100));
+            a.open(&Open::php().target("/php?key=shop").ident(&ident))
+        })
+        .collect();
+    nats.restart();
+    let lost = eventually("names are lost", || {
+        Some(b.bridge_counts()?.lost_items).filter(|lost| *lost > 0)
+    });
+    b.wait_for_output("cluster_items_lost");
+    wait_for(
+        &b,
+        &[
+            (
+                "tagcast_cluster_lost_items_total{reason=\"replay_buffer\",kind=\"other\"}",
+                lost as f64,
+            ),
+            (
+                "tagcast_cluster_lost_items_total{reason=\"replay_buffer\",kind=\"publication\"}",
+                0.0,
+            ),
+            ("tagcast_cluster_gaps_total{reason=\"replay_buffer\"}", 0.0),
+        ],
+    );
+    assert_eq!(b.bridge_counts().unwrap().gaps, 0);
+    // All names are known again.
+    let all = MESSAGES as f64 + 1.0;
+    wait_for(&b, &[("tagcast_cluster_directory_entries{kind=\"ident\"}", all)]);
+    let mut publisher = b.open(&Open::at("/web?key=shop"));
+    let sent = feedback_to_ident("first", "hello");
+    publisher.text(&sent);
+    publisher.expect_next();
+    named.expect_text(&sent);
+    modern.expect_quiet();
+    drop(scripts);
 }
 
 pub fn a_gap_closes_connections_where_that_is_configured() {

@@ -15,7 +15,7 @@ use crate::broker::records::RecordKey;
 use crate::broker::resolve_cache::KnownRoute;
 use crate::cluster::{
     Arrival, CarriedPublication, CarriedReplay, ClusterEffect, Forward, GapReason, HostRun,
-    LaneGap, LaneKey,
+    LaneGap, LaneKey, LostItems,
 };
 use crate::link::bridge::{AnsweredByHosts, FromBridge, HostsNotice, QueryOfProcess, ToBridge};
 use crate::link::codec::{decode_command, encode_route};
@@ -238,7 +238,8 @@ fn arrive(
                 hosts.report_unreadable(taken.host, "a publication", &malformed, now);
             }
             let (host, reason) = (taken.host, GapReason::Version);
-            let gap = LaneGap { host, run: HostRun(0), items: Some(1), reason };
+            let lost = Some(LostItems::FOR_CLIENTS);
+            let gap = LaneGap { host, run: HostRun(0), lost, reason };
             let gap = FromBridge::Effect(Box::new(ClusterEffect::Gap { number: number.0, gap }));
             router.apply_or_hold(source, ToBroker::Bridge(gap))
         }
@@ -271,8 +272,10 @@ pub(super) fn take_numbered(
             return replays_of_hosts::take_records(router, source, &arrival);
         }
         ClusterEffect::Gap { number, gap } => {
-            recording::note_gap(router, source, Number(number));
-            host_notices::report_gap(router, gap.items);
+            if gap.is_for_clients() {
+                recording::note_gap(router, source, Number(number));
+            }
+            host_notices::report_gap(router, gap.lost.map(|lost| lost.for_clients));
             names::note_gap(router, gap.host);
             presence_of_hosts::note_gap(router, gap.host);
             router.hosts.iter_mut().for_each(|hosts| hosts.places.note_gap(gap.host));

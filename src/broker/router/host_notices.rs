@@ -39,7 +39,8 @@ pub(super) fn set_reach(router: &mut Router, reach: HostsNotice) {
     }
 }
 
-/// Publications of another host will not arrive.
+/// Items of another host will not arrive. `items` is how many of them may have been for clients. The API process learns
+/// of it also if none was: they may have been nonces.
 pub(super) fn report_gap(router: &mut Router, items: Option<u64>) {
     tell_all(router, HostsNotice::Missed { items });
 }

@@ -8,6 +8,7 @@ use super::BridgeCore;
 use crate::cluster::envelope::BridgeIdentity;
 use crate::cluster::host_figures::shown;
 use crate::cluster::hosts::{HostState, RemoteHost};
+use crate::cluster::lost_items::LostItems;
 use crate::cluster::news::HostNews;
 use crate::types::limits::{CLUSTER_ADDRESSES_MAX, CLUSTER_ADDRESSES_TOLD_MAX};
 use crate::types::{AddressCount, ConnectionCounts, Histogram, HostId, HostProfile, OtherHost};
@@ -139,9 +140,9 @@ pub(super) fn receive(core: &mut BridgeCore, from: BridgeIdentity, news: &HostNe
     }
 }
 
-pub(super) fn note_gap(core: &mut BridgeCore, host: HostId, items: Option<u64>) {
+pub(super) fn note_gap(core: &mut BridgeCore, host: HostId, lost: Option<LostItems>) {
     if let Some(host) = core.hosts.get_mut(host) {
-        host.figures.note_gap(items);
+        host.figures.note_gap(lost.map(|lost| lost.for_clients));
     }
 }
 

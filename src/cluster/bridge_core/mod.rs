@@ -30,6 +30,7 @@ use super::hosts::{FormerHost, HostState, Hosts, RemoteHost};
 use super::item::{ItemBody, LaneKey};
 use super::lanes_in::{HeldBounds, LanesIn, PassedSources};
 use super::lanes_out::LanesOut;
+use super::lost_items::LostItems;
 use super::message::ClusterMessage;
 use super::queries::{AnsweredQuery, AskedQuestion, OpenHostQueries, QueriesOut};
 use super::repairs::Repairs;
@@ -38,9 +39,8 @@ use super::subject::{ClusterName, ClusterSubject};
 use super::taken::{LaneStart, TakenLanes, TakenTable};
 use crate::types::{HostId, HostProfile, QueryReach};
 
-use self::figures::ClusterTimes;
-use self::pings::LanePings;
 pub use self::send::OutgoingMessage;
+use self::{figures::ClusterTimes, pings::LanePings};
 
 /// What a bridge is created with.
 pub struct BridgeOptions {
@@ -235,7 +235,7 @@ impl BridgeCore {
             ForwardReach::One(host) => self.private_lane(host),
         };
         self.counts.traffic.outgoing.note_item(lane, publication.item_kind());
-        let body = ItemBody::publication(&publication);
+        let body = ItemBody::publication(&publication, self.lanes.numbers_for_clients(lane));
         let point = self.lanes.append(lane, body, now);
         self.forwards.push(self.lanes.last_order(), Some(point));
         self.note_waiting(now);
@@ -252,9 +252,9 @@ impl BridgeCore {
         id
     }
 
-    /// Reports publications that the broker has not kept for this bridge as a gap to all hosts. They count as one
+    /// Reports items that the broker has not kept for this bridge as a gap to all hosts. They count as one
     /// forward.
-    pub fn forward_missing(&mut self, items: u64, now: Instant) {
+    pub fn forward_missing(&mut self, items: LostItems, now: Instant) {
         let point = self.lanes.append(LaneKey::COMMON, ItemBody::missing(items), now);
         self.forwards.push(self.lanes.last_order(), Some(point));
         self.note_waiting(now);

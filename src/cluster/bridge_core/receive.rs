@@ -129,7 +129,7 @@ impl BridgeCore {
     fn unknown_gap(&mut self, from: BridgeIdentity, reason: GapReason) {
         let BridgeIdentity { host, run, .. } = from;
         figures::note_gap(self, host, None);
-        let gap = self.arrivals.gap(LaneGap { host, run, items: None, reason });
+        let gap = self.arrivals.gap(LaneGap { host, run, lost: None, reason });
         self.effects.push(gap);
     }
 
@@ -225,9 +225,9 @@ impl BridgeCore {
                     let taken = PassedPublication { host, epoch, point, source, number };
                     self.effects.push(self.arrivals.publication(taken, publication));
                 }
-                Passed::Gap { items, reason } => {
-                    figures::note_gap(self, host, items);
-                    self.effects.push(self.arrivals.gap(LaneGap { host, run, items, reason }));
+                Passed::Gap { lost, reason } => {
+                    figures::note_gap(self, host, lost);
+                    self.effects.push(self.arrivals.gap(LaneGap { host, run, lost, reason }));
                 }
                 Passed::Repeated => self.counts.duplicates_dropped += 1,
                 Passed::Ping { lane, number } => {

@@ -225,8 +225,41 @@ fn hosts_that_were_separated_for_too_long_report_a_gap_of_unknown_size() {
     for (place, host) in [(0, 2_u32), (1, 1)] {
         let reason = GapReason::HostGone;
         let run = HostRun(u64::from(host) + 100);
-        let gap = LaneGap { host: HostId(host), run, items: None, reason };
+        let gap = LaneGap { host: HostId(host), run, lost: None, reason };
         assert!(cluster.has_gap(place, gap), "{:?}", cluster.effects[place]);
+    }
+}
+
+#[test]
+fn lost_items_that_were_not_for_clients_are_known() {
+    for (are_for_clients, for_clients) in [([true, false, false, true, false], 2), ([false; 5], 0)]
+    {
+        let mut cluster = Cluster::new(2);
+        let of = |worker, number| {
+            let mut item = forward(ForwardReach::All, number);
+            item.publication.source.worker = worker;
+            item
+        };
+        cluster.bridges[0].forward(of(WorkerId(0), 1), cluster.now);
+        cluster.run(Duration::from_millis(200));
+        for subject in ["m.00000001", "d.00000002.00000001"] {
+            cluster.lost.insert(format!("00000002 {subject}"));
+        }
+        for (number, is_for_clients) in (2..).zip(are_for_clients) {
+            let worker = if is_for_clients { WorkerId(0) } else { WorkerId::WATCHES };
+            cluster.bridges[0].forward(of(worker, number), cluster.now);
+        }
+        cluster.run(CLUSTER_REPLAY_TIME + Duration::from_secs(1));
+        cluster.lost.clear();
+        cluster.run(Duration::from_secs(1));
+        let gap = |all, for_clients| {
+            let (host, run, reason) = (HostId(1), HostRun(101), GapReason::ReplayBuffer);
+            LaneGap { host, run, lost: Some(LostItems { all, for_clients }), reason }
+        };
+        assert!(cluster.has_gap(1, gap(5, for_clients)), "{:?}", cluster.effects[1]);
+        cluster.bridges[0].forward(of(WorkerId(0), 9), cluster.now);
+        cluster.run(Duration::from_secs(1));
+        assert_eq!(cluster.arrived(1), [1, 9]);
     }
 }
 
@@ -266,7 +299,7 @@ fn a_bridge_that_has_lost_its_places_reports_a_gap_of_unknown_size() {
     cluster.run(Duration::from_secs(1));
     let gap = |host: u32, reason| {
         let run = HostRun(u64::from(host) + 100);
-        LaneGap { host: HostId(host), run, items: None, reason }
+        LaneGap { host: HostId(host), run, lost: None, reason }
     };
     assert!(cluster.has_gap(1, gap(1, GapReason::Epoch)), "what it may have missed");
     assert!(cluster.has_gap(0, gap(2, GapReason::Epoch)), "what it may not have sent");

@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes};
 use super::held::{HeldItems, HeldMemory};
 use super::repair_timer::RepairTimer;
 use crate::cluster::item::{ItemPart, LaneItem, LaneKey};
+use crate::cluster::lost_items::{ClientNumbers, LostItems};
 use crate::cluster::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::{Generation, Number, WorkerId, WorkerIncarnation};
 
@@ -88,6 +89,8 @@ pub(super) struct LaneIn {
     pub(super) timer: RepairTimer,
     /// The parts of a large item that have arrived.
     assembly: Option<ItemAssembly>,
+    /// Which numbers before `next` were for clients.
+    numbers: ClientNumbers,
     pub(super) sources: PassedSources,
 }
 
@@ -121,6 +124,7 @@ impl LaneIn {
             held: HeldItems::default(),
             timer: RepairTimer::default(),
             assembly: None,
+            numbers: if passed == 0 { ClientNumbers::NONE } else { ClientNumbers::default() },
             sources,
         }
     }
@@ -137,6 +141,7 @@ impl LaneIn {
         self.known = 0;
         self.lost_up_to = 0;
         self.timer = RepairTimer::default();
+        self.numbers = ClientNumbers::NONE;
         self.break_assembly(memory);
     }
 
@@ -180,24 +185,25 @@ impl LaneIn {
     }
 
     /// Skips lost items at the front. Returns how many.
-    pub(super) fn skip_lost(&mut self, memory: &mut HeldMemory<'_>) -> u64 {
+    pub(super) fn skip_lost(&mut self, memory: &mut HeldMemory<'_>) -> LostItems {
         let end = self.held.first().unwrap_or(u64::MAX).min(self.lost_up_to.saturating_add(1));
         self.skip_to(end, memory)
     }
 
     /// Skips everything up to the next held item, or up to the end. Returns how many numbers.
-    pub(super) fn skip_hole(&mut self, memory: &mut HeldMemory<'_>) -> u64 {
+    pub(super) fn skip_hole(&mut self, memory: &mut HeldMemory<'_>) -> LostItems {
         let end = self.held.first().unwrap_or(self.known + 1);
         self.skip_to(end, memory)
     }
 
-    fn skip_to(&mut self, end: u64, memory: &mut HeldMemory<'_>) -> u64 {
+    fn skip_to(&mut self, end: u64, memory: &mut HeldMemory<'_>) -> LostItems {
         let lost = end.saturating_sub(self.next);
-        if lost > 0 {
-            self.next = end;
-            self.break_assembly(memory);
+        if lost == 0 {
+            return LostItems::default();
         }
-        lost
+        self.next = end;
+        self.break_assembly(memory);
+        self.numbers.lose(lost, self.held.get(end))
     }
 
     fn break_assembly(&mut self, memory: &mut HeldMemory<'_>) {
@@ -208,6 +214,7 @@ impl LaneIn {
     pub(super) fn step(&mut self, memory: &mut HeldMemory<'_>) -> Option<LaneStep> {
         let item = self.held.take(self.next, memory)?;
         self.next += 1;
+        self.numbers.pass(&item);
         let mut open = match item.part {
             ItemPart::Whole => {
                 self.break_assembly(memory);

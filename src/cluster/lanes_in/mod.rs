@@ -18,6 +18,7 @@ use super::carried::CarriedPublication;
 use super::envelope::BridgeEpoch;
 use super::hello::EpochEnds;
 use super::item::{ItemBody, ItemFault, LaneItem, LaneKey, LanePoint};
+use super::lost_items::{ItemHead, LostItems};
 use super::taken::TakenLanes;
 
 /// Why items of a lane will never be received.
@@ -67,8 +68,8 @@ impl GapReason {
 pub(super) enum Passed {
     /// A publication, with its place.
     Publication { epoch: BridgeEpoch, point: LanePoint, publication: CarriedPublication },
-    /// Items are missing. Their number is `None` if it is not known.
-    Gap { items: Option<u64>, reason: GapReason },
+    /// Items are missing. `None` if their number is not known.
+    Gap { lost: Option<LostItems>, reason: GapReason },
     /// A publication that has been passed on before.
     Repeated,
     /// A ping, with its number.
@@ -219,14 +220,15 @@ impl LanesIn {
             // Nothing of what was carried waits for something that was not.
             let left = self.held_items() as u64;
             if ends.is_some() && left > 0 {
-                passed.push(Passed::Gap { items: Some(left), reason: GapReason::Epoch });
+                let lost = Some(LostItems::unknown(left));
+                passed.push(Passed::Gap { lost, reason: GapReason::Epoch });
             }
             let mut memory = HeldMemory { bounds: self.bounds, host: &mut self.held, total };
             self.common.restart(&mut memory);
             self.private.restart(&mut memory);
             self.common_after = 0;
             if ends.is_none() {
-                passed.push(Passed::Gap { items: None, reason: GapReason::Epoch });
+                passed.push(Passed::Gap { lost: None, reason: GapReason::Epoch });
                 break;
             }
         }
@@ -245,11 +247,11 @@ impl LanesIn {
         loop {
             self.pass(usize::MAX, total, passed);
             let mut memory = HeldMemory { bounds: self.bounds, host: &mut self.held, total };
-            let lost = self.common.skip_hole(&mut memory) + self.private.skip_hole(&mut memory);
-            if lost == 0 {
+            let lost = self.common.skip_hole(&mut memory).and(self.private.skip_hole(&mut memory));
+            if lost.all == 0 {
                 return;
             }
-            passed.push(Passed::Gap { items: Some(lost), reason });
+            passed.push(Passed::Gap { lost: Some(lost), reason });
         }
     }
 
@@ -263,10 +265,10 @@ impl LanesIn {
         let mut count = 0;
         while count < most {
             let mut memory = HeldMemory { bounds: self.bounds, host: &mut self.held, total };
-            let lost = self.common.skip_lost(&mut memory) + self.private.skip_lost(&mut memory);
-            if lost > 0 {
+            let lost = self.common.skip_lost(&mut memory).and(self.private.skip_lost(&mut memory));
+            if lost.all > 0 {
                 let reason = GapReason::ReplayBuffer;
-                passed.push(Passed::Gap { items: Some(lost), reason });
+                passed.push(Passed::Gap { lost: Some(lost), reason });
             }
             let may_go_on = self.common_after < self.private.next;
             let lane = if may_go_on && self.common.is_ready_after(&self.private) {
@@ -278,7 +280,8 @@ impl LanesIn {
             };
             let number = lane.next;
             if let Some(step) = lane.step(&mut memory) {
-                passed.extend(understood(lane, self.epoch, number, step));
+                let item = understood(lane, self.epoch, number, step);
+                item.into_iter().for_each(|item| add(passed, item));
             }
             count += 1;
         }
@@ -325,6 +328,18 @@ impl LanesIn {
     }
 }
 
+/// Adds what has passed. Lost items and the tombstone after them are one gap.
+fn add(passed: &mut Vec<Passed>, item: Passed) {
+    if let Some(Passed::Gap { lost: Some(before), reason }) = passed.last_mut()
+        && let Passed::Gap { lost: Some(last), reason: of_last } = &item
+        && reason == of_last
+    {
+        *before = before.and(*last);
+        return;
+    }
+    passed.push(item);
+}
+
 /// Returns what an item of a lane is.
 fn understood(
     lane: &mut LaneIn,
@@ -332,12 +347,13 @@ fn understood(
     number: u64,
     step: LaneStep,
 ) -> Option<Passed> {
-    let gap = |reason| Some(Passed::Gap { items: Some(1), reason });
+    let gap = |lost, reason| Some(Passed::Gap { lost: Some(lost), reason });
     let body: Bytes = match step {
         LaneStep::Item(body) => body,
         LaneStep::Part => return None,
-        LaneStep::TooLarge => return gap(GapReason::Memory),
+        LaneStep::TooLarge => return gap(LostItems::FOR_CLIENTS, GapReason::Memory),
     };
+    let lost_item = ItemHead::of(&body).lost();
     match ItemBody::decode(body) {
         Ok(ItemBody::Publication(publication)) => {
             let CarriedPublication { source, number: of_source, .. } = publication;
@@ -348,13 +364,12 @@ fn understood(
             let point = LanePoint { lane: lane.key, number };
             Some(Passed::Publication { epoch, point, publication })
         }
-        Ok(ItemBody::Missing(items)) => {
-            Some(Passed::Gap { items: Some(items), reason: GapReason::NotSent })
-        }
+        Ok(ItemBody::Missing(lost)) => gap(lost, GapReason::NotSent),
+        Ok(ItemBody::Lost(_)) => gap(lost_item, GapReason::ReplayBuffer),
         Ok(ItemBody::Ping(number)) => Some(Passed::Ping { lane: lane.key, number }),
         Ok(ItemBody::Pong(number)) => Some(Passed::Pong { lane: lane.key, number }),
         Ok(ItemBody::Hello(_) | ItemBody::Skipped) => None,
-        Err(ItemFault::Unknown(_) | ItemFault::Invalid(_)) => gap(GapReason::Version),
+        Err(ItemFault::Unknown(_) | ItemFault::Invalid(_)) => gap(lost_item, GapReason::Version),
     }
 }
 
@@ -380,14 +395,14 @@ mod tests {
         let mut lanes = LanesIn::new(&taken, OWN, HeldBounds::default());
         let (mut total, mut passed) = (0, Vec::new());
         // An item that stands for three publications, which is easily told from others.
-        let three = item(1, ItemBody::missing(3));
+        let three = item(1, ItemBody::missing(LostItems::unknown(3)));
         assert!(lanes.offer(LanePoint { lane: OWN, number: 1 }, three, &mut total));
         lanes.pass(usize::MAX, &mut total, &mut passed);
         assert_eq!(passed, [], "it waits for the hello");
         let mut hello = EpochEnds::default();
         hello.note(BridgeEpoch(1), &[LanePoint { lane: OWN, number: 2 }]);
         let passed = lanes.begin_epoch(BridgeEpoch(2), &hello, &mut total);
-        let gap = |items, reason| Passed::Gap { items: Some(items), reason };
+        let gap = |items, reason| Passed::Gap { lost: Some(LostItems::unknown(items)), reason };
         assert_eq!(passed, [gap(3, GapReason::NotSent), gap(1, GapReason::Epoch)]);
         assert_eq!((lanes.held_items(), total), (0, 0));
     }

@@ -11,7 +11,8 @@ use super::hosts_query::{
 use crate::cluster::{
     AnnouncedNames, Arrival, BridgeEpoch, CarriedId, CarriedPublication, CarriedQuestion,
     CarriedReplay, ClusterEffect, DegradedReason, DirectoryItem, Forward, ForwardReach, GapReason,
-    HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint, PassedPublication, SentToOne, TakenLanes,
+    HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint, LostItems, PassedPublication, SentToOne,
+    TakenLanes,
 };
 use crate::link::bridge::{FromBridge, HostsNotice, ToBridge};
 use crate::types::{
@@ -158,12 +159,13 @@ fn put_effect(out: &mut Vec<u8>, effect: &ClusterEffect) {
             out.put_u8(8);
             out.put_u32_le(lane.0);
         }
-        ClusterEffect::Gap { number, gap: LaneGap { host, run, items, reason } } => {
+        ClusterEffect::Gap { number, gap: LaneGap { host, run, lost, reason } } => {
             out.put_u8(9);
             out.put_u64_le(*number);
             out.put_u32_le(host.0);
             out.put_u64_le(run.0);
-            out.put_u64_le(items.unwrap_or(u64::MAX));
+            out.put_u8(u8::from(lost.is_some()));
+            lost.iter().for_each(|lost| put_lost(out, *lost));
             out.put_u8(place_in(&REASONS, reason));
         }
         ClusterEffect::Degraded(reason) => {
@@ -177,6 +179,15 @@ fn put_effect(out: &mut Vec<u8>, effect: &ClusterEffect) {
 fn place_in<T: PartialEq>(all: &[T], one: &T) -> u8 {
     let place = all.iter().position(|it| it == one);
     place.and_then(|place| u8::try_from(place).ok()).unwrap_or_default()
+}
+
+fn put_lost(out: &mut Vec<u8>, LostItems { all, for_clients }: LostItems) {
+    out.put_u64_le(all);
+    out.put_u64_le(for_clients);
+}
+
+fn read_lost(body: &mut FieldReader<'_>) -> Result<LostItems, Malformed> {
+    Ok(LostItems { all: body.u64()?, for_clients: body.u64()? })
 }
 
 fn put_point(out: &mut Vec<u8>, point: LanePoint) {
@@ -277,11 +288,11 @@ fn read_effect(kind: u8, body: &mut FieldReader<'_>) -> Result<ClusterEffect, Ma
         9 => {
             let number = body.u64()?;
             let (host, run) = (HostId(body.u32()?), HostRun(body.u64()?));
-            let items = Some(body.u64()?).filter(|items| *items < u64::MAX);
+            let lost = if body.flag()? { Some(read_lost(body)?) } else { None };
             let reason = body.u8()?;
             let known = REASONS.get(usize::from(reason)).copied();
             let reason = known.ok_or(Malformed::Unknown("reason", reason))?;
-            ClusterEffect::Gap { number, gap: LaneGap { host, run, items, reason } }
+            ClusterEffect::Gap { number, gap: LaneGap { host, run, lost, reason } }
         }
         10 => match body.u8()? {
             u8::MAX => ClusterEffect::Degraded(None),
@@ -356,7 +367,7 @@ pub(super) fn put_to_bridge(out: &mut Vec<u8>, message: &ToBridge) {
         }
         ToBridge::Missing(items) => {
             out.put_u8(3);
-            out.put_u64_le(*items);
+            put_lost(out, *items);
         }
         ToBridge::Query(query) => {
             out.put_u8(4);
@@ -378,7 +389,7 @@ pub(super) fn read_to_bridge(body: &mut FieldReader<'_>) -> Result<ToBridge, Mal
             let publication = read_publication(body)?;
             Ok(ToBridge::Forward(Box::new(Forward { reach, publication })))
         }
-        3 => Ok(ToBridge::Missing(body.u64()?)),
+        3 => Ok(ToBridge::Missing(read_lost(body)?)),
         4 => Ok(ToBridge::Query(Box::new(read_query_of_process(body)?))),
         50 => Ok(ToBridge::Clients(Box::new(read_counts(body)?))),
         kind => Err(Malformed::Unknown("kind", kind)),
@@ -437,8 +448,9 @@ mod tests {
             let (lane, source, number) = (LaneKey(9), publication.source, publication.number);
             let point = LanePoint { lane, number: seed };
             let taken = PassedPublication { host, epoch, point, source, number };
-            let items = Some(seed).filter(|items| *items < u64::MAX);
-            let gap = LaneGap { host, run, items, reason: REASONS[at] };
+            let items = LostItems { all: seed, for_clients: seed / 2 };
+            let lost = Some(items).filter(|_| at > 1);
+            let gap = LaneGap { host, run, lost, reason: REASONS[at] };
             let begun = TakenLanes::begin(run, epoch, crate::cluster::LaneStart::default());
             let forward = |reach| Forward { reach, publication: publication.clone() };
             for effect in [
@@ -463,7 +475,7 @@ mod tests {
             passes(&ToBroker::Bridge(FromBridge::Names(Box::new(names))));
             passes(&ToBroker::Bridge(FromBridge::Kept(Box::default())));
             passes(&ToWorker::Bridge(ToBridge::Kept(Box::default())));
-            passes(&ToWorker::Bridge(ToBridge::Missing(seed)));
+            passes(&ToWorker::Bridge(ToBridge::Missing(items)));
             for address in ["192.0.2.1", "2001:db8::"] {
                 let address = address.parse().unwrap();
                 let one = AddressCount { address, connections: u32::try_from(at).unwrap() };

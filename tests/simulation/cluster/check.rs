@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tagcast::cluster::{Arrival, GapReason, LaneKey};
+use tagcast::cluster::{Arrival, GapReason, LaneKey, LostItems};
 
 use super::host::{Published, Target, WORKERS};
 
@@ -29,8 +29,9 @@ struct Received {
     ids: BTreeSet<u64>,
     /// The last number of each worker, in the common lane, the private lane, and over both.
     last: BTreeMap<(usize, usize), u64>,
-    /// Items that are reported as lost, and whether their number is not known.
-    lost: u64,
+    /// Items that are reported as lost, and whether the number of some is not known. Only those for clients count where
+    /// publications are missing.
+    lost: LostItems,
     is_unknown: bool,
 }
 
@@ -69,12 +70,13 @@ impl Model {
         self.pairs.entry(pair).or_default().since.get_or_insert(next);
     }
 
-    pub fn gap(&mut self, pair: Pair, items: Option<u64>, reason: GapReason) {
-        assert_ne!(items, Some(0), "{reason:?}");
+    pub fn gap(&mut self, pair: Pair, lost: Option<LostItems>, reason: GapReason) {
+        let is_gap = lost.is_none_or(|lost| lost.all > 0 && lost.for_clients <= lost.all);
+        assert!(is_gap, "{lost:?} {reason:?}");
         self.gaps += 1;
         let received = self.pairs.entry(pair).or_default();
-        match items {
-            Some(items) => received.lost += items,
+        match lost {
+            Some(lost) => received.lost = received.lost.and(lost),
             None => received.is_unknown = true,
         }
     }
@@ -103,7 +105,7 @@ impl Model {
         }
         self.delivered += 1;
         let lane = usize::from(arrival.taken.point.lane != LaneKey::COMMON);
-        let has_gap = received.lost > 0 || received.is_unknown;
+        let has_gap = received.lost.all > 0 || received.is_unknown;
         for (kind, is_checked) in [(lane, true), (2, !has_gap)] {
             let last = received.last.entry((published.worker, kind)).or_default();
             let may_repeat = [pair.from, pair.to].iter().any(|run| self.may_repeat.contains(run));
@@ -122,11 +124,9 @@ impl Model {
         for (pair, received) in &self.pairs {
             let place = places.iter().position(|run| *run == pair.to);
             let (Some(place), true) = (place, places.contains(&pair.from)) else { continue };
-            if allowed == Gaps::Never && (received.lost > 0 || received.is_unknown) {
-                return Err(format!(
-                    "a gap of {} at {place}, and nothing can be lost",
-                    received.lost
-                ));
+            let lost = received.lost.for_clients;
+            if allowed == Gaps::Never && (received.lost.all > 0 || received.is_unknown) {
+                return Err(format!("a gap of {lost} at {place}, and nothing can be lost"));
             }
             let Some(since) = received.since else { continue };
             let published = self.origins.get(&pair.from).map_or(&[][..], |it| &it.published);
@@ -136,8 +136,8 @@ impl Model {
                 .filter(|it| !received.ids.contains(&it.id))
                 .map(|it| it.id)
                 .collect();
-            if !received.is_unknown && missing.len() as u64 > received.lost {
-                let (missing, lost) = (missing.iter().take(9).collect::<Vec<_>>(), received.lost);
+            if !received.is_unknown && missing.len() as u64 > lost {
+                let missing: Vec<_> = missing.iter().take(9).collect();
                 return Err(format!(
                     "{missing:?} are missing at {place}, reported are {lost} (P3)"
                 ));

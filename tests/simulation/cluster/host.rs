@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tagcast::cluster::{
     AnsweredQuery, Arrival, BridgeCore, BridgeEpoch, BridgeIdentity, BridgeOptions,
     CarriedPublication, CarriedReplay, ClusterEffect, ClusterName, Forward, ForwardReach,
-    GapReason, HeldBounds, HostRun, KeptForBridge, LaneGap, LaneKey, ReplayBounds, SharedItem,
+    GapReason, HeldBounds, HostRun, KeptForBridge, LaneGap, LaneKey, LostItems, ReplayBounds,
+    SharedItem,
 };
 use tagcast::types::{
     Generation, HostId, Number, PayloadForm, QueryReach, Sequence, WorkerId, WorkerIncarnation,
@@ -88,7 +89,7 @@ pub enum Event {
     },
     Gap {
         run: u64,
-        items: Option<u64>,
+        lost: Option<LostItems>,
         reason: GapReason,
     },
 }
@@ -426,10 +427,10 @@ impl Host {
                 }
                 ClusterEffect::LaneClosed(lane) => self.broker.kept.ends.close(lane),
                 ClusterEffect::Gap { number, gap } => {
-                    let LaneGap { host, run, items, reason } = gap;
+                    let LaneGap { host, run, lost, reason } = gap;
                     taken = number;
                     self.names.iter_mut().for_each(|names| names.note_gap(host, now));
-                    self.events.push(Event::Gap { run: run.0, items, reason });
+                    self.events.push(Event::Gap { run: run.0, lost, reason });
                 }
                 ClusterEffect::Degraded(_) | ClusterEffect::DuplicateHost => {}
             }

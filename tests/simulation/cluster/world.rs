@@ -444,9 +444,9 @@ impl World {
                         self.accepted.push(Pair { from, to });
                         self.note_joined(Pair { from, to });
                     }
-                    Event::Gap { run: from, items, reason } => {
-                        self.note(|| format!("host {place}: a gap of {items:?}: {reason:?}"));
-                        self.model.gap(Pair { from, to }, items, reason);
+                    Event::Gap { run: from, lost, reason } => {
+                        self.note(|| format!("host {place}: a gap of {lost:?}: {reason:?}"));
+                        self.model.gap(Pair { from, to }, lost, reason);
                     }
                     Event::Named { id, client } => self.deliver_named(id, client)?,
                     Event::Delivered(arrival) => {

@@ -11,7 +11,8 @@ use super::model::{View, is_match, mode_of, query_of, tags_of};
 use super::*;
 use crate::cluster::{
     Arrival, BridgeEpoch, CarriedPublication, ClusterEffect, Forward, ForwardReach, GapReason,
-    HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint, LaneStart, PassedPublication, TakenLanes,
+    HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint, LaneStart, LostItems, PassedPublication,
+    TakenLanes,
 };
 use crate::link::bridge::{FromBridge, ToBridge};
 use crate::types::{ClusterMember, HostId};
@@ -184,7 +185,8 @@ impl HostsTrial {
         match sent {
             Sent::Gap => {
                 let (run, reason) = (HostRun(from as u64), GapReason::Memory);
-                let gap = LaneGap { host: host_id(from), run, items: Some(1), reason };
+                let lost = Some(LostItems::OTHER);
+                let gap = LaneGap { host: host_id(from), run, lost, reason };
                 effect(&mut it.router, ClusterEffect::Gap { number, gap });
             }
             Sent::Item(publication) => {
