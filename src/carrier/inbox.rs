@@ -93,9 +93,13 @@ impl CarrierInbox {
             self.overflows.fetch_add(1, Ordering::Relaxed);
             return;
         }
+        let is_first = waiting.is_empty();
         waiting.push_back(message);
         drop(waiting);
-        self.waker.wake();
+        // The bridge takes it with those before it.
+        if is_first {
+            self.waker.wake();
+        }
     }
 
     /// Wakes the bridge if it waits for room.
