@@ -136,14 +136,19 @@ impl Forwards {
         self.carried = 0;
     }
 
-    /// Everything up to an order is safe. Appends the points of the forwards that have become safe. Returns
+    /// Everything up to an order is safe. Appends the points of the forwards that have become safe: of those that
+    /// follow each other in a lane, the last one. Returns
     /// whether any has.
     pub(super) fn carry(&mut self, order: u64, points: &mut Vec<LanePoint>) -> bool {
         let before = self.awaited.len();
         while let Some(first) = self.awaited.front()
             && first.order <= order
         {
-            points.extend(first.point);
+            match (points.last_mut(), first.point) {
+                // Those before the last one of a lane are not needed.
+                (Some(last), Some(point)) if last.lane == point.lane => *last = point,
+                (_, point) => points.extend(point),
+            }
             self.awaited.pop_front();
             match self.of_earlier_broker {
                 0 => self.carried += 1,
@@ -225,7 +230,7 @@ mod tests {
         let mut points = Vec::new();
         assert!(forwards.carry(4, &mut points));
         assert_eq!(forwards.carried(), 1, "the repeat, once its first is safe");
-        assert_eq!(points, [point(2), point(4)].map(Option::unwrap));
+        assert_eq!(points, [point(4)].map(Option::unwrap), "the last one of the lane");
         assert!(!forwards.carry(4, &mut points));
         assert!(forwards.carry(5, &mut points) && forwards.is_empty());
         assert_eq!(forwards.carried(), 2);
