@@ -17,7 +17,7 @@ use crate::cluster::{
 use crate::config::BridgeConfig;
 use crate::link::bridge::{FromBridge, ToBridge};
 use crate::link::control::ChildEvent;
-use crate::link::message::{ToBroker, ToWorker};
+use crate::link::message::{ForBridge, ToBroker, ToWorker};
 use crate::link::transport::Transport;
 use crate::reactor::poller::Interest;
 use crate::telemetry::unix_seconds;
@@ -57,16 +57,13 @@ impl BridgeProcess {
                 };
                 let (hosts, rest): (Vec<_>, Vec<_>) = effects.into_iter().partition(is_of_hosts);
                 rest.iter().for_each(|effect| self.queries.note_arrival(effect));
-                let say = |link: &mut BridgeLink, effect| {
-                    link.say(FromBridge::Effect(Box::new(effect)));
-                };
                 for names in core.announced_names() {
                     link.say(FromBridge::Names(Box::new(names)));
                 }
-                hosts.into_iter().for_each(|effect| say(&mut link, effect));
+                hosts.into_iter().for_each(|effect| link.tell(effect));
                 link.say(FromBridge::Sent(core.sent_to_one().collect()));
                 link.announced();
-                rest.into_iter().for_each(|effect| say(&mut link, effect));
+                rest.into_iter().for_each(|effect| link.tell(effect));
             }
         }
         link.send(&ToBroker::WindowRepeated);
@@ -80,7 +77,22 @@ impl BridgeProcess {
         for _ in 0..TURN_MESSAGES {
             let Some(link) = &mut self.link else { return };
             match link.next(&mut self.scratch) {
-                Ok(Some(message)) => self.on_message(message, now),
+                Ok(Some(ForBridge::Forward(forward))) => {
+                    let Some(core) = &mut self.core else { continue };
+                    let publication = &forward.publication;
+                    let is_counted = !publication.is_of_directory()
+                        && !publication.is_of_watches()
+                        && !publication.is_about_move();
+                    self.notices.counts.items_out += u64::from(is_counted);
+                    if publication.directive.is_some() {
+                        let timeout = self.config.cluster.query_timeout;
+                        let times = DirectiveTimes { now, timeout };
+                        self.queries.direct(core, forward.copied(), times);
+                    } else {
+                        core.forward(forward, now);
+                    }
+                }
+                Ok(Some(ForBridge::Other(message))) => self.on_message(message, now),
                 Ok(None) => return,
                 Err(error) => {
                     let broker = link.broker;
@@ -101,19 +113,6 @@ impl BridgeProcess {
     fn on_message(&mut self, message: ToWorker, now: Instant) {
         match (message, &mut self.core) {
             (ToWorker::Bridge(ToBridge::Kept(kept)), None) => self.begin(*kept, now),
-            (ToWorker::Bridge(ToBridge::Forward(forward)), Some(core)) => {
-                let publication = &forward.publication;
-                let is_counted = !publication.is_of_directory()
-                    && !publication.is_of_watches()
-                    && !publication.is_about_move();
-                self.notices.counts.items_out += u64::from(is_counted);
-                if forward.publication.directive.is_some() {
-                    let timeout = self.config.cluster.query_timeout;
-                    self.queries.direct(core, *forward, DirectiveTimes { now, timeout });
-                } else {
-                    core.forward(*forward, now);
-                }
-            }
             (ToWorker::Bridge(ToBridge::Missing(items)), Some(core)) => {
                 core.forward_missing(items, now);
             }
@@ -194,10 +193,11 @@ impl BridgeProcess {
     pub(super) fn write_link(&mut self) -> io::Result<bool> {
         let Some(link) = &mut self.link else { return Ok(true) };
         if let Some(core) = &mut self.core {
+            let time = now();
             for effect in core.take_effects() {
-                self.notices.on_effect(&effect, now());
+                self.notices.on_effect(&effect, time);
                 self.queries.note_new_arrival(&effect);
-                link.say(FromBridge::Effect(Box::new(effect)));
+                link.tell(effect);
             }
             self.queries.tell(core, link);
             if ToldConnections::are_needed(&self.config.cluster) {

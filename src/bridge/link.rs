@@ -3,9 +3,10 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::BorrowedFd;
 
+use crate::cluster::ClusterEffect;
 use crate::link::bridge::FromBridge;
-use crate::link::codec::{MessageDecoder, WireMessage};
-use crate::link::message::{ToBroker, ToWorker, VERSION};
+use crate::link::codec::{MessageDecoder, WireMessage, encode_arrival};
+use crate::link::message::{ForBridge, ToBroker, VERSION};
 use crate::link::transport::Transport;
 use crate::reactor::poller::Interest;
 use crate::types::{Generation, Sequence, WorkerIncarnation};
@@ -52,6 +53,13 @@ impl BridgeLink {
         self.send(&ToBroker::Bridge(message));
     }
 
+    pub(super) fn tell(&mut self, effect: ClusterEffect) {
+        match effect {
+            ClusterEffect::Arrive(arrival) => encode_arrival(&mut self.out, &arrival),
+            effect => self.say(FromBridge::Effect(Box::new(effect))),
+        }
+    }
+
     /// Ends the announcements.
     pub(super) fn announced(&mut self) {
         self.send(&ToBroker::Announced { sequence: Sequence(0) });
@@ -75,15 +83,8 @@ impl BridgeLink {
     /// # Errors
     ///
     /// If the link has ended, or has carried something that is not a message.
-    pub(super) fn next(&mut self, scratch: &mut [u8]) -> io::Result<Option<ToWorker>> {
-        let invalid = |error| io::Error::new(ErrorKind::InvalidData, error);
-        loop {
-            if let Some(message) = self.inbox.take().map_err(invalid)? {
-                return Ok(Some(message));
-            }
-            if !self.is_unread {
-                return Ok(None);
-            }
+    pub(super) fn next(&mut self, scratch: &mut [u8]) -> io::Result<Option<ForBridge<'_>>> {
+        while !self.inbox.has_rest() && self.is_unread {
             match self.transport.read(scratch) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(read) => {
@@ -94,6 +95,9 @@ impl BridgeLink {
                 Err(error) => return Err(error),
             }
         }
+        let invalid = |error| io::Error::new(ErrorKind::InvalidData, error);
+        let body = self.inbox.take_body().map_err(invalid)?;
+        body.map(ForBridge::decode).transpose().map_err(invalid)
     }
 
     /// Writes what waits until the link is full. Returns whether all was written.

@@ -11,22 +11,31 @@ use std::time::Duration;
 use super::worker_state::LinkOutbox;
 use crate::cluster::{Forward, LostItems};
 use crate::link::bridge::ToBridge;
+use crate::link::codec::{encode_forward, mark_repeated};
 use crate::link::message::ToWorker;
 use crate::types::limits::{
     BRIDGE_ABSENT_WAIT, BRIDGE_KEPT_BYTES, BRIDGE_LINK_BYTES, BRIDGE_WAIT,
     CLUSTER_DIRECTORY_KEPT_BYTES,
 };
 
-/// Memory of a forward in addition to its payload and its route, in bytes.
-const FORWARD_BYTES: usize = 160;
+/// Memory of a forward in addition to its message, in bytes.
+const FORWARD_BYTES: usize = 2 * size_of::<KeptForward>();
 
 /// What the bridge gets as one message.
 #[derive(Debug)]
 enum KeptForward {
     /// A publication.
-    Forward(Box<Forward>),
+    Forward(KeptMessage),
     /// These items were dropped here.
     Dropped(LostItems),
+}
+
+/// A publication, as it is sent.
+#[derive(Debug)]
+struct KeptMessage {
+    message: Vec<u8>,
+    /// A client misses something if it is lost.
+    is_for_clients: bool,
 }
 
 impl KeptForward {
@@ -39,10 +48,7 @@ impl KeptForward {
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Forward(forward) => {
-                let publication = &forward.publication;
-                publication.payload.len() + publication.route.len() + FORWARD_BYTES
-            }
+            Self::Forward(kept) => kept.message.len() + FORWARD_BYTES,
             Self::Dropped(_) => 0,
         }
     }
@@ -94,10 +100,12 @@ impl Default for KeptForwards {
 
 impl KeptForwards {
     /// Adds a publication.
-    pub(super) fn push(&mut self, forward: Forward) {
+    pub(super) fn push<B: AsRef<[u8]>>(&mut self, forward: &Forward<B>) {
         let publication = &forward.publication;
         let is_internal = publication.is_of_directory() || publication.is_about_move();
-        let forward = KeptForward::Forward(Box::new(forward));
+        let is_for_clients = publication.item_kind().is_for_clients();
+        let message = encode_forward(forward);
+        let forward = KeptForward::Forward(KeptMessage { message, is_for_clients });
         self.bytes += forward.bytes();
         self.added += 1;
         if is_internal && self.bridge == BridgeState::Absent {
@@ -120,7 +128,7 @@ impl KeptForwards {
         let Some(oldest) = self.kept.get_mut(self.given) else { return };
         self.bytes -= oldest.bytes();
         if let KeptForward::Forward(forward) = oldest {
-            dropped = dropped.and(match forward.publication.item_kind().is_for_clients() {
+            dropped = dropped.and(match forward.is_for_clients {
                 true => LostItems::FOR_CLIENTS,
                 false => LostItems::OTHER,
             });
@@ -150,8 +158,8 @@ impl KeptForwards {
         self.bridge = BridgeState::Absent;
         for given in self.kept.iter_mut().take(self.given) {
             self.bytes += given.bytes();
-            if let KeptForward::Forward(forward) = given {
-                forward.publication.is_repeated = true;
+            if let KeptForward::Forward(kept) = given {
+                mark_repeated(&mut kept.message);
             }
         }
         self.given = 0;
@@ -162,13 +170,14 @@ impl KeptForwards {
         while self.may_give(out)
             && let Some(next) = self.kept.get(self.given)
         {
-            let message = match next {
-                KeptForward::Forward(forward) => ToBridge::Forward(forward.clone()),
-                KeptForward::Dropped(items) => ToBridge::Missing(*items),
-            };
+            match next {
+                KeptForward::Forward(kept) => out.send_encoded(&kept.message),
+                KeptForward::Dropped(items) => {
+                    out.send(&ToWorker::Bridge(ToBridge::Missing(*items)));
+                }
+            }
             self.bytes -= next.bytes();
             self.given += 1;
-            out.send(&ToWorker::Bridge(message));
         }
     }
 
@@ -273,12 +282,12 @@ mod tests {
     #[test]
     fn what_is_not_carried_is_given_to_the_next_bridge() {
         let mut forwards = KeptForwards::default();
-        forwards.push(forward(1, 10));
+        forwards.push(&forward(1, 10));
         assert_eq!(given(&mut forwards), [], "there is no bridge");
         forwards.linked();
-        forwards.push(forward(2, 10));
+        forwards.push(&forward(2, 10));
         assert_eq!(given(&mut forwards), [(1, false), (2, false)]);
-        forwards.push(forward(3, 10));
+        forwards.push(&forward(3, 10));
         assert!(forwards.waits_for(1, SHORT));
         forwards.carry(1);
         assert!(!forwards.waits_for(1, SHORT) && forwards.waits_for(2, SHORT));
@@ -294,10 +303,10 @@ mod tests {
     #[test]
     fn publishers_wait_for_a_bridge_for_a_limited_time() {
         let mut forwards = KeptForwards::default();
-        forwards.push(forward(1, 10));
+        forwards.push(&forward(1, 10));
         assert!(forwards.waits_for(1, BRIDGE_ABSENT_WAIT / 2));
         assert!(!forwards.waits_for(1, BRIDGE_ABSENT_WAIT));
-        forwards.push(forward(2, 10));
+        forwards.push(&forward(2, 10));
         assert!(!forwards.waits_for(2, Duration::ZERO), "until it is back");
         forwards.linked();
         assert_eq!(given(&mut forwards).len(), 2);
@@ -310,13 +319,13 @@ mod tests {
         let mut forwards = KeptForwards::default();
         let size = BRIDGE_KEPT_BYTES / 4;
         for number in 1..=9 {
-            forwards.push(forward(number, size));
+            forwards.push(&forward(number, size));
         }
         assert_eq!(forwards.kept.len(), 9, "the windows of the workers limit them");
         assert!(!forwards.waits_for(9, BRIDGE_ABSENT_WAIT));
-        forwards.push(forward(10, size));
+        forwards.push(&forward(10, size));
         assert_eq!(forwards.kept.len(), 4, "three, and the number of the others");
-        forwards.push(forward(11, size));
+        forwards.push(&forward(11, size));
         assert_eq!(forwards.kept.len(), 4);
         forwards.linked();
         assert_eq!(given(&mut forwards), [(8, true), (9, false)]);

@@ -97,11 +97,11 @@ impl LanePlaces {
     }
 
     /// Notes something that was taken of a common lane. Returns what it is there.
-    pub(super) fn note_taken(
+    pub(super) fn note_taken<B>(
         &mut self,
         table: &TakenTable,
         taken: &PassedPublication,
-        publication: &CarriedPublication,
+        publication: &CarriedPublication<B>,
     ) -> Option<EntryOrigin> {
         let PassedPublication { host, epoch, point, source, number } = *taken;
         let lanes = table.get(host).filter(|_| point.lane == LaneKey::COMMON)?;

@@ -52,7 +52,7 @@ impl NamesOfHosts {
     /// Gives the changes that wait to the bridge. This comes before each publication that follows them.
     pub(super) fn send_changes(&mut self, forwards: &mut KeptForwards, generation: Generation) {
         if let Some(item) = self.shared.take_changes() {
-            forwards.push(self.forward(item, generation));
+            forwards.push(&self.forward(item, generation));
         }
     }
 
@@ -67,11 +67,11 @@ impl NamesOfHosts {
             && forwards.is_carried(self.carried_before)
             && let Some(part) = self.shared.next_part()
         {
-            forwards.push(self.forward(part, generation));
+            forwards.push(&self.forward(part, generation));
             self.carried_before = forwards.added();
         }
         if let Some(request) = self.shared.next_request(now) {
-            forwards.push(self.forward(request, generation));
+            forwards.push(&self.forward(request, generation));
         }
     }
 

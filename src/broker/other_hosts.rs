@@ -168,10 +168,10 @@ impl OtherHosts {
     }
 
     /// Notes an arrival. Returns what it is in the common lane of its host, if it is there.
-    pub(super) fn note_taken(
+    pub(super) fn note_taken<B>(
         &mut self,
         taken: &PassedPublication,
-        publication: &CarriedPublication,
+        publication: &CarriedPublication<B>,
     ) -> Option<EntryOrigin> {
         self.kept.taken.note(taken);
         self.moves.note_taken();

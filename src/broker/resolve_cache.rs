@@ -1,6 +1,7 @@
 //! Addresses that were resolved in this turn. Publishers often use the same address repeatedly, so a later
 //! publication to the same tags needs no second search, and the set is sent only once on each link.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::tracking::ClientsByWorker;
 use super::traffic::{TenantTraffic, TrafficByTenant};
 use super::worker_state::WorkerState;
 use crate::index::{Index, Resolved};
-use crate::link::codec::Malformed;
+use crate::link::codec::{Malformed, encode_route};
 use crate::link::message::{CountedPublication, DeliverTo, PublishFrame, SetName};
 use crate::types::{
     Address, ConnectionRef, Expression, Histogram, HostId, Number, RECIPIENT_BOUNDS, Recipients,
@@ -102,6 +103,14 @@ impl KnownRoute {
             counted: None,
             holder: None,
             traffic: TenantTraffic::default(),
+        }
+    }
+
+    /// Returns tenant and address in the encoding of the link.
+    pub(super) fn encoded(&self) -> Cow<'_, [u8]> {
+        match self.encoded.is_empty() {
+            true => Cow::Owned(encode_route(&self.tenant, &self.address)),
+            false => Cow::Borrowed(&self.encoded),
         }
     }
 

@@ -255,6 +255,11 @@ impl LinkOutbox {
         self.append(|buffer| message.encode(buffer));
     }
 
+    /// Sends a message in its encoding.
+    pub(super) fn send_encoded(&mut self, message: &[u8]) {
+        self.append(|buffer| buffer.extend_from_slice(message));
+    }
+
     #[inline]
     pub(super) fn deliver(&mut self, deliver: &Deliver<&[u8]>) {
         self.append(|buffer| encode_deliver(buffer, deliver));

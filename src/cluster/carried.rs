@@ -1,6 +1,6 @@
 //! A publication on its way to other hosts, and what comes with it.
 
-use bytes::{BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 
 use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::{
@@ -9,9 +9,10 @@ use crate::types::{
 
 /// A publication on its way to other hosts. One of [`WorkerId::DIRECTORY`](crate::types::WorkerId::DIRECTORY) is no
 /// publication: its payload is a [`DirectoryItem`](super::DirectoryItem). Nor is one of
-/// [`WorkerId::MOVES`](crate::types::WorkerId::MOVES), whose payload the brokers read.
+/// [`WorkerId::MOVES`](crate::types::WorkerId::MOVES), whose payload the brokers read. On a link, route and payload stay in
+/// the bytes of the message: `B` is a slice of them then.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CarriedPublication {
+pub struct CarriedPublication<B = Bytes> {
     /// The worker that accepted it.
     pub source: WorkerIncarnation,
     /// Its number within that worker.
@@ -21,11 +22,11 @@ pub struct CarriedPublication {
     /// Its number in the order of that broker.
     pub sequence: Sequence,
     /// Its tenant and address, in the encoding of the link.
-    pub route: Bytes,
+    pub route: B,
     /// How dialects interpret the payload.
     pub form: PayloadForm,
     /// The payload.
-    pub payload: Bytes,
+    pub payload: B,
     /// The broker has given it to an earlier bridge, too.
     pub is_repeated: bool,
     /// The number by which its host awaits the outcome. Without a question and a report it is a command about clients
@@ -39,7 +40,7 @@ pub struct CarriedPublication {
     pub replay: CarriedReplay,
 }
 
-impl CarriedPublication {
+impl<B> CarriedPublication<B> {
     /// Returns whether it is a command about clients.
     #[must_use]
     pub fn is_command(&self) -> bool {
@@ -56,6 +57,51 @@ impl CarriedPublication {
     #[must_use]
     pub fn is_of_watches(&self) -> bool {
         self.source.worker == WorkerId::WATCHES
+    }
+}
+
+impl CarriedPublication {
+    /// Lends the bytes.
+    #[must_use]
+    pub fn borrowed(&self) -> CarriedPublication<&[u8]> {
+        CarriedPublication {
+            source: self.source,
+            number: self.number,
+            generation: self.generation,
+            sequence: self.sequence,
+            route: &self.route,
+            form: self.form,
+            payload: &self.payload,
+            is_repeated: self.is_repeated,
+            directive: self.directive,
+            question: self.question,
+            report_ms: self.report_ms,
+            replay: self.replay.clone(),
+        }
+    }
+}
+
+impl CarriedPublication<&[u8]> {
+    /// Copies the bytes.
+    #[must_use]
+    pub fn copied(self) -> CarriedPublication {
+        let Self { source, number, generation, sequence, route, form, payload, .. } = self;
+        let Self { is_repeated, directive, question, report_ms, replay, .. } = self;
+        let (route, payload) = (Bytes::copy_from_slice(route), Bytes::copy_from_slice(payload));
+        CarriedPublication {
+            source,
+            number,
+            generation,
+            sequence,
+            route,
+            form,
+            payload,
+            is_repeated,
+            directive,
+            question,
+            report_ms,
+            replay,
+        }
     }
 }
 
@@ -99,7 +145,7 @@ impl CarriedId {
     }
 
     /// Reads the encoding without its length.
-    pub(super) fn decode(fields: &mut BodyReader) -> Result<Self, InvalidMessage> {
+    pub(super) fn decode<B: Buf>(fields: &mut BodyReader<B>) -> Result<Self, InvalidMessage> {
         Ok(Self {
             id: ReplayDigest(fields.array()?),
             content: ReplayDigest(fields.array()?),

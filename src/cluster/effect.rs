@@ -1,5 +1,7 @@
 //! What the core of a bridge returns: messages for the broker, and counts.
 
+use bytes::Bytes;
+
 use super::carried::CarriedPublication;
 use super::envelope::{BridgeEpoch, HostRun};
 use super::hello::EpochEnds;
@@ -21,11 +23,11 @@ pub enum ForwardReach {
 
 /// A publication of this host for others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Forward {
+pub struct Forward<B = Bytes> {
     /// The hosts that get it.
     pub reach: ForwardReach,
     /// The publication.
-    pub publication: CarriedPublication,
+    pub publication: CarriedPublication<B>,
 }
 
 /// Why other hosts may not receive what this host publishes, or this host what others publish.
@@ -41,13 +43,39 @@ pub enum DegradedReason {
 
 /// A publication of another host, on its way to the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrival {
+pub struct Arrival<B = Bytes> {
     /// Its number among the arrivals of this bridge, from 1.
     pub number: u64,
     /// Its place in a lane of its host.
     pub taken: PassedPublication,
     /// The publication.
-    pub publication: CarriedPublication,
+    pub publication: CarriedPublication<B>,
+}
+
+impl Forward<&[u8]> {
+    /// Copies the bytes.
+    #[must_use]
+    pub fn copied(self) -> Forward {
+        Forward { reach: self.reach, publication: self.publication.copied() }
+    }
+}
+
+impl Arrival {
+    /// Lends the bytes.
+    #[must_use]
+    pub fn borrowed(&self) -> Arrival<&[u8]> {
+        let Self { number, taken, publication } = self;
+        Arrival { number: *number, taken: *taken, publication: publication.borrowed() }
+    }
+}
+
+impl Arrival<&[u8]> {
+    /// Copies the bytes.
+    #[must_use]
+    pub fn copied(self) -> Arrival {
+        let Self { number, taken, publication } = self;
+        Arrival { number, taken, publication: publication.copied() }
+    }
 }
 
 /// A publication to a single client that was given to another host.

@@ -87,13 +87,27 @@ impl ClusterSeal {
     /// Returns a message with this body for a subject.
     #[must_use]
     pub fn seal(&mut self, subject: ClusterSubject, body: &[u8]) -> Vec<u8> {
-        debug_assert!(body.len() <= CLUSTER_BODY_BYTES_MAX, "{} bytes", body.len());
+        let mut message = UnsealedMessage::default();
+        message.append(body);
+        self.seal_in_place(subject, message)
+    }
+
+    /// The same with a message whose body is in its place already.
+    #[must_use]
+    pub(super) fn seal_in_place(
+        &mut self,
+        subject: ClusterSubject,
+        message: UnsealedMessage,
+    ) -> Vec<u8> {
+        let bytes = message.body_bytes();
+        debug_assert!(bytes <= CLUSTER_BODY_BYTES_MAX, "{bytes} bytes");
         self.sealed += 1;
-        let mut message = Vec::with_capacity(HEADER_BYTES + body.len() + SEAL_BYTES);
-        put_header(&mut message, self.own, self.sealed);
-        let bound = authenticated(&message, &subject.text(&self.name));
-        message.put_slice(body);
-        let (_, sealed) = message.split_at_mut(HEADER_BYTES);
+        let mut header = Vec::with_capacity(HEADER_BYTES);
+        put_header(&mut header, self.own, self.sealed);
+        let bound = authenticated(&header, &subject.text(&self.name));
+        let UnsealedMessage(mut message) = message;
+        let (head, sealed) = message.split_at_mut(HEADER_BYTES);
+        head.copy_from_slice(&header);
         let nonce = nonce(self.sealed);
         let tag = self.own_key.seal_in_place_separate_tag(nonce, Aad::from(&bound), sealed);
         #[expect(clippy::expect_used, reason = "AES-GCM seals 64 GiB, and a body has 60 KiB")]
@@ -134,6 +148,34 @@ impl ClusterSeal {
         }
         body.truncate(opened?);
         Ok((header.sender, body))
+    }
+}
+
+/// A message with room for its header, and its body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UnsealedMessage(Vec<u8>);
+
+impl Default for UnsealedMessage {
+    fn default() -> Self {
+        Self(vec![0; HEADER_BYTES])
+    }
+}
+
+impl UnsealedMessage {
+    /// Appends a part of the body.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        // Room for the seal, too.
+        self.0.reserve(bytes.len() + SEAL_BYTES);
+        self.0.put_slice(bytes);
+    }
+
+    #[cfg(test)]
+    pub(super) fn body(&self) -> &[u8] {
+        self.0.get(HEADER_BYTES..).unwrap_or_default()
+    }
+
+    pub(super) fn body_bytes(&self) -> usize {
+        self.0.len() - HEADER_BYTES
     }
 }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use smallvec::SmallVec;
 
-use super::item::{Fence, ItemPart, LaneItem, LaneKey, LanePoint};
+use super::envelope::UnsealedMessage;
+use super::item::{ItemFrame, ItemPart, LaneKey, LanePoint};
 use super::message::{BATCH_HEAD_BYTES, batch_head};
 use super::replay_buffer::{ReplayBounds, ReplayBuffer};
 use crate::types::limits::{
@@ -30,14 +31,14 @@ struct OpenBatch {
     /// Order of its first item.
     first_order: u64,
     next_number: u64,
-    body: Vec<u8>,
+    message: UnsealedMessage,
 }
 
 /// A batch that is ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ReadyBatch {
     pub(super) lane: LaneKey,
-    pub(super) body: Vec<u8>,
+    pub(super) message: UnsealedMessage,
 }
 
 /// All lanes of this host.
@@ -47,8 +48,8 @@ pub(super) struct LanesOut {
     lanes: BTreeMap<LaneKey, LaneOut>,
     /// Private lanes that have moved since the last item of the common lane, with their last numbers.
     moved: BTreeMap<LaneKey, u64>,
-    /// The first item of the common lane. It is never dropped.
-    hello: LaneItem,
+    /// The first item of the common lane, encoded. It is never dropped.
+    hello: Vec<u8>,
     open: BTreeMap<LaneKey, OpenBatch>,
     /// Order of the last item that is in a batch.
     batched: u64,
@@ -60,19 +61,20 @@ pub(super) struct LanesOut {
 
 impl LanesOut {
     /// Creates the lanes of an epoch, which begin with its hello.
-    pub(super) fn new(bounds: ReplayBounds, hello: Bytes, now: Instant) -> Self {
-        let hello = LaneItem { fence: Fence::default(), part: ItemPart::Whole, body: hello };
+    pub(super) fn new(bounds: ReplayBounds, hello: &[u8], now: Instant) -> Self {
+        let (mut encoded, body) = (Vec::new(), [hello, &[]]);
+        ItemFrame { fence: &[], part: ItemPart::Whole, body }.encode(LaneKey::COMMON, &mut encoded);
         let mut lanes = Self {
             buffer: ReplayBuffer::new(bounds),
             lanes: BTreeMap::from([(LaneKey::COMMON, LaneOut::default())]),
             moved: BTreeMap::new(),
-            hello: hello.clone(),
+            hello: encoded,
             open: BTreeMap::new(),
             batched: 0,
             confirmed: 0,
             evicted_unconfirmed: 0,
         };
-        lanes.append(LaneKey::COMMON, hello.body, now);
+        lanes.append(LaneKey::COMMON, body, now);
         lanes
     }
 
@@ -89,29 +91,41 @@ impl LanesOut {
         self.buffer.close(lane);
     }
 
-    /// Numbers an item, in parts if it is large. Returns its last point.
-    pub(super) fn append(&mut self, lane: LaneKey, body: Bytes, now: Instant) -> LanePoint {
-        let mut rest = body;
-        let mut is_first = true;
-        loop {
-            let chunk = rest.split_to(rest.len().min(CLUSTER_PART_BYTES_MAX));
-            let part = match (is_first, rest.is_empty()) {
-                (true, true) => ItemPart::Whole,
-                (true, false) => ItemPart::First,
-                (false, false) => ItemPart::More,
-                (false, true) => ItemPart::Last,
-            };
-            let number = self.append_part(lane, part, chunk, now);
-            if rest.is_empty() {
-                self.skip_dropped();
-                return LanePoint { lane, number };
-            }
-            is_first = false;
-        }
+    /// Numbers an item, whose body is two pieces, in parts if it is large. Returns its last point.
+    pub(super) fn append(&mut self, lane: LaneKey, body: [&[u8]; 2], now: Instant) -> LanePoint {
+        let [head, rest] = body;
+        let number = if head.len() + rest.len() <= CLUSTER_PART_BYTES_MAX {
+            self.append_part(lane, ItemPart::Whole, body, now)
+        } else {
+            self.append_parts(lane, &body.concat(), now)
+        };
+        self.skip_dropped();
+        LanePoint { lane, number }
     }
 
-    fn append_part(&mut self, lane: LaneKey, part: ItemPart, body: Bytes, now: Instant) -> u64 {
-        let points = if lane == LaneKey::COMMON {
+    /// Returns the number of the last part.
+    fn append_parts(&mut self, lane: LaneKey, body: &[u8], now: Instant) -> u64 {
+        let parts = body.chunks(CLUSTER_PART_BYTES_MAX);
+        let (mut number, count) = (0, parts.len());
+        for (place, chunk) in (1..).zip(parts) {
+            let part = match place {
+                1 => ItemPart::First,
+                place if place == count => ItemPart::Last,
+                _ => ItemPart::More,
+            };
+            number = self.append_part(lane, part, [chunk, &[]], now);
+        }
+        number
+    }
+
+    fn append_part(
+        &mut self,
+        lane: LaneKey,
+        part: ItemPart,
+        body: [&[u8]; 2],
+        now: Instant,
+    ) -> u64 {
+        let points: SmallVec<[LanePoint; 1]> = if lane == LaneKey::COMMON {
             let moved = std::mem::take(&mut self.moved);
             moved.into_iter().map(|(lane, number)| LanePoint { lane, number }).collect()
         } else {
@@ -124,7 +138,7 @@ impl LanesOut {
         if lane != LaneKey::COMMON {
             self.moved.insert(lane, number);
         }
-        let item = LaneItem { fence: Fence(points), part, body };
+        let item = ItemFrame { fence: &points, part, body };
         self.buffer.push(lane, number, item, now);
         number
     }
@@ -203,12 +217,12 @@ impl LanesOut {
         {
             let (lane, number) = (numbered.lane, numbered.number);
             let fits = |batch: &OpenBatch| {
-                let bytes = batch.body.len() + numbered.item.encoded_bytes();
+                let bytes = batch.message.body_bytes() + numbered.encoded_bytes();
                 number == batch.next_number && bytes <= CLUSTER_BODY_BYTES_MAX
             };
             if self.open.get(&lane).is_some_and(|batch| !fits(batch)) {
                 let full = self.open.remove(&lane)?;
-                return Some(ReadyBatch { lane, body: full.body });
+                return Some(ReadyBatch { lane, message: full.message });
             }
             self.batched += 1;
             if self.lanes.contains_key(&lane) {
@@ -216,9 +230,9 @@ impl LanesOut {
                 let batch = self.open.entry(lane).or_insert_with(|| OpenBatch {
                     first_order,
                     next_number: number,
-                    body: batch_head(lane, number),
+                    message: new_batch(lane, number),
                 });
-                numbered.item.encode(lane, &mut batch.body);
+                batch.message.append(self.buffer.encoding(numbered));
                 batch.next_number += 1;
             }
         }
@@ -242,7 +256,7 @@ impl LanesOut {
         if let Some(of_lane) = self.lanes.get_mut(&lane) {
             of_lane.next_small = Some(now + pause);
         }
-        Some(ReadyBatch { lane, body: batch.body })
+        Some(ReadyBatch { lane, message: batch.message })
     }
 
     /// Returns when the next small batch may be sent, if there is one.
@@ -256,16 +270,17 @@ impl LanesOut {
         let mut next = first;
         while next <= last
             && let Some(item) = self.kept(lane, next)
-            && (next == first || body.len() + item.encoded_bytes() <= CLUSTER_BODY_BYTES_MAX)
+            && (next == first || body.len() + item.len() <= CLUSTER_BODY_BYTES_MAX)
         {
-            item.encode(lane, &mut body);
+            body.extend_from_slice(item);
             next += 1;
         }
         (next > first).then_some(Repeat { body, next })
     }
 
-    fn kept(&self, lane: LaneKey, number: u64) -> Option<&LaneItem> {
-        let kept = self.buffer.find(lane, number).map(|numbered| &numbered.item);
+    /// Returns the encoding of an item.
+    fn kept(&self, lane: LaneKey, number: u64) -> Option<&[u8]> {
+        let kept = self.buffer.find(lane, number).map(|numbered| self.buffer.encoding(numbered));
         let is_hello = lane == LaneKey::COMMON && number == 1;
         kept.or(if is_hello { Some(&self.hello) } else { None })
     }
@@ -279,7 +294,8 @@ impl LanesOut {
     pub(super) fn tombstone(&self, lane: LaneKey) -> Option<Vec<u8>> {
         let (number, body) = (self.lost_up_to(lane), self.buffer.tombstone(lane)?.encode());
         let mut batch = batch_head(lane, number);
-        LaneItem { fence: Fence::default(), part: ItemPart::Whole, body }.encode(lane, &mut batch);
+        let body = [&body[..], &[]];
+        ItemFrame { fence: &[], part: ItemPart::Whole, body }.encode(lane, &mut batch);
         Some(batch)
     }
 
@@ -297,6 +313,12 @@ pub(super) struct Repeat {
     pub(super) next: u64,
 }
 
+fn new_batch(lane: LaneKey, first: u64) -> UnsealedMessage {
+    let mut message = UnsealedMessage::default();
+    message.append(&batch_head(lane, first));
+    message
+}
+
 /// Returns the pause between two small batches of a lane, so that hosts together send no more than
 /// [`CLUSTER_SMALL_BATCHES`] a second to each host.
 pub(super) fn pause_between_small_batches(other_hosts: usize) -> Duration {
@@ -312,6 +334,9 @@ const _: () = assert!(
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
+    use super::super::item::LaneItem;
     use super::super::message::ClusterMessage;
     use super::*;
 
@@ -321,21 +346,24 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "an arbitrary time for a test")]
     fn start(bounds: ReplayBounds) -> (LanesOut, Instant) {
         let now = Instant::now();
-        let mut lanes = LanesOut::new(bounds, Bytes::from_static(b"hello"), now);
+        let mut lanes = LanesOut::new(bounds, b"hello", now);
         lanes.open_lane(PRIVATE);
         (lanes, now)
     }
 
-    fn bytes(count: usize) -> Bytes {
-        vec![5; count].into()
+    /// The body of an item with at most 200,000 bytes.
+    fn bytes(count: usize) -> [&'static [u8]; 2] {
+        let (head, rest) = [5; 200_000][..count].split_at(count / 3);
+        [head, rest]
     }
 
     /// Returns everything that may be sent now, as lane, first number and items.
     fn sent(lanes: &mut LanesOut, now: Instant) -> Vec<(LaneKey, u64, Vec<LaneItem>)> {
         let mut all = Vec::new();
         while let Some(batch) = lanes.next_batch(now, NO_PAUSE) {
-            assert!(batch.body.len() <= CLUSTER_BODY_BYTES_MAX, "{} bytes", batch.body.len());
-            let Ok(ClusterMessage::Batch(read)) = ClusterMessage::decode(batch.body.into()) else {
+            let body = Bytes::copy_from_slice(batch.message.body());
+            assert!(body.len() <= CLUSTER_BODY_BYTES_MAX, "{} bytes", body.len());
+            let Ok(ClusterMessage::Batch(read)) = ClusterMessage::decode(body) else {
                 panic!("not a batch");
             };
             all.push((read.lane, read.first, read.items));

@@ -5,10 +5,10 @@
 //! says how many numbers before it in its lane were of such items. What a receiver lacks between two items is the
 //! difference. In place of the last item that a sender no longer has, it sends a *tombstone*, which says the same.
 
-use bytes::{BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 
 use super::item::{BEFORE, ItemPart, LaneItem, TOMBSTONE, is_for_clients};
-use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
+use super::wire::{BodyReader, InvalidMessage, put_length, put_varint, varint_bytes};
 
 /// A number of lost items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,8 +54,8 @@ pub(super) struct ItemHead {
 
 impl ItemHead {
     /// Reads the head of an item, or of the first part of one.
-    pub(super) fn of(body: &Bytes) -> Self {
-        Self::read(BodyReader(body.clone())).unwrap_or_default()
+    pub(super) fn of(body: &[u8]) -> Self {
+        Self::read(BodyReader(body)).unwrap_or_default()
     }
 
     /// Returns the item as a lost one.
@@ -66,7 +66,7 @@ impl ItemHead {
         }
     }
 
-    fn read(mut fields: BodyReader) -> Result<Self, InvalidMessage> {
+    fn read(mut fields: BodyReader<&[u8]>) -> Result<Self, InvalidMessage> {
         let kind = fields.u8()?;
         if kind == TOMBSTONE {
             let Tombstone { is_for_clients, before } = Tombstone::decode(&mut fields)?;
@@ -75,7 +75,7 @@ impl ItemHead {
         let is_for_clients = is_for_clients(kind);
         let is_counted = fields.u8().is_ok_and(|tag| tag == BEFORE);
         let before = match is_counted {
-            true => Some(BodyReader(fields.bytes()?).varint()?),
+            true => Some(BodyReader(fields.slice()?).varint()?),
             false => None,
         };
         Ok(Self { is_for_clients, before })
@@ -84,11 +84,9 @@ impl ItemHead {
 
 /// Appends what an item says about those before it, as its first field.
 pub(super) fn put_before(out: &mut Vec<u8>, before: u64) {
-    let mut value = Vec::with_capacity(10);
-    put_varint(&mut value, before);
     out.put_u8(BEFORE);
-    put_length(out, value.len());
-    out.put_slice(&value);
+    put_length(out, varint_bytes(before));
+    put_varint(out, before);
 }
 
 /// How many numbers of a lane were of items for clients, while its items pass.
@@ -109,10 +107,10 @@ impl ClientNumbers {
         self.count
     }
 
-    /// An item or a part of one passes.
-    pub(super) fn pass(&mut self, item: &LaneItem) -> ItemHead {
-        let head = match item.part {
-            ItemPart::Whole | ItemPart::First => ItemHead::of(&item.body),
+    /// An item or a part of one passes, of which the beginning is enough.
+    pub(super) fn pass(&mut self, part: ItemPart, body: &[u8]) -> ItemHead {
+        let head = match part {
+            ItemPart::Whole | ItemPart::First => ItemHead::of(body),
             ItemPart::More | ItemPart::Last => {
                 ItemHead { is_for_clients: self.is_last, before: None }
             }
@@ -152,7 +150,7 @@ impl Tombstone {
         out.into()
     }
 
-    pub(super) fn decode(fields: &mut BodyReader) -> Result<Self, InvalidMessage> {
+    pub(super) fn decode<B: Buf>(fields: &mut BodyReader<B>) -> Result<Self, InvalidMessage> {
         let is_for_clients = match fields.u8()? {
             0 => false,
             1 => true,
@@ -173,6 +171,10 @@ mod tests {
         LaneItem { fence: Fence::default(), part, body }
     }
 
+    fn pass(numbers: &mut ClientNumbers, item: &LaneItem) {
+        numbers.pass(item.part, &item.body);
+    }
+
     fn for_clients(before: u64) -> LaneItem {
         item(ItemPart::Whole, Tombstone { is_for_clients: true, before }.encode())
     }
@@ -184,11 +186,11 @@ mod tests {
     #[test]
     fn what_is_lost_between_two_items_is_the_difference_of_their_counts() {
         let mut numbers = ClientNumbers::NONE;
-        numbers.pass(&for_clients(0));
-        numbers.pass(&item(ItemPart::Whole, ItemBody::ping(1)));
+        pass(&mut numbers, &for_clients(0));
+        pass(&mut numbers, &item(ItemPart::Whole, ItemBody::ping(1)));
         let lost = |all, for_clients| LostItems { all, for_clients };
         assert_eq!(numbers.lose(5, Some(&other(3))), lost(5, 2));
-        numbers.pass(&other(3));
+        pass(&mut numbers, &other(3));
         assert_eq!(numbers.lose(4, Some(&for_clients(3))), lost(4, 0));
         // Nothing comes after it, so all may have been for clients. Then it is known again.
         assert_eq!(numbers.lose(2, None), lost(2, 2));
@@ -202,7 +204,7 @@ mod tests {
         assert_eq!(numbers.lose(2, Some(&for_clients(6))), LostItems::unknown(2));
         assert_eq!(numbers.lose(2, Some(&for_clients(9))), LostItems::unknown(2));
         let of_newer_version = item(ItemPart::Whole, vec![73, 1].into());
-        numbers.pass(&of_newer_version);
+        pass(&mut numbers, &of_newer_version);
         assert_eq!(numbers.count(), None);
     }
 
@@ -212,7 +214,7 @@ mod tests {
         let parts = [ItemPart::First, ItemPart::More, ItemPart::Last];
         let first = Tombstone { is_for_clients: true, before: 0 }.encode();
         for part in parts {
-            numbers.pass(&item(part, first.clone()));
+            pass(&mut numbers, &item(part, first.clone()));
         }
         assert_eq!(numbers.count(), Some(3));
     }

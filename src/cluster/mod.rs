@@ -17,6 +17,7 @@ mod hello;
 mod host_figures;
 mod hosts;
 mod item;
+mod item_blocks;
 mod kept;
 mod lane_key;
 mod lanes_in;

@@ -145,9 +145,9 @@ mod tests {
     fn start(bytes: usize) -> (LanesOut, Repairs, Instant) {
         let now = Instant::now();
         let bounds = ReplayBounds { bytes, ..ReplayBounds::default() };
-        let mut lanes = LanesOut::new(bounds, vec![1].into(), now);
+        let mut lanes = LanesOut::new(bounds, &[1], now);
         for _ in 0..60 {
-            lanes.append(LaneKey::COMMON, vec![5; 50_000].into(), now);
+            lanes.append(LaneKey::COMMON, [&[5; 50_000][..], &[]], now);
         }
         (lanes, Repairs::new(now), now)
     }

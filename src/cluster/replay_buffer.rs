@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::item::{Fence, LaneItem, LaneKey};
+use super::item::{ItemFrame, LaneKey};
+use super::item_blocks::{BlockPlace, ItemBlocks};
 use super::lost_items::{ClientNumbers, Tombstone};
 use crate::types::limits::{CLUSTER_REPLAY_BYTES, CLUSTER_REPLAY_TIME};
 
@@ -27,7 +28,8 @@ impl Default for ReplayBounds {
 pub(super) struct NumberedItem {
     pub(super) lane: LaneKey,
     pub(super) number: u64,
-    pub(super) item: LaneItem,
+    /// Where its encoding is.
+    place: BlockPlace,
     /// When it was numbered.
     at: Instant,
     /// Bytes of all items before it, those that were dropped included.
@@ -37,9 +39,14 @@ pub(super) struct NumberedItem {
 }
 
 impl NumberedItem {
-    /// Returns its bytes in a batch and in memory, about.
-    pub(super) fn bytes(&self) -> usize {
-        ITEM_COST + self.item.body.len()
+    /// Returns its bytes in memory.
+    fn bytes(&self) -> usize {
+        ITEM_COST + self.encoded_bytes()
+    }
+
+    /// Returns its bytes in a batch.
+    pub(super) fn encoded_bytes(&self) -> usize {
+        self.place.bytes()
     }
 }
 
@@ -50,14 +57,15 @@ struct DroppedItem {
     tombstone: Tombstone,
 }
 
-/// Bytes that an item takes next to its body, rounded up.
-const ITEM_COST: usize = size_of::<NumberedItem>() + 32;
+/// Bytes that an item takes next to its encoding, rounded up: both lists may be half empty.
+const ITEM_COST: usize = 2 * (size_of::<NumberedItem>() + size_of::<u64>());
 
 /// The items of all lanes in the order in which they were numbered. Each has an *order*, counted from 1.
 #[derive(Debug)]
 pub(super) struct ReplayBuffer {
     bounds: ReplayBounds,
     items: VecDeque<NumberedItem>,
+    blocks: ItemBlocks,
     /// Order of the first item that is kept.
     first: u64,
     bytes: usize,
@@ -76,6 +84,7 @@ impl ReplayBuffer {
         Self {
             bounds,
             items: VecDeque::new(),
+            blocks: ItemBlocks::default(),
             first: 1,
             bytes: 0,
             bytes_ever: 0,
@@ -132,6 +141,11 @@ impl ReplayBuffer {
         self.items.get(place)
     }
 
+    /// Returns the encoding of an item.
+    pub(super) fn encoding(&self, item: &NumberedItem) -> &[u8] {
+        self.blocks.get(item.place)
+    }
+
     /// Returns an item by its place in its lane.
     pub(super) fn find(&self, lane: LaneKey, number: u64) -> Option<&NumberedItem> {
         let orders = self.lanes.get(&lane)?;
@@ -141,14 +155,16 @@ impl ReplayBuffer {
     }
 
     /// Appends an item and drops what is beyond the bounds.
-    pub(super) fn push(&mut self, lane: LaneKey, number: u64, item: LaneItem, now: Instant) {
+    pub(super) fn push(&mut self, lane: LaneKey, number: u64, item: ItemFrame<'_>, now: Instant) {
         let bytes_before = self.bytes_ever;
-        let head = self.numbers.entry(lane).or_insert(ClientNumbers::NONE).pass(&item);
+        let head =
+            self.numbers.entry(lane).or_insert(ClientNumbers::NONE).pass(item.part, item.body[0]);
         let tombstone = Tombstone {
             is_for_clients: head.is_for_clients.unwrap_or(true),
             before: head.before.unwrap_or(0),
         };
-        let numbered = NumberedItem { lane, number, item, at: now, bytes_before, tombstone };
+        let place = self.blocks.push(item.bytes_max(), |out| item.encode(lane, out));
+        let numbered = NumberedItem { lane, number, place, at: now, bytes_before, tombstone };
         self.bytes += numbered.bytes();
         self.bytes_ever += numbered.bytes() as u64;
         self.items.push_back(numbered);
@@ -171,6 +187,7 @@ impl ReplayBuffer {
         let Some(oldest) = self.items.pop_front() else { return };
         self.first += 1;
         self.bytes -= oldest.bytes();
+        self.blocks.drop_before(self.items.front().map(|next| next.place));
         // A lane that was closed has none.
         if let Some(orders) = self.lanes.get_mut(&oldest.lane) {
             orders.pop_front();
@@ -183,25 +200,16 @@ impl ReplayBuffer {
     }
 }
 
-impl LaneItem {
-    /// Returns the bytes that the item takes in a batch, rounded up.
-    pub(super) fn encoded_bytes(&self) -> usize {
-        let Fence(points) = &self.fence;
-        self.body.len() + 8 + 14 * points.len()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::super::item::ItemPart;
     use super::*;
 
-    fn item(bytes: usize) -> LaneItem {
-        let body = Bytes::from(vec![0; bytes]);
-        LaneItem { fence: Fence::default(), part: ItemPart::Whole, body }
+    /// An item with a body of at most 1,000 bytes.
+    fn item(bytes: usize) -> ItemFrame<'static> {
+        ItemFrame { fence: &[], part: ItemPart::Whole, body: [&[0; 1000][..bytes], b""] }
     }
 
     #[expect(clippy::disallowed_methods, reason = "an arbitrary time for a test")]
@@ -212,7 +220,7 @@ mod tests {
     #[test]
     fn the_oldest_items_of_all_lanes_are_dropped_first() {
         let now = start();
-        let bounds = ReplayBounds { bytes: 3 * (ITEM_COST + 10), ..ReplayBounds::default() };
+        let bounds = ReplayBounds { bytes: 3 * (ITEM_COST + 13), ..ReplayBounds::default() };
         let mut buffer = ReplayBuffer::new(bounds);
         for number in 1..=3 {
             buffer.push(LaneKey(0), number, item(10), now);
@@ -251,7 +259,7 @@ mod tests {
         fn items_are_found_as_in_a_list(
             lanes in proptest::collection::vec(0..3_u32, 1..60), kept in 1..20_usize
         ) {
-            let bounds = ReplayBounds { bytes: kept * ITEM_COST, ..ReplayBounds::default() };
+            let bounds = ReplayBounds { bytes: kept * (ITEM_COST + 3), ..ReplayBounds::default() };
             let mut buffer = ReplayBuffer::new(bounds);
             let mut numbers = [0; 3];
             let mut all = Vec::new();

@@ -46,7 +46,7 @@ impl ItemKind {
     }
 }
 
-impl CarriedPublication {
+impl<B> CarriedPublication<B> {
     /// Returns whether it is about a client that moves between hosts.
     #[must_use]
     pub fn is_about_move(&self) -> bool {
@@ -56,7 +56,7 @@ impl CarriedPublication {
     /// Returns what it is for.
     #[must_use]
     pub fn item_kind(&self) -> ItemKind {
-        if self.replay == CarriedReplay::Records {
+        if matches!(self.replay, CarriedReplay::Records) {
             return ItemKind::Records;
         }
         if self.report_ms.is_some() {

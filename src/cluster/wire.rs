@@ -70,6 +70,12 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.put_u8(low_bits(value));
 }
 
+/// Returns how many bytes [`put_varint`] appends.
+pub(super) fn varint_bytes(value: u64) -> usize {
+    let bits = u64::BITS - (value | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
 fn low_bits(value: u64) -> u8 {
     u8::try_from(value & 0x7f).unwrap_or_default()
 }
@@ -80,15 +86,15 @@ pub(super) fn put_length(out: &mut Vec<u8>, length: usize) {
 
 /// The rest of a message. Lists of bytes share its memory.
 #[derive(Debug)]
-pub(super) struct BodyReader(pub(super) Bytes);
+pub(super) struct BodyReader<B = Bytes>(pub(super) B);
 
-impl BodyReader {
+impl<B: Buf> BodyReader<B> {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        !self.0.has_remaining()
     }
 
     pub(super) fn end(&self) -> Result<(), InvalidMessage> {
-        if self.0.is_empty() { Ok(()) } else { Err(InvalidMessage::Long) }
+        if self.is_empty() { Ok(()) } else { Err(InvalidMessage::Long) }
     }
 
     pub(super) fn u8(&mut self) -> Result<u8, InvalidMessage> {
@@ -138,13 +144,28 @@ impl BodyReader {
         if count > most { Err(InvalidMessage::Field("count")) } else { Ok(count) }
     }
 
+    /// Reads the length that precedes bytes.
+    fn length(&mut self) -> Result<usize, InvalidMessage> {
+        let length = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
+        if length > self.0.remaining() { Err(InvalidMessage::Short) } else { Ok(length) }
+    }
+}
+
+impl BodyReader {
     /// Reads bytes that are preceded by their length.
     pub(super) fn bytes(&mut self) -> Result<Bytes, InvalidMessage> {
-        let length = usize::try_from(self.varint()?).unwrap_or(usize::MAX);
-        if length > self.0.len() {
-            return Err(InvalidMessage::Short);
-        }
+        let length = self.length()?;
         Ok(self.0.split_to(length))
+    }
+}
+
+impl<'b> BodyReader<&'b [u8]> {
+    /// The same where they are.
+    pub(super) fn slice(&mut self) -> Result<&'b [u8], InvalidMessage> {
+        let length = self.length()?;
+        let (bytes, rest) = self.0.split_at(length);
+        self.0 = rest;
+        Ok(bytes)
     }
 }
 
@@ -159,7 +180,8 @@ mod tests {
         fn a_number_is_read_as_it_is_written(value in any::<u64>(), shift in 0..64_u32) {
             let mut bytes = Vec::new();
             put_varint(&mut bytes, value >> shift);
-            let mut fields = BodyReader(bytes.into());
+            prop_assert_eq!(bytes.len(), varint_bytes(value >> shift));
+            let mut fields = BodyReader(Bytes::from(bytes));
             prop_assert_eq!(fields.varint(), Ok(value >> shift));
             prop_assert!(fields.is_empty());
         }
@@ -173,7 +195,7 @@ mod tests {
         assert_eq!(read(&[0xff; 10]), Err(InvalidMessage::Field("number")));
         assert_eq!(read(&[0x80]), Err(InvalidMessage::Short));
         let most = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
-        assert_eq!(BodyReader(most.to_vec().into()).varint(), Ok(u64::MAX));
+        assert_eq!(BodyReader(&most[..]).varint(), Ok(u64::MAX));
     }
 
     #[test]

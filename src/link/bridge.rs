@@ -4,7 +4,7 @@ use super::in_place::{FromWorker, PublishFrame};
 use super::message::ROW_WORK;
 use super::query::{HostsAnswer, HostsQuery};
 use crate::cluster::{
-    AnnouncedNames, CarriedPublication, ClusterEffect, Forward, KeptForBridge, LostItems, SentToOne,
+    AnnouncedNames, Arrival, ClusterEffect, Forward, KeptForBridge, LostItems, SentToOne,
 };
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{ConnectionCounts, Content, Number, PayloadForm, Tenant, WorkerIncarnation};
@@ -63,23 +63,24 @@ impl FromBridge {
             Self::Start | Self::Kept(_) | Self::Names(_) | Self::Sent(_) => return CLOCK_WORK,
         };
         match &**effect {
-            ClusterEffect::Arrive(arrival) => {
-                let CarriedPublication { route, payload, .. } = &arrival.publication;
-                let is_command = arrival.publication.is_command();
-                let publication = &arrival.publication;
-                let is_internal = publication.is_of_directory()
-                    || publication.is_of_watches()
-                    || publication.is_about_move();
-                if is_command || is_internal {
-                    return CLOCK_WORK;
-                }
-                let number = Number(arrival.number);
-                let content = Content { form: PayloadForm::Message, payload: &payload[..] };
-                FromWorker::Publish(PublishFrame { number, route, content }).work()
-            }
+            ClusterEffect::Arrive(arrival) => arrival_work(arrival),
             _ => ROW_WORK,
         }
     }
+}
+
+/// Returns the work that the broker does for a publication of another host.
+pub(super) fn arrival_work<B: AsRef<[u8]>>(
+    Arrival { number, publication, .. }: &Arrival<B>,
+) -> usize {
+    let is_internal =
+        publication.is_of_directory() || publication.is_of_watches() || publication.is_about_move();
+    if publication.is_command() || is_internal {
+        return CLOCK_WORK;
+    }
+    let content = Content { form: PayloadForm::Message, payload: publication.payload.as_ref() };
+    let (number, route) = (Number(*number), publication.route.as_ref());
+    FromWorker::Publish(PublishFrame { number, route, content }).work()
 }
 
 /// From the broker to workers and the API process of a host with a cluster: what they are to know about other hosts.

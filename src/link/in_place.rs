@@ -1,6 +1,8 @@
 //! Messages whose publications stay in the bytes of the link.
 
+use super::bridge::arrival_work;
 use super::message::{Deliver, ROW_WORK, ToBroker, ToWorker};
+use crate::cluster::{Arrival, Forward};
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{Content, Number};
 
@@ -24,6 +26,8 @@ pub struct PublishFrame<'b> {
 pub enum FromWorker<'b> {
     /// A [`ToBroker::Publish`].
     Publish(PublishFrame<'b>),
+    /// A publication of another host, from the bridge.
+    Arrive(Arrival<&'b [u8]>),
     /// Any other message.
     Other(ToBroker),
 }
@@ -37,6 +41,7 @@ impl FromWorker<'_> {
             Self::Publish(PublishFrame { route, content, .. }) => {
                 content.payload.len() + route.len() * ROUTE_WORK
             }
+            Self::Arrive(arrival) => arrival_work(arrival),
             Self::Other(message) => message.work(),
         }
     }
@@ -47,6 +52,15 @@ impl FromWorker<'_> {
 pub enum FromBroker<'b> {
     /// A [`ToWorker::Deliver`].
     Deliver(Deliver<&'b [u8]>),
+    /// Any other message.
+    Other(ToWorker),
+}
+
+/// A message of the broker to the bridge. Publications stay in the bytes of the link.
+#[derive(Debug, PartialEq)]
+pub enum ForBridge<'b> {
+    /// A publication for other hosts.
+    Forward(Forward<&'b [u8]>),
     /// Any other message.
     Other(ToWorker),
 }

@@ -10,7 +10,7 @@ use super::command::{
     RetaggedClients,
 };
 use super::fairness::{ApplicationCharge, TenantThrottle, WorkReport};
-pub use super::in_place::{FromBroker, FromWorker, PublishFrame};
+pub use super::in_place::{ForBridge, FromBroker, FromWorker, PublishFrame};
 use super::presence::{FromWatcher, ToWatcher};
 use super::query::{BrokerQuery, DescribeAnswer, DescribeRequest, QueryResult};
 use super::resume::{FromResumable, JournalHead, ToResumable};

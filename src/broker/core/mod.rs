@@ -15,7 +15,7 @@ use tracing::{debug, info};
 use self::history::StoredHistory;
 use super::connection_limits::MaxConnections;
 use super::links::Links;
-use super::router::{BrokerClocks, Router, bridge, presence, timers};
+use super::router::{BrokerClocks, Router, arrivals, bridge, presence, timers};
 use crate::link::control::ChildEvent;
 use crate::link::message::FromWorker;
 use crate::link::transport::Transport;
@@ -349,6 +349,7 @@ impl BrokerCore {
             let work = message.work();
             let done = match message {
                 FromWorker::Publish(publish) => router.on_publish(source, publish),
+                FromWorker::Arrive(arrival) => arrivals::on_arrival(router, source, arrival),
                 FromWorker::Other(message) => router.on_message(source, message),
             };
             done.map_err(|error| error.to_string())?;

@@ -2,25 +2,20 @@
 
 use std::time::Duration;
 
-use super::directives::{self, AwaitedOfHosts};
+use super::directives::AwaitedOfHosts;
 use super::replays_of_hosts::{self, carried_id};
 use super::{
-    LinkState, ProtocolError, Router, host_notices, moves, names, presence_of_hosts, recording,
-    whereabouts,
+    LinkState, ProtocolError, Router, arrivals, host_notices, moves, names, presence_of_hosts,
+    recording, whereabouts,
 };
 use crate::broker::descriptions::AskedDescription;
 use crate::broker::lane_places::EntryOrigin;
 use crate::broker::other_hosts::{OtherHosts, SoleRecipient};
 use crate::broker::records::RecordKey;
 use crate::broker::resolve_cache::KnownRoute;
-use crate::cluster::{
-    Arrival, CarriedPublication, CarriedReplay, ClusterEffect, Forward, GapReason, HostRun,
-    LaneGap, LaneKey, LostItems,
-};
+use crate::cluster::{CarriedPublication, CarriedReplay, ClusterEffect, Forward};
 use crate::link::bridge::{AnsweredByHosts, FromBridge, HostsNotice, QueryOfProcess, ToBridge};
-use crate::link::codec::{decode_command, encode_route};
-use crate::link::command::NumberedCommand;
-use crate::link::message::{PublishFrame, ToBroker, ToWorker};
+use crate::link::message::{ToBroker, ToWorker};
 use crate::link::query::{HostsAnswer, HostsQuery, QueryResult};
 use crate::types::limits::{CLUSTER_CLIENTS_EVERY, CLUSTER_QUERIES_MAX};
 use crate::types::{
@@ -123,7 +118,7 @@ pub(super) fn on_message(
             Ok(())
         }
         FromBridge::Effect(effect) => match *effect {
-            ClusterEffect::Arrive(arrival) => arrive(router, source, arrival),
+            ClusterEffect::Arrive(arrival) => arrivals::arrive(router, source, arrival.borrowed()),
             gap @ ClusterEffect::Gap { .. } => {
                 let message = FromBridge::Effect(Box::new(gap));
                 router.apply_or_hold(source, ToBroker::Bridge(message))
@@ -177,74 +172,6 @@ pub(super) fn ask_hosts(
     let query = Box::new(QueryOfProcess { asker, number, tenant, query });
     bridge.out.send(&ToWorker::Bridge(ToBridge::Query(query)));
     router.descriptions.open(asked, bridge.source);
-}
-
-/// Delivers a publication of another host, as one of a worker.
-fn arrive(
-    router: &mut Router,
-    source: WorkerIncarnation,
-    arrival: Arrival,
-) -> Result<(), ProtocolError> {
-    let publication = &arrival.publication;
-    let is_of_directory = publication.is_of_directory() || publication.is_of_watches();
-    if is_of_directory || publication.is_about_move() {
-        return replays_of_hosts::hold(router, source, arrival);
-    }
-    let Arrival { number, taken, publication } = arrival;
-    let is_stored = !router.journals.is_empty();
-    let hosts = router.hosts.as_mut();
-    let origin = hosts.and_then(|hosts| hosts.note_taken(&taken, &publication));
-    if publication.replay == CarriedReplay::Records {
-        return replays_of_hosts::hold(router, source, Arrival { number, taken, publication });
-    }
-    let number = Number(number);
-    if let Some(hosts) = &mut router.hosts {
-        if let Some(origin) = origin.filter(|_| is_stored) {
-            hosts.moves.note_arriving(number, origin);
-        }
-        let is_for_this_host = taken.point.lane != LaneKey::COMMON;
-        let was_passed_on = publication.source.worker.is_bridge();
-        let is_plain = publication.directive.is_none() || publication.report_ms.is_some();
-        if is_for_this_host && !was_passed_on && is_plain {
-            hosts.names.note_passable(number);
-        }
-    }
-    let is_command = publication.is_command();
-    let tracking = directives::tracking_of(&publication);
-    let is_identified =
-        replays_of_hosts::identify(router, source, &publication.replay, taken.host)?;
-    let CarriedPublication { route, form, payload, .. } = publication;
-    let applied = if let Some(tracking) = tracking {
-        let content = Content { form, payload: &payload[..] };
-        let frame = PublishFrame { number, route: &route, content };
-        directives::track(router, source, frame, tracking)
-    } else if is_command {
-        decode_command(&route).map_err(ProtocolError::Malformed).and_then(|command| {
-            let command = Box::new(NumberedCommand { number, is_answered: true, command });
-            router.apply_or_hold(source, ToBroker::Command(command))
-        })
-    } else {
-        let content = Content { form, payload: &payload[..] };
-        if is_identified {
-            router.apply_or_hold(source, ToBroker::Count { clients_max: None, tracking: None })?;
-        }
-        router.on_publish(source, PublishFrame { number, route: &route, content })
-    };
-    match applied {
-        // Another host must not end this one's bridge. It has a version that this one does not know.
-        Err(ProtocolError::Malformed(malformed)) => {
-            let now = router.now;
-            if let Some(hosts) = router.hosts.as_deref_mut() {
-                hosts.report_unreadable(taken.host, "a publication", &malformed, now);
-            }
-            let (host, reason) = (taken.host, GapReason::Version);
-            let lost = Some(LostItems::FOR_CLIENTS);
-            let gap = LaneGap { host, run: HostRun(0), lost, reason };
-            let gap = FromBridge::Effect(Box::new(ClusterEffect::Gap { number: number.0, gap }));
-            router.apply_or_hold(source, ToBroker::Bridge(gap))
-        }
-        other => other,
-    }
 }
 
 /// Applies a change of names or records of another host, or notes a gap and reports it to all workers. Each is
@@ -306,21 +233,22 @@ pub(super) fn forward(router: &mut Router, route: &KnownRoute, resolved: Resolve
     };
     names::send_changes(router);
     let Router { hosts: Some(hosts), workers, last_sequence, .. } = router else { return };
+    let encoded = route.encoded();
     let publication = CarriedPublication {
         source,
         number,
         generation: hosts.generation,
         sequence: Sequence(*last_sequence),
-        route: encode_route(&route.tenant, &route.address).into(),
+        route: &encoded[..],
         form: content.form,
-        payload: content.payload.to_vec().into(),
+        payload: content.payload,
         is_repeated: workers.get(&source.worker).is_some_and(|member| member.may_repeat),
         directive: (!matches!(awaited, AwaitedOfHosts::Nothing)).then_some(0),
         question: awaited.question(),
         report_ms: awaited.report_ms(),
         replay: id.map_or(CarriedReplay::None, |id| CarriedReplay::Id(Box::new(carried_id(&id)))),
     };
-    hosts.forwards.push(Forward { reach, publication });
+    hosts.forwards.push(&Forward { reach, publication });
     if let Some(member) = workers.get_mut(&source.worker) {
         member.note_forwarded(number);
     }

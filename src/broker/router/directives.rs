@@ -99,7 +99,7 @@ pub(super) fn forward(router: &mut Router, id: CommandId, directive: PreparedDir
         report_ms: None,
         replay: CarriedReplay::None,
     };
-    hosts.forwards.push(Forward { reach, publication });
+    hosts.forwards.push(&Forward { reach, publication });
     true
 }
 
@@ -144,7 +144,7 @@ impl AwaitedOfHosts {
 }
 
 /// Returns what another host awaits of a publication.
-pub(super) fn tracking_of(publication: &CarriedPublication) -> Option<Tracking> {
+pub(super) fn tracking_of<B>(publication: &CarriedPublication<B>) -> Option<Tracking> {
     let within = |millis: u32| Duration::from_millis(millis.into());
     if let Some(CarriedQuestion { token, within_ms }) = publication.question {
         let (subject, within) = (TrackedSubject::Answer(token), within(within_ms));

@@ -5,6 +5,7 @@
 //! to L6 can therefore be tested without a process.
 
 mod announced_records;
+pub mod arrivals;
 mod away;
 pub mod bridge;
 mod deliveries;
@@ -231,12 +232,8 @@ impl Router {
                 announced_records::announce(self, source, *announced)
             }
             (LinkState::Announcing, ToBroker::Holds { slot, claim, grant }) => {
-                names::restore_alias(
-                    self,
-                    ConnectionRef { worker: source.worker, slot },
-                    &claim,
-                    grant,
-                );
+                let place = ConnectionRef { worker: source.worker, slot };
+                names::restore_alias(self, place, &claim, grant);
                 Ok(())
             }
             (LinkState::Announcing, ToBroker::Version(AnnouncedVersion { slot, version })) => {

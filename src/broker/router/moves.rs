@@ -88,7 +88,7 @@ pub(super) fn send(router: &mut Router, reach: ForwardReach, message: &MoveMessa
         report_ms: None,
         replay: CarriedReplay::None,
     };
-    hosts.forwards.push(Forward { reach, publication });
+    hosts.forwards.push(&Forward { reach, publication });
     bytes
 }
 

@@ -100,7 +100,7 @@ pub(super) fn end_turn(router: &mut Router) {
             report_ms: None,
             replay: CarriedReplay::None,
         };
-        hosts.forwards.push(Forward { reach, publication });
+        hosts.forwards.push(&Forward { reach, publication });
     }
     if sharing::take_full(presence) && hosts.watches_full.admits(*now) {
         tracing::error!(

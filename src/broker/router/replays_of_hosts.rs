@@ -68,7 +68,7 @@ pub(super) fn forward(router: &mut Router) {
             report_ms: None,
             replay: CarriedReplay::Records,
         };
-        hosts.forwards.push(Forward { reach: ForwardReach::All, publication });
+        hosts.forwards.push(&Forward { reach: ForwardReach::All, publication });
     }
 }
 

@@ -28,7 +28,7 @@ use super::hello::EpochEnds;
 use super::host_figures::OwnNews;
 use super::hosts::{FormerHost, HostState, Hosts, RemoteHost};
 use super::item::{ItemBody, LaneKey};
-use super::lanes_in::{HeldBounds, LanesIn, PassedSources};
+use super::lanes_in::{HeldBounds, LanesIn, Passed, PassedSources};
 use super::lanes_out::LanesOut;
 use super::lost_items::LostItems;
 use super::message::ClusterMessage;
@@ -36,11 +36,11 @@ use super::queries::{AnsweredQuery, AskedQuestion, OpenHostQueries, QueriesOut};
 use super::repairs::Repairs;
 use super::replay_buffer::ReplayBounds;
 use super::subject::{ClusterName, ClusterSubject};
-use super::taken::{LaneStart, TakenLanes, TakenTable};
+use super::taken::{TakenLanes, TakenTable};
 use crate::types::{HostId, HostProfile, QueryReach};
 
 pub use self::send::OutgoingMessage;
-use self::{figures::ClusterTimes, pings::LanePings};
+use self::{figures::ClusterTimes, pings::LanePings, receive::places};
 
 /// What a bridge is created with.
 pub struct BridgeOptions {
@@ -97,6 +97,8 @@ pub struct BridgeCore {
     hosts: Hosts,
     heartbeats: OwnHeartbeats,
     lanes: LanesOut,
+    /// Memory for the beginning of an item.
+    item_head: Vec<u8>,
     ends: EpochEnds,
     echoes: Echoes,
     forwards: Forwards,
@@ -110,6 +112,8 @@ pub struct BridgeCore {
     queries_out: QueriesOut,
     pings: LanePings,
     arrivals: Arrivals,
+    /// Empty memory for what has its turn in a lane.
+    passed: Vec<Passed>,
     directory: DirectoryCopy,
     /// The last publications that went to one host.
     sent_to_one: VecDeque<SentToOne>,
@@ -150,7 +154,8 @@ impl BridgeCore {
             connection: NatsConnection::Down,
             hosts: Hosts::new(identity, random),
             heartbeats: OwnHeartbeats::new(now),
-            lanes: LanesOut::new(replay, ItemBody::hello(&ends), now),
+            lanes: LanesOut::new(replay, &ItemBody::hello(&ends), now),
+            item_head: Vec::new(),
             ends,
             echoes: Echoes::default(),
             forwards: Forwards::default(),
@@ -162,6 +167,7 @@ impl BridgeCore {
             queries_out: QueriesOut::default(),
             pings: LanePings::new(identity.epoch),
             arrivals: Arrivals::default(),
+            passed: Vec::new(),
             directory: DirectoryCopy::default(),
             sent_to_one: VecDeque::new(),
             held_total: 0,
@@ -212,7 +218,7 @@ impl BridgeCore {
     }
 
     /// Numbers a publication for other hosts. It waits for the connection.
-    pub fn forward(&mut self, forward: Forward, now: Instant) {
+    pub fn forward<B: AsRef<[u8]>>(&mut self, forward: Forward<B>, now: Instant) {
         let Forward { reach, publication } = forward;
         if self.forwarded.has(publication.source, publication.number) {
             // A new broker repeats what its predecessor had forwarded. It is safe when the first one is.
@@ -235,8 +241,10 @@ impl BridgeCore {
             ForwardReach::One(host) => self.private_lane(host),
         };
         self.counts.traffic.outgoing.note_item(lane, publication.item_kind());
-        let body = ItemBody::publication(&publication, self.lanes.numbers_for_clients(lane));
-        let point = self.lanes.append(lane, body, now);
+        self.item_head.clear();
+        let before = self.lanes.numbers_for_clients(lane);
+        ItemBody::put_head(&mut self.item_head, &publication, before);
+        let point = self.lanes.append(lane, [&self.item_head, publication.payload.as_ref()], now);
         self.forwards.push(self.lanes.last_order(), Some(point));
         self.note_waiting(now);
     }
@@ -255,7 +263,8 @@ impl BridgeCore {
     /// Reports items that the broker has not kept for this bridge as a gap to all hosts. They count as one
     /// forward.
     pub fn forward_missing(&mut self, items: LostItems, now: Instant) {
-        let point = self.lanes.append(LaneKey::COMMON, ItemBody::missing(items), now);
+        let missing = ItemBody::missing(items);
+        let point = self.lanes.append(LaneKey::COMMON, [&missing[..], &[]], now);
         self.forwards.push(self.lanes.last_order(), Some(point));
         self.note_waiting(now);
     }
@@ -379,15 +388,6 @@ impl BridgeCore {
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         bits ^ (bits >> 31)
     }
-}
-
-/// Returns how far the lanes of a host were taken.
-fn places(remote: &RemoteHost) -> TakenLanes {
-    let mut taken = TakenLanes::begin(remote.run, remote.lanes.epoch(), LaneStart::default());
-    remote.lanes.taken(&mut taken);
-    taken.forgotten = remote.forgotten;
-    taken.listed = remote.listed;
-    taken
 }
 
 #[cfg(test)]

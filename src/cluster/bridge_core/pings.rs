@@ -105,7 +105,7 @@ pub fn ping(core: &mut BridgeCore, host: HostId, now: Instant) -> u64 {
     core.pings.open.insert(number, OpenPing { host, sent: now });
     match lane {
         Some(lane) => {
-            send(core, lane, ItemBody::ping(number), now);
+            send(core, lane, &ItemBody::ping(number), now);
             core.note_waiting(now);
         }
         None => core.pings.end(number, None),
@@ -126,16 +126,16 @@ fn lane_to(core: &BridgeCore, host: HostId) -> Option<LaneKey> {
     is_here.then(|| LaneKey::private(remote.run))
 }
 
-fn send(core: &mut BridgeCore, lane: LaneKey, body: Bytes, now: Instant) {
+fn send(core: &mut BridgeCore, lane: LaneKey, body: &[u8], now: Instant) {
     core.counts.traffic.outgoing.note_item(lane, ItemKind::Ping);
-    core.lanes.append(lane, body, now);
+    core.lanes.append(lane, [body, &[]], now);
 }
 
 /// Answers pings of other hosts, and ends own ones.
 pub(super) fn tick(core: &mut BridgeCore, now: Instant) {
     for ArrivedPing { host, number } in std::mem::take(&mut core.pings.arrived) {
         if let Some(lane) = lane_to(core, host) {
-            send(core, lane, ItemBody::pong(number), now);
+            send(core, lane, &ItemBody::pong(number), now);
         }
     }
     for number in std::mem::take(&mut core.pings.returned) {

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::{BridgeCore, NatsConnection, figures, places, queries};
+use super::{BridgeCore, NatsConnection, figures, queries};
 use crate::cluster::effect::{ClusterEffect, LaneGap};
 use crate::cluster::envelope::{BridgeIdentity, HostRun};
-use crate::cluster::hosts::{FormerHost, HeartbeatMeaning, HostState};
+use crate::cluster::hosts::{FormerHost, HeartbeatMeaning, HostState, RemoteHost};
 use crate::cluster::item::{ItemBody, LaneKey, LanePoint};
 use crate::cluster::lanes_in::{GapReason, Passed};
 use crate::cluster::message::{
@@ -13,7 +13,7 @@ use crate::cluster::message::{
 };
 use crate::cluster::repairs::Repair;
 use crate::cluster::subject::ClusterSubject;
-use crate::cluster::taken::{PassedPublication, TakenLanes};
+use crate::cluster::taken::{LaneStart, PassedPublication, TakenLanes};
 use crate::cluster::traffic::{ItemKind, TrafficLane};
 use crate::cluster::wire::InvalidMessage;
 use crate::types::HostId;
@@ -144,13 +144,14 @@ impl BridgeCore {
             let passed = host.lanes.begin_epoch(from.epoch, &ends, &mut self.held_total);
             self.apply(from.host, from.run, passed);
         }
-        let Some(host) = self.hosts.of(from) else { return };
         for (number, item) in (first..).zip(items) {
+            let Some(host) = self.hosts.of(from) else { return };
             if !host.lanes.offer(LanePoint { lane, number }, item, &mut self.held_total) {
                 self.counts.duplicates_dropped += 1;
             }
+            // At once, so that few are held at a time.
+            self.pass_on(from.host);
         }
-        self.pass_on(from.host);
     }
 
     fn lost(&mut self, from: BridgeIdentity, point: LanePoint) {
@@ -202,20 +203,26 @@ impl BridgeCore {
 
     /// Passes on what has its turn while the broker's window has room.
     pub(super) fn pass_on(&mut self, id: HostId) {
-        let mut passed = Vec::new();
+        let mut passed = std::mem::take(&mut self.passed);
         while self.arrivals.has_room()
             && let Some(host) = self.hosts.get_mut(id)
         {
             let steps = host.lanes.pass(1, &mut self.held_total, &mut passed);
             let run = host.run;
-            self.apply(id, run, std::mem::take(&mut passed));
+            self.apply(id, run, passed.drain(..));
             if steps == 0 {
-                return;
+                break;
             }
         }
+        self.passed = passed;
     }
 
-    pub(super) fn apply(&mut self, host: HostId, run: HostRun, passed: Vec<Passed>) {
+    pub(super) fn apply(
+        &mut self,
+        host: HostId,
+        run: HostRun,
+        passed: impl IntoIterator<Item = Passed>,
+    ) {
         for passed in passed {
             match passed {
                 Passed::Publication { epoch, point, publication } => {
@@ -241,4 +248,13 @@ impl BridgeCore {
             }
         }
     }
+}
+
+/// Returns how far the lanes of a host were taken.
+pub(super) fn places(remote: &RemoteHost) -> TakenLanes {
+    let mut taken = TakenLanes::begin(remote.run, remote.lanes.epoch(), LaneStart::default());
+    remote.lanes.taken(&mut taken);
+    taken.forgotten = remote.forgotten;
+    taken.listed = remote.listed;
+    taken
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::{BridgeCore, NatsConnection, WaitingMessage, figures, pings, queries};
 use crate::cluster::carried::CarriedPublication;
 use crate::cluster::directory::DirectoryItem;
@@ -31,23 +33,24 @@ pub struct OutgoingMessage {
 }
 
 /// Notes what other hosts get to know of own names.
-pub(super) fn note_own_names(
+pub(super) fn note_own_names<B: AsRef<[u8]>>(
     core: &mut BridgeCore,
     reach: ForwardReach,
-    names: &CarriedPublication,
+    names: &CarriedPublication<B>,
 ) {
     // A snapshot for another host says what is known already.
     let is_for_all = reach == ForwardReach::All || reach == ForwardReach::One(core.own.host);
-    if is_for_all && let Ok(item) = DirectoryItem::decode(names.payload.clone()) {
+    let read = || DirectoryItem::decode(Bytes::copy_from_slice(names.payload.as_ref()));
+    if is_for_all && let Ok(item) = read() {
         core.directory.note(core.own.host, &item);
     }
 }
 
 /// Notes a publication that goes to one host, and is for one client therefore.
-pub(super) fn note_sent_to_one(
+pub(super) fn note_sent_to_one<B>(
     core: &mut BridgeCore,
     reach: ForwardReach,
-    publication: &CarriedPublication,
+    publication: &CarriedPublication<B>,
 ) {
     let is_plain = publication.item_kind() == ItemKind::Publication;
     if let ForwardReach::One(host) = reach
@@ -98,7 +101,10 @@ impl BridgeCore {
         let subject = ClusterSubject::Private { to: repair.to, from: self.own.host };
         Some(match repair.items {
             0 => self.sealed(subject, &repair.body),
-            _ => self.sealed_batch(subject, repair.lane, &repair.body),
+            _ => {
+                let bytes = self.seal.seal(subject, &repair.body);
+                self.batch_message(subject, repair.lane, bytes)
+            }
         })
     }
 
@@ -106,7 +112,7 @@ impl BridgeCore {
         let pause = pause_between_small_batches(self.hosts.counted().count());
         while let Some(batch) = self.lanes.next_batch(now, pause) {
             self.heartbeats.note_sent(now);
-            self.repairs.note_sent(batch.body.len());
+            self.repairs.note_sent(batch.message.body_bytes());
             let subject = if batch.lane == LaneKey::COMMON {
                 ClusterSubject::Common(self.own.host)
             } else if let Some(to) = self.host_of(batch.lane) {
@@ -114,7 +120,8 @@ impl BridgeCore {
             } else {
                 continue;
             };
-            return Some(self.sealed_batch(subject, batch.lane, &batch.body));
+            let bytes = self.seal.seal_in_place(subject, batch.message);
+            return Some(self.batch_message(subject, batch.lane, bytes));
         }
         None
     }
@@ -124,15 +131,14 @@ impl BridgeCore {
         hosts.find(|(_, host)| LaneKey::private(host.run) == lane).map(|(id, _)| id)
     }
 
-    fn sealed_batch(
+    fn batch_message(
         &mut self,
         subject: ClusterSubject,
         lane: LaneKey,
-        body: &[u8],
+        bytes: Vec<u8>,
     ) -> OutgoingMessage {
-        let message = OutgoingMessage { subject, bytes: self.seal.seal(subject, body) };
-        self.counts.traffic.outgoing.note_batch(lane, message.bytes.len());
-        message
+        self.counts.traffic.outgoing.note_batch(lane, bytes.len());
+        OutgoingMessage { subject, bytes }
     }
 
     pub(super) fn sealed(&mut self, subject: ClusterSubject, body: &[u8]) -> OutgoingMessage {

@@ -214,7 +214,7 @@ impl LaneIn {
     pub(super) fn step(&mut self, memory: &mut HeldMemory<'_>) -> Option<LaneStep> {
         let item = self.held.take(self.next, memory)?;
         self.next += 1;
-        self.numbers.pass(&item);
+        self.numbers.pass(item.part, &item.body);
         let mut open = match item.part {
             ItemPart::Whole => {
                 self.break_assembly(memory);

@@ -3,21 +3,18 @@
 use bytes::{BufMut, Bytes};
 
 use super::Malformed;
+use super::carried::{ARRIVE, FORWARD, put_arrival, put_forward, read_arrival, read_forward};
 use super::decode::FieldReader;
-use super::encode::{form_byte, put_ip, put_length, put_source};
+use super::encode::{put_ip, put_length, put_source};
 use super::hosts_query::{
     put_answered, put_query_of_process, read_answered, read_query_of_process,
 };
 use crate::cluster::{
-    AnnouncedNames, Arrival, BridgeEpoch, CarriedId, CarriedPublication, CarriedQuestion,
-    CarriedReplay, ClusterEffect, DegradedReason, DirectoryItem, Forward, ForwardReach, GapReason,
-    HostRun, KeptForBridge, LaneGap, LaneKey, LanePoint, LostItems, PassedPublication, SentToOne,
-    TakenLanes,
+    AnnouncedNames, BridgeEpoch, ClusterEffect, DegradedReason, DirectoryItem, GapReason, HostRun,
+    KeptForBridge, LaneGap, LaneKey, LanePoint, LostItems, SentToOne, TakenLanes,
 };
 use crate::link::bridge::{FromBridge, HostsNotice, ToBridge};
-use crate::types::{
-    AddressCount, AskToken, ConnectionCounts, Generation, HostId, Number, ReplayDigest, Sequence,
-};
+use crate::types::{AddressCount, ConnectionCounts, HostId, Number};
 
 /// Kind of a message of the bridge, and of one for it.
 pub(super) const BRIDGE: u8 = 60;
@@ -145,7 +142,7 @@ fn put_effect(out: &mut Vec<u8>, effect: &ClusterEffect) {
             out.put_u32_le(host.0);
         }
         ClusterEffect::Arrive(arrival) => {
-            out.put_u8(6);
+            out.put_u8(ARRIVE);
             put_arrival(out, arrival);
         }
         ClusterEffect::Carried { forwards, epoch, points } => {
@@ -190,70 +187,9 @@ fn read_lost(body: &mut FieldReader<'_>) -> Result<LostItems, Malformed> {
     Ok(LostItems { all: body.u64()?, for_clients: body.u64()? })
 }
 
-fn put_point(out: &mut Vec<u8>, point: LanePoint) {
+pub(super) fn put_point(out: &mut Vec<u8>, point: LanePoint) {
     out.put_u32_le(point.lane.0);
     out.put_u64_le(point.number);
-}
-
-fn put_arrival(out: &mut Vec<u8>, arrival: &Arrival) {
-    let Arrival { number, taken, publication } = arrival;
-    out.put_u64_le(*number);
-    out.put_u32_le(taken.host.0);
-    out.put_u32_le(taken.epoch.0);
-    put_point(out, taken.point);
-    put_publication(out, publication);
-}
-
-fn put_publication(out: &mut Vec<u8>, publication: &CarriedPublication) {
-    let CarriedPublication { source, number, generation, sequence, .. } = publication;
-    put_source(out, *source);
-    out.put_u64_le(number.0);
-    out.put_u32_le(generation.0);
-    out.put_u64_le(sequence.0);
-    out.put_u8(u8::from(publication.is_repeated));
-    out.put_u8(u8::from(publication.directive.is_some()));
-    publication.directive.iter().for_each(|awaited| out.put_u64_le(*awaited));
-    out.put_u8(u8::from(publication.question.is_some()));
-    if let Some(CarriedQuestion { token, within_ms }) = publication.question {
-        out.put_slice(&token.0);
-        out.put_u32_le(within_ms);
-    }
-    out.put_u8(u8::from(publication.report_ms.is_some()));
-    publication.report_ms.iter().for_each(|within| out.put_u32_le(*within));
-    put_replay(out, &publication.replay);
-    out.put_u8(form_byte(publication.form));
-    put_length(out, publication.route.len());
-    out.put_slice(&publication.route);
-    out.put_slice(&publication.payload);
-}
-
-fn put_replay(out: &mut Vec<u8>, replay: &CarriedReplay) {
-    match replay {
-        CarriedReplay::None => out.put_u8(0),
-        CarriedReplay::Records => out.put_u8(1),
-        CarriedReplay::Id(carried) => {
-            let CarriedId { id, content, at, until, recipients_min } = &**carried;
-            out.put_u8(2);
-            out.put_slice(&id.0);
-            out.put_slice(&content.0);
-            [*at, *until, *recipients_min].into_iter().for_each(|it| out.put_u64_le(it));
-        }
-    }
-}
-
-fn read_replay(body: &mut FieldReader<'_>) -> Result<CarriedReplay, Malformed> {
-    Ok(match body.u8()? {
-        0 => CarriedReplay::None,
-        1 => CarriedReplay::Records,
-        2 => CarriedReplay::Id(Box::new(CarriedId {
-            id: ReplayDigest(body.array()?),
-            content: ReplayDigest(body.array()?),
-            at: body.u64()?,
-            until: body.u64()?,
-            recipients_min: body.u64()?,
-        })),
-        kind => return Err(Malformed::Unknown("replay", kind)),
-    })
 }
 
 pub(super) fn read_from_bridge(body: &mut FieldReader<'_>) -> Result<FromBridge, Malformed> {
@@ -277,7 +213,7 @@ fn read_effect(kind: u8, body: &mut FieldReader<'_>) -> Result<ClusterEffect, Ma
         }
         4 => ClusterEffect::HostGone(HostId(body.u32()?)),
         5 => ClusterEffect::HostForgotten(HostId(body.u32()?)),
-        6 => ClusterEffect::Arrive(read_arrival(body)?),
+        ARRIVE => ClusterEffect::Arrive(read_arrival(body)?.copied()),
         7 => {
             let (forwards, epoch) = (body.u64()?, BridgeEpoch(body.u32()?));
             let points = (0..body.count_of(12)?).map(|_| read_point(body));
@@ -312,40 +248,8 @@ fn read_kept(body: &mut FieldReader<'_>) -> Result<KeptForBridge, Malformed> {
     kept.map_err(|_| Malformed::Invalid("what is kept"))
 }
 
-fn read_point(body: &mut FieldReader<'_>) -> Result<LanePoint, Malformed> {
+pub(super) fn read_point(body: &mut FieldReader<'_>) -> Result<LanePoint, Malformed> {
     Ok(LanePoint { lane: LaneKey(body.u32()?), number: body.u64()? })
-}
-
-fn read_arrival(body: &mut FieldReader<'_>) -> Result<Arrival, Malformed> {
-    let number = body.u64()?;
-    let (host, epoch) = (HostId(body.u32()?), BridgeEpoch(body.u32()?));
-    let point = read_point(body)?;
-    let publication = read_publication(body)?;
-    let (source, of_source) = (publication.source, publication.number);
-    let taken = PassedPublication { host, epoch, point, source, number: of_source };
-    Ok(Arrival { number, taken, publication })
-}
-
-fn read_publication(body: &mut FieldReader<'_>) -> Result<CarriedPublication, Malformed> {
-    Ok(CarriedPublication {
-        source: body.source()?,
-        number: Number(body.u64()?),
-        generation: Generation(body.u32()?),
-        sequence: Sequence(body.u64()?),
-        is_repeated: body.flag()?,
-        directive: if body.flag()? { Some(body.u64()?) } else { None },
-        question: match body.flag()? {
-            true => {
-                Some(CarriedQuestion { token: AskToken(body.array()?), within_ms: body.u32()? })
-            }
-            false => None,
-        },
-        report_ms: if body.flag()? { Some(body.u32()?) } else { None },
-        replay: read_replay(body)?,
-        form: body.form()?,
-        route: Bytes::copy_from_slice(body.prefixed()?),
-        payload: Bytes::copy_from_slice(body.take_rest()),
-    })
 }
 
 pub(super) fn put_to_bridge(out: &mut Vec<u8>, message: &ToBridge) {
@@ -355,16 +259,7 @@ pub(super) fn put_to_bridge(out: &mut Vec<u8>, message: &ToBridge) {
             out.put_u8(1);
             kept.encode(out);
         }
-        ToBridge::Forward(forward) => {
-            out.put_u8(2);
-            let host = match forward.reach {
-                ForwardReach::All => None,
-                ForwardReach::One(host) => Some(host),
-            };
-            out.put_u8(u8::from(host.is_some()));
-            out.put_u32_le(host.map_or(0, |host| host.0));
-            put_publication(out, &forward.publication);
-        }
+        ToBridge::Forward(forward) => put_forward(out, forward),
         ToBridge::Missing(items) => {
             out.put_u8(3);
             put_lost(out, *items);
@@ -383,12 +278,7 @@ pub(super) fn put_to_bridge(out: &mut Vec<u8>, message: &ToBridge) {
 pub(super) fn read_to_bridge(body: &mut FieldReader<'_>) -> Result<ToBridge, Malformed> {
     match body.u8()? {
         1 => Ok(ToBridge::Kept(Box::new(read_kept(body)?))),
-        2 => {
-            let (is_one, host) = (body.flag()?, HostId(body.u32()?));
-            let reach = if is_one { ForwardReach::One(host) } else { ForwardReach::All };
-            let publication = read_publication(body)?;
-            Ok(ToBridge::Forward(Box::new(Forward { reach, publication })))
-        }
+        FORWARD => Ok(ToBridge::Forward(Box::new(read_forward(body)?.copied()))),
         3 => Ok(ToBridge::Missing(read_lost(body)?)),
         4 => Ok(ToBridge::Query(Box::new(read_query_of_process(body)?))),
         50 => Ok(ToBridge::Clients(Box::new(read_counts(body)?))),
@@ -401,9 +291,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::link::codec::WireMessage;
+    use crate::cluster::{
+        Arrival, CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay, Forward,
+        ForwardReach, PassedPublication,
+    };
+    use crate::link::codec::{WireMessage, encode_arrival, encode_forward, mark_repeated};
+    use crate::link::in_place::{ForBridge, FromWorker};
     use crate::link::message::{ToBroker, ToWorker};
-    use crate::types::{PayloadForm, WorkerId, WorkerIncarnation};
+    use crate::types::{
+        AskToken, Generation, PayloadForm, ReplayDigest, Sequence, WorkerId, WorkerIncarnation,
+    };
 
     fn passes<M: WireMessage + PartialEq + std::fmt::Debug>(message: &M) {
         let mut out = Vec::new();
@@ -466,6 +363,12 @@ mod tests {
                 passes(&ToBroker::Bridge(FromBridge::Effect(Box::new(effect))));
             }
             let arrival = Arrival { number: seed, taken, publication: publication.clone() };
+            let mut encoded = Vec::new();
+            encode_arrival(&mut encoded, &arrival);
+            match FromWorker::decode(&encoded[4..]).unwrap() {
+                FromWorker::Arrive(read) => prop_assert_eq!(read.copied(), arrival.clone()),
+                other => panic!("{other:?}"),
+            }
             let arrive = FromBridge::Effect(Box::new(ClusterEffect::Arrive(arrival)));
             passes(&ToBroker::Bridge(arrive));
             passes(&ToBroker::Bridge(FromBridge::Start));
@@ -484,6 +387,16 @@ mod tests {
                 passes(&ToBroker::Bridge(FromBridge::Elsewhere(Box::new(counts))));
             }
             for reach in [ForwardReach::All, ForwardReach::One(host)] {
+                let mut encoded = encode_forward(&forward(reach));
+                let frame = |encoded: &[u8]| match ForBridge::decode(&encoded[4..]).unwrap() {
+                    ForBridge::Forward(forward) => forward.copied(),
+                    ForBridge::Other(other) => panic!("{other:?}"),
+                };
+                prop_assert_eq!(frame(&encoded), forward(reach));
+                mark_repeated(&mut encoded);
+                let mut repeated = forward(reach);
+                repeated.publication.is_repeated = true;
+                prop_assert_eq!(frame(&encoded), repeated);
                 passes(&ToWorker::Bridge(ToBridge::Forward(Box::new(forward(reach)))));
             }
         }

@@ -4,6 +4,7 @@
 //! against the available bytes before it is used.
 
 mod bridge;
+mod carried;
 mod command;
 mod decode;
 mod decoder;
@@ -29,6 +30,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use self::bridge::BRIDGE;
+use self::carried::{ARRIVE, FORWARD, read_arrival, read_forward};
+pub use self::carried::{encode_arrival, encode_forward, mark_repeated};
 pub use self::command::{decode_command, encode_command};
 use self::decode::FieldReader;
 pub use self::decoder::MessageDecoder;
@@ -39,7 +43,9 @@ pub use self::encode::{
 pub use self::hosts_presence::{decode_hosts_presence, encode_hosts_presence};
 pub use self::hosts_query::{decode_answer, decode_question, encode_answer, encode_question};
 pub use self::moves::{decode_move, encode_move};
-use super::message::{Deliver, FromBroker, FromWorker, PublishFrame, ToBroker, ToWorker};
+use super::message::{
+    Deliver, ForBridge, FromBroker, FromWorker, PublishFrame, ToBroker, ToWorker,
+};
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
 use crate::types::{Address, Content, Tenant};
 
@@ -102,7 +108,28 @@ impl<'b> FromWorker<'b> {
     pub fn decode(body: &'b [u8]) -> Result<Self, Malformed> {
         match body.split_first() {
             Some((&PUBLISH, fields)) => FieldReader::new(fields).publish_frame().map(Self::Publish),
-            _ => ToBroker::decode(body).map(Self::Other),
+            _ => match body {
+                [BRIDGE, ARRIVE, fields @ ..] => {
+                    read_arrival(&mut FieldReader::new(fields)).map(Self::Arrive)
+                }
+                _ => ToBroker::decode(body).map(Self::Other),
+            },
+        }
+    }
+}
+
+impl<'b> ForBridge<'b> {
+    /// Decodes a message, without the length that precedes it.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not a message of the broker.
+    pub fn decode(body: &'b [u8]) -> Result<Self, Malformed> {
+        match body {
+            [BRIDGE, FORWARD, fields @ ..] => {
+                read_forward(&mut FieldReader::new(fields)).map(Self::Forward)
+            }
+            _ => ToWorker::decode(body).map(Self::Other),
         }
     }
 }

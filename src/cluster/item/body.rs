@@ -1,105 +1,15 @@
-//! Items of a lane, and how they are written in a batch.
+//! The content of an item: its kind, then fields with tags.
 
 use bytes::{BufMut, Bytes};
-use smallvec::SmallVec;
 
-use super::carried::{CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay};
-use super::hello::EpochEnds;
-pub use super::lane_key::{LaneKey, LanePoint};
-use super::lost_items::{LostItems, Tombstone, put_before};
-use super::traffic::ItemKind;
-use super::wire::{BodyReader, InvalidMessage, put_length, put_varint};
-use crate::types::limits::{CLUSTER_HOSTS_MAX, CLUSTER_PART_BYTES_MAX};
+use crate::cluster::carried::{CarriedId, CarriedPublication, CarriedQuestion, CarriedReplay};
+use crate::cluster::hello::EpochEnds;
+use crate::cluster::lost_items::{LostItems, Tombstone, put_before};
+use crate::cluster::traffic::ItemKind;
+use crate::cluster::wire::{BodyReader, InvalidMessage, put_length, put_varint};
 use crate::types::{
     AskToken, Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation,
 };
-
-/// Orders an item relative to other lanes of its sender: it comes after each of these points. An item of a private
-/// lane names the common item before it, an item of the common lane those private lanes that have moved since
-/// the common item before it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fence(pub SmallVec<[LanePoint; 1]>);
-
-impl Fence {
-    /// Returns the number that the fence names for a lane, or 0.
-    #[must_use]
-    pub fn number_in(&self, lane: LaneKey) -> u64 {
-        self.0.iter().find(|point| point.lane == lane).map_or(0, |point| point.number)
-    }
-}
-
-/// How much of an item a lane's number is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ItemPart {
-    /// The whole item.
-    Whole,
-    /// The first part of a large item. The next number has the next part.
-    First,
-    /// A part between the first and the last.
-    More,
-    /// The last part of a large item.
-    Last,
-}
-
-/// An item or a part of one, as it is in a batch. Its number follows from its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LaneItem {
-    /// What it comes after.
-    pub fence: Fence,
-    /// How much of the item it is.
-    pub part: ItemPart,
-    /// The bytes of an [`ItemBody`], or a part of them.
-    pub body: Bytes,
-}
-
-impl LaneItem {
-    /// Appends the item, preceded by its length.
-    pub(super) fn encode(&self, lane: LaneKey, out: &mut Vec<u8>) {
-        let mut head = Vec::with_capacity(8);
-        head.put_u8(match self.part {
-            ItemPart::Whole => 0,
-            ItemPart::First => 1,
-            ItemPart::More => 2,
-            ItemPart::Last => 3,
-        });
-        if lane == LaneKey::COMMON {
-            put_length(&mut head, self.fence.0.len());
-            for point in &self.fence.0 {
-                head.put_u32_le(point.lane.0);
-                put_varint(&mut head, point.number);
-            }
-        } else {
-            put_varint(&mut head, self.fence.number_in(LaneKey::COMMON));
-        }
-        put_length(out, head.len() + self.body.len());
-        out.put_slice(&head);
-        out.put_slice(&self.body);
-    }
-
-    pub(super) fn decode(lane: LaneKey, bytes: Bytes) -> Result<Self, InvalidMessage> {
-        let mut fields = BodyReader(bytes);
-        let part = match fields.u8()? {
-            0 => ItemPart::Whole,
-            1 => ItemPart::First,
-            2 => ItemPart::More,
-            3 => ItemPart::Last,
-            _ => return Err(InvalidMessage::Field("part")),
-        };
-        let mut fence = Fence::default();
-        if lane == LaneKey::COMMON {
-            for _ in 0..fields.count(CLUSTER_HOSTS_MAX)? {
-                let lane = LaneKey(fields.u32()?);
-                fence.0.push(LanePoint { lane, number: fields.varint()? });
-            }
-        } else {
-            fence.0.push(LanePoint { lane: LaneKey::COMMON, number: fields.varint()? });
-        }
-        if fields.0.len() > CLUSTER_PART_BYTES_MAX {
-            return Err(InvalidMessage::Field("part"));
-        }
-        Ok(Self { fence, part, body: fields.0 })
-    }
-}
 
 /// Kind of a hello.
 const HELLO: u8 = 1;
@@ -110,7 +20,7 @@ const MISSING: u8 = 3 | REQUIRED;
 /// Kind of a number of items that were not kept, some of which were not for clients.
 const MISSING_COUNTED: u8 = 72 | REQUIRED;
 /// Kind of a tombstone. A host that does not know it reports a gap.
-pub(super) const TOMBSTONE: u8 = 71 | REQUIRED;
+pub(in crate::cluster) const TOMBSTONE: u8 = 71 | REQUIRED;
 /// Kind of a command. A host that does not know it reports a gap.
 const DIRECTIVE: u8 = 4 | REQUIRED;
 /// Kind of a publication to one client whose answer is awaited. A host that does not know it reports a gap.
@@ -118,9 +28,9 @@ const QUESTION: u8 = 5 | REQUIRED;
 /// Kind of records of requests that must not take effect twice.
 const RECORDS: u8 = 50;
 /// Kind of a ping. A host that does not know it does not answer.
-pub(super) const PING: u8 = 51;
+pub(in crate::cluster) const PING: u8 = 51;
 /// Kind of the answer to a ping.
-pub(super) const PONG: u8 = 52;
+pub(in crate::cluster) const PONG: u8 = 52;
 /// Kind of a change of the directory of names. A host that does not know it reports a gap.
 const NAMES: u8 = 60 | REQUIRED;
 /// Kind of an item about watched queries. A host that does not know it has no part in them.
@@ -150,11 +60,11 @@ const IDENTIFIED: u8 = 50;
 /// Tag of the number by which a report on a publication is awaited, and of its time. A host that does not know it
 /// reports nothing.
 const REPORTED: u8 = 71;
-/// Tag of [what an item says](super::lost_items) about those before it.
-pub(super) const BEFORE: u8 = 72;
+/// Tag of [what an item says](crate::cluster::lost_items) about those before it.
+pub(in crate::cluster) const BEFORE: u8 = 72;
 
 /// Returns whether an item of a kind may be for clients; `None` if the kind is not known.
-pub(super) fn is_for_clients(kind: u8) -> Option<bool> {
+pub(in crate::cluster) fn is_for_clients(kind: u8) -> Option<bool> {
     match kind {
         PUBLICATION | DIRECTIVE | QUESTION => Some(true),
         // What missing items were is counted by itself.
@@ -165,7 +75,7 @@ pub(super) fn is_for_clients(kind: u8) -> Option<bool> {
     }
 }
 
-impl CarriedPublication {
+impl<B> CarriedPublication<B> {
     fn kind(&self) -> u8 {
         match self.item_kind() {
             ItemKind::Records => RECORDS,
@@ -225,12 +135,24 @@ impl ItemBody {
 
     /// Returns the encoding of a publication. `before` is how many numbers before it in its lane were of items for clients.
     #[must_use]
-    pub fn publication(publication: &CarriedPublication, before: u64) -> Bytes {
+    pub fn publication<B: AsRef<[u8]>>(publication: &CarriedPublication<B>, before: u64) -> Bytes {
+        let mut out = Vec::new();
+        Self::put_head(&mut out, publication, before);
+        out.put_slice(publication.payload.as_ref());
+        out.into()
+    }
+
+    /// Appends the encoding of a publication up to its payload, which is the end.
+    pub(in crate::cluster) fn put_head<B: AsRef<[u8]>>(
+        out: &mut Vec<u8>,
+        publication: &CarriedPublication<B>,
+        before: u64,
+    ) {
         let CarriedPublication { source, number, generation, sequence, .. } = publication;
-        let CarriedPublication { route, form, payload, is_repeated, directive, .. } = publication;
-        let mut out = Vec::with_capacity(route.len() + payload.len() + 48);
+        let CarriedPublication { form, is_repeated, directive, .. } = publication;
+        let (route, payload) = (publication.route.as_ref(), publication.payload.as_ref());
         out.put_u8(publication.kind());
-        put_before(&mut out, before);
+        put_before(out, before);
         out.put_slice(&[SOURCE, 14]);
         out.put_u16_le(source.worker.0);
         out.put_u32_le(source.generation.0);
@@ -260,21 +182,19 @@ impl ItemBody {
         }
         if let CarriedReplay::Id(id) = &publication.replay {
             out.put_u8(IDENTIFIED);
-            id.encode(&mut out);
+            id.encode(out);
         }
         out.put_u8(ROUTE);
-        put_length(&mut out, route.len());
+        put_length(out, route.len());
         out.put_slice(route);
         out.put_u8(CONTENT);
-        put_length(&mut out, 1 + payload.len());
+        put_length(out, 1 + payload.len());
         out.put_u8(match form {
             PayloadForm::Packet => 1,
             PayloadForm::Message => 2,
             PayloadForm::Text => 3,
             PayloadForm::WithHeaders => 4,
         });
-        out.put_slice(payload);
-        out.into()
     }
 
     /// Returns the encoding of a number of items that were not kept.
@@ -299,7 +219,7 @@ impl ItemBody {
         match fields.u8()? {
             HELLO => Ok(Self::Hello(EpochEnds::decode(&mut fields)?)),
             kind @ (PUBLICATION | DIRECTIVE | QUESTION | RECORDS | NAMES | WATCHES | MOVE) => {
-                let mut publication = decode_publication(fields)?;
+                let mut publication = decode_publication(&fields.0)?;
                 if kind == RECORDS {
                     publication.replay = CarriedReplay::Records;
                 }
@@ -337,7 +257,8 @@ impl ItemBody {
     }
 }
 
-fn decode_publication(mut fields: BodyReader) -> Result<CarriedPublication, ItemFault> {
+fn decode_publication(bytes: &Bytes) -> Result<CarriedPublication, ItemFault> {
+    let mut fields = BodyReader(&bytes[..]);
     let missing = |field| move || ItemFault::Invalid(InvalidMessage::Field(field));
     let (mut source, mut order, mut route, mut content) = (None, None, None, None);
     let (mut is_repeated, mut directive, mut question) = (false, None, None);
@@ -345,7 +266,7 @@ fn decode_publication(mut fields: BodyReader) -> Result<CarriedPublication, Item
     let mut replay = CarriedReplay::None;
     while !fields.is_empty() {
         let tag = fields.u8()?;
-        let mut value = BodyReader(fields.bytes()?);
+        let mut value = BodyReader(fields.slice()?);
         match tag {
             SOURCE => source = Some((source_of(&mut value)?, Number(value.u64()?))),
             SEQUENCE => order = Some((Generation(value.u32()?), Sequence(value.u64()?))),
@@ -360,14 +281,15 @@ fn decode_publication(mut fields: BodyReader) -> Result<CarriedPublication, Item
             ROUTE => route = Some(std::mem::take(&mut value.0)),
             CONTENT => content = Some((form(value.u8()?)?, std::mem::take(&mut value.0))),
             tag if tag & REQUIRED != 0 => return Err(ItemFault::Unknown(tag)),
-            _ => value.0.clear(),
+            _ => value.0 = &[],
         }
         value.end()?;
     }
     let (source, number) = source.ok_or_else(missing("source"))?;
     let (generation, sequence) = order.ok_or_else(missing("sequence"))?;
-    let route = route.ok_or_else(missing("route"))?;
+    let route = bytes.slice_ref(route.ok_or_else(missing("route"))?);
     let (form, payload) = content.ok_or_else(missing("content"))?;
+    let payload = bytes.slice_ref(payload);
     Ok(CarriedPublication {
         source,
         number,
@@ -384,7 +306,7 @@ fn decode_publication(mut fields: BodyReader) -> Result<CarriedPublication, Item
     })
 }
 
-fn source_of(fields: &mut BodyReader) -> Result<WorkerIncarnation, InvalidMessage> {
+fn source_of(fields: &mut BodyReader<&[u8]>) -> Result<WorkerIncarnation, InvalidMessage> {
     Ok(WorkerIncarnation { worker: WorkerId(fields.u16()?), generation: Generation(fields.u32()?) })
 }
 
@@ -401,7 +323,6 @@ fn form(byte: u8) -> Result<PayloadForm, InvalidMessage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::envelope::HostRun;
 
     fn publication(payload: usize) -> CarriedPublication {
         CarriedPublication {
@@ -530,11 +451,5 @@ mod tests {
         for length in 0..bytes.len() {
             assert!(ItemBody::decode(bytes.slice(..length)).is_err(), "{length} bytes");
         }
-    }
-
-    #[test]
-    fn the_key_of_a_private_lane_is_never_that_of_the_common_lane() {
-        assert_eq!(LaneKey::private(HostRun(5 << 32)), LaneKey(1));
-        assert_eq!(LaneKey::private(HostRun(5 << 32 | 77)), LaneKey(77));
     }
 }
