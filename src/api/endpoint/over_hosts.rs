@@ -232,27 +232,31 @@ impl<'a> ReachElsewhere<'a> {
     pub(super) async fn first_use(&self, known_from: HostId, id: &PublicationId) -> Option<IdUse> {
         let timeout = self.context.config.query_timeout?;
         let until = Instant::now() + timeout + CLUSTER_QUERY_GRACE;
-        let (mut asked, mut best) = (known_from, None);
+        let (mut asked, mut first) = (known_from, None);
         loop {
-            let Some(used) = self.use_at(asked, id).await else { return best };
-            if used.hosts.is_some() || Instant::now() + CLUSTER_USED_ID_PAUSE >= until {
+            let Some((own, used)) = self.use_at(asked, id).await else { return first };
+            if used.hosts.is_some() {
                 return Some(used);
             }
+            if Instant::now() + CLUSTER_USED_ID_PAUSE >= until {
+                return first.or(Some(used));
+            }
             match used.origin {
-                Some(origin) if best.is_none() => asked = origin,
+                // The host that has accepted it may know it from this one before it has its own counts.
+                Some(origin) if first.is_none() && origin != own => asked = origin,
                 _ => sleep(CLUSTER_USED_ID_PAUSE).await,
             }
-            best = Some(used);
+            first.get_or_insert(used);
         }
     }
 
-    /// Returns what another host knows of an earlier publication with the same id.
-    async fn use_at(&self, host: HostId, id: &PublicationId) -> Option<IdUse> {
+    /// Returns this host, and what another one knows of an earlier publication with the same id.
+    async fn use_at(&self, host: HostId, id: &PublicationId) -> Option<(HostId, IdUse)> {
         let (reach, kind) = (QueryReach::One(host), QueryKind::UsedId(id.id));
         let answer = ask_others(self.context, reach, kind).await?;
         let mut results = answer.hosts.into_iter().filter_map(|(_, result)| result);
         results.find_map(|result| match result {
-            QueryResult::UsedId(used) => used.map(|used| *used),
+            QueryResult::UsedId(used) => used.map(|used| (answer.own, *used)),
             _ => None,
         })
     }
