@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::spinning_client::SpinningClient;
-use super::{V1Bench, plain};
+use super::{V1Bench, plain, settle};
 use crate::bench::clock::{RunClock, nanos};
 use crate::bench::connect::{Opener, WantedClient};
 use crate::bench::error::{At, BenchError};
@@ -17,8 +17,10 @@ use crate::bench::target::{BenchDestination, BenchProtocol};
 
 /// Workers of the server: asker and answerer are clients of two.
 const WORKERS: usize = 2;
-/// Clients among which two of different workers are looked for.
-const CANDIDATES: usize = 64;
+/// Clients that open at once, among which two of different workers are looked for, and how often that is tried: one worker
+/// may accept all of them.
+const CANDIDATES: usize = 16;
+const ATTEMPTS: usize = 10;
 /// Bytes of a message.
 const PAYLOAD: usize = 128;
 /// Median and 99th percentile of an acknowledgement and of an answer, in microseconds.
@@ -76,19 +78,7 @@ fn acknowledged(
 fn asked(bench: &V1Bench<'_>, server: &OwnServer) -> Result<Percentiles, BenchError> {
     let sources = Sources::towards(server.target.address).at("choosing source addresses")?;
     let mut opener = Opener::new(&server.target, &sources)?;
-    let mut clients: Vec<_> =
-        opener.open(plain(CANDIDATES), CANDIDATES)?.into_iter().map(SpinningClient::new).collect();
-    let workers = workers_of(server)?;
-    let worker = |client: &SpinningClient| {
-        workers.iter().find(|(uuid, _)| uuid == client.uuid()).map(|(_, worker)| *worker)
-    };
-    let first = clients.first().and_then(worker);
-    let other = clients.iter().position(|it| worker(it).is_some() && worker(it) != first);
-    let Some(other) = other.filter(|_| first.is_some()) else {
-        return Err(BenchError::Plan("all clients are on one worker".to_owned()));
-    };
-    let mut answerer = clients.swap_remove(other);
-    let mut asker = clients.swap_remove(0);
+    let [mut asker, mut answerer] = on_two_workers(&mut opener, server)?;
     let question = format!(
         r#"{{"op":"ask","id":1,"to":{{"uuid":"{}"}},"data":"{}"}}"#,
         answerer.uuid(),
@@ -108,6 +98,31 @@ fn asked(bench: &V1Bench<'_>, server: &OwnServer) -> Result<Percentiles, BenchEr
             false => Ok(()),
         }
     })
+}
+
+/// Opens clients until two are on different workers, and returns those.
+fn on_two_workers(
+    opener: &mut Opener<'_>,
+    server: &OwnServer,
+) -> Result<[SpinningClient; 2], BenchError> {
+    let mut clients = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let more = opener.open(plain(CANDIDATES), CANDIDATES)?;
+        clients.extend(more.into_iter().map(SpinningClient::new));
+        let workers = workers_of(server)?;
+        let worker = |client: &SpinningClient| {
+            workers.iter().find(|(uuid, _)| uuid == client.uuid()).map(|(_, worker)| *worker)
+        };
+        let first = clients.first().and_then(worker);
+        let is_other = |it: &SpinningClient| worker(it).is_some_and(|it| Some(it) != first);
+        if let Some(other) = clients.iter().position(is_other).filter(|_| first.is_some()) {
+            let answerer = clients.swap_remove(other);
+            return Ok([clients.swap_remove(0), answerer]);
+        }
+        // The other worker may still start.
+        settle();
+    }
+    Err(BenchError::Plan("all clients are on one worker".to_owned()))
 }
 
 fn answer_to(asked: &str) -> String {
